@@ -1,0 +1,49 @@
+/// Why a token is refused. The text is the `error_description` of RFC 6750 section 3: plain ASCII, no quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// More than 4096 bytes.
+    #[error("The token is longer than 4096 bytes")]
+    TooLong,
+    /// Not three segments of strict base64url (RFC 7515 section 7.1, appendix C).
+    #[error("The token is not a JWS in compact serialization")]
+    Malformed,
+    /// The header is not one JSON object in UTF-8 with each name once.
+    #[error("The token's header is not a JSON object with unique names")]
+    MalformedHeader,
+    /// `alg` is not HS256 (RFC 8725 section 3.1).
+    #[error("The token is not signed with HS256")]
+    Algorithm,
+    /// `typ` is another kind of token's (RFC 8725 section 3.11).
+    #[error("The token is of another type")]
+    Type,
+    /// A `crit` header (RFC 7515 section 4.1.11): no extension is understood here.
+    #[error("The token has a critical header that is not understood")]
+    Critical,
+    /// No key of ours made this signature.
+    #[error("The token's signature is not valid")]
+    Signature,
+    /// The claims are not one JSON object in UTF-8 with each name once (RFC 7519 section 4).
+    #[error("The token's claims are not a JSON object with unique names")]
+    MalformedClaims,
+    /// A claim is absent or of another JSON type.
+    #[error("The claim {0} is missing or of the wrong type")]
+    Claim(&'static str),
+    /// `iss` is somebody else.
+    #[error("The token is from another issuer")]
+    Issuer,
+    /// `aud` does not name this service.
+    #[error("The token is for another audience")]
+    Audience,
+    /// `exp` has passed.
+    #[error("The token has expired")]
+    Expired,
+    /// `nbf` is to come.
+    #[error("The token is not valid yet")]
+    NotYetValid,
+    /// `iat` is to come.
+    #[error("The token was issued in the future")]
+    IssuedInFuture,
+    /// `exp` lies further from `iat` than this service allows, or before it.
+    #[error("The token lives longer than allowed")]
+    LifeTooLong,
+}

@@ -1,0 +1,247 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// No honest header or claims set comes near this; a hostile one must not make the search for duplicates slow.
+const MOST_MEMBERS: usize = 64;
+
+/// The members of one JSON object, in the order they stood, each name once.
+#[derive(Debug, Default)]
+pub struct Members<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+
+/// A member's value, as far as tokens and request bodies need to tell values apart.
+#[derive(Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A string.
+    Text(Cow<'a, str>),
+    /// An integer from 0 to 2^64 - 1, written without fraction or exponent.
+    Unsigned(u64),
+    /// An integer from -2^63 to -1, likewise.
+    Negative(i64),
+    /// `true` or `false`.
+    Flag(bool),
+    /// `null`.
+    Null,
+    /// An array of strings.
+    Texts(Vec<Cow<'a, str>>),
+    /// Anything else, well-formed.
+    Other,
+}
+
+/// The text is not exactly one JSON object, or a name occurs twice in it or in an object within.
+#[derive(Debug, thiserror::Error)]
+#[error("not a JSON object with unique names")]
+pub struct NotAnObject;
+
+impl<'a> Members<'a> {
+    /// Reads `bytes`, all of them, as one JSON object in UTF-8.
+    ///
+    /// # Errors
+    /// Anything else, and also: a name twice at any depth, an unpaired surrogate, a number out of range, more than 127
+    /// levels, more than 64 members in one object.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, NotAnObject> {
+        let text = std::str::from_utf8(bytes).map_err(|_| NotAnObject)?;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let members = json.deserialize_map(ObjectVisitor).map_err(|_| NotAnObject)?;
+        json.end().map_err(|_| NotAnObject)?;
+        Ok(members)
+    }
+
+    /// The same members, no longer tied to the bytes they were read from.
+    #[must_use]
+    pub fn into_owned(self) -> Members<'static> {
+        Members(self.0.into_iter().map(|(name, value)| (own(name), value.into_owned())).collect())
+    }
+
+    /// The value of `name`, if there is such a member.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value<'a>> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// The string `name`, if there is one and it is not empty.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name)? {
+            Value::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The unsigned integer `name`, if there is one.
+    #[must_use]
+    pub fn unsigned(&self, name: &str) -> Option<u64> {
+        match self.get(name)? {
+            Value::Unsigned(number) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+impl Value<'_> {
+    fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Text(text) => Value::Text(own(text)),
+            Self::Texts(texts) => Value::Texts(texts.into_iter().map(own).collect()),
+            Self::Unsigned(number) => Value::Unsigned(number),
+            Self::Negative(number) => Value::Negative(number),
+            Self::Flag(flag) => Value::Flag(flag),
+            Self::Null => Value::Null,
+            Self::Other => Value::Other,
+        }
+    }
+}
+
+fn own(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members(Vec::with_capacity(12));
+        while let Some(name) = map.next_key_seed(NameSeed)? {
+            if members.get(&name).is_some() || members.0.len() == MOST_MEMBERS {
+                return Err(A::Error::custom("a name occurs twice, or there are too many"));
+            }
+            members.0.push((name, map.next_value_seed(ValueSeed)?));
+        }
+        Ok(members)
+    }
+}
+
+struct NameSeed;
+
+impl<'de> DeserializeSeed<'de> for NameSeed {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Cow<'de, str>, D::Error> {
+        match json.deserialize_str(ValueVisitor)? {
+            Value::Text(name) => Ok(name),
+            _ => Err(D::Error::custom("a name is a string")),
+        }
+    }
+}
+
+/// Reads any value to its end, so that nothing malformed hides in a member that nobody looks at.
+struct ValueSeed;
+
+impl<'de> DeserializeSeed<'de> for ValueSeed {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Value<'de>, D::Error> {
+        json.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Unsigned(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Negative(number))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Flag(flag))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
+        let mut texts = Some(Vec::new());
+        while let Some(item) = items.next_element_seed(ValueSeed)? {
+            texts = match (texts, item) {
+                (Some(mut texts), Value::Text(text)) => {
+                    texts.push(text);
+                    Some(texts)
+                }
+                _ => None,
+            };
+        }
+        Ok(texts.map_or(Value::Other, Value::Texts))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value<'de>, A::Error> {
+        ObjectVisitor.visit_map(map).map(|_| Value::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_one_strict_object_is_refused() {
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+        let crowd: Vec<String> = (0..65).map(|n| format!(r#""{n}":0"#)).collect();
+        let crowd = format!("{{{}}}", crowd.join(","));
+        let cases: [(&[u8], &str); 15] = [
+            (b"", "nothing"),
+            (b"[]", "an array"),
+            (b"\"a\"", "a string"),
+            (b"{} {}", "two objects"),
+            (b"{\"a\":1", "cut off"),
+            (b"\xef\xbb\xbf{}", "a byte order mark"),
+            (br#"{"a":1,"a":1}"#, "a name twice"),
+            (br#"{"a":1,"\u0061":1}"#, "a name twice, once escaped"),
+            (br#"{"a":{"b":1,"b":1}}"#, "a name twice, deeper"),
+            (b"{\"a\":\"\xff\"}", "no UTF-8 in a value"),
+            (br#"{"a":"\ud800"}"#, "half a surrogate pair"),
+            (br#"{"a":NaN}"#, "NaN"),
+            (br#"{"a":1e999}"#, "a number out of range"),
+            (deep.as_bytes(), "10,000 levels"),
+            (crowd.as_bytes(), "65 members"),
+        ];
+        for (text, why) in cases {
+            assert!(Members::parse(text).is_err(), "{why}");
+        }
+    }
+
+    #[test]
+    fn values_keep_their_type() {
+        let text = br#" {"t":"x","n":18446744073709551615,"f":1.0,"e":1e3,"m":-1,"z":-0,"l":["a","b"],"x":["a",1],"o":{"p":null},"q":true,"d":"\u00e9"} "#;
+        let members = Members::parse(text).unwrap_or_default();
+        assert_eq!(members.text("t"), Some("x"));
+        assert_eq!(members.text("d"), Some("é"));
+        assert_eq!(members.unsigned("n"), Some(u64::MAX));
+        for name in ["f", "e", "z", "x", "o"] {
+            assert_eq!(members.get(name), Some(&Value::Other), "{name}");
+        }
+        assert_eq!(members.get("m"), Some(&Value::Negative(-1)));
+        assert_eq!(members.get("q"), Some(&Value::Flag(true)));
+        assert_eq!(members.get("l"), Some(&Value::Texts(vec!["a".into(), "b".into()])));
+        assert_eq!(members.get("absent"), None);
+    }
+}

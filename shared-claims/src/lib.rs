@@ -1,0 +1,66 @@
+//! What a token of the stack says, how it is signed, and how it is proven.
+//!
+//! A third service needs this crate alone: it builds a [`Verifier`] from the shared secret, puts a [`Guard`] around it
+//! into its application data, and asks for a [`Member`] or an [`Admin`] in a handler's signature. No call, no database.
+//!
+//! ```
+//! use actix_web::{App, HttpResponse, test, web};
+//! use shared_claims::{AccessClaims, Guard, Member, Secret, Trust, Verifier};
+//!
+//! async fn orders(member: Member) -> HttpResponse {
+//!     HttpResponse::Ok().body(format!("orders of {}", member.username))
+//! }
+//!
+//! # #[actix_web::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let verifier = Verifier::<AccessClaims>::new(&Trust {
+//!     issuer: "auth-service",
+//!     audience: "orders-service",
+//!     max_life: std::time::Duration::from_secs(15 * 60),
+//!     secret: &Secret::parse("pQ7vXk2mZ9sLr4tYw8bNc3hJf6dGa1eU")?,
+//!     previous: None,
+//! })?;
+//! let guard = web::Data::new(Guard::new(verifier));
+//! let app = test::init_service(App::new().app_data(guard).route("/orders", web::get().to(orders))).await;
+//!
+//! let refused = test::call_service(&app, test::TestRequest::get().uri("/orders").to_request()).await;
+//! assert_eq!(refused.status(), 401);
+//! # Ok(())
+//! # }
+//! ```
+
+/// The extractors [`Member`] and [`Admin`] for actix-web, and how a [`Problem`] becomes a response there.
+#[cfg(feature = "actix")]
+mod actix;
+/// What the two kinds of token say.
+mod claims;
+/// Why a token is refused.
+mod error;
+/// JSON objects read strictly: whole, in UTF-8, no name twice.
+mod json;
+/// The compact serialisation: three segments, one spelling, one algorithm.
+mod jws;
+/// The one error body of the stack.
+mod problem;
+/// What somebody may do.
+mod role;
+/// Signing secrets that are good enough.
+mod secret;
+/// A known answer for the crypto, asked for before it is trusted.
+mod self_test;
+/// Who makes tokens.
+mod signer;
+/// Who believes them.
+mod verifier;
+
+#[cfg(feature = "actix")]
+pub use actix::{Admin, Guard, Member};
+pub use claims::{AccessClaims, Claims, RefreshClaims};
+pub use error::TokenError;
+pub use json::{Members, NotAnObject, Value};
+pub use problem::Problem;
+pub use role::{Role, UnknownRole};
+pub use secret::{Secret, WeakSecret};
+pub use self_test::{SelfTestFailed, self_test};
+pub use signer::Signer;
+pub use verifier::{LEEWAY, SetupError, Trust, Verifier};

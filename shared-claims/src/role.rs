@@ -1,0 +1,51 @@
+use std::fmt;
+use std::str::FromStr;
+
+/// What somebody may do: a member reads, an admin reads and changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// May read.
+    Member,
+    /// May read, change, and manage people.
+    Admin,
+}
+
+/// A text that names no role of ours. Whoever has such a role has no right to anything.
+#[derive(Debug, thiserror::Error)]
+#[error("must be member or admin")]
+pub struct UnknownRole;
+
+impl Role {
+    /// The name in tokens, databases and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRole> {
+        match name {
+            "member" => Ok(Self::Member),
+            "admin" => Ok(Self::Admin),
+            _ => Err(UnknownRole),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl serde::Serialize for Role {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
