@@ -1,0 +1,42 @@
+//! The verifier and the extractors under attack. Tokens are minted by hand, so that a fault of the signer cannot hide
+//! one of the verifier; what the signer makes is read by hand, by Node and by the crate `jsonwebtoken`.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
+
+/// The claims: which there must be, and of which type.
+mod claims;
+/// Who is let in over HTTP, and what the others are told.
+#[cfg(feature = "actix")]
+mod extractors;
+/// Tokens made by hand, and the verifier they are shown to.
+mod forge;
+/// The header: algorithm, type, `crit`.
+mod header;
+/// Header and claims as JSON texts: one object, no name twice.
+mod json;
+/// Which key a token is proven with, whatever its header says.
+mod keys;
+/// At most 4096 bytes.
+mod length;
+/// Tokens to and from Node's `jsonwebtoken`.
+mod node;
+/// `iss` and `aud`.
+mod parties;
+/// Every change to a token, and texts that nobody thought of.
+mod properties;
+/// Where a request may carry its token.
+#[cfg(feature = "actix")]
+mod request;
+/// A service with two doors.
+#[cfg(feature = "actix")]
+mod server;
+/// What the signer makes.
+mod signer;
+/// Three segments of strict base64url.
+mod spelling;
+/// What the crate `jsonwebtoken` says of the tokens that are accepted here.
+mod third_opinion;
+/// `exp`, `iat`, `nbf`, to the second.
+mod times;
+/// Strings, numbers and depths that JSON does not have.
+mod values;

@@ -1,0 +1,81 @@
+use std::sync::Once;
+
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
+use jsonwebtoken::signature::{Error, Verifier};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, get_current_timestamp};
+use serde_json::Value;
+use sha2::Sha256;
+use shared_claims::AccessClaims;
+
+use crate::forge::{AUDIENCE, ISSUER, LIFE, SECRET, STRANGER, access, header, secret, signed, token, trust};
+
+/// The HMAC that the crate asks its host for, where it is built without one.
+struct Hs256(Hmac<Sha256>);
+
+static CRYPTO: CryptoProvider = CryptoProvider {
+    signer_factory: |_, _| unreachable!("nothing is signed here"),
+    verifier_factory: |_, key| Ok(Box::new(Hs256(Hmac::new_from_slice(key.try_get_as_bytes()?).unwrap()))),
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+impl Verifier<Vec<u8>> for Hs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), Error> {
+        self.0.clone().chain_update(message).verify_slice(signature).map_err(|_| Error::new())
+    }
+}
+
+impl JwtVerifier for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+fn third_opinion(token: &str) -> jsonwebtoken::errors::Result<Value> {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| CRYPTO.install_default().unwrap());
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.leeway = shared_claims::LEEWAY;
+    validation.validate_nbf = true;
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    jsonwebtoken::decode(token, &DecodingKey::from_secret(SECRET.as_bytes()), &validation).map(|data| data.claims)
+}
+
+const MEMBERS: &str =
+    r#"x=[{}] typ="application/at+jwt" typ="JWT" alg="HS384" alg="none" kid="x" kid=1 crit=["x"] b64=false"#;
+const NAMES: &str = "iss aud sub exp iat nbf jti sid username role x";
+const VALUES: &str =
+    r#""books-service" ["books-service"] ["x","books-service"] ["x"] [] "auth-service" "" null 1 1.5 {} 1e400"#;
+
+#[test]
+fn whatever_is_accepted_here_is_accepted_there() {
+    let verifier = shared_claims::Verifier::<AccessClaims>::new(&trust(&secret(SECRET), None)).unwrap();
+    let now = get_current_timestamp();
+    // Away from the edges of the leeway, since the crate asks a clock of its own.
+    let times =
+        [now - 1_000_000, now - 800, now - 60, now + 60, now + 400, now + 1_000_000].map(|time| time.to_string());
+    let values: Vec<&str> = VALUES.split(' ').chain(times.iter().map(|time| &**time)).collect();
+    let mut accepted = 0;
+    for (member, content) in MEMBERS.split(' ').map(|member| member.split_once('=').unwrap()) {
+        for (name, value) in NAMES.split(' ').flat_map(|name| values.iter().map(move |value| (name, value))) {
+            let claims = access().with("iat", now - 100).with("exp", now + LIFE - 100).with(name, value);
+            let token = token(&header().with(member, content), &claims);
+            if verifier.verify(&token, now).is_ok() {
+                accepted += 1;
+                third_opinion(&token).unwrap_or_else(|why| panic!("{why}: {member} {content}, {name} {value}"));
+            }
+        }
+    }
+    assert!(accepted > 100, "few of the tokens are good");
+}
+
+#[test]
+fn the_third_opinion_is_one() {
+    let now = get_current_timestamp();
+    let claims = access().with("iat", now - 100).with("exp", now + LIFE - 100);
+    let token = token(&header(), &claims);
+    assert_eq!(third_opinion(&token).unwrap()["username"], "anna");
+    assert!(third_opinion(&signed(token.rsplit_once('.').unwrap().0, STRANGER)).is_err());
+}
