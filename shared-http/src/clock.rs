@@ -1,0 +1,40 @@
+//! The wall clock, read in one place; everything below the routes is handed the time.
+
+use std::num::NonZeroU8;
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Iso8601;
+use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimePrecision};
+
+/// RFC 3339 is this form of ISO 8601; with milliseconds always, so that texts sort as the instants do.
+const MILLISECONDS: EncodedConfig =
+    Config::DEFAULT.set_time_precision(TimePrecision::Second { decimal_digits: NonZeroU8::new(3) }).encode();
+
+/// Milliseconds since 1970-01-01T00:00:00Z; 0 where the machine's clock stands before that.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The instant `ms` (as from [`now_ms`]) as RFC 3339 text in UTC with milliseconds, `2026-01-31T12:00:00.000Z`.
+#[must_use]
+pub fn rfc3339(ms: i64) -> String {
+    let instant =
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    instant.format(&Iso8601::<MILLISECONDS>).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_written_in_utc() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(1_769_860_800_250), "2026-01-31T12:00:00.250Z");
+    }
+}

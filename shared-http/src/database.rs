@@ -1,0 +1,150 @@
+//! SQL databases, opened and guarded alike by every service: one text for `SQLite` and Postgres through sqlx's `Any`.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::time::Duration;
+
+use shared_claims::Problem;
+use sqlx::AnyPool;
+use sqlx::any::{AnyPoolOptions, install_default_drivers};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// A store answers within this, or the request is told to come back.
+pub const LIMIT: Duration = Duration::from_secs(1);
+
+const CONNECTIONS: u32 = 8;
+/// How long a start waits for a database that is not up yet, and in which steps.
+const START_TRIES: u32 = 40;
+const START_PAUSE: Duration = Duration::from_millis(250);
+/// The folder is not there, or nobody may write into it: waiting does not help.
+const SQLITE_CANTOPEN: &str = "14";
+
+/// A store that did not do what it was asked to. The text is for the log; a client sees 503 or 500 and no more.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Down, slow, full, or of unknown outcome: the caller may come back.
+    #[error("{store} is unavailable: {cause}")]
+    Unavailable {
+        /// Which store: "users", "sessions", ….
+        store: &'static str,
+        /// The driver's words.
+        cause: String,
+    },
+    /// A record that no version of this program writes. Coming back will not help.
+    #[error("{store} holds a record that makes no sense: {what}")]
+    Corrupt {
+        /// Which store.
+        store: &'static str,
+        /// Table, column, and what stands there.
+        what: String,
+    },
+}
+
+impl StoreError {
+    /// The store `store` could not be asked, or its answer did not come.
+    pub fn unavailable(store: &'static str, cause: impl Display) -> Self {
+        Self::Unavailable { store, cause: cause.to_string() }
+    }
+
+    /// The store `store` answered with something that must not exist.
+    pub fn corrupt(store: &'static str, what: impl Display) -> Self {
+        Self::Corrupt { store, what: what.to_string() }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match error {
+            E::ColumnNotFound(_) | E::ColumnDecode { .. } | E::Decode(_) | E::RowNotFound => {
+                Self::corrupt("the database", error)
+            }
+            _ => Self::unavailable("the database", error),
+        }
+    }
+}
+
+/// Where a request ends because of a store: logged here, once, in full; said to the client without detail.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        log::error!("{error}");
+        match error {
+            StoreError::Unavailable { .. } => Self::unavailable(),
+            StoreError::Corrupt { .. } => Self::internal(),
+        }
+    }
+}
+
+/// Runs `work` against `store` for at most [`LIMIT`].
+///
+/// # Errors
+/// What `work` says, or [`StoreError::Unavailable`] when time is up; then whether it took effect is unknown.
+pub async fn within<T, E: Into<StoreError>>(
+    store: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(LIMIT, work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(StoreError::unavailable(store, "no answer within 1 s")),
+    }
+}
+
+/// Opens `url` (`sqlite://file.db?mode=rwc` or `postgres://…`) and brings it to the newest of `migrations`.
+///
+/// A migration is a name that starts with its number, `0001_users`, and SQL that both databases take. A database that
+/// is not up yet is waited for, ten seconds at most.
+///
+/// # Errors
+/// The database cannot be reached, or a migration fails.
+pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Result<AnyPool, StoreError> {
+    install_default_drivers();
+    let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(LIMIT).connect_lazy(url)?;
+    let migrator = Migrator { migrations: migrations.iter().map(migration).collect(), ..Migrator::DEFAULT };
+    let mut tries = 1;
+    while let Err(error) = prepare(&pool, url, &migrator).await {
+        if tries == START_TRIES || !may_pass(&error) {
+            return Err(StoreError::unavailable("the database", error));
+        }
+        log::warn!("the database is not ready, trying again: {error}");
+        tokio::time::sleep(START_PAUSE).await;
+        tries += 1;
+    }
+    Ok(pool)
+}
+
+/// Asks the database behind `pool` for a sign of life.
+///
+/// # Errors
+/// It gives none within [`LIMIT`].
+pub async fn ping(pool: &AnyPool) -> Result<(), StoreError> {
+    within("the database", sqlx::query("SELECT 1").execute(pool)).await.map(|_| ())
+}
+
+fn migration(&(name, sql): &(&'static str, &'static str)) -> Migration {
+    let (number, description) = name.split_once('_').unwrap_or((name, ""));
+    let version = number.parse().unwrap_or(0);
+    Migration::new(version, description.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
+}
+
+async fn prepare(pool: &AnyPool, url: &str, migrator: &Migrator) -> Result<(), sqlx::Error> {
+    if url.starts_with("sqlite:") {
+        // A property of the file, not of a statement: readers and the one writer do not wait for each other.
+        sqlx::query("PRAGMA journal_mode = WAL").execute(pool).await?;
+    }
+    migrator.run(pool).await.map_err(Into::into)
+}
+
+/// Whether another try may succeed: the server is starting, or another instance migrates at this moment.
+fn may_pass(error: &sqlx::Error) -> bool {
+    use sqlx::Error as E;
+    use sqlx::migrate::MigrateError as M;
+    match error {
+        E::Migrate(error) => match &**error {
+            M::Execute(cause) | M::ExecuteMigration(cause, _) => may_pass(cause),
+            _ => false,
+        },
+        E::Database(error) => error.code().is_none_or(|code| code != SQLITE_CANTOPEN),
+        E::Io(_) | E::PoolTimedOut => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,42 @@
+//! What every service of the stack does the same way, so that a service's own code is about its own matter.
+
+/// Which access tokens a service takes.
+mod access;
+/// The URL table: a path, its methods, and right answers to all others.
+mod at;
+/// Request bodies: JSON objects, taken member by member, every violation told at once.
+mod body;
+/// The wall clock.
+pub mod clock;
+/// SQL databases.
+#[cfg(feature = "database")]
+pub mod database;
+/// Times as people write them.
+mod duration;
+/// `/livez` and `/readyz`, and the command that asks for them.
+mod health;
+/// Log lines, as text or JSON, one line each.
+mod logging;
+/// What happens around every request: its id, its log line, its error body.
+mod observe;
+/// Lists in pages.
+mod page;
+/// Query strings, taken like bodies.
+mod query;
+/// Starting, and stopping with nothing lost.
+mod server;
+/// Settings from the environment, all that is wrong told at once.
+mod settings;
+/// Violations, collected field by field.
+mod violations;
+
+pub use access::AccessSettings;
+pub use at::{At, at};
+pub use body::{Body, Fields, MaybeBody};
+pub use health::{Readiness, health, healthcheck};
+pub use logging::start_logging;
+pub use observe::RequestId;
+pub use page::{Page, link_next};
+pub use query::{Params, Query};
+pub use server::{Running, ServerOptions, Stop, bind, serve};
+pub use settings::{Known, Settings, SettingsError};

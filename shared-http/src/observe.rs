@@ -1,0 +1,153 @@
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, ResponseError};
+use shared_claims::Problem;
+use uuid::Uuid;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const LONGEST_ID: usize = 64;
+
+/// The id of a request: in its log lines, in its answer's `X-Request-Id`, and in the body of an error. Handlers find it
+/// in the request's extensions.
+#[derive(Clone, Debug)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The id that a proxy gave, if it is harmless, else a new one.
+    fn of(request: &ServiceRequest) -> Self {
+        let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let harmless = |id: &&str| {
+            !id.is_empty()
+                && id.len() <= LONGEST_ID
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        };
+        Self(given.filter(harmless).map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned))
+    }
+
+    /// The id as text: at most 64 of `A-Z a-z 0-9 - _ .`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Around every request, outermost: gives it an id, turns every error into problem+json, writes one line of log.
+pub(crate) async fn observe<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let started = Instant::now();
+    let id = RequestId::of(&request);
+    request.extensions_mut().insert(id.clone());
+    let response = if accepts_json(request.headers()) {
+        next.call(request).await?.map_into_left_body()
+    } else {
+        request.into_response(not_acceptable().error_response()).map_into_right_body()
+    };
+    let mut response = explain(response, &id);
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(REQUEST_ID, value);
+    }
+    log_request(&response, &id, started);
+    Ok(response)
+}
+
+/// Gives every error of ours or of a library the one body, with the request's id in it.
+fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> ServiceResponse<EitherBody<B>> {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let known = response.response().extensions().get::<Problem>().cloned();
+    let problem = known.unwrap_or_else(|| Problem::of_status(status.as_u16()));
+    let body = problem.body(Some(id.as_str()));
+    let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn log_request<B>(response: &ServiceResponse<B>, id: &RequestId, started: Instant) {
+    if !log::log_enabled!(target: "http", log::Level::Info) {
+        return;
+    }
+    let request = response.request();
+    let route = request.match_pattern().unwrap_or_else(|| "-".to_owned());
+    let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    log::info!(
+        target: "http",
+        request_id = id.as_str(),
+        method = request.method().as_str(),
+        route = route.as_str(),
+        status = response.status().as_u16(),
+        duration_us = duration_us;
+        "request"
+    );
+}
+
+fn not_acceptable() -> Problem {
+    Problem::new(406, "not_acceptable", "This answers in application/json, which Accept refuses.")
+}
+
+/// Whether `Accept` takes JSON (RFC 9110 section 12.5.1): the most specific range that fits decides. Absent is all.
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let mut best: Option<(u8, bool)> = None;
+    let mut any = false;
+    for value in headers.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or("*/*").split(',').filter(|range| !range.trim().is_empty()) {
+            any = true;
+            let mut parts = range.split(';').map(str::trim);
+            let rank = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                "application/json" => 3,
+                "application/*" => 2,
+                "*/*" => 1,
+                _ => continue,
+            };
+            let refused = parts.any(|part| {
+                let (name, weight) = part.split_once('=').unwrap_or((part, ""));
+                name.eq_ignore_ascii_case("q") && weight.parse::<f32>().is_ok_and(|weight| weight <= 0.0)
+            });
+            if best.is_none_or(|(known, _)| rank > known) {
+                best = Some((rank, !refused));
+            }
+        }
+    }
+    best.map_or(!any, |(_, taken)| taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_is_read_as_its_rfc_says() {
+        let cases = [
+            (None, true, "absent"),
+            (Some(""), true, "empty"),
+            (Some("*/*"), true, "anything"),
+            (Some("application/json"), true, "json"),
+            (Some("Application/JSON; q=0.1"), true, "json, not liked"),
+            (Some("text/html, application/xhtml+xml, */*;q=0.8"), true, "a browser"),
+            (Some("text/html"), false, "a page only"),
+            (Some("application/json;q=0, */*"), false, "anything but json"),
+            (Some("*/*;q=0"), false, "nothing"),
+            (Some("application/*;q=0, application/json"), true, "json alone of its kind"),
+        ];
+        for (accept, taken, why) in cases {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = accept.and_then(|accept| HeaderValue::from_str(accept).ok()) {
+                headers.insert(ACCEPT, value);
+            }
+            assert_eq!(accepts_json(&headers), taken, "{why}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+/// One page of a list.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// Its items, in order.
+    pub items: Vec<T>,
+    /// How many items the whole list has.
+    pub total: i64,
+    /// Where the next page begins, if there is one: opaque to clients.
+    pub next: Option<String>,
+}
+
+/// The value of the `Link` header (RFC 8288) that leads from `path?query` to the page that begins at `cursor`, which
+/// must be safe in a query as it is. All other parameters stay as they are.
+#[must_use]
+pub fn link_next(path: &str, query: &str, cursor: &str) -> String {
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor=") && *pair != "cursor");
+    let pairs: Vec<&str> = kept.collect();
+    let glue = if pairs.is_empty() { "" } else { "&" };
+    format!(r#"<{path}?{}{glue}cursor={cursor}>; rel="next""#, pairs.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::link_next;
+
+    #[test]
+    fn the_link_keeps_all_but_the_cursor() {
+        let cases = [
+            ("", r#"</books?cursor=c>; rel="next""#),
+            ("limit=2", r#"</books?limit=2&cursor=c>; rel="next""#),
+            ("q=a%20b&cursor=old&limit=2", r#"</books?q=a%20b&limit=2&cursor=c>; rel="next""#),
+        ];
+        for (query, link) in cases {
+            assert_eq!(link_next("/books", query, "c"), link);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::header;
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::{App, HttpServer, ResponseError, web};
+use futures_util::future::try_join_all;
+use shared_claims::Problem;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::Settings;
+use crate::observe::observe;
+
+/// A request's head arrives within this, or the connection is closed.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// An idle connection is kept this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// What is in flight at the end may take this long; under the ten seconds that `docker stop` gives.
+const DRAIN_SECONDS: u64 = 8;
+
+/// What every HTTP server of the stack is told.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The service's name, for the log.
+    pub name: &'static str,
+    /// Where it listens; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// Threads that serve requests.
+    pub workers: usize,
+    /// Origins whose pages may call (CORS); none by default.
+    pub allowed_origins: Vec<String>,
+}
+
+impl ServerOptions {
+    /// Reads what is common to all services; the address stands in `addr`.
+    pub fn read(settings: &mut Settings, name: &'static str, addr: &'static str, default: &'static str) -> Self {
+        Self {
+            name,
+            addr: settings.parsed(addr, default, "an address such as 0.0.0.0:3000", "Where the service listens"),
+            workers: match settings.parsed("WORKERS", "0", "a number", "Threads that serve requests; 0 is one a core") {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                some => some,
+            },
+            allowed_origins: origins(settings),
+        }
+    }
+
+    /// Where this machine asks the service whether it is ready.
+    #[must_use]
+    pub fn ready_url(&self) -> String {
+        let ip = match self.addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        format!("http://{}/readyz", SocketAddr::new(ip, self.addr.port()))
+    }
+}
+
+fn origins(settings: &mut Settings) -> Vec<String> {
+    let why = "Origins whose pages may call from a browser, such as https://app.example";
+    let origins = settings.list("ALLOWED_ORIGINS", "", why);
+    if !origins.iter().all(|origin| is_origin(origin)) {
+        settings
+            .wrong("ALLOWED_ORIGINS", "must list origins as browsers write them: https://app.example, no path, no *");
+    }
+    origins
+}
+
+/// Scheme, host and perhaps a port, in lower case and nothing behind (RFC 6454 section 6.2).
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
+        !host.is_empty() && host.bytes().all(plain)
+    })
+}
+
+/// A server that listens.
+pub struct Running {
+    addr: SocketAddr,
+    server: Server,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// To stop it from elsewhere; `stop(true)` finishes what is in flight.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is stopped.
+    ///
+    /// # Errors
+    /// The server fails.
+    pub async fn wait(self) -> io::Result<()> {
+        self.server.await
+    }
+}
+
+/// Listens, and serves what `configure` lays out.
+///
+/// # Errors
+/// The address cannot be had; the text names it.
+pub fn bind(
+    options: &ServerOptions,
+    configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Running> {
+    let origins = options.allowed_origins.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .configure(configure.clone())
+            .default_service(web::to(|| std::future::ready(Problem::of_status(404).error_response())))
+            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+            .wrap(from_fn(observe))
+    })
+    .workers(options.workers)
+    .client_request_timeout(HEAD_PATIENCE)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(DRAIN_SECONDS)
+    .disable_signals()
+    .bind(options.addr)
+    .map_err(|error| io::Error::new(error.kind(), format!("{} cannot be had: {error}", options.addr)))?;
+    let addr = server.addrs().first().copied().unwrap_or(options.addr);
+    log::info!("{} started on {addr}", options.name);
+    Ok(Running { addr, server: server.run() })
+}
+
+/// Pages of these origins may call, and read what they need of an answer. Credentials are tokens, never cookies.
+fn cors(origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH])
+        .expose_headers([
+            "ETag",
+            "Link",
+            "Location",
+            "Retry-After",
+            "WWW-Authenticate",
+            "X-Request-Id",
+            "X-Total-Count",
+        ])
+        .max_age(600);
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// SIGTERM and Ctrl-C, listened for from the moment that this exists: before anything is started, so that a stop during the
+/// start is one too.
+pub struct Stop {
+    term: Signal,
+    int: Signal,
+}
+
+impl Stop {
+    /// Begins to listen. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// The signals cannot be had.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn called(&mut self) {
+        tokio::select! { _ = self.term.recv() => {}, _ = self.int.recv() => {} }
+    }
+}
+
+/// Serves what `start` starts until `stop` is called, then finishes what is in flight. A stop that comes before the start
+/// is over ends it there.
+///
+/// # Errors
+/// The start's, or that of a server that fails.
+pub async fn serve<E: From<io::Error>>(
+    mut stop: Stop,
+    start: impl Future<Output = Result<Vec<Running>, E>>,
+) -> Result<(), E> {
+    let servers = tokio::select! {
+        started = start => started?,
+        () = stop.called() => return Ok(()),
+    };
+    Ok(until_stopped(stop, servers).await?)
+}
+
+async fn until_stopped(mut stop: Stop, servers: Vec<Running>) -> io::Result<()> {
+    let handles: Vec<ServerHandle> = servers.iter().map(Running::handle).collect();
+    let mut serving = pin!(try_join_all(servers.into_iter().map(Running::wait)));
+    tokio::select! {
+        served = &mut serving => return served.map(drop),
+        () = stop.called() => {}
+    }
+    log::info!("stopping: finishing what is in flight");
+    for handle in handles {
+        // The order is given here; `serving` carries it out.
+        drop(handle.stop(true));
+    }
+    serving.await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_origin;
+
+    #[test]
+    fn an_origin_has_one_spelling() {
+        for origin in
+            ["https://app.example", "http://localhost:5173", "http://[::1]:8080", "https://xn--bcher-kva.example"]
+        {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for text in ["*", "null", "app.example", "https://", "https://app.example/", "https://App.example", "ftp://a.b"]
+        {
+            assert!(!is_origin(text), "{text}");
+        }
+    }
+}

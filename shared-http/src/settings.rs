@@ -1,0 +1,264 @@
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use shared_claims::Secret;
+
+use crate::duration;
+
+/// The settings of a service, read one by one. A wrong one is remembered and the default goes on, so that
+/// [`Settings::finish`] tells all that is wrong in one message. An empty value is an absent one.
+pub struct Settings {
+    values: HashMap<String, String>,
+    known: Vec<Known>,
+    wrong: Vec<String>,
+}
+
+/// A setting that somebody reads: what `--help`, README and `.env.example` say of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The environment variable.
+    pub name: &'static str,
+    /// What counts when it is not set.
+    pub default: String,
+    /// One line: what it is for.
+    pub why: &'static str,
+}
+
+/// All that is wrong with the settings, in one message.
+#[derive(Debug, thiserror::Error)]
+pub struct SettingsError(Vec<String>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings are wrong:")?;
+        self.0.iter().try_for_each(|wrong| write!(f, "\n  {wrong}"))
+    }
+}
+
+impl Settings {
+    /// The environment, and behind it `.env` of this folder or one above.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn from_process() -> Self {
+        let mut settings = Self::from_pairs(std::iter::empty::<(String, String)>());
+        match dotenvy::dotenv_iter() {
+            Ok(pairs) => settings.take_file(pairs),
+            Err(error) if error.not_found() => {}
+            Err(error) => settings.wrong.push(format!(".env cannot be read: {error}")),
+        }
+        for (name, value) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            match value.into_string() {
+                Ok(value) => drop(settings.values.insert(name, value)),
+                Err(_) => drop(settings.values.insert(name, "\u{fffd}".to_owned())),
+            }
+        }
+        settings
+    }
+
+    /// These and no others: for tests, and for a program that fills in what is missing.
+    pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values, known: Vec::new(), wrong: Vec::new() }
+    }
+
+    fn take_file(&mut self, pairs: impl Iterator<Item = dotenvy::Result<(String, String)>>) {
+        for pair in pairs {
+            match pair {
+                Ok((name, value)) => drop(self.values.insert(name, value)),
+                Err(error) => self.wrong.push(format!(".env cannot be read: {error}")),
+            }
+        }
+    }
+
+    /// Sets `name` to `value` where nothing is set.
+    pub fn fill(&mut self, name: &str, value: impl Into<String>) {
+        if self.raw(name).is_none() && self.raw(&format!("{name}_FILE")).is_none() {
+            self.values.insert(name.to_owned(), value.into());
+        }
+    }
+
+    /// A text.
+    pub fn text(&mut self, name: &'static str, default: &'static str, why: &'static str) -> String {
+        self.know(name, default, why);
+        self.raw(name).unwrap_or(default).to_owned()
+    }
+
+    /// A text that may be absent.
+    pub fn optional(&mut self, name: &'static str, why: &'static str) -> Option<String> {
+        self.know(name, "", why);
+        self.raw(name).map(str::to_owned)
+    }
+
+    /// A text that must be there; "" where it is not.
+    pub fn required(&mut self, name: &'static str, why: &'static str) -> String {
+        self.optional(name, why).unwrap_or_else(|| {
+            self.wrong(name, format!("is not set: {why}"));
+            String::new()
+        })
+    }
+
+    /// A value of type `T`; `expected` completes "must be …". The default must parse.
+    ///
+    /// # Panics
+    /// The default does not parse: a fault of the program, found by its first start.
+    pub fn parsed<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        expected: &'static str,
+        why: &'static str,
+    ) -> T {
+        self.read(name, default, expected, why, |text| text.parse().ok())
+    }
+
+    /// A time: `500ms`, `10s`, `15m`, `12h`, `7d`, or whole seconds.
+    pub fn duration(&mut self, name: &'static str, default: &'static str, why: &'static str) -> Duration {
+        self.read(name, default, "a time such as 10s, 15m, 12h or 7d", why, duration::parse)
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, name: &'static str, default: bool, why: &'static str) -> bool {
+        let default = if default { "true" } else { "false" };
+        self.read(name, default, "true or false", why, |text| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        })
+    }
+
+    /// Texts with commas between them.
+    pub fn list(&mut self, name: &'static str, default: &'static str, why: &'static str) -> Vec<String> {
+        let text = self.text(name, default, why);
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// A secret text: `NAME`, or the content of the file that `NAME_FILE` names, less one line break at its end.
+    pub fn secret_text(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
+        self.know(name, "", why);
+        let file = self.raw(&format!("{name}_FILE")).map(str::to_owned);
+        match (self.raw(name).map(str::to_owned), file) {
+            (Some(_), Some(_)) => {
+                self.wrong(name, format!("is set, and {name}_FILE too; keep one"));
+                None
+            }
+            (Some(text), None) => Some(text.into()),
+            (None, Some(path)) => self.secret_file(name, &path),
+            (None, None) => None,
+        }
+    }
+
+    fn secret_file(&mut self, name: &'static str, path: &str) -> Option<SecretString> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Some(text.strip_suffix('\n').unwrap_or(&text).into()),
+            Err(error) => {
+                self.wrong(&format!("{name}_FILE"), format!("names {path}, which cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// A signing secret (see [`Secret::parse`]), which may be absent.
+    pub fn signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
+        use secrecy::ExposeSecret;
+        let text = self.secret_text(name, why)?;
+        Secret::parse(text.expose_secret()).map_err(|error| self.wrong(name, error.to_string())).ok()
+    }
+
+    /// A signing secret that must be there.
+    pub fn required_signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
+        let before = self.wrong.len();
+        let secret = self.signing_secret(name, why);
+        if secret.is_none() && self.wrong.len() == before {
+            self.wrong(name, "is not set; make one with `auth-service keygen`");
+        }
+        secret
+    }
+
+    /// A time of whole seconds, one at least, as the life of a token is.
+    pub fn whole_seconds(&mut self, name: &'static str, default: &'static str, why: &'static str) -> Duration {
+        let time = self.duration(name, default, why);
+        if time.as_secs() == 0 || time.subsec_nanos() != 0 {
+            self.wrong(name, "must be whole seconds, one at least");
+        }
+        time
+    }
+
+    /// Remembers that `name` is wrong: `what` goes behind the name.
+    pub fn wrong(&mut self, name: &str, what: impl Into<String>) {
+        self.wrong.push(format!("{name} {}", what.into()));
+    }
+
+    /// All settings that were asked for so far, in that order.
+    #[must_use]
+    pub fn known(&self) -> &[Known] {
+        &self.known
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// Something was wrong.
+    pub fn finish(mut self) -> Result<(), SettingsError> {
+        // Two services in one process read the same settings; each mistake is told once.
+        let mut told = HashSet::new();
+        self.wrong.retain(|wrong| told.insert(wrong.clone()));
+        if self.wrong.is_empty() { Ok(()) } else { Err(SettingsError(self.wrong)) }
+    }
+
+    #[expect(
+        clippy::panic,
+        reason = "a default that does not parse is a fault of the program, found by its first start"
+    )]
+    fn read<T>(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        expected: &'static str,
+        why: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> T {
+        self.know(name, default, why);
+        if let Some(text) = self.raw(name) {
+            match parse(text) {
+                Some(value) => return value,
+                None => self.wrong(name, format!("must be {expected}")),
+            }
+        }
+        parse(default).unwrap_or_else(|| panic!("the default of {name} is wrong"))
+    }
+
+    fn raw(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    fn know(&mut self, name: &'static str, default: &str, why: &'static str) {
+        if self.known.iter().all(|known| known.name != name) {
+            self.known.push(Known { name, default: default.to_owned(), why });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let mut settings =
+            Settings::from_pairs([("TTL", "soon"), ("PORT", "70000"), ("EMPTY", ""), ("SECRET_FILE", "/no/such")]);
+        assert_eq!(settings.duration("TTL", "15m", ""), Duration::from_mins(15));
+        assert_eq!(settings.parsed::<u16>("PORT", "3000", "a port", ""), 3000);
+        assert_eq!(settings.text("EMPTY", "default", ""), "default");
+        assert!(settings.secret_text("SECRET", "").is_none());
+        assert_eq!(settings.required("URL", "where"), "");
+        assert_eq!(settings.required("URL", "where"), "", "asked for by another service, too");
+        let message = settings.finish().map_or_else(|error| error.to_string(), |()| String::new());
+        for part in ["TTL must be a time", "PORT must be a port", "SECRET_FILE names /no/such", "URL is not set"] {
+            assert_eq!(message.matches(part).count(), 1, "{part} in {message}");
+        }
+    }
+}
