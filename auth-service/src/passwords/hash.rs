@@ -1,0 +1,140 @@
+use std::fmt;
+
+use bcrypt::HashParts;
+
+use super::Cost;
+
+/// What is stored of a password: bcrypt, with the name of the key that the password went through before it.
+///
+/// | stored | made of |
+/// |---|---|
+/// | `fixed:$2b$12$…` | bcrypt of base64 of HMAC-SHA-384 under our fixed text |
+/// | `pepper-1f0c22d9:$2b$12$…` | the same under the `PASSWORD_PEPPER` of that name |
+/// | `$2a$…`, `$2b$…`, `$2y$…` | plain bcrypt of the first 72 bytes, as Node's `bcrypt` makes it: an import |
+///
+/// It is no [`NewPassword`](super::NewPassword) and cannot become one; `Debug` shows neither salt nor hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash {
+    stored: String,
+    cost: Cost,
+}
+
+/// Why a text is no stored password. Never quotes the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHash {
+    /// Plain text, another algorithm, or cut short.
+    #[error("is not a bcrypt hash ($2a$, $2b$ or $2y$, 60 characters)")]
+    NotBcrypt,
+    /// What stands before the colon is no name that we give.
+    #[error("was made with a key of unknown name")]
+    UnknownKey,
+}
+
+/// The name of the key that stands in for a pepper.
+pub(super) const FIXED: &str = "fixed";
+/// What the name of a pepper starts with; eight hex digits follow.
+pub(super) const PEPPER: &str = "pepper-";
+
+impl PasswordHash {
+    /// Reads what was stored, or a plain bcrypt hash.
+    ///
+    /// # Errors
+    /// The text is neither.
+    pub fn parse(stored: impl Into<String>) -> Result<Self, InvalidHash> {
+        let stored = stored.into();
+        let (key, bcrypt) = split(&stored);
+        if !key.is_none_or(is_key_name) {
+            return Err(InvalidHash::UnknownKey);
+        }
+        let cost = cost_of(bcrypt).ok_or(InvalidHash::NotBcrypt)?;
+        Ok(Self { stored, cost })
+    }
+
+    /// What goes into the database, and nowhere else.
+    #[must_use]
+    pub fn as_stored(&self) -> &str {
+        &self.stored
+    }
+
+    /// How dear it is to try a password on it.
+    #[must_use]
+    pub const fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// The key's name; `None` for a plain import.
+    pub(super) fn key(&self) -> Option<&str> {
+        split(&self.stored).0
+    }
+
+    pub(super) fn bcrypt(&self) -> &str {
+        split(&self.stored).1
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PasswordHash({}, cost {})", self.key().unwrap_or("plain"), self.cost)
+    }
+}
+
+fn split(stored: &str) -> (Option<&str>, &str) {
+    stored.split_once(':').map_or((None, stored), |(key, bcrypt)| (Some(key), bcrypt))
+}
+
+fn is_key_name(name: &str) -> bool {
+    let hex = |id: &str| id.len() == 8 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    name == FIXED || name.strip_prefix(PEPPER).is_some_and(hex)
+}
+
+/// The cost of a well-formed bcrypt hash. `$2x$` marks hashes of a broken implementation, which nothing here can verify.
+fn cost_of(bcrypt: &str) -> Option<Cost> {
+    let parts: HashParts = bcrypt.parse().ok()?;
+    let digits = bcrypt.get(4..6)?.bytes().all(|b| b.is_ascii_digit());
+    let known = ["$2a$", "$2b$", "$2y$"].iter().any(|version| bcrypt.starts_with(version));
+    if digits && known { Cost::try_from(parts.get_cost()).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: &str = "$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK";
+
+    #[test]
+    fn what_is_stored_is_read_back() {
+        for key in ["", "fixed:", "pepper-1f0c22d9:"] {
+            let stored = format!("{key}{PLAIN}");
+            let hash = PasswordHash::parse(stored.clone()).unwrap();
+            assert_eq!((hash.as_stored(), hash.bcrypt(), hash.cost().get()), (stored.as_str(), PLAIN, 4));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_hash_is_refused() {
+        let cases = [
+            (String::new(), InvalidHash::NotBcrypt, "empty"),
+            ("Password@123".into(), InvalidHash::NotBcrypt, "plain text"),
+            ("sha1$8b6a3e2f$1$4d0c9b".into(), InvalidHash::NotBcrypt, "npm's password-hash"),
+            (PLAIN[..59].into(), InvalidHash::NotBcrypt, "cut short"),
+            (format!("{PLAIN} "), InvalidHash::NotBcrypt, "white space"),
+            (PLAIN.replace("$2b$", "$2x$"), InvalidHash::NotBcrypt, "a broken implementation's"),
+            (PLAIN.replace("$04$", "$03$"), InvalidHash::NotBcrypt, "cost 3"),
+            (PLAIN.replace("$04$", "$32$"), InvalidHash::NotBcrypt, "cost 32"),
+            (PLAIN.replace("$04$", "$+4$"), InvalidHash::NotBcrypt, "a cost with a sign"),
+            (format!("Fixed:{PLAIN}"), InvalidHash::UnknownKey, "a key's name in another case"),
+            (format!("pepper-1F0C22D9:{PLAIN}"), InvalidHash::UnknownKey, "a pepper's name in another case"),
+            (format!("pepper-:{PLAIN}"), InvalidHash::UnknownKey, "a pepper without name"),
+            (format!(":{PLAIN}"), InvalidHash::UnknownKey, "no name"),
+        ];
+        for (text, expected, why) in cases {
+            assert_eq!(PasswordHash::parse(text), Err(expected), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_not_printed() {
+        let hash = PasswordHash::parse(format!("fixed:{PLAIN}")).unwrap();
+        assert_eq!(format!("{hash:?}"), "PasswordHash(fixed, cost 4)");
+    }
+}

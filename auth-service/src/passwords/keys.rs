@@ -1,0 +1,95 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use sha2::Sha384;
+
+use super::hash::{FIXED, PEPPER};
+
+/// Keys the hash where no pepper is set. No secret: it only keeps our hashes apart from everybody else's.
+const FIXED_TEXT: &[u8] = b"auth-service password 1";
+/// In bytes: what is shorter can be tried out together with the passwords.
+const SHORTEST_PEPPER: usize = 16;
+
+/// A secret that is not in the database and that every password goes through, so that stolen hashes alone are worth
+/// nothing. It has a name, made from it, that stands in each hash.
+#[derive(Debug)]
+pub struct Pepper(Key);
+
+/// A pepper that could be guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is shorter than 16 bytes; 64 random hex digits are a good one")]
+pub struct ShortPepper;
+
+impl Pepper {
+    /// Takes the bytes of `text`, exactly.
+    ///
+    /// # Errors
+    /// It has fewer than 16 bytes.
+    pub fn parse(text: &SecretString) -> Result<Self, ShortPepper> {
+        let bytes = text.expose_secret().as_bytes();
+        if bytes.len() < SHORTEST_PEPPER {
+            return Err(ShortPepper);
+        }
+        let [a, b, c, d, ..] = mac(bytes, b"the name of this pepper");
+        let name = format!("{PEPPER}{:08x}", u32::from_be_bytes([a, b, c, d]));
+        Ok(Self(Key { name, bytes: bytes.to_vec().into() }))
+    }
+
+    pub(super) fn into_key(self) -> Key {
+        self.0
+    }
+}
+
+/// What a password goes through before bcrypt, so that bcrypt's limits of 72 bytes and no NUL are nobody's.
+#[derive(Debug)]
+pub(super) struct Key {
+    name: String,
+    bytes: SecretSlice<u8>,
+}
+
+impl Key {
+    pub(super) fn fixed() -> Self {
+        Self { name: FIXED.into(), bytes: FIXED_TEXT.to_vec().into() }
+    }
+
+    /// What stands before the colon in a stored hash.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// 64 characters for any password.
+    pub(super) fn derive(&self, text: &str) -> String {
+        STANDARD.encode(mac(self.bytes.expose_secret(), text.as_bytes()))
+    }
+}
+
+fn mac(key: &[u8], text: &[u8]) -> [u8; 48] {
+    #[expect(clippy::expect_used, reason = "RFC 2104: a key may have any length")]
+    let mut mac = Hmac::<Sha384>::new_from_slice(key).expect("any length");
+    mac.update(text);
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_bcrypt_is_given_fits() {
+        for text in [String::new(), "\0".repeat(1024), "é".repeat(512)] {
+            let derived = Key::fixed().derive(&text);
+            assert_eq!(derived.len(), 64);
+            assert!(!derived.contains('\0'));
+        }
+    }
+
+    /// Stored passwords depend on it for ever. Checked with `openssl dgst -sha384 -hmac`.
+    #[test]
+    fn the_derivation_is_known() {
+        assert_eq!(
+            Key::fixed().derive("correct horse battery staple"),
+            "ynzUyYRkkNLHd6T/SISQ+pH5P+/D0iXn97PCep6zW9AtJkYvmA6D2wFc6Mj+3W6W"
+        );
+    }
+}

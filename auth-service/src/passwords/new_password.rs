@@ -1,0 +1,141 @@
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use zxcvbn::feedback::Feedback;
+use zxcvbn::{Score, zxcvbn};
+
+/// In characters, as the person counts them.
+const SHORTEST: usize = 8;
+/// In bytes: room for any sentence, and an end to the work that a body can cause.
+const LONGEST: usize = 1024;
+
+/// A password that somebody chose and that was found good enough, on its way to being hashed. It cannot be printed or
+/// stored; only [`Passwords`](super::Passwords) can look inside.
+pub struct NewPassword(SecretString);
+
+/// Why a password is refused; the text tells the person what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WeakPassword {
+    /// Fewer than 8 characters.
+    #[error("must have at least 8 characters")]
+    TooShort,
+    /// More than 1024 bytes.
+    #[error("must have at most 1024 bytes")]
+    TooLong,
+    /// zxcvbn's score is below 3; with its advice.
+    #[error("is too easy to guess. {0}")]
+    Guessable(String),
+}
+
+/// The part of the rules that costs nothing.
+///
+/// # Errors
+/// [`WeakPassword::TooShort`] or [`WeakPassword::TooLong`].
+pub fn check_length(text: &str) -> Result<(), WeakPassword> {
+    if text.len() > LONGEST {
+        return Err(WeakPassword::TooLong);
+    }
+    if text.chars().count() < SHORTEST {
+        return Err(WeakPassword::TooShort);
+    }
+    Ok(())
+}
+
+impl NewPassword {
+    /// All of the rules. `about` are words that an attacker tries first, whole and in parts.
+    ///
+    /// Takes milliseconds on long input, so it belongs on the hashing threads:
+    /// [`Passwords::hash_new`](super::Passwords::hash_new) does that.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn parse(text: &str, about: &[impl AsRef<str>]) -> Result<Self, WeakPassword> {
+        check_length(text)?;
+        let known: Vec<&str> = about.iter().flat_map(|word| with_parts(word.as_ref())).collect();
+        let guess = zxcvbn(text, &known);
+        if guess.score() < Score::Three {
+            return Err(WeakPassword::Guessable(guess.feedback().map(advice).unwrap_or_default()));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The password of a demo person, weak on purpose. Only a text of the program itself fits, never one that a
+    /// request brought.
+    #[must_use]
+    pub fn of_demo(text: &'static str) -> Self {
+        Self(text.into())
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for NewPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewPassword([redacted])")
+    }
+}
+
+/// `ann.smith@example.org` is as easy to guess by its parts as whole.
+fn with_parts(word: &str) -> impl Iterator<Item = &str> {
+    let parts = word.split(|c: char| !c.is_alphanumeric()).filter(|part| part.chars().count() > 2);
+    std::iter::once(word).chain(parts)
+}
+
+fn advice(feedback: &Feedback) -> String {
+    let warning = feedback.warning().map(|warning| warning.to_string());
+    let suggestions = feedback.suggestions().iter().map(ToString::to_string);
+    warning.into_iter().chain(suggestions).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> Option<WeakPassword> {
+        NewPassword::parse(text, &["zebulon", "zebulon.quirke@example.org"]).err()
+    }
+
+    #[test]
+    fn length_counts_characters_below_and_bytes_above() {
+        let cases = [
+            ("vK7#qz!".to_owned(), Some(WeakPassword::TooShort), "7 characters"),
+            ("ж9éß".to_owned(), Some(WeakPassword::TooShort), "4 characters in 7 bytes"),
+            ("vK7#qz!Lw2".to_owned(), None, "10 random characters"),
+            ("жщ9éß電ñøæ".to_owned(), None, "9 characters of several alphabets"),
+            ("vK7#qz!Lw2".repeat(102) + "abcd", None, "1024 bytes"),
+            ("vK7#qz!Lw2".repeat(102) + "abcde", Some(WeakPassword::TooLong), "1025 bytes"),
+            ("é".repeat(513), Some(WeakPassword::TooLong), "513 characters in 1026 bytes"),
+        ];
+        for (text, expected, why) in cases {
+            assert_eq!(refusal(&text), expected, "{why}");
+        }
+        assert_eq!(check_length("ж9éßñøæ1"), Ok(()), "8 characters");
+    }
+
+    #[test]
+    fn what_is_easy_to_guess_is_refused_with_advice() {
+        let cases = [
+            ("password", "the most common one"),
+            ("Password@123", "a tutorial's"),
+            ("aaaaaaaaaaaa", "one key"),
+            ("qwertyuiop", "a row of keys"),
+            ("19790412", "a date"),
+            ("1212121212121212121212121212121212121212", "a repetition whose estimate exceeds 64 bits"),
+            ("zebulon1", "the user's own name"),
+            ("zebulonquirke", "the parts of the user's email"),
+            ("zebulon.quirke@example.org", "the user's email"),
+        ];
+        for (text, why) in cases {
+            let Some(WeakPassword::Guessable(advice)) = refusal(text) else { panic!("accepted: {why}") };
+            assert!(!advice.is_empty(), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let password = NewPassword::parse("vK7#qz!Lw2", &[""; 0]).unwrap();
+        assert!(!format!("{password:?}").contains("vK7"));
+    }
+}

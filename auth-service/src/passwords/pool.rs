@@ -1,0 +1,217 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::pace::Pace;
+
+/// Jobs that may wait, for each thread: at a quarter of a second each, eight seconds of patience.
+const QUEUED_PER_THREAD: usize = 32;
+/// How much nicer than the threads that serve requests.
+const NICER: i32 = 10;
+
+/// Why a job was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// The queue is full; the caller may come back after so many seconds.
+    #[error("too many passwords are being hashed; try again in {retry_after_secs} s")]
+    Busy {
+        /// When the queue should have become empty, 1 to 60.
+        retry_after_secs: u64,
+    },
+    /// The job panicked, the system gave no random numbers, or the program ends.
+    #[error("hashing failed: {0}")]
+    Failed(String),
+}
+
+/// Threads for work that takes the processor for a long time: one for each core, at a lower priority than those that
+/// serve requests, with a bounded queue in front. A job whose requester has gone is skipped; a panic costs only the job
+/// that panicked. Dropping the pool waits for the jobs that run and forgets those that wait.
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    capacity: usize,
+    threads: usize,
+    pace: Pace,
+}
+
+struct Queue {
+    jobs: VecDeque<Box<dyn Job>>,
+    open: bool,
+}
+
+/// A closure and whoever waits for what it says.
+trait Job: Send {
+    fn is_wanted(&self) -> bool;
+    fn run(self: Box<Self>);
+}
+
+struct Errand<F, T> {
+    work: F,
+    reply: oneshot::Sender<T>,
+}
+
+impl<F: FnOnce() -> T + Send, T: Send> Job for Errand<F, T> {
+    fn is_wanted(&self) -> bool {
+        !self.reply.is_closed()
+    }
+
+    fn run(self: Box<Self>) {
+        // Nobody there any more: the answer is worth nothing.
+        let _ = self.reply.send((self.work)());
+    }
+}
+
+impl Pool {
+    /// One thread for each core that this process may use, 32 jobs waiting for each.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn start() -> io::Result<Self> {
+        let threads = thread::available_parallelism()?;
+        Self::of(threads, threads.get() * QUEUED_PER_THREAD)
+    }
+
+    /// `threads` threads, and at most `capacity` jobs that wait.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn of(threads: NonZeroUsize, capacity: usize) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue { jobs: VecDeque::with_capacity(capacity), open: true }),
+            changed: Condvar::new(),
+            capacity,
+            threads: threads.get(),
+            pace: Pace::default(),
+        });
+        let mut pool = Self { shared, threads: Vec::with_capacity(threads.get()) };
+        for number in 0..threads.get() {
+            let shared = Arc::clone(&pool.shared);
+            let thread = thread::Builder::new().name(format!("hash-{number}")).spawn(move || shared.serve())?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// Does `work` on one of the threads. Dropping the future before the work begins cancels it.
+    ///
+    /// # Errors
+    /// [`PoolError::Busy`] when the queue is full, [`PoolError::Failed`] when `work` panicked.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.push(Box::new(Errand { work, reply }))?;
+        answer.await.map_err(|_| PoolError::Failed("the job did not end".into()))
+    }
+
+    /// Jobs that wait for a thread.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.shared.lock().jobs.len()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let forgotten = {
+            let mut queue = self.shared.lock();
+            queue.open = false;
+            std::mem::take(&mut queue.jobs)
+        };
+        drop(forgotten);
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // A thread of ours cannot panic: it catches what its jobs do.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("threads", &self.shared.threads).field("depth", &self.depth()).finish()
+    }
+}
+
+impl Shared {
+    /// Nothing panics while it holds the lock, so a poisoned one still guards a whole queue.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, job: Box<dyn Job>) -> Result<(), PoolError> {
+        let mut queue = self.lock();
+        if queue.jobs.len() >= self.capacity {
+            // Those who hung up must not keep out those who wait.
+            queue.jobs.retain(|job| job.is_wanted());
+        }
+        let waiting = queue.jobs.len();
+        if waiting >= self.capacity {
+            return Err(PoolError::Busy { retry_after_secs: self.pace.seconds_for(waiting, self.threads) });
+        }
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    fn serve(&self) {
+        lower_priority();
+        while let Some(job) = self.next() {
+            if !job.is_wanted() {
+                continue;
+            }
+            let start = Instant::now();
+            if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
+                log::error!("a hashing job panicked");
+            }
+            self.pace.took(start);
+        }
+    }
+
+    /// The job that waited longest; `None` when the pool ends.
+    fn next(&self) -> Option<Box<dyn Job>> {
+        let idle = |queue: &mut Queue| queue.open && queue.jobs.is_empty();
+        let mut queue = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        queue.jobs.pop_front()
+    }
+}
+
+/// On Linux a thread has a priority of its own; elsewhere the whole process would be slowed, so nothing is done.
+#[cfg(target_os = "linux")]
+fn lower_priority() {
+    let this = Some(rustix::thread::gettid());
+    let lowered = rustix::process::getpriority_process(this)
+        .and_then(|now| rustix::process::setpriority_process(this, (now + NICER).min(19)));
+    if let Err(error) = lowered {
+        log::warn!("hashing runs at the priority of everything else: {error}");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lower_priority() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_threads_give_way() {
+        let pool = Pool::of(NonZeroUsize::MIN, 1).unwrap();
+        let here = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let there = runtime.block_on(pool.run(|| rustix::process::getpriority_process(Some(rustix::thread::gettid()))));
+        assert_eq!(there.unwrap().unwrap(), (here + NICER).min(19));
+    }
+}

@@ -1,0 +1,162 @@
+use shared_claims::Role;
+use shared_http::database::{StoreError, within};
+use sqlx::{Any, Transaction};
+
+use super::creation::names_email;
+use super::{BY_ID, Email, STORE, User, Users, is_id, rows};
+use crate::passwords::PasswordHash;
+
+/// What to change about somebody; `None` leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct UserChange {
+    /// What they may do from now on.
+    pub role: Option<Role>,
+    /// Whether they may sign in from now on.
+    pub disabled: Option<bool>,
+    /// Their email from now on; `Some(None)` takes it away.
+    pub email: Option<Option<Email>>,
+    /// Their password from now on.
+    pub hash: Option<PasswordHash>,
+}
+
+/// What became of a [`UserChange`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is done.
+    Done {
+        /// As they were.
+        before: User,
+        /// As they are.
+        after: User,
+    },
+    /// There is nobody of that id.
+    NotFound,
+    /// Nobody could manage people any more. Nothing was changed.
+    LastAdmin,
+    /// Somebody else has that email. Nothing was changed.
+    EmailTaken,
+}
+
+/// What became of a deletion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// They are gone; this is who they were.
+    Done(User),
+    /// There is nobody of that id.
+    NotFound,
+    /// Nobody could manage people any more. They are still there.
+    LastAdmin,
+}
+
+const TAKE_TURN: &str = "UPDATE users_turn SET turn = turn + 1 WHERE id = 1";
+const OTHER_ADMINS: &str = "SELECT count(*) FROM users WHERE role = 'admin' AND disabled = 0 AND id <> $1";
+const UPDATE: &str =
+    "UPDATE users SET role = $2, disabled = $3, email = $4, password_hash = coalesce($5, password_hash)
+    WHERE id = $1";
+const DELETE: &str = "DELETE FROM users WHERE id = $1";
+
+impl Users {
+    /// Changes somebody, as long as an enabled admin remains.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn change(&self, id: &str, change: &UserChange) -> Result<Changed, StoreError> {
+        if !is_id(id) {
+            return Ok(Changed::NotFound);
+        }
+        within(STORE, self.change_in_turn(id, change)).await
+    }
+
+    /// Deletes somebody, as long as an enabled admin remains.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn delete(&self, id: &str) -> Result<Deleted, StoreError> {
+        if !is_id(id) {
+            return Ok(Deleted::NotFound);
+        }
+        within(STORE, self.delete_in_turn(id)).await
+    }
+
+    async fn change_in_turn(&self, id: &str, change: &UserChange) -> Result<Changed, StoreError> {
+        let mut turn = self.take_turn().await?;
+        let outcome = change_user(&mut turn, id, change).await?;
+        end_turn(turn, matches!(outcome, Changed::Done { .. })).await?;
+        Ok(outcome)
+    }
+
+    async fn delete_in_turn(&self, id: &str) -> Result<Deleted, StoreError> {
+        let mut turn = self.take_turn().await?;
+        let outcome = delete_user(&mut turn, id).await?;
+        end_turn(turn, matches!(outcome, Deleted::Done(_))).await?;
+        Ok(outcome)
+    }
+
+    /// A transaction that no other of its kind runs beside. What is read in it stays true until it ends.
+    async fn take_turn(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let mut turn = self.pool.begin().await?;
+        let taken = sqlx::query(TAKE_TURN).execute(&mut *turn).await?;
+        if taken.rows_affected() == 1 { Ok(turn) } else { Err(StoreError::corrupt(STORE, "users_turn has no row")) }
+    }
+}
+
+impl UserChange {
+    fn applied_to(&self, before: &User) -> User {
+        User {
+            role: self.role.unwrap_or(before.role),
+            disabled: self.disabled.unwrap_or(before.disabled),
+            email: self.email.clone().unwrap_or_else(|| before.email.clone()),
+            ..before.clone()
+        }
+    }
+}
+
+async fn end_turn(turn: Transaction<'_, Any>, keep: bool) -> Result<(), sqlx::Error> {
+    if keep { turn.commit().await } else { turn.rollback().await }
+}
+
+async fn change_user(turn: &mut Transaction<'_, Any>, id: &str, change: &UserChange) -> Result<Changed, StoreError> {
+    let Some(before) = read(turn, id).await? else { return Ok(Changed::NotFound) };
+    let after = change.applied_to(&before);
+    if before.is_enabled_admin() && !after.is_enabled_admin() && is_last_admin(turn, id).await? {
+        return Ok(Changed::LastAdmin);
+    }
+    match write(turn, &after, change.hash.as_ref()).await {
+        Ok(()) => Ok(Changed::Done { before, after }),
+        Err(error) if takes_email(&error) => Ok(Changed::EmailTaken),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn delete_user(turn: &mut Transaction<'_, Any>, id: &str) -> Result<Deleted, StoreError> {
+    let Some(user) = read(turn, id).await? else { return Ok(Deleted::NotFound) };
+    if user.is_enabled_admin() && is_last_admin(turn, id).await? {
+        return Ok(Deleted::LastAdmin);
+    }
+    sqlx::query(DELETE).bind(id).execute(&mut **turn).await?;
+    Ok(Deleted::Done(user))
+}
+
+async fn read(turn: &mut Transaction<'_, Any>, id: &str) -> Result<Option<User>, StoreError> {
+    let row = sqlx::query(BY_ID).bind(id).fetch_optional(&mut **turn).await?;
+    row.as_ref().map(rows::user).transpose()
+}
+
+async fn is_last_admin(turn: &mut Transaction<'_, Any>, id: &str) -> Result<bool, sqlx::Error> {
+    let others: i64 = sqlx::query_scalar(OTHER_ADMINS).bind(id).fetch_one(&mut **turn).await?;
+    Ok(others == 0)
+}
+
+async fn write(turn: &mut Transaction<'_, Any>, user: &User, hash: Option<&PasswordHash>) -> Result<(), sqlx::Error> {
+    let update = sqlx::query(UPDATE)
+        .bind(&user.id)
+        .bind(user.role.as_str())
+        .bind(i64::from(user.disabled))
+        .bind(user.email.as_ref().map(Email::as_str))
+        .bind(hash.map(PasswordHash::as_stored));
+    update.execute(&mut **turn).await.map(|_| ())
+}
+
+fn takes_email(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_unique_violation() && names_email(error))
+}

@@ -1,0 +1,70 @@
+use shared_claims::Role;
+use shared_http::database::{StoreError, within};
+use sqlx::error::DatabaseError;
+use uuid::Uuid;
+
+use super::{Email, STORE, User, Username, Users};
+use crate::passwords::PasswordHash;
+
+/// Somebody who is not there yet.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Their name.
+    pub username: Username,
+    /// Their email, if they gave one.
+    pub email: Option<Email>,
+    /// Their password, hashed.
+    pub hash: PasswordHash,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// What became of a [`NewUser`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// They exist now.
+    User(User),
+    /// Somebody has that name.
+    UsernameTaken,
+    /// Somebody has that email.
+    EmailTaken,
+}
+
+const INSERT: &str = "INSERT INTO users (id, username, email, password_hash, role, disabled, created_at)
+    VALUES ($1, $2, $3, $4, $5, 0, $6)";
+impl Users {
+    /// Adds somebody. The database decides who was first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn create(&self, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
+        let id = Uuid::now_v7().to_string();
+        let insert = sqlx::query(INSERT)
+            .bind(&id)
+            .bind(new.username.as_str())
+            .bind(new.email.as_ref().map(Email::as_str))
+            .bind(new.hash.as_stored())
+            .bind(new.role.as_str())
+            .bind(now_ms);
+        let NewUser { username, email, role, .. } = new;
+        let user = User { id, username, email, role, disabled: false, created_at: now_ms };
+        within(STORE, async {
+            match insert.execute(&self.pool).await {
+                Ok(_) => Ok(Created::User(user)),
+                Err(error) => taken(&error).ok_or(error),
+            }
+        })
+        .await
+    }
+}
+
+/// Which of the unique columns an insert ran into.
+fn taken(error: &sqlx::Error) -> Option<Created> {
+    let error = error.as_database_error().filter(|error| error.is_unique_violation())?;
+    Some(if names_email(error) { Created::EmailTaken } else { Created::UsernameTaken })
+}
+
+/// Postgres names the constraint (`users_email_key`), `SQLite` the column (`users.email`); neither message quotes values.
+pub(super) fn names_email(error: &dyn DatabaseError) -> bool {
+    error.message().contains("email")
+}

@@ -1,0 +1,167 @@
+//! The people: who they are, what they may do, and what is stored of their passwords. Knows SQL and no HTTP.
+
+/// Changes that could take the last admin away.
+mod changes;
+/// Somebody new.
+mod creation;
+/// The people of the tutorials.
+mod demo;
+/// User names and emails that are good enough.
+mod names;
+/// Lists, a page at a time.
+mod pages;
+/// From a row to a user.
+mod rows;
+/// Many people at once, in and out.
+mod transfer;
+
+use shared_claims::Role;
+use shared_http::database::{StoreError, within};
+use sqlx::AnyPool;
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use crate::passwords::{Cost, PasswordHash};
+
+pub use changes::{Changed, Deleted, UserChange};
+pub use creation::{Created, NewUser};
+pub use demo::{DEMO_PEOPLE, SeedError};
+pub use names::{Email, InvalidEmail, InvalidUsername, Username};
+use rows::columns;
+pub use transfer::{Import, ImportedUser, NotImported};
+
+/// What `database::open` needs for this module.
+pub const MIGRATION: (&str, &str) = ("0001_users", include_str!("../../migrations/0001_users.sql"));
+
+/// How the store is called in errors.
+const STORE: &str = "users";
+
+/// Somebody who can sign in, without anything secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// A `UUIDv7`, the `sub` of the tokens.
+    pub id: String,
+    /// Unique, lower case.
+    pub username: Username,
+    /// Unique where there is one, lower case.
+    pub email: Option<Email>,
+    /// What they may do.
+    pub role: Role,
+    /// May not sign in or refresh.
+    pub disabled: bool,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+impl User {
+    /// Whether they count when the last admin is looked for.
+    #[must_use]
+    pub fn is_enabled_admin(&self) -> bool {
+        self.role == Role::Admin && !self.disabled
+    }
+}
+
+/// A user with what proves that it is them.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Who it is.
+    pub user: User,
+    /// What their password is held against.
+    pub hash: PasswordHash,
+}
+
+/// The store of users, in one SQL text for `SQLite` and Postgres. Every call ends within a second.
+#[derive(Clone, Debug)]
+pub struct Users {
+    pool: AnyPool,
+}
+
+const BY_ID: &str = concat!("SELECT ", columns!(), " FROM users WHERE id = $1");
+const BY_USERNAME: &str = concat!("SELECT ", columns!(), " FROM users WHERE username = $1");
+const BY_EMAIL: &str = concat!("SELECT ", columns!(), " FROM users WHERE email = $1");
+const REPLACE_HASH: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
+const GREATEST_COST: &str = "SELECT max(substr(password_hash, length(password_hash) - 55, 2)) FROM users";
+
+impl Users {
+    /// On a database that is at [`MIGRATION`] or newer.
+    #[must_use]
+    pub fn new(pool: AnyPool) -> Self {
+        Self { pool }
+    }
+
+    /// The user of this id; `None` also where the text is no id at all.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find(&self, id: &str) -> Result<Option<User>, StoreError> {
+        if !is_id(id) {
+            return Ok(None);
+        }
+        self.fetch(BY_ID, id).await?.as_ref().map(rows::user).transpose()
+    }
+
+    /// The same with the stored password.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn account(&self, id: &str) -> Result<Option<Account>, StoreError> {
+        if !is_id(id) {
+            return Ok(None);
+        }
+        self.fetch(BY_ID, id).await?.as_ref().map(rows::account).transpose()
+    }
+
+    /// The user of this name.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find_by_username(&self, username: &Username) -> Result<Option<User>, StoreError> {
+        self.fetch(BY_USERNAME, username.as_str()).await?.as_ref().map(rows::user).transpose()
+    }
+
+    /// Who signs in under `login`, a user name or an email in any case; `None` also where it can be neither.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn account_by_login(&self, login: &str) -> Result<Option<Account>, StoreError> {
+        let row = if let Ok(username) = Username::parse(login) {
+            self.fetch(BY_USERNAME, username.as_str()).await?
+        } else if let Ok(email) = Email::parse(login) {
+            self.fetch(BY_EMAIL, email.as_str()).await?
+        } else {
+            None
+        };
+        row.as_ref().map(rows::account).transpose()
+    }
+
+    /// Puts `new` in the place of `old`, and says whether `old` still stood there: a rewritten hash must never undo a
+    /// password change that happened since it was read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn replace_hash(&self, id: &str, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError> {
+        let update = sqlx::query(REPLACE_HASH).bind(id).bind(old.as_stored()).bind(new.as_stored());
+        let done = within(STORE, update.execute(&self.pool)).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The cost of the costliest hash, for [`Passwords::expect_cost`](crate::passwords::Passwords::expect_cost).
+    ///
+    /// # Errors
+    /// The store's; a hash of no known form is corrupt.
+    pub async fn greatest_cost(&self) -> Result<Option<Cost>, StoreError> {
+        let query = sqlx::query_scalar::<_, Option<String>>(GREATEST_COST);
+        let cost = within(STORE, query.fetch_one(&self.pool)).await?;
+        let wrong = |_| StoreError::corrupt(STORE, "users.password_hash of no known form");
+        cost.map(|cost| cost.parse().map_err(wrong)).transpose()
+    }
+
+    async fn fetch(&self, select: &'static str, key: &str) -> Result<Option<AnyRow>, StoreError> {
+        within(STORE, sqlx::query(select).bind(key).fetch_optional(&self.pool)).await
+    }
+}
+
+/// Texts that are no id never reach the database: Postgres would call a NUL in them an error.
+fn is_id(text: &str) -> bool {
+    Uuid::try_parse(text).is_ok()
+}

@@ -1,0 +1,59 @@
+use shared_http::Page;
+use shared_http::database::{StoreError, within};
+
+use super::rows::{self, columns};
+use super::{Account, STORE, User, Users, is_id};
+
+/// `$1` is what the id must be greater than, `$2` a pattern.
+const PAGE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM users WHERE id > $1 AND (username LIKE $2 ESCAPE '\\' OR email LIKE $2 ESCAPE '\\') ORDER BY id LIMIT $3"
+);
+const COUNT: &str = "SELECT count(*) FROM users WHERE username LIKE $1 ESCAPE '\\' OR email LIKE $1 ESCAPE '\\'";
+const AFTER: &str = concat!("SELECT ", columns!(), " FROM users WHERE id > $1 ORDER BY id LIMIT $2");
+
+impl Users {
+    /// At most `limit` users in the order they were added, those after `cursor` (the `next` of the page before), whose
+    /// name or email contains `q`. `total` counts all that match. A cursor that is none of ours gives the first page.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn page(&self, limit: i64, cursor: Option<&str>, q: Option<&str>) -> Result<Page<User>, StoreError> {
+        let after = cursor.filter(|cursor| is_id(cursor)).unwrap_or_default();
+        let pattern = pattern(q.unwrap_or_default());
+        // One more than asked for tells whether there is a next page.
+        let page = sqlx::query(PAGE).bind(after).bind(&pattern).bind(limit.saturating_add(1));
+        let found = within(STORE, page.fetch_all(&self.pool)).await?;
+        let count = sqlx::query_scalar::<_, i64>(COUNT).bind(&pattern);
+        let total = within(STORE, count.fetch_one(&self.pool)).await?;
+        let limit = usize::try_from(limit).unwrap_or_default();
+        let items = found.iter().take(limit).map(rows::user).collect::<Result<Vec<_>, _>>()?;
+        let next = items.last().filter(|_| found.len() > limit).map(|user| user.id.clone());
+        Ok(Page { items, total, next })
+    }
+
+    /// At most `limit` accounts after `id` ("" for the first), for the export.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn accounts_after(&self, id: &str, limit: i64) -> Result<Vec<Account>, StoreError> {
+        let query = sqlx::query(AFTER).bind(id).bind(limit);
+        let found = within(STORE, query.fetch_all(&self.pool)).await?;
+        found.iter().map(rows::account).collect()
+    }
+}
+
+/// Contains `q` as it is; names and emails are stored in lower case. No name contains NUL, and Postgres takes none; no
+/// email has 255 characters, and `SQLite` takes no pattern of 50 000.
+fn pattern(q: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in q.to_lowercase().chars().take(255) {
+        match c {
+            '%' | '_' | '\\' => pattern.extend(['\\', c]),
+            '\0' => pattern.push(' '),
+            _ => pattern.push(c),
+        }
+    }
+    pattern + "%"
+}

@@ -1,0 +1,43 @@
+use shared_claims::Role;
+use shared_http::database::StoreError;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Account, Email, STORE, User, Username};
+use crate::passwords::PasswordHash;
+
+/// The columns that [`account`] reads. Named one by one, so that an older instance lives through a migration.
+macro_rules! columns {
+    () => {
+        "id, username, email, password_hash, role, disabled, created_at"
+    };
+}
+pub(super) use columns;
+
+/// A row of [`columns!`]. What this program would never have written is an error, not a default.
+pub(super) fn account(row: &AnyRow) -> Result<Account, StoreError> {
+    let user = user(row)?;
+    let stored: String = row.try_get("password_hash")?;
+    let hash = PasswordHash::parse(stored).map_err(|error| corrupt(&user.id, "password_hash", error))?;
+    Ok(Account { user, hash })
+}
+
+/// The same without the password.
+pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
+    let id: String = row.try_get("id")?;
+    let role: String = row.try_get("role")?;
+    let role = role.parse::<Role>().map_err(|_| corrupt(&id, "role", format!("is {role:?}")))?;
+    let disabled: i64 = row.try_get("disabled")?;
+    Ok(User {
+        username: Username::stored(row.try_get("username")?),
+        email: row.try_get::<Option<String>, _>("email")?.map(Email::stored),
+        role,
+        disabled: disabled != 0,
+        created_at: row.try_get("created_at")?,
+        id,
+    })
+}
+
+fn corrupt(id: &str, column: &str, what: impl std::fmt::Display) -> StoreError {
+    StoreError::corrupt(STORE, format!("users.{column} of {id} {what}"))
+}
