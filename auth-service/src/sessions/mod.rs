@@ -1,0 +1,81 @@
+//! Sessions: what a refresh token names, and the one atomic step that a refresh is.
+//!
+//! A session is one record, whatever the number of its tokens. A refresh token names user, session and *generation*; the
+//! record knows the current generation, so at most one refresh token per session is worth anything. No token is stored.
+//!
+//! All times are milliseconds since 1970 by the store's own clock: the machines that ask may disagree, the store does not.
+
+mod clock;
+mod link;
+mod redis;
+mod session;
+mod sql;
+mod statements;
+
+use async_trait::async_trait;
+use shared_http::database::StoreError;
+
+pub use self::redis::RedisSessions;
+pub use self::session::{FIRST_GENERATION, Label, NewSession, NotASessionId, Rules, Session, SessionId};
+pub use self::sql::{MIGRATION, SqlSessions};
+
+/// What the store is called in its errors.
+const STORE: &str = "the session store";
+
+/// What became of a refresh token that was presented.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Advance {
+    /// It was current. The session is now one generation further; its idle time starts again.
+    Advanced(Session),
+    /// It was one behind, and its successor was made at most [`Rules::grace`] ago: the answer was lost, or two tabs asked
+    /// at once. The session as it stands; nothing changed, and the grace did not start again.
+    Repeated(Session),
+    /// No such session of this user: ended, expired, or never there.
+    Gone,
+    /// Older, one behind after the grace, or ahead of the store: somebody holds a token that is not theirs to use, or the
+    /// store lost a write. This call ended the session, and only the first of such calls is told so.
+    Replayed,
+}
+
+/// Where sessions are kept. Each method is one atomic step of the store, however many instances share it.
+///
+/// After [`StoreError::Unavailable`] it is unknown whether the step took effect; an implementation never tries again by
+/// itself. An answer means that the store has acknowledged the write.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Opens a session at [`FIRST_GENERATION`].
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn open(&self, session: NewSession) -> Result<Session, StoreError>;
+
+    /// Presents generation `presented` of the session `id` of `user_id`.
+    ///
+    /// # Errors
+    /// The store is unavailable, or the record is corrupt.
+    async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError>;
+
+    /// Ends a session, whatever generation it is at. True when it was alive, so at most once.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError>;
+
+    /// Ends all sessions of a user, but for `except`; how many of them were alive.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError>;
+
+    /// The living sessions of a user, the newest first.
+    ///
+    /// # Errors
+    /// The store is unavailable, or a record is corrupt.
+    async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError>;
+
+    /// Asks the store for a sign of life.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

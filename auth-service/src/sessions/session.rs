@@ -1,0 +1,181 @@
+//! The record of a session and what it is made from.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use shared_http::database::StoreError;
+use uuid::Uuid;
+
+use super::STORE;
+
+/// The generation of a session that was never advanced.
+pub const FIRST_GENERATION: i64 = 1;
+
+/// Longest kept text of a [`Label`], in characters.
+const LABEL_LENGTH: usize = 256;
+
+/// A thousand years in milliseconds: longer durations count as this, so that no sum of times overflows.
+const FOREVER: u128 = 31_556_952_000_000;
+
+/// The name of a session, the claim `sid`: a random UUID (version 4), in lower case with hyphens and no other spelling.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    /// A new name that nobody can guess.
+    pub(super) fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// A text that names no session, now or ever.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not the name of a session")]
+pub struct NotASessionId;
+
+impl FromStr for SessionId {
+    type Err = NotASessionId;
+
+    fn from_str(text: &str) -> Result<Self, NotASessionId> {
+        let id = text.parse().map(Self).map_err(|_| NotASessionId)?;
+        // The UUID parser takes braces, capitals and more; a session has one name.
+        if id.to_string() == text { Ok(id) } else { Err(NotASessionId) }
+    }
+}
+
+/// What its owner recognises a session by. Text from the client: printable, bounded, and worth nothing as evidence.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Label {
+    pub(super) user_agent: String,
+    pub(super) address: String,
+}
+
+impl Label {
+    /// Keeps at most 256 characters of each and no control characters; empty where the client said nothing.
+    #[must_use]
+    pub fn new(user_agent: &str, address: &str) -> Self {
+        let printable = |text: &str| text.chars().filter(|c| !c.is_control()).take(LABEL_LENGTH).collect();
+        Self { user_agent: printable(user_agent), address: printable(address) }
+    }
+
+    /// The `User-Agent` that logged in.
+    #[must_use]
+    pub fn user_agent(&self) -> &str {
+        &self.user_agent
+    }
+
+    /// The network address that logged in.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+/// A session to open.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Whose it is.
+    pub user_id: String,
+    /// What the owner recognises it by.
+    pub label: Label,
+}
+
+/// A living session. It decides every claim of its current refresh token, so that the same session gives the same token.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Session {
+    /// Its name, the claim `sid`.
+    pub id: SessionId,
+    /// Whose it is, the claim `sub`.
+    pub user_id: String,
+    /// The only generation that can be advanced, the claim `gen`.
+    pub generation: i64,
+    /// When it was opened.
+    pub opened_at: i64,
+    /// When it came to its current generation.
+    pub advanced_at: i64,
+    /// When it ends if it is not used; never after `ends_at`.
+    pub idle_ends_at: i64,
+    /// When it ends however often it is used; fixed at login.
+    pub ends_at: i64,
+    /// What the owner recognises it by.
+    pub label: Label,
+}
+
+impl Session {
+    /// The session, if it is one that a store of ours can have written.
+    pub(super) fn checked(self) -> Result<Self, StoreError> {
+        let sound =
+            self.generation >= FIRST_GENERATION && self.opened_at <= self.ends_at && self.idle_ends_at <= self.ends_at;
+        if sound {
+            return Ok(self);
+        }
+        let Self { id, generation, opened_at, idle_ends_at, ends_at, .. } = self;
+        let what = format!("session {id}: generation {generation}, from {opened_at} to {idle_ends_at} or {ends_at}");
+        Err(StoreError::corrupt(STORE, what))
+    }
+}
+
+/// The newest first; in a fixed order where two are equally new.
+pub(super) fn newest_first(mut sessions: Vec<Session>) -> Vec<Session> {
+    sessions.sort_unstable_by_key(|session| std::cmp::Reverse((session.opened_at, session.id)));
+    sessions
+}
+
+/// How long sessions live.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How long a session lives without use.
+    pub refresh_ttl: Duration,
+    /// How long it lives in all; a change of the setting reaches sessions opened after it.
+    pub max_age: Duration,
+    /// How long after an advance the generation before is still answered; zero is never.
+    pub grace: Duration,
+}
+
+/// Whole milliseconds.
+pub(super) fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis().min(FOREVER)).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_has_one_name() {
+        let id = SessionId::random();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        let name = "0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90";
+        assert_eq!(name.parse::<SessionId>().map(|id| id.to_string()), Ok(name.to_owned()));
+        for (text, why) in [
+            ("", "empty"),
+            ("0b6f2c1e8a534d0f9f6e2a7c5b1d4e90", "no hyphens"),
+            ("0B6F2C1E-8A53-4D0F-9F6E-2A7C5B1D4E90", "capitals"),
+            ("{0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90}", "braces"),
+            ("urn:uuid:0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90", "a URN"),
+            ("0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90\0", "a NUL at the end"),
+        ] {
+            assert_eq!(text.parse::<SessionId>(), Err(NotASessionId), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_printable_and_bounded() {
+        let label = Label::new("curl\0/8\r\n", &"é".repeat(1000));
+        assert_eq!(label.user_agent(), "curl/8");
+        assert_eq!(label.address(), "é".repeat(LABEL_LENGTH));
+    }
+
+    #[test]
+    fn no_duration_overflows() {
+        assert_eq!(ms(Duration::from_secs(10)), 10_000);
+        assert!(ms(Duration::MAX).checked_mul(3).is_some());
+    }
+}
