@@ -1,0 +1,72 @@
+use std::fmt;
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::CliError;
+
+/// Where the operator is asked and told.
+pub struct Console {
+    /// Somebody sits there and can be asked twice, without an echo.
+    terminal: bool,
+    input: Box<dyn BufRead>,
+    output: Box<dyn Write>,
+}
+
+impl Console {
+    /// The terminal or the standard streams of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let stdin = io::stdin();
+        Self { terminal: stdin.is_terminal(), input: Box::new(stdin.lock()), output: Box::new(io::stdout().lock()) }
+    }
+
+    /// Nobody to ask: what is needed stands in `input`.
+    #[must_use]
+    pub fn piped(input: impl BufRead + 'static, output: impl Write + 'static) -> Self {
+        Self { terminal: false, input: Box::new(input), output: Box::new(output) }
+    }
+
+    /// Writes one line.
+    pub(super) fn say(&mut self, line: impl fmt::Display) -> io::Result<()> {
+        writeln!(self.output, "{line}")
+    }
+
+    /// All of the input, for an import.
+    pub(super) fn read_all(&mut self) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        self.input.read_to_end(&mut all)?;
+        Ok(all)
+    }
+
+    /// A new password: typed twice on a terminal, one line elsewhere.
+    pub(super) fn new_password(&mut self) -> Result<SecretString, CliError> {
+        if self.terminal {
+            return typed_twice();
+        }
+        let mut line = String::new();
+        self.input.read_line(&mut line)?;
+        let text = line.strip_suffix('\n').unwrap_or(&line);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.is_empty() {
+            return Err(CliError::refused("no password: give it as one line on standard input"));
+        }
+        Ok(text.into())
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console").field("terminal", &self.terminal).finish_non_exhaustive()
+    }
+}
+
+fn typed_twice() -> Result<SecretString, CliError> {
+    let first = SecretString::from(rpassword::prompt_password("Password: ")?);
+    let second = SecretString::from(rpassword::prompt_password("The same again: ")?);
+    if first.expose_secret() == second.expose_secret() {
+        Ok(first)
+    } else {
+        Err(CliError::refused("the two passwords differ; nothing was changed"))
+    }
+}

@@ -1,0 +1,196 @@
+//! The command line: what an operator does without a browser. Nothing secret is ever an argument, because arguments
+//! stand in the process list and in the shell's history.
+
+/// Where questions are asked and answers printed.
+mod console;
+/// `users export`.
+mod export;
+/// `users import`.
+mod import;
+/// `keygen`.
+mod keygen;
+/// `users list`.
+mod list;
+/// Commands about one person.
+mod people;
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use shared_http::clock::now_ms;
+use shared_http::database::StoreError;
+
+use crate::passwords::{Passwords, PoolError};
+use crate::sessions::SessionStore;
+use crate::users::Users;
+
+pub use console::Console;
+pub use import::BadLine;
+pub use keygen::{env_lines, keygen};
+
+/// Registers people, logs them in, keeps their sessions, signs their tokens.
+#[derive(Debug, Parser)]
+#[command(
+    name = "auth-service",
+    version,
+    after_help = "All settings come from the environment, or from .env: see .env.example.\n\
+    The first admin: auth-service users add NAME --role admin"
+)]
+pub struct Cli {
+    /// What to do; without one, `serve`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer requests (this is what happens without a command)
+    Serve,
+    /// Manage people, also while the service runs
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Ask a running service whether it is ready: exit code 0 or 1
+    Healthcheck {
+        /// What to ask instead of this machine's /readyz, such as `http://127.0.0.1:3000/livez`
+        url: Option<String>,
+    },
+    /// Make fresh secrets: two as lines for .env, or one in each file
+    Keygen {
+        /// Files for one secret each, readable by their owner alone; a file that is there stays as it is
+        files: Vec<PathBuf>,
+    },
+}
+
+/// What can be done with people. Names are user names or emails.
+#[derive(Debug, Subcommand)]
+pub enum UsersCommand {
+    /// Add somebody; asks for the password twice, or reads it as one line from standard input
+    Add {
+        /// 3 to 32 characters: a-z, digits, '.', '_', '-'
+        name: String,
+        /// member or admin
+        #[arg(long, default_value = "member")]
+        role: String,
+        /// So that they can sign in by it, too
+        #[arg(long)]
+        email: Option<String>,
+    },
+    /// Show everybody
+    List,
+    /// Make somebody an admin, or a member again; counts from their next refresh
+    SetRole {
+        /// Who
+        name: String,
+        /// member or admin
+        role: String,
+    },
+    /// Give somebody another password and sign them out everywhere; asks as `add` does
+    SetPassword {
+        /// Who
+        name: String,
+    },
+    /// Keep somebody from signing in, and sign them out everywhere
+    Disable {
+        /// Who
+        name: String,
+    },
+    /// Let somebody sign in again
+    Enable {
+        /// Who
+        name: String,
+    },
+    /// Remove somebody for good, and sign them out everywhere
+    Delete {
+        /// Who
+        name: String,
+    },
+    /// Add people from JSON lines: all of them, or nobody
+    ///
+    /// One JSON object a line: username, passwordHash (or password, as many Express services call it), and where
+    /// known email, role ("member", "admin") or admin (true, false), disabled, id (a UUID), createdAt (milliseconds
+    /// since 1970). Everything else is ignored. A hash is bcrypt ($2a$, $2b$, $2y$) or from `users export`; plain text
+    /// is refused. People whose name is there already are left as they are, so a second run changes nothing.
+    /// From Mongo: mongoexport --collection users | auth-service users import -
+    #[command(verbatim_doc_comment)]
+    Import {
+        /// The file; - is standard input
+        file: PathBuf,
+    },
+    /// Write everybody as JSON lines that `users import` takes back; with their password hashes, so keep it safe
+    Export,
+}
+
+/// Why a command did not do what it was asked to. Displays as one line, but for an import, which names every bad line.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The operator has to ask for something else.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody was imported; these lines are why.
+    #[error("{}", import::report(.0))]
+    Import(Vec<BadLine>),
+    /// A store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The hashing threads.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The terminal, standard input or output, or a file.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl CliError {
+    fn refused(why: impl std::fmt::Display) -> Self {
+        Self::Refused(why.to_string())
+    }
+}
+
+/// What commands about people work with.
+#[derive(Clone, Copy)]
+pub struct House<'a> {
+    /// The people.
+    pub users: &'a Users,
+    /// Their passwords.
+    pub passwords: &'a Passwords,
+    /// Their sessions.
+    pub sessions: &'a dyn SessionStore,
+}
+
+/// Runs a command about people on this process's terminal or standard streams.
+///
+/// # Errors
+/// Why it did not succeed, for the operator. A reader that has seen enough (`| head`) is none.
+pub async fn run_users(
+    command: UsersCommand,
+    users: &Users,
+    passwords: &Passwords,
+    sessions: &dyn SessionStore,
+) -> Result<(), CliError> {
+    let house = House { users, passwords, sessions };
+    match run_users_on(command, house, &mut Console::of_process()).await {
+        Err(CliError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+/// The same on a console of the caller's choice.
+///
+/// # Errors
+/// Why it did not succeed.
+pub async fn run_users_on(command: UsersCommand, house: House<'_>, console: &mut Console) -> Result<(), CliError> {
+    use UsersCommand as C;
+    match command {
+        C::Add { name, role, email } => people::add(house, console, &name, &role, email.as_deref(), now_ms()).await,
+        C::List => list::list(house.users, console).await,
+        C::SetRole { name, role } => people::set_role(house, console, &name, &role).await,
+        C::SetPassword { name } => people::set_password(house, console, &name).await,
+        C::Disable { name } => people::disable(house, console, &name).await,
+        C::Enable { name } => people::enable(house, console, &name).await,
+        C::Delete { name } => people::delete(house, console, &name).await,
+        C::Import { file } => import::import(house, console, &file, now_ms()).await,
+        C::Export => export::export(house.users, console).await,
+    }
+}

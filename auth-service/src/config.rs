@@ -1,0 +1,147 @@
+//! What the service is told by its environment, and nothing else.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use shared_claims::Secret;
+use shared_http::{AccessSettings, ServerOptions, Settings};
+
+use crate::passwords::{Cost, Pepper};
+use crate::sessions::Rules;
+use crate::tokens::AUDIENCE;
+
+/// The settings of the service.
+pub struct Config {
+    /// Address, threads, origins.
+    pub server: ServerOptions,
+    /// Where people and sessions are.
+    pub stores: StoreConfig,
+    /// Access tokens: how they are signed and verified.
+    pub access: AccessSettings,
+    /// The services that may take an access token.
+    pub access_audience: Vec<String>,
+    /// Signs refresh tokens; no other service has it.
+    pub refresh_secret: Option<Secret>,
+    /// The refresh secret before that one.
+    pub refresh_previous: Option<Secret>,
+    /// Whether the tutorials' people exist.
+    pub demo_data: bool,
+}
+
+/// The settings of what is stored: all that a command about people needs. No signing secret is among them.
+pub struct StoreConfig {
+    /// Users, and sessions where there is no Redis.
+    pub database_url: String,
+    /// Sessions; the SQL database where there is none.
+    pub redis_url: Option<SecretString>,
+    /// How long sessions live.
+    pub rules: Rules,
+    /// How long the last access token of an ended session may live.
+    pub access_ttl: Duration,
+    /// The work factor of new hashes.
+    pub bcrypt_cost: Cost,
+    /// What every password goes through, beside the database.
+    pub pepper: Option<Pepper>,
+}
+
+impl Config {
+    /// Reads all settings; what is wrong is told by [`Settings::finish`].
+    pub fn read(settings: &mut Settings) -> Self {
+        let config = Self {
+            server: Self::server(settings),
+            stores: StoreConfig::read(settings),
+            access: AccessSettings::read(settings),
+            access_audience: settings.list(
+                "ACCESS_TOKEN_AUDIENCE",
+                "auth-service,books-service",
+                "The services that may take an access token",
+            ),
+            refresh_secret: settings.required_signing_secret(
+                "REFRESH_TOKEN_SECRET",
+                "Signs and verifies refresh tokens; auth-service alone has it. Also REFRESH_TOKEN_SECRET_FILE",
+            ),
+            refresh_previous: settings.signing_secret(
+                "REFRESH_TOKEN_SECRET_PREVIOUS",
+                "The refresh secret before this one: still verified, never signed with",
+            ),
+            demo_data: settings.flag(
+                "DEMO_DATA",
+                false,
+                "Adds john (admin), anna (member) and three books; for trying out",
+            ),
+        };
+        if !config.access_audience.iter().any(|name| name == AUDIENCE) {
+            settings
+                .wrong("ACCESS_TOKEN_AUDIENCE", format!("must name {AUDIENCE}, whose /me and /users take the token"));
+        }
+        config.keep_secrets_apart(settings);
+        config
+    }
+
+    /// Reads the settings of the HTTP server alone.
+    pub fn server(settings: &mut Settings) -> ServerOptions {
+        ServerOptions::read(settings, "auth-service", "AUTH_ADDR", "0.0.0.0:3000")
+    }
+
+    /// A refresh secret that verifies access tokens would let every service sign itself a session.
+    fn keep_secrets_apart(&self, settings: &mut Settings) {
+        let refresh = [&self.refresh_secret, &self.refresh_previous];
+        let access = [&self.access.secret, &self.access.previous];
+        let mut pairs = refresh
+            .into_iter()
+            .flatten()
+            .flat_map(|one| access.iter().filter_map(move |two| Some((one, two.as_ref()?))));
+        if pairs.any(|(one, two)| one.same_as(two)) {
+            settings.wrong("REFRESH_TOKEN_SECRET", "is an access secret too; the two must differ, now and before");
+        }
+    }
+}
+
+impl StoreConfig {
+    /// Reads them; what is wrong is told by [`Settings::finish`].
+    pub fn read(settings: &mut Settings) -> Self {
+        Self {
+            database_url: settings.required(
+                "AUTH_DATABASE_URL",
+                "Users: sqlite://auth.db?mode=rwc or postgres://user:password@host/database",
+            ),
+            redis_url: redis_url(settings),
+            rules: rules(settings),
+            access_ttl: AccessSettings::ttl(settings),
+            bcrypt_cost: settings.parsed(
+                "BCRYPT_COST",
+                "12",
+                "a number from 4 to 31",
+                "Work factor of password hashes; one more doubles the time",
+            ),
+            pepper: pepper(settings),
+        }
+    }
+}
+
+fn redis_url(settings: &mut Settings) -> Option<SecretString> {
+    let url =
+        settings.secret_text("REDIS_URL", "Sessions: redis://host:6379; without it they live in the SQL database")?;
+    if redis::Client::open(url.expose_secret()).is_err() {
+        settings.wrong("REDIS_URL", "must be an address such as redis://user:password@host:6379/0");
+    }
+    Some(url)
+}
+
+fn rules(settings: &mut Settings) -> Rules {
+    Rules {
+        refresh_ttl: settings.whole_seconds("REFRESH_TOKEN_TTL", "7d", "How long a session lives without use"),
+        max_age: settings.whole_seconds("SESSION_MAX_AGE", "30d", "How long a session lives in all"),
+        grace: settings.duration(
+            "REFRESH_GRACE",
+            "10s",
+            "How long the refresh token before the newest is still answered, with the newest; 0 is never",
+        ),
+    }
+}
+
+fn pepper(settings: &mut Settings) -> Option<Pepper> {
+    let why = "Keys the hash that every password goes through before bcrypt; keep it out of the database's reach";
+    let text = settings.secret_text("PASSWORD_PEPPER", why)?;
+    Pepper::parse(&text).map_err(|error| settings.wrong("PASSWORD_PEPPER", error.to_string())).ok()
+}

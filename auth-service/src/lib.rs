@@ -1,0 +1,21 @@
+//! auth-service knows the people: it registers them, checks passwords, opens sessions and signs the two tokens.
+//!
+//! The arrow runs one way: `main -> app -> routes -> domain` (`users`, `passwords`, `sessions`, `tokens`), and the domain
+//! knows no HTTP.
+
+/// The composition root: settings in, a running service out.
+pub mod app;
+/// The command line.
+pub mod cli;
+/// The settings.
+pub mod config;
+/// What a password must be, how it is stored, and where it is hashed.
+pub mod passwords;
+/// Everything that speaks HTTP.
+mod routes;
+/// What a refresh token names.
+pub mod sessions;
+/// The two signed tokens of a session.
+pub mod tokens;
+/// The people.
+pub mod users;

@@ -1,0 +1,50 @@
+//! The program: reads the command line and the settings, and does one thing.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use auth_service::app;
+use auth_service::cli::{Cli, Command, keygen, run_users};
+use auth_service::config::{Config, StoreConfig};
+use clap::Parser;
+use shared_http::{Settings, SettingsError, Stop, healthcheck, serve, start_logging};
+
+#[actix_web::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command.unwrap_or(Command::Serve)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("auth-service: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    match command {
+        Command::Serve => {
+            let stop = Stop::listen()?;
+            let config = read(Config::read)?;
+            serve(stop, async { Ok::<_, app::StartError>(vec![app::start(config).await?]) }).await?;
+        }
+        Command::Users(command) => {
+            let stores = app::open(read(StoreConfig::read)?).await?;
+            run_users(command, &stores.users, &stores.passwords, &*stores.sessions).await?;
+        }
+        Command::Healthcheck { url } => healthcheck(&url.unwrap_or_else(own_url)).await?,
+        Command::Keygen { files } => keygen(&files)?,
+    }
+    Ok(())
+}
+
+fn own_url() -> String {
+    Config::server(&mut Settings::from_process()).ready_url()
+}
+
+fn read<T>(read: impl FnOnce(&mut Settings) -> T) -> Result<T, SettingsError> {
+    let mut settings = Settings::from_process();
+    start_logging(&mut settings);
+    let config = read(&mut settings);
+    settings.finish()?;
+    Ok(config)
+}

@@ -1,0 +1,111 @@
+use actix_web::{HttpResponse, web::Data, web::Path};
+use shared_claims::{Member, Problem};
+use shared_http::{Body, Fields};
+
+use super::replies::{Device, Profile};
+use super::{State, invalid_credentials, last_admin, not_hashed};
+use crate::passwords::Verdict;
+use crate::sessions::SessionId;
+use crate::users::{Account, Deleted, Email};
+
+/// `GET /me`.
+pub(super) async fn read(member: Member, state: Data<State>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(Profile::from(&account(&state, &member).await?.user)))
+}
+
+/// `PUT /me/password`: whoever knows the current password sets another; all other devices are signed out.
+pub(super) async fn change_password(
+    member: Member,
+    state: Data<State>,
+    Body(mut fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let current = fields.text("currentPassword", |_| Ok(()));
+    let new = fields.text("newPassword", |text| crate::passwords::check_length(text).map_err(|weak| weak.to_string()));
+    fields.finish()?;
+    let account = prove(&state, &member, current).await?;
+    let about = [account.user.username.as_str(), account.user.email.as_ref().map_or("", Email::as_str)];
+    let hash = state.passwords.hash_new(new, &about).await.map_err(|error| not_hashed(error, "newPassword"))?;
+    // Before as well as after: while sessions cannot be ended, the password stays as it was.
+    state.sessions.end_all(&member.user_id, session_id(&member)).await?;
+    if !state.users.replace_hash(&member.user_id, &account.hash, &hash).await? {
+        // Changed since it was proven: then what was proven is no longer the current password.
+        return Err(invalid_credentials());
+    }
+    state.sessions.end_all(&member.user_id, session_id(&member)).await?;
+    log::info!(target: "audit", event = "password.changed", user = member.user_id.as_str(); "password changed");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `DELETE /me`: whoever knows the current password leaves, with all sessions.
+pub(super) async fn delete(
+    member: Member,
+    state: Data<State>,
+    Body(mut fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let current = current_password(&mut fields);
+    fields.finish()?;
+    prove(&state, &member, current).await?;
+    // While sessions cannot be ended, nobody is half gone.
+    state.sessions.ping().await?;
+    match state.users.delete(&member.user_id).await? {
+        Deleted::Done(_) | Deleted::NotFound => {}
+        Deleted::LastAdmin => return Err(last_admin()),
+    }
+    state.sessions.end_all(&member.user_id, None).await?;
+    log::info!(target: "audit", event = "user.deleted", user = member.user_id.as_str(); "left");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `GET /me/sessions`: the devices signed in, the newest first.
+pub(super) async fn devices(member: Member, state: Data<State>) -> Result<HttpResponse, Problem> {
+    let sessions = state.sessions.list(&member.user_id).await?;
+    Ok(HttpResponse::Ok().json(sessions.iter().map(|session| Device::of(session, &member)).collect::<Vec<_>>()))
+}
+
+/// `DELETE /me/sessions/{id}`: signs one device out.
+pub(super) async fn sign_out_device(
+    member: Member,
+    state: Data<State>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let unknown = || Problem::not_found("session");
+    let id: SessionId = id.parse().map_err(|_| unknown())?;
+    if !state.sessions.end(&member.user_id, id).await? {
+        return Err(unknown());
+    }
+    log::info!(target: "audit", event = "session.ended", user = member.user_id.as_str(), session:% = id; "device signed out");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `DELETE /me/sessions`: signs every device out, this one too.
+pub(super) async fn sign_out_everywhere(member: Member, state: Data<State>) -> Result<HttpResponse, Problem> {
+    state.sessions.end_all(&member.user_id, None).await?;
+    log::info!(target: "audit", event = "session.all_ended", user = member.user_id.as_str(); "signed out everywhere");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The caller's account; a token may outlive it.
+async fn account(state: &State, member: &Member) -> Result<Account, Problem> {
+    let account = state.users.account(&member.user_id).await?.filter(|account| !account.user.disabled);
+    account.ok_or_else(|| Problem::invalid_token("The account of this token is gone or disabled"))
+}
+
+/// The caller's account, if `current` is its password.
+async fn prove(state: &State, member: &Member, current: String) -> Result<Account, Problem> {
+    let account = account(state, member).await?;
+    match state.passwords.verify(current, &account.hash).await? {
+        Verdict::Wrong => {
+            log::info!(target: "audit", event = "password.wrong", user = member.user_id.as_str(); "wrong current password");
+            Err(invalid_credentials())
+        }
+        Verdict::Right | Verdict::RightButRewrite(_) => Ok(account),
+    }
+}
+
+fn current_password(fields: &mut Fields) -> String {
+    fields.text("currentPassword", |_| Ok(()))
+}
+
+fn session_id(member: &Member) -> Option<SessionId> {
+    member.session_id.parse().ok()
+}

@@ -1,0 +1,48 @@
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpResponse, web::Data};
+use shared_claims::{Problem, Role};
+use shared_http::clock::now_ms;
+use shared_http::{Body, Fields};
+
+use super::replies::{Added, Profile};
+use super::{State, email_taken, not_hashed, username_taken};
+use crate::passwords::check_length;
+use crate::users::{Created, Email, NewUser, User, Username};
+
+/// `POST /register`: anyone becomes a member. What the body says of roles gives nothing.
+pub(super) async fn register(state: Data<State>, Body(fields): Body) -> Result<HttpResponse, Problem> {
+    let user = Newcomer::read(fields)?.create(&state, Role::Member).await?;
+    log::info!(target: "audit", event = "user.registered", user = user.id.as_str(); "registered");
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, "/me"))
+        .json(Added { message: "User registered successfully", user: Profile::from(&user) }))
+}
+
+/// Who a body says that somebody wants to be.
+pub(super) struct Newcomer {
+    username: Username,
+    email: Option<Email>,
+    password: String,
+}
+
+impl Newcomer {
+    pub(super) fn read(mut fields: Fields) -> Result<Self, Problem> {
+        let username = fields.parsed("username", Username::parse);
+        let email = fields.optional_parsed("email", Email::parse);
+        let password = fields.text("password", |text| check_length(text).map_err(|weak| weak.to_string()));
+        fields.finish()?;
+        Ok(Self { username: username.ok_or_else(Problem::internal)?, email, password })
+    }
+
+    /// Stores the newcomer as a user of the role `role`.
+    pub(super) async fn create(self, state: &State, role: Role) -> Result<User, Problem> {
+        let Self { username, email, password } = self;
+        let about = [username.as_str(), email.as_ref().map_or("", Email::as_str)];
+        let hash = state.passwords.hash_new(password, &about).await.map_err(|error| not_hashed(error, "password"))?;
+        match state.users.create(NewUser { username, email, hash, role }, now_ms()).await? {
+            Created::User(user) => Ok(user),
+            Created::UsernameTaken => Err(username_taken()),
+            Created::EmailTaken => Err(email_taken()),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What goes out: the JSON of the HTTP contract, member by member, in this order.
+
+use serde::Serialize;
+use shared_claims::{Member, Role};
+use shared_http::clock::rfc3339;
+
+use crate::sessions::Session;
+use crate::tokens::Pair;
+use crate::users::{Email, User};
+
+/// What somebody may know of themselves.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Profile<'a> {
+    id: &'a str,
+    username: &'a str,
+    email: Option<&'a str>,
+    role: Role,
+    created_at: String,
+}
+
+/// What an admin may know of somebody. A hash is never among it.
+#[derive(Serialize)]
+pub(super) struct Record<'a> {
+    #[serde(flatten)]
+    profile: Profile<'a>,
+    disabled: bool,
+}
+
+/// Somebody new.
+#[derive(Serialize)]
+pub(super) struct Added<T> {
+    pub message: &'static str,
+    pub user: T,
+}
+
+/// Both tokens (RFC 6749 section 5.1, in camelCase).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Tokens<'a> {
+    access_token: &'a str,
+    refresh_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+}
+
+/// One session, as its owner sees it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Device<'a> {
+    id: String,
+    label: &'a str,
+    address: &'a str,
+    opened_at: String,
+    last_used_at: String,
+    expires_at: String,
+    current: bool,
+}
+
+impl<'a> From<&'a User> for Profile<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            id: &user.id,
+            username: user.username.as_str(),
+            email: user.email.as_ref().map(Email::as_str),
+            role: user.role,
+            created_at: rfc3339(user.created_at),
+        }
+    }
+}
+
+impl<'a> From<&'a User> for Record<'a> {
+    fn from(user: &'a User) -> Self {
+        Self { profile: user.into(), disabled: user.disabled }
+    }
+}
+
+impl<'a> From<&'a Pair> for Tokens<'a> {
+    fn from(pair: &'a Pair) -> Self {
+        Self {
+            access_token: &pair.access_token,
+            refresh_token: &pair.refresh_token,
+            token_type: "Bearer",
+            expires_in: pair.expires_in,
+        }
+    }
+}
+
+impl<'a> Device<'a> {
+    /// `session` for `member`, who may be using it at this moment.
+    pub(super) fn of(session: &'a Session, member: &Member) -> Self {
+        let id = session.id.to_string();
+        Self {
+            current: id == member.session_id,
+            id,
+            label: session.label.user_agent(),
+            address: session.label.address(),
+            opened_at: rfc3339(session.opened_at),
+            last_used_at: rfc3339(session.advanced_at),
+            expires_at: rfc3339(session.idle_ends_at),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+use actix_web::http::header::{LINK, LOCATION};
+use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
+use shared_claims::{Admin, Problem, Role};
+use shared_http::{Body, Fields, Query, link_next};
+
+use super::registration::Newcomer;
+use super::replies::{Added, Record};
+use super::{State, email_taken, last_admin, not_hashed};
+use crate::users::{Changed, Deleted, Email, User, UserChange};
+
+const PAGE: i64 = 1000;
+
+/// `GET /users`.
+pub(super) async fn list(
+    _: Admin,
+    state: Data<State>,
+    request: HttpRequest,
+    Query(mut params): Query,
+) -> Result<HttpResponse, Problem> {
+    let limit = params.optional_integer("limit", 1..=PAGE).unwrap_or(PAGE);
+    let q = params.optional_text("q", |_| Ok(()));
+    let cursor = params.optional_text("cursor", |cursor| {
+        uuid::Uuid::try_parse(cursor).map(drop).map_err(|_| "must be one that a page gave in its Link".to_owned())
+    });
+    params.finish()?;
+    let page = state.users.page(limit, cursor.as_deref(), q.as_deref()).await?;
+    let mut response = HttpResponse::Ok();
+    response.insert_header(("X-Total-Count", page.total.to_string()));
+    if let Some(next) = &page.next {
+        response.insert_header((LINK, link_next("/users", request.query_string(), next)));
+    }
+    Ok(response.json(page.items.iter().map(Record::from).collect::<Vec<_>>()))
+}
+
+/// `GET /users/{id}`.
+pub(super) async fn read(_: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let user = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
+    Ok(HttpResponse::Ok().json(Record::from(&user)))
+}
+
+/// `POST /users`: as registering, with a role.
+pub(super) async fn add(admin: Admin, state: Data<State>, Body(mut fields): Body) -> Result<HttpResponse, Problem> {
+    let role = fields.optional_parsed("role", str::parse::<Role>);
+    let newcomer = Newcomer::read(fields)?;
+    let user = newcomer.create(&state, role.unwrap_or(Role::Member)).await?;
+    log::info!(target: "audit", event = "user.added", user = user.id.as_str(), by = admin.user_id.as_str(); "added");
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, format!("/users/{}", user.id)))
+        .json(Added { message: "User added successfully", user: Record::from(&user) }))
+}
+
+/// `PATCH /users/{id}`: role, disabled, email, password; what is not named stays.
+pub(super) async fn change(
+    admin: Admin,
+    state: Data<State>,
+    id: Path<String>,
+    Body(fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let wish = Wish::take(fields)?;
+    let before = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let change = wish.into_change(&state, &before).await?;
+    let (before, after) = match state.users.change(&id, &change).await? {
+        Changed::Done { before, after } => (before, after),
+        Changed::NotFound => return Err(Problem::not_found("user")),
+        Changed::LastAdmin => return Err(last_admin()),
+        Changed::EmailTaken => return Err(email_taken()),
+    };
+    // Whoever may not sign in, or signed in with a password that is no more, is signed out.
+    if after.disabled || change.hash.is_some() {
+        state.sessions.end_all(&after.id, None).await?;
+    }
+    log_change(&admin, &before, &after, change.hash.is_some());
+    Ok(HttpResponse::Ok().json(Record::from(&after)))
+}
+
+/// `DELETE /users/{id}`: with all sessions.
+pub(super) async fn delete(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    match state.users.delete(&id).await? {
+        Deleted::Done(_) => {}
+        Deleted::NotFound => return Err(Problem::not_found("user")),
+        Deleted::LastAdmin => return Err(last_admin()),
+    }
+    state.sessions.end_all(&id, None).await?;
+    log::info!(target: "audit", event = "user.deleted", user = id.as_str(), by = admin.user_id.as_str(); "deleted");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `DELETE /users/{id}/sessions`: signs somebody out everywhere.
+pub(super) async fn sign_out(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let user = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
+    state.sessions.end_all(&user.id, None).await?;
+    log::info!(target: "audit", event = "session.all_ended", user = user.id.as_str(), by = admin.user_id.as_str(); "signed out everywhere");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// What an admin wants to be different about somebody.
+struct Wish {
+    role: Option<Role>,
+    disabled: Option<bool>,
+    #[expect(clippy::option_option, reason = "absent, null and a text are three wishes")]
+    email: Option<Option<Email>>,
+    password: Option<String>,
+}
+
+impl Wish {
+    fn take(mut fields: Fields) -> Result<Self, Problem> {
+        let wish = Self {
+            role: fields.optional_parsed("role", str::parse::<Role>),
+            disabled: fields.optional_flag("disabled"),
+            email: if fields.is_null("email") {
+                Some(None)
+            } else {
+                fields.optional_parsed("email", Email::parse).map(Some)
+            },
+            password: fields.optional_text("password", |text| {
+                crate::passwords::check_length(text).map_err(|weak| weak.to_string())
+            }),
+        };
+        if !["role", "disabled", "email", "password"].iter().any(|name| fields.has(name)) {
+            fields.wrong("role", "or disabled, email or password must be given");
+        }
+        fields.finish()?;
+        Ok(wish)
+    }
+
+    async fn into_change(self, state: &State, user: &User) -> Result<UserChange, Problem> {
+        let hash = match self.password {
+            None => None,
+            Some(password) => {
+                let about = [user.username.as_str(), user.email.as_ref().map_or("", Email::as_str)];
+                let hashed = state.passwords.hash_new(password, &about).await;
+                Some(hashed.map_err(|error| not_hashed(error, "password"))?)
+            }
+        };
+        Ok(UserChange { role: self.role, disabled: self.disabled, email: self.email, hash })
+    }
+}
+
+fn log_change(admin: &Admin, before: &User, after: &User, password: bool) {
+    let (user, by) = (after.id.as_str(), admin.user_id.as_str());
+    if before.role != after.role {
+        log::info!(target: "audit", event = "role.changed", user = user, by = by, role:% = after.role; "role changed");
+    }
+    if before.disabled != after.disabled {
+        let event = if after.disabled { "user.disabled" } else { "user.enabled" };
+        log::info!(target: "audit", event = event, user = user, by = by; "account switched");
+    }
+    if password {
+        log::info!(target: "audit", event = "password.changed", user = user, by = by; "password set");
+    }
+}

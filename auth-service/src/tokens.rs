@@ -1,0 +1,121 @@
+//! The two tokens of a session: made together, and the refresh token proven before any store is asked.
+
+use shared_claims::{AccessClaims, RefreshClaims, SetupError, Signer, TokenError, Trust, Verifier};
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::sessions::{Session, SessionId};
+use crate::users::User;
+
+/// The only service that takes a refresh token.
+pub const AUDIENCE: &str = "auth-service";
+
+/// Signs both kinds of token, and proves refresh tokens.
+pub struct Tokens {
+    access: Signer<AccessClaims>,
+    access_ttl: u64,
+    refresh: Signer<RefreshClaims>,
+    refresh_proof: Verifier<RefreshClaims>,
+}
+
+/// What a client gets for a session. It cannot be printed or stored, only sent.
+pub struct Pair {
+    /// For every service in the audience, until `expires_in` seconds have passed.
+    pub access_token: String,
+    /// For auth-service, once.
+    pub refresh_token: String,
+    /// The access token's life in seconds.
+    pub expires_in: u64,
+}
+
+/// A refresh token that was ours: which generation of which session of whom.
+#[derive(Debug)]
+pub struct Presented {
+    /// The user.
+    pub user_id: String,
+    /// The session.
+    pub session: SessionId,
+    /// The generation.
+    pub generation: i64,
+}
+
+impl Tokens {
+    /// As `config` says.
+    ///
+    /// # Errors
+    /// A secret or a name is missing, or the crypto fails its self-test.
+    pub fn new(config: &Config) -> Result<Self, SetupError> {
+        let access_secret = config.access.secret.as_ref().ok_or(SetupError::Key)?;
+        let secret = config.refresh_secret.as_ref().ok_or(SetupError::Key)?;
+        let issuer = &config.access.issuer;
+        Ok(Self {
+            access: Signer::new(issuer, &config.access_audience, access_secret)?,
+            access_ttl: config.access.ttl.as_secs(),
+            refresh: Signer::new(issuer, &[AUDIENCE.to_owned()], secret)?,
+            refresh_proof: Verifier::new(&Trust {
+                issuer,
+                audience: AUDIENCE,
+                max_life: config.stores.rules.refresh_ttl,
+                secret,
+                previous: config.refresh_previous.as_ref(),
+            })?,
+        })
+    }
+
+    /// Both tokens of `session`, which is `user`'s, at `now_ms`.
+    ///
+    /// The refresh token follows from the session alone, so that asking twice gives the same one. The access token ends
+    /// with the session, if that is sooner than its own life.
+    #[must_use]
+    pub fn issue(&self, user: &User, session: &Session, now_ms: i64) -> Pair {
+        let now = seconds(now_ms);
+        let expires_in = self.access_ttl.min(seconds(session.ends_at).saturating_sub(now)).max(1);
+        let access = AccessClaims {
+            sub: user.id.clone(),
+            exp: now + expires_in,
+            iat: now,
+            jti: Uuid::new_v4().to_string(),
+            sid: session.id.to_string(),
+            username: user.username.to_string(),
+            role: user.role.to_string(),
+        };
+        let refresh = RefreshClaims {
+            sub: session.user_id.clone(),
+            exp: seconds(session.idle_ends_at),
+            iat: seconds(session.advanced_at),
+            jti: format!("{}.{}", session.id, session.generation),
+            sid: session.id.to_string(),
+            generation: session.generation.unsigned_abs(),
+        };
+        Pair { access_token: self.access.sign(&access), refresh_token: self.refresh.sign(&refresh), expires_in }
+    }
+
+    /// What `token` presents, if it is a living refresh token of ours at `now_ms`.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn prove(&self, token: &str, now_ms: i64) -> Result<Presented, TokenError> {
+        self.refresh_proof.verify(token, seconds(now_ms)).and_then(presented)
+    }
+
+    /// What `token` presents, if it was ever a refresh token of ours.
+    ///
+    /// # Errors
+    /// Why it was not.
+    pub fn prove_for_logout(&self, token: &str, now_ms: i64) -> Result<Presented, TokenError> {
+        self.refresh_proof.verify_expired_too(token, seconds(now_ms)).and_then(presented)
+    }
+}
+
+fn presented(claims: RefreshClaims) -> Result<Presented, TokenError> {
+    Ok(Presented {
+        session: claims.sid.parse().map_err(|_| TokenError::Claim("sid"))?,
+        generation: i64::try_from(claims.generation).map_err(|_| TokenError::Claim("gen"))?,
+        user_id: claims.sub,
+    })
+}
+
+/// Whole seconds since 1970, as tokens count.
+fn seconds(ms: i64) -> u64 {
+    u64::try_from(ms / 1000).unwrap_or(0)
+}
