@@ -1,0 +1,103 @@
+//! Who may call what: every route times everybody.
+
+mod strangers;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::answer::Answer;
+use crate::caller::Caller;
+use crate::forge::access_claims;
+use crate::service::{GOOD, Person, Service, new_name};
+
+/// A call, and what becomes of it for nobody, a member and an admin. In path and body stand for the member or admin who
+/// calls `{me}` the name, `{refresh}` the refresh token and `{session}` the session; `{id}` is another user, and `{new}` a
+/// name that nobody has.
+type Row = (&'static str, &'static str, &'static str, [u16; 3]);
+
+const ROWS: [Row; 26] = [
+    ("POST", "/register", r#"{"username":"{new}","password":"vK7#qz!Lw2"}"#, [201, 201, 201]),
+    ("POST", "/login", r#"{"username":"{me}","password":"vK7#qz!Lw2"}"#, [200, 200, 200]),
+    ("POST", "/token", r#"{"token":"{refresh}"}"#, [200, 200, 200]),
+    ("POST", "/refresh", r#"{"token":"{refresh}"}"#, [200, 200, 200]),
+    ("POST", "/logout", r#"{"token":"{refresh}"}"#, [200, 200, 200]),
+    ("GET", "/me", "", [401, 200, 200]),
+    ("HEAD", "/me", "", [401, 200, 200]),
+    ("PUT", "/me/password", r#"{"currentPassword":"vK7#qz!Lw2","newPassword":"Mz4?tuRnip-9"}"#, [401, 204, 204]),
+    ("GET", "/me/sessions", "", [401, 200, 200]),
+    ("HEAD", "/me/sessions", "", [401, 200, 200]),
+    ("DELETE", "/me/sessions/{session}", "", [401, 204, 204]),
+    ("DELETE", "/me/sessions", "", [401, 204, 204]),
+    ("DELETE", "/me", r#"{"currentPassword":"vK7#qz!Lw2"}"#, [401, 204, 204]),
+    ("GET", "/users", "", [401, 403, 200]),
+    ("HEAD", "/users", "", [401, 403, 200]),
+    ("POST", "/users", r#"{"username":"{new}","password":"vK7#qz!Lw2"}"#, [401, 403, 201]),
+    ("GET", "/users/{id}", "", [401, 403, 200]),
+    ("HEAD", "/users/{id}", "", [401, 403, 200]),
+    ("PATCH", "/users/{id}", r#"{"role":"admin"}"#, [401, 403, 200]),
+    ("DELETE", "/users/{id}", "", [401, 403, 204]),
+    ("DELETE", "/users/{id}/sessions", "", [401, 403, 204]),
+    ("GET", "/livez", "", [200, 200, 200]),
+    ("HEAD", "/livez", "", [200, 200, 200]),
+    ("GET", "/readyz", "", [200, 200, 200]),
+    ("HEAD", "/readyz", "", [200, 200, 200]),
+    ("GET", "/nowhere", "", [404, 404, 404]),
+];
+
+/// The paths of the health checks, and one where there is nothing.
+const BESIDE_THE_TABLE: [&str; 3] = ["/livez", "/readyz", "/nowhere"];
+
+impl Service {
+    async fn new_admin(&self, root: &Caller<'_>) -> Person {
+        let person = self.newcomer().await;
+        root.patch(&format!("/users/{}", person.id), &json!({"role": "admin"})).await.is(200);
+        Person { pair: self.log_in((&person.name, GOOD)).await, ..person }
+    }
+
+    /// What becomes of the call that `row` is, if `caller` makes it, and `person` and the id `other` stand in it.
+    async fn try_row(&self, row: Row, caller: &Caller<'_>, person: &Person, other: &str) -> Answer {
+        let (method, path, body, _) = row;
+        let fill = |text: &str| {
+            let session = access_claims(&person.pair.access).sid;
+            text.replace("{me}", &person.name)
+                .replace("{refresh}", &person.pair.refresh)
+                .replace("{session}", &session)
+                .replace("{id}", other)
+                .replace("{new}", &new_name())
+        };
+        let body = Some(fill(body)).filter(|body| !body.is_empty());
+        caller.call(method.parse::<Method>().unwrap(), &fill(path), body).await
+    }
+}
+
+#[tokio::test]
+async fn every_route_knows_who_may_call() {
+    // Whose refresh token stands in two calls, used it twice.
+    let service = Service::start([("REFRESH_GRACE", "1h")]).await;
+    let root = service.admin().await;
+    for row in ROWS {
+        let (_, _, _, [nobody, member, admin]) = row;
+        let (anna, john) = (service.newcomer().await, service.new_admin(&root).await);
+        let other = service.newcomer().await.id;
+        service.try_row(row, &service.nobody(), &anna, &other).await.is(nobody);
+        service.try_row(row, &service.bearer(&anna.pair.access), &anna, &other).await.is(member);
+        service.try_row(row, &service.bearer(&john.pair.access), &john, &other).await.is(admin);
+    }
+}
+
+#[tokio::test]
+async fn no_route_is_forgotten() {
+    let service = Service::start([]).await;
+    let table = include_str!("../../src/routes/mod.rs");
+    let mut paths: Vec<_> = table.split("at(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(paths.len() > 10, "the URL table is read");
+    paths.extend(BESIDE_THE_TABLE);
+    for path in paths {
+        let allowed = service.nobody().call(Method::OPTIONS, path, None).await;
+        let methods = if path == "/nowhere" { "GET" } else { allowed.header("allow") };
+        for method in methods.split(", ").filter(|method| *method != "OPTIONS") {
+            let template = path.replace("/me/sessions/{id}", "/me/sessions/{session}");
+            assert!(ROWS.iter().any(|row| (row.0, row.1) == (method, &template)), "no row for {method} {path}");
+        }
+    }
+}

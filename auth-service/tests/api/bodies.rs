@@ -1,0 +1,135 @@
+//! What every body must be, on every route that reads one.
+
+mod limits;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::answer::Answer;
+use crate::caller::Caller;
+use crate::service::{GOOD, MEMBER, Service};
+
+/// Routes that read a body, a member that they take, and a status that an object without members has: whoever needs no
+/// body is content with it.
+const ROUTES: [(&str, &str, &str, u16); 9] = [
+    ("POST", "/register", "username", 422),
+    ("POST", "/login", "username", 422),
+    ("POST", "/token", "token", 401),
+    ("POST", "/refresh", "refreshToken", 401),
+    ("POST", "/logout", "token", 200),
+    ("PUT", "/me/password", "newPassword", 422),
+    ("DELETE", "/me", "currentPassword", 422),
+    ("POST", "/users", "role", 422),
+    ("PATCH", "/users/1", "email", 422),
+];
+
+async fn ask(caller: &Caller<'_>, (method, path): (&str, &str), media_type: &str, body: &str) -> Answer {
+    let caller = if media_type.is_empty() { caller.clone() } else { caller.clone().with("Content-Type", media_type) };
+    caller.call(method.parse::<Method>().unwrap(), path, Some(body.to_owned())).await
+}
+
+#[tokio::test]
+async fn a_body_is_one_json_object() {
+    let service = Service::start([]).await;
+    let admin = service.admin().await;
+    let crowd = format!("{{{}}}", (0..100).map(|n| format!(r#""{n}":0"#)).collect::<Vec<_>>().join(","));
+    let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(1000), "]".repeat(1000));
+    for (method, path, member, _) in ROUTES {
+        let twice = format!(r#"{{"{member}":"one","{member}":"two"}}"#);
+        let escaped = format!(r#"{{"{member}":"one","\u{:04x}{}":"two"}}"#, member.as_bytes()[0], &member[1..]);
+        let number = format!(r#"{{"{member}":1}}"#);
+        let flag = format!(r#"{{"{member}":true}}"#);
+        let array = format!(r#"{{"{member}":["a"]}}"#);
+        let object = format!(r#"{{"{member}":{{"$ne":""}}}}"#);
+        let surrogate = format!(r#"{{"{member}":"\ud800"}}"#);
+        for (body, why) in [
+            ("{", "cut off"),
+            ("[]", "an array"),
+            (r#"[{"username":"john"}]"#, "an array with an object in it"),
+            ("\"text\"", "a text"),
+            ("null", "null"),
+            ("1", "a number"),
+            ("{} {}", "two objects"),
+            ("{'a':1}", "no JSON"),
+            ("username=john&password=x", "a form"),
+            (" ", "white space"),
+            ("\u{feff}{}", "a byte order mark"),
+            (&twice, "a member twice"),
+            (&escaped, "a member twice, once in disguise"),
+            (r#"{"other":{"a":1,"a":2}}"#, "a member twice, where nobody looks"),
+            (&number, "a number for a text"),
+            (&flag, "a flag for a text"),
+            (&array, "an array for a text"),
+            (&object, "an object for a text"),
+            (&surrogate, "half a character"),
+            (&crowd, "a hundred members"),
+            (&deep, "a thousand levels"),
+        ] {
+            println!("{method} {path}: {why}");
+            ask(&admin, (method, path), "", body).await.fails(400, "malformed_body");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_type_of_each_wrong_member_is_told() {
+    let service = Service::start([]).await;
+    let body = serde_json::json!({"username": 1, "email": [], "password": null});
+    let answer = service.nobody().post("/register", &body).await.fails(400, "malformed_body");
+    assert_eq!(answer.wrong_fields(), ["username", "email", "password"]);
+    let body = serde_json::json!({"disabled": "yes", "role": true});
+    let answer = service.admin().await.patch("/users/1", &body).await.fails(400, "malformed_body");
+    assert_eq!(answer.wrong_fields(), ["role", "disabled"]);
+}
+
+#[tokio::test]
+async fn a_body_says_that_it_is_json() {
+    let service = Service::start([]).await;
+    let admin = service.admin().await;
+    for (method, path, _, good) in ROUTES {
+        for (media_type, accepted) in [
+            ("application/json", true),
+            ("Application/JSON", true),
+            ("application/json; charset=utf-8", true),
+            ("application/json;charset=\"UTF-8\"", true),
+            ("application/json; charset=latin1", false),
+            ("text/plain", false),
+            ("text/json", false),
+            ("application/x-www-form-urlencoded", false),
+            ("application/problem+json", false),
+            ("application/jsonp", false),
+            ("x", false),
+        ] {
+            println!("{method} {path}: {media_type}");
+            let answer = ask(&admin, (method, path), media_type, "{}").await;
+            if accepted {
+                answer.is(good);
+            } else {
+                assert_eq!(answer.fails(415, "unsupported_media_type").header("accept"), "application/json");
+            }
+        }
+        let twice = admin.clone().with("Content-Type", "application/json").with("Content-Type", "application/json");
+        ask(&twice, (method, path), "", "{}").await.fails(415, "unsupported_media_type");
+        let packed = admin.clone().with("Content-Encoding", "gzip");
+        let answer = ask(&packed, (method, path), "", "{}").await.fails(415, "unsupported_media_type");
+        assert_eq!(answer.header("accept-encoding"), "identity");
+    }
+}
+
+#[tokio::test]
+async fn where_a_body_is_needed_there_is_one() {
+    let service = Service::start([]).await;
+    let admin = service.admin().await;
+    for (method, path, _, good) in ROUTES {
+        println!("{method} {path}");
+        let answer = admin.call(method.parse::<Method>().unwrap(), path, None).await;
+        if good == 422 {
+            answer.fails(400, "malformed_body")
+        } else {
+            answer.is(good)
+        };
+    }
+    service.log_in(MEMBER).await;
+    let body: Value = serde_json::json!({"username": "new", "password": GOOD});
+    service.nobody().post("/register", &body).await.is(201);
+}

@@ -1,0 +1,27 @@
+//! The service from outside, and its domain where the outside cannot look.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod answer;
+mod authorization;
+mod bodies;
+mod caller;
+mod cli;
+mod database;
+mod devices;
+mod forge;
+mod login;
+mod logout;
+mod me;
+mod outages;
+mod passwords;
+mod program;
+mod redis_server;
+mod refresh;
+mod register;
+mod requests;
+mod service;
+mod session_store;
+mod settings;
+mod users;
+mod users_admin;

@@ -1,0 +1,170 @@
+//! A store that is away, silent or slow: 503 soon, nobody logged out, nothing lost, and back without help.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use rustix::process::Signal;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use serde_json::json;
+use sqlx::{Connection, Executor};
+use tokio::time::sleep;
+
+use crate::answer::Answer;
+use crate::database::Database;
+use crate::forge::{expired_refresh, tampered};
+use crate::redis_server::Redis;
+use crate::service::{GOOD, MEMBER, Pair, Service};
+
+/// What a store is given to answer, and half as much again for a busy machine.
+const SOON: Duration = Duration::from_millis(1500);
+
+/// Within this of its return, the store's first request succeeds.
+const RECOVERY: Duration = Duration::from_secs(2);
+
+/// Here a 503 is an answer.
+fn impatient(mut service: Service) -> Service {
+    service.patience = 0;
+    service
+}
+
+async fn soon(call: impl Future<Output = Answer>) -> Answer {
+    let started = Instant::now();
+    let answer = call.await;
+    assert!(started.elapsed() < SOON, "{:?}: {answer:?}", started.elapsed());
+    answer
+}
+
+/// Comes back later, and is told when.
+async fn refused(call: impl Future<Output = Answer>) {
+    let answer = soon(call).await.fails(503, "unavailable");
+    assert_eq!(answer.header("retry-after"), "1");
+}
+
+/// Each call that needs the session store says that it is away, and changes nothing else.
+async fn assert_away(service: &Service, pair: &Pair) {
+    let (nobody, member) = (service.nobody(), service.bearer(&pair.access));
+    refused(service.try_log_in(MEMBER)).await;
+    refused(service.refresh(&pair.refresh)).await;
+    refused(service.log_out(&pair.refresh)).await;
+    refused(service.log_out(&expired_refresh(&pair.refresh))).await;
+    refused(member.get("/me/sessions")).await;
+    refused(member.delete("/me/sessions")).await;
+    refused(member.delete("/me/sessions/0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90")).await;
+    refused(member.put("/me/password", &json!({"currentPassword": MEMBER.1, "newPassword": GOOD}))).await;
+    refused(member.delete_with("/me", &json!({"currentPassword": MEMBER.1}))).await;
+    let answer = soon(nobody.get("/readyz")).await.fails(503, "not_ready");
+    assert_eq!(answer.wrong_fields(), ["sessions"]);
+    assert_eq!(answer.header("retry-after"), "1");
+    soon(nobody.get("/livez")).await.is(200);
+    soon(member.get("/me")).await.is(200);
+    soon(service.try_log_in((MEMBER.0, "wrong"))).await.is(401);
+}
+
+/// What is not proven is refused as ever: so the store was not asked.
+async fn assert_forgeries_are_refused(service: &Service, pair: &Pair) {
+    for token in [tampered(&pair.refresh), expired_refresh(&pair.refresh), pair.access.clone(), "garbage".to_owned()] {
+        soon(service.refresh(&token)).await.fails(403, "invalid_refresh_token");
+    }
+    for token in [tampered(&pair.refresh), pair.access.clone(), "garbage".to_owned()] {
+        soon(service.log_out(&token)).await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_stops_logs_nobody_out() {
+    let mut redis = Redis::start().await;
+    let service = impatient(Service::start([("REDIS_URL", &redis.url())]).await);
+    let pair = service.log_in(MEMBER).await;
+    redis.stop();
+    assert_away(&service, &pair).await;
+    assert_forgeries_are_refused(&service, &pair).await;
+
+    redis.start_again().await;
+    sleep(RECOVERY).await; // What is promised is a time.
+    service.nobody().get("/readyz").await.is(200);
+    let next = service.refresh(&pair.refresh).await.is(200).pair();
+    service.log_in(MEMBER).await;
+    service.log_out(&next.refresh).await.is(200);
+    service.refresh(&next.refresh).await.is(403);
+}
+
+#[tokio::test]
+async fn a_redis_that_says_nothing_logs_nobody_out() {
+    let redis = Redis::start().await;
+    let service = impatient(Service::start([("REDIS_URL", &redis.url())]).await);
+    let (pair, other) = (service.log_in(MEMBER).await, service.log_in(MEMBER).await);
+    redis.signal(Signal::STOP);
+    refused(service.refresh(&pair.refresh)).await;
+    assert_away(&service, &other).await;
+    redis.signal(Signal::CONT);
+    sleep(RECOVERY).await; // What is promised is a time.
+    // Whether the silent Redis took the step or not, the client that asks again goes on.
+    service.refresh(&pair.refresh).await.is(200);
+    service.nobody().get("/readyz").await.is(200);
+}
+
+#[tokio::test]
+async fn a_full_queue_of_passwords_is_told() {
+    // On one processor one thread hashes, and 32 passwords wait for it.
+    let mut one = CpuSet::new();
+    let allowed = sched_getaffinity(None).unwrap();
+    one.set((0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)).unwrap());
+    sched_setaffinity(None, &one).unwrap();
+    let service = impatient(Service::start([("BCRYPT_COST", "8")]).await);
+    let nobody = service.nobody();
+    let logins = join_all((0..80).map(|_| service.try_log_in(MEMBER)));
+    let (logins, live) = tokio::join!(logins, soon(nobody.get("/livez")));
+    live.is(200);
+    let (busy, good): (Vec<_>, Vec<_>) = logins.into_iter().partition(|answer| answer.status == 503);
+    assert!(!busy.is_empty() && good.len() > 32, "{} busy", busy.len());
+    for answer in busy {
+        let answer = answer.fails(503, "busy");
+        assert!((1..=60).contains(&answer.header("retry-after").parse::<u32>().unwrap()));
+    }
+    for answer in good {
+        answer.is(200);
+    }
+}
+
+#[tokio::test]
+async fn a_service_starts_before_its_redis() {
+    let mut redis = Redis::start().await;
+    redis.stop();
+    let service = impatient(Service::start([("REDIS_URL", &redis.url())]).await);
+    refused(service.try_log_in(MEMBER)).await;
+    redis.start_again().await;
+    sleep(RECOVERY).await; // What is promised is a time.
+    service.log_in(MEMBER).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_busy_logs_nobody_out() {
+    let service = impatient(Service::start([]).await);
+    let pair = service.log_in(MEMBER).await;
+    let member = service.bearer(&pair.access);
+    let mut busy = service.database.connect().await;
+    busy.execute("BEGIN IMMEDIATE").await.unwrap();
+    refused(service.refresh(&pair.refresh)).await;
+    refused(service.log_out(&pair.refresh)).await;
+    refused(service.try_log_in(MEMBER)).await;
+    refused(service.nobody().post("/register", &json!({"username": "zoe", "password": GOOD}))).await;
+    soon(member.get("/me")).await.is(200);
+    soon(service.nobody().get("/livez")).await.is(200);
+    busy.execute("ROLLBACK").await.unwrap();
+    busy.close().await.unwrap();
+    service.log_in(MEMBER).await;
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_up_is_called_again() {
+    let service = Service::start_on(Database::postgres().await, []).await;
+    let mut pair = service.log_in(MEMBER).await;
+    for _ in 0..3 {
+        let hang_up = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        service.database.execute(hang_up).await;
+        // What was in use when the line went dead may be refused; who comes back is served.
+        service.bearer(&pair.access).get("/me").await.is(200);
+        pair = service.refresh(&pair.refresh).await.is(200).pair();
+    }
+}

@@ -1,0 +1,166 @@
+//! Passwords as they are stored and proven, and the threads that do it.
+
+mod pool;
+
+use auth_service::passwords::{Cost, NotHashed, PasswordHash, Passwords, Pepper, UnusableHash, Verdict, WeakPassword};
+
+const GOOD: &str = "vK7#qz!Lw2";
+
+fn cost(cost: u32) -> Cost {
+    Cost::try_from(cost).unwrap()
+}
+
+fn pepper(text: &str) -> Pepper {
+    Pepper::parse(&text.into()).unwrap()
+}
+
+fn passwords(at: u32, pepper: Option<Pepper>) -> Passwords {
+    Passwords::start(cost(at), pepper).unwrap()
+}
+
+fn plain() -> Passwords {
+    passwords(4, None)
+}
+
+async fn stored(passwords: &Passwords, text: &str) -> PasswordHash {
+    passwords.hash_new(text, &[]).await.unwrap()
+}
+
+async fn is_right(passwords: &Passwords, text: &str, hash: &PasswordHash) -> bool {
+    match passwords.verify(text, hash).await.unwrap() {
+        Verdict::Right => true,
+        Verdict::Wrong => false,
+        Verdict::RightButRewrite(_) => panic!("nothing to rewrite"),
+    }
+}
+
+/// The hash to store from now on.
+async fn rewritten(passwords: &Passwords, text: &str, hash: &PasswordHash) -> PasswordHash {
+    match passwords.verify(text, hash).await.unwrap() {
+        Verdict::RightButRewrite(new) => new,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_byte_of_a_password_counts() {
+    let passwords = plain();
+    let long = GOOD.repeat(100);
+    for (text, other, why) in [
+        (format!("{long}a"), format!("{long}b"), "the last of 1001"),
+        (format!("{GOOD}\0a"), format!("{GOOD}\0b"), "after NUL"),
+        (GOOD.to_owned(), format!("{GOOD}\0"), "NUL at the end"),
+        (GOOD.to_owned(), format!("{GOOD} "), "a space at the end"),
+        (GOOD.to_owned(), GOOD.to_lowercase(), "case"),
+        ("pässwörd-Ω-😀-Löwe".to_owned(), "pässwörd-Ω-😁-Löwe".to_owned(), "another face"),
+        ("caf\u{e9} zwölf Löwen".to_owned(), "cafe\u{301} zwölf Löwen".to_owned(), "as sent: no normal form"),
+    ] {
+        let hash = stored(&passwords, &text).await;
+        assert!(hash.as_stored().starts_with("fixed:$2b$04$"), "{why}");
+        assert!(is_right(&passwords, &text, &hash).await, "{why}");
+        assert!(!is_right(&passwords, &other, &hash).await, "{why}");
+        assert!(!is_right(&passwords, "", &hash).await, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn two_hashes_of_one_password_differ() {
+    let passwords = plain();
+    assert_ne!(stored(&passwords, GOOD).await, stored(&passwords, GOOD).await);
+}
+
+/// Made by npm's `bcryptjs` 3, but for those marked `bcrypt`, which npm's `bcrypt` 6 made.
+#[tokio::test]
+async fn plain_hashes_verify_as_in_node_and_are_rewritten() {
+    let passwords = plain();
+    let long = "a".repeat(72);
+    let cut = "a".repeat(71);
+    for (text, hash, why) in [
+        ("correct horse battery", "$2a$04$J5AksRWOrMDG6ocj3g1xguE71P77jF7lCdq9y4sbHdDAwcwjgVbHC", "2a"),
+        ("correct horse battery", "$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK", "2b"),
+        ("correct horse battery", "$2b$04$A9o.yWtObmbziTGw441ZF.//VqZzPF2vk1nMI3fKwgATz4PNQ0kfy", "bcrypt"),
+        ("correct horse battery", "$2y$04$tRimusoHoaztn16syKyfb.Dz0Txjrj.UDZwVHWbr1YlhyVbMTr2bm", "2y"),
+        (&format!("{long}tail"), "$2b$04$w8jvErSX2me9UqUiBADuY.rp82JtR.e7tnoiDHr8eAJBnwPDf1WeC", "76 bytes"),
+        (&format!("{long}tail"), "$2b$04$g5480fuSwq/qjyDroNDqQevMlgL7gFg2VsrgrltvlC8B6f1fg1p5i", "76 bytes, bcrypt"),
+        (&format!("{long}TAIL"), "$2b$04$w8jvErSX2me9UqUiBADuY.rp82JtR.e7tnoiDHr8eAJBnwPDf1WeC", "cut at 72"),
+        (&format!("{cut}é"), "$2b$04$xwgYlN60eP8BqzHTFP66tOaDbiocIntQk2sfm.2uJw/U30hodIulS", "a letter cut in two"),
+        (&format!("{cut}é"), "$2b$04$a0v7kPQANr3qFYUglSPqieJSnqzIncBdAcP92YDhC3NIziu5NESs.", "the same, bcrypt"),
+        ("a\0b", "$2b$04$iPYU/UG2hDGeJ0cmprghG.Z3trhpw93Ikl0WHKV3ApmZPvH4lKtuq", "NUL"),
+        ("a\0b", "$2b$04$rPWMhHm449ZA8ZqjfBz7hOwA8H8SprQ2zH/YnfjYjDgcnD..vK5pm", "NUL, bcrypt"),
+        ("pässwörd-Ω-😀", "$2b$04$/LYFA9AqzDXp/ElY2Z74huN/.2NNLT1ab7punZHKE8A4fDhgyx53K", "Unicode"),
+        ("", "$2b$04$399cWkFPcihMhUd4581gkOUm7tKCU30fifhP/t4LplIhC5lOX3UKm", "empty"),
+    ] {
+        let hash = PasswordHash::parse(hash).unwrap();
+        let new = rewritten(&passwords, text, &hash).await;
+        assert!(new.as_stored().starts_with("fixed:$2b$04$"), "{why}");
+        assert!(is_right(&passwords, text, &new).await, "{why}");
+        assert!(!is_right(&passwords, &format!("{text}!"), &new).await, "{why}: no longer cut");
+        assert!(!is_right(&passwords, "correct horse batterY", &hash).await, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_hash_of_another_cost_is_rewritten() {
+    let (cheap, dear) = (plain(), passwords(5, None));
+    for (made, asked, expected) in [(&cheap, &dear, 5), (&dear, &cheap, 4)] {
+        let hash = stored(made, GOOD).await;
+        assert!(!matches!(asked.verify("another", &hash).await.unwrap(), Verdict::RightButRewrite(_)));
+        let new = rewritten(asked, GOOD, &hash).await;
+        assert_eq!(new.cost().get(), expected);
+        assert!(is_right(asked, GOOD, &new).await);
+    }
+}
+
+#[tokio::test]
+async fn a_pepper_can_be_set_later() {
+    let old = stored(&plain(), GOOD).await;
+    let peppered = passwords(4, Some(pepper("the first pepper, of 32 bytes or more")));
+    let new = rewritten(&peppered, GOOD, &old).await;
+    assert!(new.as_stored().starts_with("pepper-"), "{new:?}");
+    assert!(is_right(&peppered, GOOD, &new).await);
+    assert!(!is_right(&peppered, "another", &old).await);
+    for (other, why) in [(None, "taken away"), (Some(pepper("another pepper, of 32 bytes or more..")), "replaced")] {
+        let other = passwords(4, other);
+        assert!(!is_right(&other, GOOD, &new).await, "{why}");
+        assert_eq!(other.check_import(&new), Err(UnusableHash::OtherPepper), "{why}");
+        assert_eq!(other.check_import(&old), Ok(()), "{why}");
+    }
+    let same = passwords(4, Some(pepper("the first pepper, of 32 bytes or more")));
+    assert!(is_right(&same, GOOD, &new).await, "after a restart");
+}
+
+#[tokio::test]
+async fn a_hash_that_would_block_a_thread_is_not_imported() {
+    let at = |cost| PasswordHash::parse(format!("$2b${cost}$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK"));
+    assert_eq!(plain().check_import(&at("16").unwrap()), Ok(()));
+    assert_eq!(plain().check_import(&at("17").unwrap()), Err(UnusableHash::TooCostly));
+    assert_eq!(passwords(17, None).check_import(&at("17").unwrap()), Ok(()), "our own export");
+}
+
+#[test]
+fn a_short_pepper_is_refused() {
+    assert!(Pepper::parse(&"fifteen bytes..".into()).is_err());
+    assert!(!format!("{:?}", pepper("the first pepper, of 32 bytes or more")).contains("first"));
+}
+
+#[test]
+fn costs_are_those_of_bcrypt() {
+    for (text, expected) in [("4", Some(4)), ("12", Some(12)), ("31", Some(31))] {
+        assert_eq!(text.parse::<Cost>().ok().map(Cost::get), expected);
+    }
+    for text in ["3", "32", "-4", "", "twelve", "12.0"] {
+        assert!(text.parse::<Cost>().is_err(), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_weak_password_is_refused_with_advice() {
+    let passwords = plain();
+    let refused = async |text: &str| match passwords.hash_new(text, &["zebulon", "zebulon@example.org"]).await {
+        Err(NotHashed::Weak(weak)) => weak,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused("short").await, WeakPassword::TooShort);
+    assert!(refused("Password@123").await.to_string().starts_with("is too easy to guess. "));
+    assert!(matches!(refused("zebulon1").await, WeakPassword::Guessable(_)));
+}

@@ -1,0 +1,132 @@
+//! The threads that hash.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use auth_service::passwords::{Pool, PoolError};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, yield_now};
+
+/// A thread that is busy until told otherwise.
+struct Blocked {
+    pool: Arc<Pool>,
+    release: mpsc::Sender<()>,
+    job: JoinHandle<Result<(), PoolError>>,
+}
+
+impl Blocked {
+    /// One thread that is held up, and room for `capacity` jobs behind it.
+    async fn with_room_for(capacity: usize) -> Self {
+        let pool = Arc::new(Pool::of(NonZeroUsize::MIN, capacity).unwrap());
+        let (release, released) = mpsc::channel::<()>();
+        let (started, has_started) = oneshot::channel();
+        let job = queue(&pool, move || {
+            let _ = started.send(());
+            let _ = released.recv();
+        });
+        has_started.await.unwrap();
+        Self { pool, release, job }
+    }
+
+    /// Queues a job, and says when it waits.
+    async fn queue<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<Result<T, PoolError>> {
+        let before = self.pool.depth();
+        let job = queue(&self.pool, work);
+        while self.pool.depth() == before {
+            yield_now().await;
+        }
+        job
+    }
+}
+
+fn queue<T: Send + 'static>(
+    pool: &Arc<Pool>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<Result<T, PoolError>> {
+    let pool = Arc::clone(pool);
+    tokio::spawn(async move { pool.run(work).await })
+}
+
+/// The requester hangs up.
+async fn hang_up<T>(job: JoinHandle<Result<T, PoolError>>) {
+    job.abort();
+    assert!(job.await.is_err_and(|error| error.is_cancelled()));
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_says_when_to_come_back() {
+    let blocked = Blocked::with_room_for(2).await;
+    let waiting = [blocked.queue(|| 1).await, blocked.queue(|| 2).await];
+    assert_eq!(blocked.pool.depth(), 2);
+    assert_eq!(blocked.pool.run(|| 3).await, Err(PoolError::Busy { retry_after_secs: 1 }));
+    blocked.release.send(()).unwrap();
+    let mut done = Vec::new();
+    for job in waiting {
+        done.push(job.await.unwrap().unwrap());
+    }
+    assert_eq!(done, [1, 2], "who waits is served, in order");
+    assert_eq!(blocked.pool.run(|| 3).await, Ok(3), "and then there is room again");
+}
+
+#[tokio::test]
+async fn the_job_of_a_requester_who_is_gone_is_skipped() {
+    let blocked = Blocked::with_room_for(8).await;
+    let ran = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&ran);
+    hang_up(blocked.queue(move || seen.store(true, Ordering::SeqCst)).await).await;
+    let next = blocked.queue(|| ()).await;
+    blocked.release.send(()).unwrap();
+    next.await.unwrap().unwrap();
+    assert!(!ran.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn who_is_gone_keeps_nobody_out() {
+    let blocked = Blocked::with_room_for(2).await;
+    for _ in 0..2 {
+        hang_up(blocked.queue(|| 1).await).await;
+    }
+    let next = queue(&blocked.pool, || 2);
+    while blocked.pool.depth() != 1 {
+        yield_now().await;
+    }
+    blocked.release.send(()).unwrap();
+    assert_eq!(next.await.unwrap(), Ok(2));
+}
+
+#[tokio::test]
+async fn a_panic_costs_only_its_job() {
+    let pool = Pool::of(NonZeroUsize::MIN, 4).unwrap();
+    for round in 0..3 {
+        let broken = pool.run(|| panic!("as intended")).await;
+        assert!(matches!(broken, Err(PoolError::Failed(_))));
+        assert_eq!(pool.run(move || round).await, Ok(round));
+    }
+}
+
+#[tokio::test]
+async fn the_callers_thread_does_not_hash() {
+    let pool = Pool::start().unwrap();
+    let there = pool.run(|| std::thread::current().id()).await.unwrap();
+    assert_ne!(there, std::thread::current().id());
+}
+
+#[tokio::test]
+async fn the_end_waits_for_what_runs_and_forgets_what_waits() {
+    let blocked = Blocked::with_room_for(4).await;
+    let ran = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&ran);
+    hang_up(blocked.queue(move || seen.store(true, Ordering::SeqCst)).await).await;
+    hang_up(blocked.job).await;
+    let pool = Arc::into_inner(blocked.pool).unwrap();
+    let end = std::thread::spawn(move || drop(pool));
+    assert!(!end.is_finished());
+    blocked.release.send(()).unwrap();
+    end.join().unwrap();
+    assert!(!ran.load(Ordering::SeqCst));
+}

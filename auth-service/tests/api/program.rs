@@ -1,0 +1,175 @@
+//! The program as an operator meets it.
+
+mod commands;
+mod serving;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{sleep, timeout};
+
+use crate::database::new_folder;
+use crate::service::{ACCESS_SECRET, GOOD, REFRESH_SECRET};
+
+/// A folder of an operator's own, and the settings that stand in its environment.
+struct Desk {
+    folder: PathBuf,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let settings = [
+            ("AUTH_ADDR", "127.0.0.1:0"),
+            ("AUTH_DATABASE_URL", "sqlite://auth.db?mode=rwc"),
+            ("ACCESS_TOKEN_SECRET", ACCESS_SECRET),
+            ("REFRESH_TOKEN_SECRET", REFRESH_SECRET),
+            ("BCRYPT_COST", "4"),
+        ];
+        Self { folder: new_folder(), settings: settings.map(|(name, value)| (name, value.to_owned())).into() }
+    }
+
+    /// Nothing is set.
+    fn bare() -> Self {
+        let mut desk = Self::new();
+        desk.settings.clear();
+        desk
+    }
+
+    fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.push((name, value.to_owned()));
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_auth-service"));
+        command.args(arguments).current_dir(&self.folder).env_clear().envs(self.settings.iter().map(|(n, v)| (n, v)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str], input: &str) -> Ended {
+        let mut child = self.command(arguments).spawn().unwrap();
+        // A command that needs no input may have ended by now.
+        drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+        Ended::from(child.wait_with_output().unwrap())
+    }
+
+    fn serve(&self) -> Served {
+        Served::of(self.command(&[]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    fn is(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+}
+
+/// A service in a process of its own.
+struct Served {
+    process: Child,
+    addr: SocketAddr,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Served {
+    /// Waits until it says where it listens.
+    fn of(mut process: Child) -> Self {
+        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let mut line = String::new();
+        let addr = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the service ended before it started");
+            if let Some((_, addr)) = line.trim_end().split_once("started on ") {
+                break addr.parse().unwrap();
+            }
+        };
+        let log = thread::spawn(move || {
+            let mut rest = String::new();
+            log.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        Self { process, addr, log: Some(log) }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Its exit code and the rest of its log.
+    async fn end(mut self) -> (Option<i32>, String) {
+        let ended = async {
+            loop {
+                if let Some(status) = self.process.try_wait().unwrap() {
+                    break status;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let status = timeout(Duration::from_secs(15), ended).await.expect("it ends");
+        (status.code(), self.log.take().unwrap().join().unwrap())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn head_of_login(length: usize) -> String {
+    format!("POST /login HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n")
+}
+
+fn login_body(name: &str) -> String {
+    format!(r#"{{"username":"{name}","password":"{GOOD}"}}"#)
+}
+
+/// The status of a login.
+fn log_in(addr: SocketAddr, name: &str) -> u16 {
+    let body = login_body(name);
+    let mut stream = TcpStream::connect(addr).unwrap();
+    write!(stream, "{}Connection: close\r\n\r\n{body}", head_of_login(body.len())).unwrap();
+    status(&mut stream)
+}
+
+fn status(stream: &mut TcpStream) -> u16 {
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    std::str::from_utf8(&start[9..]).unwrap().parse().unwrap()
+}

@@ -1,0 +1,110 @@
+use std::os::unix::fs::PermissionsExt;
+
+use super::{Desk, log_in};
+use crate::service::{ACCESS_SECRET, GOOD};
+
+#[test]
+fn help_needs_no_settings() {
+    let desk = Desk::bare();
+    for (arguments, expected) in [
+        (&["--help"][..], "keygen"),
+        (&["users", "--help"], "set-role"),
+        (&["users", "import", "--help"], "mongoexport"),
+        (&["--version"], "auth-service "),
+    ] {
+        let ended = desk.run(arguments, "").is(0);
+        assert!(ended.out.contains(expected), "{ended:?}");
+    }
+    let ended = desk.run(&["nonsense"], "").is(2);
+    assert!(ended.err.contains("nonsense"), "{ended:?}");
+}
+
+#[test]
+fn keygen_makes_settings_that_are_good() {
+    let desk = Desk::bare().set("AUTH_DATABASE_URL", "sqlite://auth.db?mode=rwc").set("AUTH_ADDR", "127.0.0.1:0");
+    let ended = desk.run(&[], "").is(1);
+    assert!(ended.err.contains("ACCESS_TOKEN_SECRET is not set; make one with `auth-service keygen`"), "{ended:?}");
+    let keys = desk.run(&["keygen"], "").is(0).out;
+    std::fs::write(desk.folder.join(".env"), keys).unwrap();
+    desk.run(&["healthcheck", &desk.serve().url("/readyz")], "").is(0);
+}
+
+#[test]
+fn keygen_keeps_the_secrets_that_are_there() {
+    let desk = Desk::bare();
+    desk.run(&["keygen", "access", "refresh"], "").is(0);
+    let secrets = || ["access", "refresh"].map(|name| std::fs::read_to_string(desk.folder.join(name)).unwrap());
+    let first = secrets();
+    assert!(first[0] != first[1] && first.iter().all(|secret| secret.trim_end().len() >= 43));
+    let mode = std::fs::metadata(desk.folder.join("access")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "for its owner only: {mode:o}");
+    desk.run(&["keygen", "access", "refresh"], "").is(0);
+    assert_eq!(secrets(), first);
+    desk.run(&["keygen", "no/such/folder"], "").is(1);
+}
+
+#[test]
+fn wrong_settings_stop_the_start_with_one_message() {
+    let desk =
+        Desk::new().set("BCRYPT_COST", "99").set("REFRESH_TOKEN_SECRET", ACCESS_SECRET).set("DEMO_DATA", "so so");
+    for arguments in [&[][..], &["serve"]] {
+        let ended = desk.run(arguments, "").is(1);
+        assert!(ended.err.starts_with("auth-service: the settings are wrong:\n  "), "{ended:?}");
+        for name in ["BCRYPT_COST", "REFRESH_TOKEN_SECRET", "DEMO_DATA"] {
+            assert!(ended.err.contains(&format!("\n  {name} ")), "{name}: {ended:?}");
+        }
+        assert!(!ended.err.contains(ACCESS_SECRET), "{ended:?}");
+    }
+    let ended = desk.run(&["users", "list"], "").is(1);
+    assert!(ended.err.contains("BCRYPT_COST") && !ended.err.contains("_SECRET"), "no token is signed: {ended:?}");
+}
+
+#[test]
+fn what_cannot_be_had_is_said() {
+    for (name, value, expected) in [
+        ("AUTH_DATABASE_URL", "sqlite:///nonexistent/auth.db", "unable to open database file"),
+        ("AUTH_DATABASE_URL", "mysql://root@localhost/auth", "database"),
+        ("AUTH_ADDR", "192.0.2.1:3000", "192.0.2.1:3000 cannot be had"),
+    ] {
+        let ended = Desk::new().set(name, value).run(&[], "").is(1);
+        let last = ended.err.lines().last().unwrap();
+        assert!(last.starts_with("auth-service: ") && last.contains(expected), "{ended:?}");
+    }
+}
+
+#[test]
+fn people_are_managed_beside_a_running_service() {
+    let desk = Desk::new();
+    let service = desk.serve();
+    let ended = desk.run(&["users", "add", "Root", "--role", "admin"], &format!("{GOOD}\n")).is(0);
+    assert_eq!(ended.out, "root is there, as admin\n");
+    desk.run(&["users", "add", "anna"], &format!("{GOOD}\n")).is(0);
+    assert_eq!(log_in(service.addr, "anna"), 200);
+    let ended = desk.run(&["users", "add", "anna"], &format!("{GOOD}\n")).is(1);
+    assert_eq!(ended.err.lines().last(), Some("auth-service: somebody has that name"));
+    let ended = desk.run(&["users", "add", "ben"], "short\n").is(1);
+    assert!(ended.err.contains("the password must have at least 8 characters"), "{ended:?}");
+    desk.run(&["users", "set-role", "anna", "admin"], "").is(0);
+    desk.run(&["users", "disable", "anna"], "").is(0);
+    assert_eq!(log_in(service.addr, "anna"), 401);
+    let ended = desk.run(&["users", "set-role", "root", "member"], "").is(1);
+    assert!(ended.err.contains("that is the last admin"), "{ended:?}");
+    let list = desk.run(&["users", "list"], "").is(0).out;
+    let rows: Vec<Vec<_>> = list.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
+    assert_eq!(rows, [["USERNAME", "ROLE", "STATE"], ["root", "admin", "enabled"], ["anna", "admin", "disabled"]]);
+}
+
+#[test]
+fn a_health_check_tells_by_its_exit_code() {
+    let desk = Desk::new();
+    let service = desk.serve();
+    desk.run(&["healthcheck", &service.url("/readyz")], "").is(0);
+    desk.run(&["healthcheck", &service.url("/livez")], "").is(0);
+    let ended = desk.run(&["healthcheck", &service.url("/nowhere")], "").is(1);
+    assert!(ended.err.contains("404"), "{ended:?}");
+    let own = Desk::bare().set("AUTH_ADDR", &format!("0.0.0.0:{}", service.addr.port()));
+    own.run(&["healthcheck"], "").is(0);
+    drop(service);
+    let ended = own.run(&["healthcheck"], "").is(1);
+    assert!(ended.err.starts_with("auth-service: "), "{ended:?}");
+}

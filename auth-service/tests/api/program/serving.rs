@@ -1,0 +1,76 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::{sleep, timeout};
+
+use super::{Desk, head_of_login, login_body, status};
+use crate::service::{ACCESS_SECRET, GOOD, REFRESH_SECRET};
+
+#[tokio::test]
+async fn what_is_in_flight_is_finished_before_the_end() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let desk = Desk::new();
+        desk.run(&["users", "add", "anna"], GOOD).is(0);
+        let service = desk.serve();
+        let body = login_body("anna");
+        let mut stream = TcpStream::connect(service.addr).unwrap();
+        write!(stream, "{}Connection: close\r\nExpect: 100-continue\r\n\r\n", head_of_login(body.len())).unwrap();
+        assert_eq!(status(&mut stream), 100, "the request is in flight");
+        service.signal(signal);
+        let closed = async {
+            while TcpStream::connect(service.addr).is_ok() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), closed).await.expect("nobody new is let in");
+        stream.write_all(body.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("HTTP/1.1 200 OK"), "{answer}");
+        assert!(answer.contains("accessToken"), "{answer}");
+        let (code, log) = service.end().await;
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains("stopping"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_the_end_up() {
+    let service = Desk::new().serve();
+    let mut idle = TcpStream::connect(service.addr).unwrap();
+    write!(idle, "GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    assert_eq!(status(&mut idle), 200);
+    service.signal(Signal::TERM);
+    let (code, log) = timeout(Duration::from_secs(3), service.end()).await.expect("it ends at once");
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn nothing_secret_gets_into_the_log() {
+    let desk = Desk::new().set("RUST_LOG", "debug").set("DEMO_DATA", "true");
+    let service = desk.serve();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let email = "zoe.secret@example.org";
+    let body = serde_json::json!({"username": "zoe", "password": GOOD, "email": email});
+    client.post(service.url("/register")).json(&body).send().await.unwrap();
+    let pair: serde_json::Value =
+        client.post(service.url("/login")).json(&body).send().await.unwrap().json().await.unwrap();
+    let (access, refresh) = (pair["accessToken"].as_str().unwrap(), pair["refreshToken"].as_str().unwrap());
+    for path in ["/token", "/token", "/logout"] {
+        client.post(service.url(path)).json(&serde_json::json!({"token": refresh})).send().await.unwrap();
+    }
+    client.get(service.url("/me?access_token=queried-secret")).bearer_auth(access).send().await.unwrap();
+    let wrong = serde_json::json!({"username": email, "password": "wrong-secret"});
+    client.post(service.url("/login")).json(&wrong).send().await.unwrap();
+    drop(client);
+    service.signal(Signal::TERM);
+    let (_, log) = service.end().await;
+    assert!(log.contains("route=/login"), "{log}");
+    let signature = |token: &str| token.rsplit_once('.').unwrap().1.to_owned();
+    let secrets = [GOOD, email, "wrong-secret", "queried-secret", ACCESS_SECRET, REFRESH_SECRET];
+    for secret in secrets.map(str::to_owned).into_iter().chain([signature(access), signature(refresh)]) {
+        assert!(!log.contains(&secret), "{secret} in {log}");
+    }
+}

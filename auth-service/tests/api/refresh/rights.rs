@@ -1,0 +1,45 @@
+//! What a person may do, at each refresh.
+
+use serde_json::json;
+
+use crate::forge::parts;
+use crate::service::{GOOD, Pair, on_each_store, text};
+
+#[tokio::test]
+async fn what_a_person_may_do_is_read_again_each_time() {
+    on_each_store([], async |service| {
+        let admin = service.admin().await;
+        let person = service.newcomer().await;
+        let path = format!("/users/{}", person.id);
+        let role = |pair: &Pair| text(&parts(&pair.access)[1]["role"]);
+        assert_eq!(role(&person.pair), "member");
+        admin.patch(&path, &json!({"role": "admin"})).await.is(200);
+        let promoted = service.next(&person.pair).await;
+        assert_eq!(role(&promoted), "admin");
+        service.bearer(&promoted.access).get("/users").await.is(200);
+        admin.patch(&path, &json!({"role": "member"})).await.is(200);
+        let demoted = service.next(&promoted).await;
+        assert_eq!(role(&demoted), "member");
+
+        admin.patch(&path, &json!({"disabled": true})).await.is(200);
+        service.assert_refused(&demoted.refresh).await;
+        admin.patch(&path, &json!({"disabled": false})).await.is(200);
+        service.assert_refused(&demoted.refresh).await;
+        service.log_in((&person.name, GOOD)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_gone_or_disabled_behind_our_back_is_refused() {
+    on_each_store([], async |service| {
+        let (gone, disabled) = (service.newcomer().await, service.newcomer().await);
+        service.database.execute(&format!("DELETE FROM users WHERE id = '{}'", gone.id)).await;
+        service.database.execute(&format!("UPDATE users SET disabled = 1 WHERE id = '{}'", disabled.id)).await;
+        service.assert_refused(&gone.pair.refresh).await;
+        service.assert_refused(&disabled.pair.refresh).await;
+        service.database.execute(&format!("UPDATE users SET disabled = 0 WHERE id = '{}'", disabled.id)).await;
+        service.assert_refused(&disabled.pair.refresh).await;
+    })
+    .await;
+}

@@ -1,0 +1,156 @@
+//! What is the same for every request.
+
+use reqwest::Method;
+
+use crate::service::{MEMBER, Service};
+
+#[tokio::test]
+async fn each_path_says_what_it_takes() {
+    let service = Service::start([]).await;
+    let admin = service.admin().await;
+    for (path, allow) in [
+        ("/register", "OPTIONS, POST"),
+        ("/login", "OPTIONS, POST"),
+        ("/token", "OPTIONS, POST"),
+        ("/refresh", "OPTIONS, POST"),
+        ("/logout", "OPTIONS, POST"),
+        ("/me", "OPTIONS, GET, HEAD, DELETE"),
+        ("/me/password", "OPTIONS, PUT"),
+        ("/me/sessions", "OPTIONS, GET, HEAD, DELETE"),
+        ("/me/sessions/1", "OPTIONS, DELETE"),
+        ("/users", "OPTIONS, GET, HEAD, POST"),
+        ("/users/1", "OPTIONS, GET, HEAD, PATCH, DELETE"),
+        ("/users/1/sessions", "OPTIONS, DELETE"),
+        ("/livez", "OPTIONS, GET, HEAD"),
+        ("/readyz", "OPTIONS, GET, HEAD"),
+    ] {
+        let answer = service.nobody().call(Method::OPTIONS, path, None).await.is(204);
+        assert_eq!(answer.header("allow"), allow, "{path}");
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
+            if allow.split(", ").any(|allowed| allowed == method) {
+                continue;
+            }
+            let answer = admin.call(method.parse::<Method>().unwrap(), path, None).await;
+            let answer = answer.fails(405, "method_not_allowed");
+            assert_eq!(answer.header("allow"), allow, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn there_is_nothing_elsewhere() {
+    let service = Service::start([]).await;
+    let admin = service.admin().await;
+    for path in ["/", "/Login", "/login/", "//login", "/me/", "/users/", "/users/1/", "/users/1/2", "/%00"] {
+        for method in [Method::GET, Method::POST, Method::DELETE] {
+            admin.call(method, path, None).await.fails(404, "not_found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_json_or_nothing() {
+    let service = Service::start([]).await;
+    for (accept, accepted) in [
+        ("*/*", true),
+        ("application/json", true),
+        ("application/*;q=0.1", true),
+        ("text/html, */*;q=0.5", true),
+        ("text/html", false),
+        ("application/json;q=0", false),
+        ("image/*, text/*", false),
+    ] {
+        for path in ["/me", "/nowhere", "/livez"] {
+            let answer = service.nobody().with("Accept", accept).get(path).await;
+            assert_eq!(answer.status != 406, accepted, "{accept}: {answer:?}");
+        }
+        let body = serde_json::json!({"username": MEMBER.0, "password": MEMBER.1});
+        let answer = service.nobody().with("Accept", accept).post("/login", &body).await;
+        if accepted {
+            answer.is(200)
+        } else {
+            answer.fails(406, "not_acceptable")
+        };
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_an_id() {
+    let service = Service::start([]).await;
+    let long = "x".repeat(65);
+    for (given, kept) in [
+        ("abc-DEF_1.2", true),
+        (&long[1..], true),
+        (&long, false),
+        ("", false),
+        ("a b", false),
+        ("a\"b", false),
+        ("é", false),
+        ("{{7*7}}", false),
+    ] {
+        for path in ["/livez", "/me", "/nowhere"] {
+            let answer = service.nobody().with("X-Request-Id", given).get(path).await;
+            let id = answer.header("x-request-id");
+            assert_eq!(id == given, kept, "{given:?} became {id:?}");
+            assert!(kept || (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())), "{id}");
+        }
+    }
+    let ids = [service.nobody().get("/livez").await, service.nobody().get("/livez").await];
+    assert_ne!(ids[0].header("x-request-id"), ids[1].header("x-request-id"));
+}
+
+#[tokio::test]
+async fn a_head_says_what_a_get_says_but_for_the_body() {
+    let service = Service::start([]).await;
+    let admin = service.admin().await;
+    for (path, status) in [("/me", 200), ("/users?limit=1", 200), ("/users/1", 404), ("/livez", 200), ("/readyz", 200)]
+    {
+        let get = admin.get(path).await.is(status);
+        let head = admin.call(Method::HEAD, path, None).await.is(status);
+        assert_eq!(head.body, "");
+        for name in ["content-type", "content-length", "link", "x-total-count", "cache-control"] {
+            assert_eq!(head.header(name), get.header(name), "{name} of {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_the_origins_that_are_allowed_may_call() {
+    let service = Service::start([("ALLOWED_ORIGINS", "https://app.example, http://localhost:5173")]).await;
+    let closed = Service::start([]).await;
+    for (service, origin, allowed) in [
+        (&service, "https://app.example", true),
+        (&service, "http://localhost:5173", true),
+        (&service, "https://app.example.evil.example", false),
+        (&service, "https://evil.example", false),
+        (&service, "null", false),
+        (&closed, "https://app.example", false),
+    ] {
+        let page = service.nobody().with("Origin", origin);
+        let ask = page
+            .clone()
+            .with("Access-Control-Request-Method", "PUT")
+            .with("Access-Control-Request-Headers", "authorization,content-type");
+        let answer = ask.call(Method::OPTIONS, "/me/password", None).await;
+        let expected = if allowed { origin } else { "" };
+        assert_eq!(answer.header("access-control-allow-origin"), expected, "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-methods").contains("PUT"), allowed, "{answer:?}");
+        if allowed {
+            for path in ["/livez", "/me", "/nowhere"] {
+                let answer = page.get(path).await;
+                assert_eq!(answer.header("access-control-allow-origin"), origin, "a page can read errors, too");
+                assert!(answer.header("access-control-expose-headers").to_lowercase().contains("www-authenticate"));
+                assert_eq!(answer.header("access-control-allow-credentials"), "");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn health_is_told_without_a_token() {
+    let service = Service::start([]).await;
+    let live = service.nobody().get("/livez").await.is(200);
+    assert_eq!(live.json(), serde_json::json!({"status": "ok"}));
+    let ready = service.nobody().get("/readyz").await.is(200);
+    assert_eq!(ready.json(), serde_json::json!({"status": "ready"}));
+}

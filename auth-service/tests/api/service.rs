@@ -1,0 +1,186 @@
+//! The real service, started by the function that production calls, on a free port and on a database of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use actix_web::dev::ServerHandle;
+use actix_web::rt::System;
+use auth_service::app::{self, StartError};
+use auth_service::config::Config;
+use reqwest::Client;
+use serde_json::{Value, json};
+use shared_http::Settings;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::answer::Answer;
+use crate::caller::Caller;
+use crate::database::{Database, server};
+
+pub const ACCESS_SECRET: &str = "an access secret of the tests, of 32 bytes and more";
+pub const REFRESH_SECRET: &str = "a refresh secret of the tests, of 32 bytes and more";
+
+/// The demo people.
+pub const ADMIN: (&str, &str) = ("john", "password123admin");
+pub const MEMBER: (&str, &str) = ("anna", "password123member");
+
+/// A password that nothing is wrong with.
+pub const GOOD: &str = "vK7#qz!Lw2";
+
+/// A running service.
+pub struct Service {
+    pub addr: SocketAddr,
+    pub client: Client,
+    pub database: Arc<Database>,
+    /// How often callers come back where the answer is 503: a busy machine is no failure, unless it is what is tested.
+    pub patience: u32,
+    server: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a client holds of a session.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    pub access: String,
+    pub refresh: String,
+}
+
+/// Somebody who registered, and is signed in on one device.
+pub struct Person {
+    pub name: String,
+    pub id: String,
+    pub pair: Pair,
+}
+
+/// Runs `test` with sessions in `SQLite`, in Postgres and in Redis, each time on a fresh service.
+pub async fn on_each_store<const N: usize>(settings: [(&str, &str); N], test: impl AsyncFn(&Service)) {
+    // What is printed is shown when the test fails.
+    println!("on SQLite");
+    test(&Service::start_on(Database::sqlite(), settings).await).await;
+    println!("on Postgres");
+    test(&Service::start_on(Database::postgres().await, settings).await).await;
+    println!("on Redis");
+    let redis = server("TEST_REDIS_URL");
+    let settings: Vec<_> = settings.into_iter().chain([("REDIS_URL", redis.as_str())]).collect();
+    test(&Service::start_on(Database::sqlite(), settings).await).await;
+}
+
+impl Service {
+    /// The service on `SQLite`, set up as by these settings and what it cannot do without.
+    pub async fn start<const N: usize>(settings: [(&str, &str); N]) -> Self {
+        Self::start_on(Database::sqlite(), settings).await
+    }
+
+    /// The same on a database that others may use, too.
+    pub async fn start_on<'a>(
+        database: impl Into<Arc<Database>>,
+        settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let database = database.into();
+        let url = database.url.clone();
+        let fixed = [
+            ("AUTH_ADDR", "127.0.0.1:0"),
+            ("AUTH_DATABASE_URL", url.as_str()),
+            ("ACCESS_TOKEN_SECRET", ACCESS_SECRET),
+            ("REFRESH_TOKEN_SECRET", REFRESH_SECRET),
+            ("BCRYPT_COST", "4"),
+            ("DEMO_DATA", "true"),
+            ("WORKERS", "2"),
+        ];
+        let settings: Vec<_> = fixed.into_iter().map(own).chain(settings.into_iter().map(own)).collect();
+        let (started, starting) = oneshot::channel();
+        let thread = thread::spawn(move || serve(&settings, started));
+        let Ok((addr, server)) = starting.await else { panic!("the service does not start: its thread says why") };
+        let client = Client::builder().no_proxy().build().unwrap();
+        Self { addr, client, database, patience: 10, server, thread: Some(thread) }
+    }
+
+    pub fn nobody(&self) -> Caller<'_> {
+        Caller { service: self, headers: Vec::new() }
+    }
+
+    pub fn bearer(&self, token: &str) -> Caller<'_> {
+        self.nobody().with("Authorization", format!("Bearer {token}"))
+    }
+
+    pub async fn member(&self) -> Caller<'_> {
+        self.bearer(&self.log_in(MEMBER).await.access)
+    }
+
+    pub async fn admin(&self) -> Caller<'_> {
+        self.bearer(&self.log_in(ADMIN).await.access)
+    }
+
+    pub async fn log_in(&self, (name, password): (&str, &str)) -> Pair {
+        self.try_log_in((name, password)).await.is(200).pair()
+    }
+
+    pub async fn try_log_in(&self, (name, password): (&str, &str)) -> Answer {
+        self.nobody().post("/login", &json!({"username": name, "password": password})).await
+    }
+
+    pub async fn refresh(&self, token: &str) -> Answer {
+        self.nobody().post("/token", &json!({"token": token})).await
+    }
+
+    pub async fn log_out(&self, token: &str) -> Answer {
+        self.nobody().post("/logout", &json!({"token": token})).await
+    }
+
+    /// Registers somebody whose password is [`GOOD`], and logs them in.
+    pub async fn newcomer(&self) -> Person {
+        let name = new_name();
+        let answer = self.nobody().post("/register", &json!({"username": name, "password": GOOD})).await.is(201);
+        let id = text(&answer.json()["user"]["id"]);
+        Person { pair: self.log_in((&name, GOOD)).await, name, id }
+    }
+
+    /// The devices that whoever has this access token is signed in on.
+    pub async fn devices(&self, access: &str) -> Vec<Value> {
+        self.bearer(access).get("/me/sessions").await.is(200).json().as_array().unwrap().clone()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // The order is given here; the thread carries it out.
+        drop(self.server.stop(false));
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "the service ended badly: its thread says how");
+    }
+}
+
+fn serve(settings: &[(String, String)], started: oneshot::Sender<(SocketAddr, ServerHandle)>) {
+    System::new().block_on(async {
+        let mut patience = 5;
+        let running = loop {
+            match app::start(config(settings)).await {
+                Err(StartError::Store(_) | StartError::Seed(_)) if patience > 0 => patience -= 1,
+                started => break started.unwrap(),
+            }
+        };
+        drop(started.send((running.addr(), running.handle())));
+        running.wait().await.unwrap();
+    });
+}
+
+fn config(settings: &[(String, String)]) -> Config {
+    let mut settings = Settings::from_pairs(settings.iter().cloned());
+    let config = Config::read(&mut settings);
+    settings.finish().unwrap();
+    config
+}
+
+fn own((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// A user name that nobody has.
+pub fn new_name() -> String {
+    format!("u{}", &Uuid::new_v4().simple().to_string()[..24])
+}
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}

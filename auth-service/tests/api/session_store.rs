@@ -1,0 +1,226 @@
+//! The contract of `SessionStore`, written once and run on every store.
+
+mod outages;
+mod races;
+mod records;
+mod rules;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use auth_service::sessions::{
+    Advance, Label, MIGRATION, NewSession, RedisSessions, Rules, Session, SessionId, SessionStore, SqlSessions,
+};
+use shared_http::database;
+use sqlx::AnyPool;
+use uuid::Uuid;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// So long that the real time a test takes is nothing beside the time it lets pass.
+const RULES: Rules =
+    Rules { refresh_ttl: Duration::from_hours(2), max_age: Duration::from_hours(5), grace: Duration::from_mins(10) };
+
+/// How long an ended SQL session is kept.
+const KEEP_ENDED: Duration = Duration::from_mins(15);
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Sqlite,
+    Postgres,
+    Redis,
+}
+
+/// A store whose clock the test sets, and one user of its own.
+struct Stage {
+    store: Arc<dyn SessionStore>,
+    skew_ms: Arc<AtomicI64>,
+    user: String,
+    database: Option<Database>,
+}
+
+impl Kind {
+    async fn stage(self, rules: Rules) -> Stage {
+        match self {
+            Self::Redis => redis_stage(&redis_url(), rules),
+            Self::Sqlite | Self::Postgres => self.sql_stage(rules).await.0,
+        }
+    }
+
+    /// A stage, and its store as what it is.
+    async fn sql_stage(self, rules: Rules) -> (Stage, Arc<SqlSessions>) {
+        let skew_ms = Arc::new(AtomicI64::new(0));
+        let database = self.database().await;
+        let sessions = SqlSessions::new(database.pool.clone(), rules, KEEP_ENDED).await.unwrap();
+        let store = Arc::new(sessions.with_skew(skew_ms.clone()));
+        (Stage { store: store.clone(), skew_ms, user: new_user(), database: Some(database) }, store)
+    }
+
+    /// A new SQL database.
+    async fn database(self) -> Database {
+        let name = format!("sessions_{}", Uuid::new_v4().simple());
+        let (url, file) = match self {
+            Self::Sqlite => {
+                let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+                (format!("sqlite://{}?mode=rwc", file.display()), Some(file))
+            }
+            Self::Postgres => (postgres_database(&name).await, None),
+            Self::Redis => panic!("Redis is no SQL database"),
+        };
+        Database { pool: database::open(&url, &[MIGRATION]).await.unwrap(), file }
+    }
+}
+
+/// An SQL database that goes away with the test, or with the test's server.
+struct Database {
+    pool: AnyPool,
+    file: Option<PathBuf>,
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let Some(file) = &self.file else { return };
+            let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
+        }
+    }
+}
+
+fn redis_stage(url: &str, rules: Rules) -> Stage {
+    let skew_ms = Arc::new(AtomicI64::new(0));
+    let store = RedisSessions::new(url, rules).unwrap().with_skew(skew_ms.clone());
+    Stage { store: Arc::new(store), skew_ms, user: new_user(), database: None }
+}
+
+fn new_user() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// An address of the servers that `./test` starts.
+#[expect(clippy::disallowed_methods, reason = "it is no setting of the service")]
+fn server(name: &str) -> String {
+    std::env::var(name).expect("run ./test")
+}
+
+fn redis_url() -> String {
+    server("TEST_REDIS_URL")
+}
+
+async fn postgres_database(name: &str) -> String {
+    let server = server("TEST_POSTGRES_URL");
+    let pool = database::open(&server, &[]).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await.unwrap();
+    let (server, _) = server.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
+}
+
+impl Stage {
+    fn pass(&self, time: Duration) {
+        self.skew_ms.fetch_add(ms(time), Ordering::Relaxed);
+    }
+
+    fn set_back(&self, time: Duration) {
+        self.skew_ms.fetch_sub(ms(time), Ordering::Relaxed);
+    }
+
+    fn new_session(&self) -> NewSession {
+        NewSession { user_id: self.user.clone(), label: Label::new("Firefox", "192.0.2.7") }
+    }
+
+    async fn open(&self) -> Session {
+        self.store.open(self.new_session()).await.unwrap()
+    }
+
+    /// A session at `generation`, come there just now.
+    async fn open_at(&self, generation: i64) -> Session {
+        let mut session = self.open().await;
+        while session.generation < generation {
+            session = advanced(self.advance(session.id, session.generation).await);
+        }
+        session
+    }
+
+    async fn advance(&self, id: SessionId, presented: i64) -> Advance {
+        self.store.advance(&self.user, id, presented).await.unwrap()
+    }
+
+    async fn list(&self) -> Vec<Session> {
+        self.store.list(&self.user).await.unwrap()
+    }
+
+    async fn assert_listed(&self, sessions: &[&Session]) {
+        assert_eq!(self.list().await.iter().collect::<Vec<_>>(), sessions);
+    }
+
+    /// Nothing is left of the session that any of its tokens could use.
+    async fn assert_gone(&self, id: SessionId) {
+        for generation in 0..8 {
+            assert_eq!(self.advance(id, generation).await, Advance::Gone, "generation {generation}");
+        }
+        assert!(self.list().await.iter().all(|session| session.id != id), "an ended session is listed");
+        assert!(!self.store.end(&self.user, id).await.unwrap(), "an ended session was ended again");
+    }
+}
+
+fn advanced(outcome: Advance) -> Session {
+    match outcome {
+        Advance::Advanced(session) => session,
+        other => panic!("not advanced: {other:?}"),
+    }
+}
+
+fn ms(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap()
+}
+
+/// One test for each store and each case.
+macro_rules! contract {
+    ($($module:ident: $($case:ident)+;)+) => {
+        contract!(sqlite Sqlite $($module: $($case)+;)+);
+        contract!(postgres Postgres $($module: $($case)+;)+);
+        contract!(redis Redis $($module: $($case)+;)+);
+    };
+    ($store:ident $kind:ident $($module:ident: $($case:ident)+;)+) => {
+        mod $store {
+            $($(
+                #[tokio::test]
+                async fn $case() {
+                    super::$module::$case(super::Kind::$kind).await;
+                }
+            )+)+
+        }
+    };
+}
+
+contract! {
+    rules:
+        a_session_opens_at_the_first_generation
+        the_current_generation_advances
+        one_behind_is_repeated_within_the_grace
+        the_grace_does_not_slide
+        the_grace_starts_anew_with_each_advance
+        any_other_generation_is_a_replay
+        without_grace_one_behind_is_a_replay
+        a_first_generation_has_none_before_it
+        another_users_session_is_gone_and_lives_on
+        sessions_do_not_touch_each_other
+        a_session_ends_once_and_for_good
+        all_sessions_but_one_end
+        a_session_ends_without_use
+        use_keeps_a_session_but_not_beyond_its_end
+        no_session_outlives_its_end
+        an_expired_session_ends_for_every_clock
+        the_living_are_listed_newest_first
+        a_label_comes_back_as_it_was;
+    races:
+        fifty_uses_of_one_generation_have_one_successor
+        an_end_wins_over_any_advance
+        an_end_of_all_wins_over_any_advance
+        a_replay_wins_over_any_advance
+        one_of_many_replays_is_told
+        one_of_many_ends_is_told;
+}

@@ -1,0 +1,242 @@
+//! A store that is away, slow or full: an error in time, nothing lost, and back without help.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use auth_service::sessions::{Advance, FIRST_GENERATION, SessionId};
+use redis::Client;
+use redis::aio::MultiplexedConnection;
+use rustix::process::{Pid, Signal, kill_process};
+use shared_http::database::StoreError;
+use tokio::time::{sleep, timeout};
+
+use super::{Kind, RULES, SECOND, Stage, advanced, redis_stage, redis_url};
+
+/// What a store is given to answer, and half as much again for a busy machine.
+const SOON: Duration = Duration::from_millis(1500);
+
+/// Within this of its return, the store's first request succeeds.
+const RECOVERY: Duration = Duration::from_secs(2);
+
+impl Stage {
+    /// Each method says that the store is unavailable, and says it soon.
+    async fn assert_unavailable(&self, id: SessionId) {
+        let (store, user) = (&self.store, self.user.as_str());
+        assert_refused("open", async { store.open(self.new_session()).await.map(drop) }).await;
+        self.assert_advance_refused(id, 1).await;
+        assert_refused("end", async { store.end(user, id).await.map(drop) }).await;
+        assert_refused("end_all", async { store.end_all(user, None).await.map(drop) }).await;
+        assert_refused("list", async { store.list(user).await.map(drop) }).await;
+        assert_refused("ping", store.ping()).await;
+    }
+
+    async fn assert_advance_refused(&self, id: SessionId, presented: i64) {
+        assert_refused("advance", async { self.store.advance(&self.user, id, presented).await.map(drop) }).await;
+    }
+}
+
+async fn assert_refused(what: &str, call: impl Future<Output = Result<(), StoreError>>) {
+    let answer = timeout(SOON, call).await.unwrap_or_else(|_| panic!("{what} takes too long"));
+    assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{what}: {answer:?}");
+}
+
+fn some_id() -> SessionId {
+    "0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90".parse().unwrap()
+}
+
+/// A `redis-server` of the test's own, in memory.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    async fn start(arguments: &[&str]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::start_at(port, arguments).await
+    }
+
+    async fn start_at(port: u16, arguments: &[&str]) -> Self {
+        let process = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
+            .args(arguments)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self { process, port };
+        let up = async {
+            while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), up).await.unwrap();
+        server
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    async fn raw(&self, credentials: &str) -> MultiplexedConnection {
+        let client = Client::open(format!("redis://{credentials}127.0.0.1:{}", self.port)).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn config(redis: &mut MultiplexedConnection, name: &str, value: &str) {
+    redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec_async(redis).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_there_is_unavailable() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    drop(listener);
+    redis_stage(&url, RULES).assert_unavailable(some_id()).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_says_nothing_is_unavailable() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    redis_stage(&url, RULES).assert_unavailable(some_id()).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_restarts_is_served_again() {
+    let server = Server::start(&[]).await;
+    let stage = redis_stage(&server.url(), RULES);
+    let session = stage.open().await;
+    let port = server.port;
+    drop(server);
+    stage.assert_unavailable(session.id).await;
+
+    let _server = Server::start_at(port, &[]).await;
+    sleep(RECOVERY).await; // What is promised is a time.
+    assert_eq!(stage.advance(session.id, 1).await, Advance::Gone, "the first request; a store in memory has lost all");
+}
+
+#[tokio::test]
+async fn a_redis_that_pauses_loses_nothing() {
+    let server = Server::start(&[]).await;
+    let stage = redis_stage(&server.url(), RULES);
+    let session = stage.open().await;
+    server.signal(Signal::STOP);
+    stage.assert_advance_refused(session.id, 1).await;
+    server.signal(Signal::CONT);
+    sleep(RECOVERY).await; // What is promised is a time.
+    assert_eq!(successor(stage.advance(session.id, 1).await), FIRST_GENERATION + 1);
+    server.signal(Signal::STOP);
+    stage.assert_unavailable(some_id()).await;
+    server.signal(Signal::CONT);
+}
+
+/// Where an advance goes whose first answer was lost: the same place, whether or not it took effect.
+fn successor(outcome: Advance) -> i64 {
+    match outcome {
+        Advance::Advanced(session) | Advance::Repeated(session) => session.generation,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_password_may_be_put_right() {
+    let server = Server::start(&["--requirepass", "right"]).await;
+    let url = format!("redis://:wrong@127.0.0.1:{}", server.port);
+    let stage = redis_stage(&url, RULES);
+    stage.assert_unavailable(some_id()).await;
+    let error = stage.store.ping().await.unwrap_err().to_string();
+    assert!(!error.contains("wrong@") && !error.contains(":wrong"), "{error}");
+
+    config(&mut server.raw(":right@").await, "requirepass", "wrong").await;
+    sleep(RECOVERY).await; // What is promised is a time.
+    stage.open().await;
+}
+
+#[tokio::test]
+async fn a_full_redis_ends_sessions_and_changes_none() {
+    let server = Server::start(&["--maxmemory-policy", "noeviction"]).await;
+    let mut redis = server.raw("").await;
+    let stage = redis_stage(&server.url(), RULES);
+    let session = stage.open_at(2).await;
+    stage.pass(SECOND);
+    let other = stage.open_at(3).await;
+    config(&mut redis, "maxmemory", "1").await;
+    stage.assert_advance_refused(session.id, 2).await;
+    assert_refused("open", async { stage.store.open(stage.new_session()).await.map(drop) }).await;
+    assert_eq!(stage.advance(session.id, 1).await, Advance::Repeated(session.clone()));
+    stage.assert_listed(&[&other, &session]).await;
+    assert_eq!(stage.advance(other.id, 1).await, Advance::Replayed);
+    stage.assert_gone(other.id).await;
+
+    config(&mut redis, "maxmemory", "0").await;
+    advanced(stage.advance(session.id, 2).await);
+    config(&mut redis, "maxmemory", "1").await;
+    assert!(stage.store.end(&stage.user, session.id).await.unwrap());
+    stage.assert_gone(session.id).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_forgets_its_scripts_is_no_outage() {
+    let stage = Kind::Redis.stage(RULES).await;
+    let mut redis = Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let flushing = tokio::spawn({
+        let over = Arc::clone(&over);
+        async move {
+            let mut flushes = 0;
+            while !over.load(Ordering::Relaxed) {
+                redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut redis).await.unwrap();
+                flushes += 1;
+            }
+            flushes
+        }
+    });
+    let mut session = stage.open().await;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(1) {
+        let next = advanced(stage.advance(session.id, session.generation).await);
+        assert_eq!(next.generation, session.generation + 1);
+        session = next;
+    }
+    over.store(true, Ordering::Relaxed);
+    assert!(flushing.await.unwrap() > 10, "scripts were flushed all the while");
+}
+
+#[tokio::test]
+async fn a_closed_database_is_unavailable() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let (stage, store) = kind.sql_stage(RULES).await;
+        stage.database.as_ref().unwrap().pool.close().await;
+        stage.assert_unavailable(some_id()).await;
+        assert_refused("sweep", async { store.sweep(1).await.map(drop) }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_locked_database_is_unavailable_and_loses_nothing() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let stage = kind.stage(RULES).await;
+        let session = stage.open().await;
+        let mut lock = stage.database.as_ref().unwrap().pool.begin().await.unwrap();
+        sqlx::query("UPDATE sessions SET repeats = repeats").execute(&mut *lock).await.unwrap();
+        stage.assert_advance_refused(session.id, 1).await;
+        lock.rollback().await.unwrap();
+        assert_eq!(successor(stage.advance(session.id, 1).await), FIRST_GENERATION + 1);
+        advanced(stage.advance(session.id, 2).await);
+    }
+}

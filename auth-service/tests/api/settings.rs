@@ -1,0 +1,159 @@
+use std::time::Duration;
+
+use auth_service::config::Config;
+use shared_claims::Secret;
+use shared_http::Settings;
+
+use crate::database::new_folder;
+use crate::service::{ACCESS_SECRET, REFRESH_SECRET};
+
+const NEEDED: [(&str, &str); 3] = [
+    ("AUTH_DATABASE_URL", "sqlite::memory:"),
+    ("ACCESS_TOKEN_SECRET", ACCESS_SECRET),
+    ("REFRESH_TOKEN_SECRET", REFRESH_SECRET),
+];
+
+/// [`NEEDED`], but for what `other` says; an empty value is an absent one.
+fn read(other: &[(&str, &str)]) -> Result<Config, String> {
+    let mut settings = Settings::from_pairs(NEEDED.iter().chain(other).copied());
+    let config = Config::read(&mut settings);
+    settings.finish().map(|()| config).map_err(|error| error.to_string())
+}
+
+fn wrong(other: &[(&str, &str)]) -> String {
+    read(other).err().unwrap_or_else(|| panic!("accepted: {other:?}"))
+}
+
+#[test]
+fn what_is_not_set_has_the_default_of_the_readme() {
+    let config = read(&[]).unwrap();
+    assert_eq!(config.server.addr.to_string(), "0.0.0.0:3000");
+    assert!(config.server.workers > 0 && config.server.allowed_origins.is_empty());
+    assert_eq!((config.access.issuer.as_str(), config.access.ttl), ("auth-service", Duration::from_mins(15)));
+    assert_eq!(config.access_audience, ["auth-service", "books-service"]);
+    assert_eq!(config.stores.rules.refresh_ttl, Duration::from_hours(7 * 24));
+    assert_eq!(config.stores.rules.max_age, Duration::from_hours(30 * 24));
+    assert_eq!(config.stores.rules.grace, Duration::from_secs(10));
+    assert_eq!(config.stores.bcrypt_cost.get(), 12);
+    assert!(config.stores.redis_url.is_none() && config.stores.pepper.is_none() && config.access.header.is_none());
+    assert!(!config.demo_data);
+}
+
+#[test]
+fn each_wrong_setting_is_told() {
+    let tutorial = "yourAccessTokenSecret";
+    for (settings, expected, why) in [
+        (&[("AUTH_DATABASE_URL", "")][..], "AUTH_DATABASE_URL is not set", "no database"),
+        (&[("ACCESS_TOKEN_SECRET", "")], "ACCESS_TOKEN_SECRET is not set; make one with `auth-service keygen`", "none"),
+        (&[("REFRESH_TOKEN_SECRET", "")], "REFRESH_TOKEN_SECRET is not set", "no refresh secret"),
+        (&[("ACCESS_TOKEN_SECRET", tutorial)], "ACCESS_TOKEN_SECRET is a secret printed in a tutorial", "a tutorial's"),
+        (&[("REFRESH_TOKEN_SECRET", "short")], "REFRESH_TOKEN_SECRET is shorter than 32 bytes", "short"),
+        (&[("REFRESH_TOKEN_SECRET", &format!("{REFRESH_SECRET}\n"))], "REFRESH_TOKEN_SECRET starts or ends", "frayed"),
+        (&[("ACCESS_TOKEN_SECRET_PREVIOUS", "short")], "ACCESS_TOKEN_SECRET_PREVIOUS is shorter", "a short one before"),
+        (&[("REFRESH_TOKEN_SECRET", ACCESS_SECRET)], "REFRESH_TOKEN_SECRET is an access secret too", "equal"),
+        (
+            &[("REFRESH_TOKEN_SECRET_PREVIOUS", ACCESS_SECRET)],
+            "REFRESH_TOKEN_SECRET is an access",
+            "equal to one before",
+        ),
+        (&[("ACCESS_TOKEN_SECRET_PREVIOUS", REFRESH_SECRET)], "REFRESH_TOKEN_SECRET is an access", "it was equal"),
+        (&[("ACCESS_TOKEN_AUDIENCE", "books-service")], "ACCESS_TOKEN_AUDIENCE must name auth-service", "/me is ours"),
+        (&[("ACCESS_TOKEN_AUDIENCE", ",")], "ACCESS_TOKEN_AUDIENCE must name auth-service", "nobody"),
+        (&[("AUTH_ADDR", "localhost")], "AUTH_ADDR must be an address such as 0.0.0.0:3000", "no port"),
+        (&[("ACCESS_TOKEN_TTL", "soon")], "ACCESS_TOKEN_TTL must be a time such as 10s, 15m, 12h or 7d", "no time"),
+        (&[("ACCESS_TOKEN_TTL", "0")], "ACCESS_TOKEN_TTL must be whole seconds, one at least", "no life"),
+        (&[("REFRESH_TOKEN_TTL", "1500ms")], "REFRESH_TOKEN_TTL must be whole seconds", "half a second"),
+        (&[("SESSION_MAX_AGE", "0")], "SESSION_MAX_AGE must be whole seconds", "no life"),
+        (&[("REFRESH_GRACE", "-1s")], "REFRESH_GRACE must be a time", "negative"),
+        (&[("BCRYPT_COST", "3")], "BCRYPT_COST must be a number from 4 to 31", "too cheap"),
+        (&[("BCRYPT_COST", "32")], "BCRYPT_COST must be a number from 4 to 31", "too dear"),
+        (&[("PASSWORD_PEPPER", "salt")], "PASSWORD_PEPPER is shorter than", "a short pepper"),
+        (&[("DEMO_DATA", "maybe")], "DEMO_DATA must be true or false", "no flag"),
+        (&[("WORKERS", "-1")], "WORKERS must be a number", "negative"),
+        (&[("ACCESS_TOKEN_HEADER", "x access token")], "ACCESS_TOKEN_HEADER must be the name of a header", "no header"),
+        (&[("ALLOWED_ORIGINS", "app.example")], "ALLOWED_ORIGINS", "no scheme"),
+        (&[("ALLOWED_ORIGINS", "https://app.example/path")], "ALLOWED_ORIGINS", "a path"),
+        (&[("ALLOWED_ORIGINS", "*")], "ALLOWED_ORIGINS", "everybody"),
+        (&[("REDIS_URL", "localhost:6379")], "REDIS_URL", "no address"),
+    ] {
+        let message = wrong(settings);
+        assert_eq!(message.lines().count(), 2, "{why}: {message}");
+        assert!(message.lines().any(|line| line.trim().starts_with(expected)), "{why}: {message}");
+        assert!(!message.contains(ACCESS_SECRET) && !message.contains(REFRESH_SECRET), "{why}: a secret is told");
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let settings = [
+        ("AUTH_DATABASE_URL", ""),
+        ("ACCESS_TOKEN_SECRET", "access-secret"),
+        ("REFRESH_TOKEN_SECRET", ""),
+        ("BCRYPT_COST", "twelve"),
+        ("REFRESH_GRACE", "a while"),
+        ("DEMO_DATA", "perhaps"),
+    ];
+    let message = wrong(&settings);
+    assert_eq!(message.lines().count(), 1 + settings.len(), "{message}");
+    for (name, _) in settings {
+        assert_eq!(message.lines().filter(|line| line.trim().starts_with(name)).count(), 1, "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file() {
+    let folder = new_folder();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (good, line) = (file("good", ACCESS_SECRET), file("line", &format!("{ACCESS_SECRET}\n")));
+    let (empty, bytes, frayed) =
+        (file("empty", ""), folder.join("bytes"), file("frayed", &format!("{ACCESS_SECRET} \n\n")));
+    std::fs::write(&bytes, [0xff; 64]).unwrap();
+    let absent = folder.join("absent").display().to_string();
+    let same = Secret::parse(ACCESS_SECRET).unwrap();
+    for path in [&good, &line] {
+        let config = read(&[("ACCESS_TOKEN_SECRET", ""), ("ACCESS_TOKEN_SECRET_FILE", path)]).unwrap();
+        assert!(config.access.secret.unwrap().same_as(&same));
+    }
+    for (settings, expected, why) in [
+        (
+            &[("ACCESS_TOKEN_SECRET_FILE", good.as_str())][..],
+            "ACCESS_TOKEN_SECRET is set, and ACCESS_TOKEN_SECRET_FILE too",
+            "both",
+        ),
+        (
+            &[("ACCESS_TOKEN_SECRET", ""), ("ACCESS_TOKEN_SECRET_FILE", &absent)],
+            "ACCESS_TOKEN_SECRET_FILE names",
+            "absent",
+        ),
+        (
+            &[("ACCESS_TOKEN_SECRET", ""), ("ACCESS_TOKEN_SECRET_FILE", &empty)],
+            "ACCESS_TOKEN_SECRET is shorter",
+            "empty",
+        ),
+        (
+            &[("ACCESS_TOKEN_SECRET", ""), ("ACCESS_TOKEN_SECRET_FILE", &frayed)],
+            "ACCESS_TOKEN_SECRET starts or ends",
+            "frayed",
+        ),
+        (
+            &[("ACCESS_TOKEN_SECRET", ""), ("ACCESS_TOKEN_SECRET_FILE", bytes.to_str().unwrap())],
+            "ACCESS_TOKEN_SECRET_FILE names",
+            "no text",
+        ),
+        (
+            &[("REFRESH_TOKEN_SECRET", ""), ("REFRESH_TOKEN_SECRET_FILE", &good)],
+            "REFRESH_TOKEN_SECRET is an access secret too",
+            "equal",
+        ),
+        (&[("PASSWORD_PEPPER_FILE", &absent)], "PASSWORD_PEPPER_FILE names", "an absent pepper"),
+    ] {
+        let message = wrong(settings);
+        assert_eq!(message.lines().count(), 2, "{why}: {message}");
+        assert!(message.lines().any(|line| line.trim().starts_with(expected)), "{why}: {message}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -1,0 +1,224 @@
+//! The store of users, on each database.
+
+mod changes;
+mod lists;
+
+use std::path::PathBuf;
+
+use auth_service::passwords::{Cost, PasswordHash, Passwords, Verdict};
+use auth_service::sessions;
+use auth_service::users::{self, Created, Email, NewUser, User, UserChange, Username, Users};
+use shared_claims::Role;
+use shared_http::database::{self, StoreError};
+use sqlx::any::install_default_drivers;
+use sqlx::{AnyPool, AssertSqlSafe};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+const NOW: i64 = 1_769_860_800_000;
+const HASH: &str = "fixed:$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK";
+const OTHER_HASH: &str = "$2a$05$J5AksRWOrMDG6ocj3g1xguE71P77jF7lCdq9y4sbHdDAwcwjgVbHC";
+
+/// A new database with nobody in it, which goes away with the test or with the test's server.
+pub struct Stage {
+    pub users: Users,
+    pub pool: AnyPool,
+    file: Option<PathBuf>,
+}
+
+impl Stage {
+    pub async fn each() -> [Self; 2] {
+        [Self::sqlite().await, Self::postgres().await]
+    }
+
+    pub async fn sqlite() -> Self {
+        let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("users_{}", Uuid::new_v4().simple()));
+        let url = format!("sqlite://{}?mode=rwc", file.display());
+        Self::open(&url, Some(file)).await
+    }
+
+    pub async fn postgres() -> Self {
+        install_default_drivers();
+        #[expect(clippy::disallowed_methods, reason = "it is a setting of the tests, not of the service")]
+        let url = std::env::var("TEST_POSTGRES_URL").expect("no Postgres: run ./test");
+        let name = format!("users_{}", Uuid::new_v4().simple());
+        let server = AnyPool::connect(&url).await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&server).await.unwrap();
+        server.close().await;
+        let (server, _) = url.rsplit_once('/').expect("TEST_POSTGRES_URL ends with a database");
+        Self::open(&format!("{server}/{name}"), None).await
+    }
+
+    async fn open(url: &str, file: Option<PathBuf>) -> Self {
+        let pool = database::open(url, &[users::MIGRATION, sessions::MIGRATION]).await.unwrap();
+        Self { users: Users::new(pool.clone()), pool, file }
+    }
+
+    /// Opens all connections there may be, so that callers race each other and not the handshakes.
+    pub async fn warm(&self) {
+        let mut connections = Vec::new();
+        for _ in 0..self.pool.options().get_max_connections() {
+            connections.push(self.pool.acquire().await.unwrap());
+        }
+    }
+
+    /// Adds somebody whose name is free.
+    pub async fn add(&self, name: &str, email: Option<&str>, role: Role) -> User {
+        match self.users.create(somebody(name, email, role), NOW).await.unwrap() {
+            Created::User(user) => user,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    async fn execute(&self, statement: &str) {
+        sqlx::query(AssertSqlSafe(statement)).execute(&self.pool).await.unwrap();
+    }
+
+    async fn stored_hash(&self, id: &str) -> String {
+        self.users.account(id).await.unwrap().unwrap().hash.as_stored().to_owned()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let Some(file) = &self.file else { return };
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", file.display()));
+        }
+    }
+}
+
+fn somebody(name: &str, email: Option<&str>, role: Role) -> NewUser {
+    let email = email.map(|email| Email::parse(email).unwrap());
+    NewUser { username: Username::parse(name).unwrap(), email, hash: hash(HASH), role }
+}
+
+fn hash(stored: &str) -> PasswordHash {
+    PasswordHash::parse(stored).unwrap()
+}
+
+#[tokio::test]
+async fn a_user_is_found_as_they_were_added() {
+    for stage in Stage::each().await {
+        let anna = stage.add("Anna", Some("Anna@Example.org"), Role::Admin).await;
+        let ben = stage.add("ben", None, Role::Member).await;
+        assert_eq!(anna.username.as_str(), "anna");
+        assert_eq!((anna.role, anna.disabled, anna.created_at), (Role::Admin, false, NOW));
+        assert_eq!(Uuid::try_parse(&anna.id).unwrap().get_version_num(), 7);
+        assert_eq!(stage.users.find(&anna.id).await.unwrap().as_ref(), Some(&anna));
+        assert_eq!(stage.users.find(&ben.id).await.unwrap().as_ref(), Some(&ben));
+        for (login, expected, why) in [
+            ("anna", Some(&anna), "name"),
+            ("ANNA", Some(&anna), "name in another case"),
+            ("anna@example.org", Some(&anna), "email"),
+            ("ANNA@example.ORG", Some(&anna), "email in another case"),
+            ("ben", Some(&ben), "without an email"),
+            ("carl", None, "nobody"),
+            ("carl@example.org", None, "nobody's email"),
+            (" anna", None, "never repaired"),
+            ("an\0na", None, "NUL"),
+            ("", None, "nothing"),
+        ] {
+            let found = stage.users.account_by_login(login).await.unwrap();
+            assert_eq!(found.as_ref().map(|account| &account.user), expected, "{why}");
+            assert!(found.is_none_or(|account| account.hash == hash(HASH)), "{why}");
+        }
+        for id in ["", "1", "an\0na", "00000000-0000-7000-8000-000000000000", "' OR 1=1 --"] {
+            assert_eq!(stage.users.find(id).await.unwrap(), None, "{id:?}");
+            assert!(stage.users.account(id).await.unwrap().is_none(), "{id:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_and_emails_are_unique() {
+    for stage in Stage::each().await {
+        stage.add("anna", Some("anna@example.org"), Role::Member).await;
+        stage.add("ben", None, Role::Member).await;
+        stage.add("carl", None, Role::Member).await;
+        for (name, email, expected, why) in [
+            ("anna", None, Created::UsernameTaken, "name"),
+            ("ANNA", Some("other@example.org"), Created::UsernameTaken, "name in another case"),
+            ("dora", Some("ANNA@example.org"), Created::EmailTaken, "email in another case"),
+        ] {
+            let made = stage.users.create(somebody(name, email, Role::Member), NOW).await.unwrap();
+            assert_eq!(made, expected, "{why}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_fifty_who_want_one_name_one_gets_it() {
+    for stage in Stage::each().await {
+        stage.warm().await;
+        let mut race = JoinSet::new();
+        for number in 0..50 {
+            let users = stage.users.clone();
+            let email = format!("anna{number}@example.org");
+            race.spawn(async move { users.create(somebody("anna", Some(&email), Role::Member), NOW).await.unwrap() });
+        }
+        let (won, lost): (Vec<_>, Vec<_>) =
+            race.join_all().await.into_iter().partition(|made| matches!(made, Created::User(_)));
+        assert_eq!(won.len(), 1);
+        assert!(lost.iter().all(|made| *made == Created::UsernameTaken));
+        assert_eq!(stage.users.page(1, None, None).await.unwrap().total, 1);
+    }
+}
+
+#[tokio::test]
+async fn the_greatest_cost_is_known() {
+    for stage in Stage::each().await {
+        assert_eq!(stage.users.greatest_cost().await.unwrap(), None);
+        let anna = stage.add("anna", None, Role::Member).await;
+        stage.add("ben", None, Role::Member).await;
+        assert_eq!(stage.users.greatest_cost().await.unwrap().map(Cost::get), Some(4));
+        let change = UserChange { hash: Some(hash(&OTHER_HASH.replace("$05$", "$13$"))), ..UserChange::default() };
+        stage.users.change(&anna.id, &change).await.unwrap();
+        assert_eq!(stage.users.greatest_cost().await.unwrap().map(Cost::get), Some(13));
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_writes_is_an_error() {
+    for stage in Stage::each().await {
+        let anna = stage.add("anna", None, Role::Member).await;
+        for (statement, why) in [
+            ("UPDATE users SET role = 'owner'", "a role of a newer version"),
+            ("UPDATE users SET role = 'member', password_hash = 'Password@123'", "plain text"),
+        ] {
+            stage.execute(statement).await;
+            let found = stage.users.account(&anna.id).await.map(drop);
+            assert!(matches!(found, Err(StoreError::Corrupt { .. })), "{why}: {found:?}");
+            assert!(!found.unwrap_err().to_string().contains("Password@123"), "{why}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn demo_people_are_added_once() {
+    for stage in Stage::each().await {
+        stage.warm().await;
+        let mut race = JoinSet::new();
+        for _ in 0..4 {
+            let users = stage.users.clone();
+            race.spawn(async move { users.seed_demo(&passwords(), NOW).await.unwrap() });
+        }
+        race.join_all().await;
+        let people = stage.users.page(10, None, None).await.unwrap().items;
+        let mut roles: Vec<_> = people.iter().map(|user| (user.username.as_str(), user.role)).collect();
+        roles.sort_by_key(|(name, _)| *name);
+        assert_eq!(roles, [("anna", Role::Member), ("john", Role::Admin)]);
+        let john = stage.users.account_by_login("john").await.unwrap().unwrap();
+        assert!(matches!(passwords().verify("password123admin", &john.hash).await.unwrap(), Verdict::Right));
+
+        assert!(stage.users.replace_hash(&john.user.id, &john.hash, &hash(HASH)).await.unwrap());
+        stage.users.seed_demo(&passwords(), NOW).await.unwrap();
+        assert_eq!(stage.stored_hash(&john.user.id).await, HASH, "a changed password stays");
+        assert_eq!(stage.users.page(10, None, None).await.unwrap().total, 2);
+    }
+}
+
+/// At the lowest cost, so that tests are fast.
+pub fn passwords() -> Passwords {
+    Passwords::start(Cost::try_from(4).unwrap(), None).unwrap()
+}

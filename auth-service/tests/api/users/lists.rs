@@ -1,0 +1,56 @@
+//! Lists of users.
+
+use shared_claims::Role;
+
+use super::Stage;
+
+#[tokio::test]
+async fn a_list_is_walked_page_by_page() {
+    for stage in Stage::each().await {
+        let mut expected = Vec::new();
+        for number in 0..7 {
+            expected.push(stage.add(&format!("user{number}"), None, Role::Member).await);
+        }
+        let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let page = stage.users.page(3, cursor.as_deref(), None).await.unwrap();
+            assert_eq!(page.total, 7);
+            found.extend(page.items);
+            pages += 1;
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!((found, pages), (expected, 3));
+        assert!(stage.users.page(7, None, None).await.unwrap().next.is_none(), "a full last page");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_searched_by_name_and_email() {
+    for stage in Stage::each().await {
+        stage.add("anna_k", Some("blue@example.org"), Role::Member).await;
+        stage.add("annabel", Some("100%@example.org"), Role::Member).await;
+        stage.add("ben", None, Role::Member).await;
+        let long = "x".repeat(60_000);
+        for (q, expected, why) in [
+            ("anna", vec!["anna_k", "annabel"], "part of a name"),
+            ("ANNA", vec!["anna_k", "annabel"], "in another case"),
+            ("blue", vec!["anna_k"], "part of an email"),
+            ("a_k", vec!["anna_k"], "an underscore is itself"),
+            ("%", vec!["annabel"], "a percent sign is itself"),
+            ("\\", vec![], "a backslash is itself"),
+            ("", vec!["anna_k", "annabel", "ben"], "nothing"),
+            ("\0", vec![], "NUL"),
+            (&long, vec![], "longer than any name"),
+        ] {
+            let page = stage.users.page(10, None, Some(q)).await.unwrap();
+            let names: Vec<_> = page.items.iter().map(|user| user.username.as_str()).collect();
+            assert_eq!(names, expected, "{why}");
+            assert_eq!(page.total, i64::try_from(expected.len()).unwrap(), "{why}");
+        }
+        let first = stage.users.page(10, Some("no cursor\0"), None).await.unwrap();
+        assert_eq!(first.items.len(), 3, "a cursor of nobody's");
+    }
+}

@@ -1,0 +1,106 @@
+//! Admins who remove each other, and what becomes of the sessions of those whose rights change.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::usernames;
+use crate::service::{ADMIN, GOOD, Service, on_each_store, text};
+
+const NEW: &str = "Mz4?tuRnip-9";
+
+async fn own_id(service: &Service) -> String {
+    text(&service.admin().await.get("/me").await.json()["id"])
+}
+
+#[tokio::test]
+async fn an_admin_remains() {
+    let service = Service::start([]).await;
+    let admin = service.admin().await;
+    let john = format!("/users/{}", own_id(&service).await);
+    let refused = async |why: &str| {
+        println!("{why}");
+        admin.patch(&john, &json!({"role": "member"})).await.fails(409, "last_admin");
+        admin.patch(&john, &json!({"disabled": true})).await.fails(409, "last_admin");
+        admin.delete(&john).await.fails(409, "last_admin");
+    };
+    refused("the only one").await;
+    let body = json!({"username": "root", "password": GOOD, "role": "admin"});
+    let root = text(&admin.post("/users", &body).await.is(201).json()["user"]["id"]);
+    let root = format!("/users/{root}");
+    admin.patch(&root, &json!({"disabled": true})).await.is(200);
+    refused("the only one who can sign in").await;
+    admin.patch(&root, &json!({"disabled": false})).await.is(200);
+    admin.delete(&john).await.is(204);
+    let root = service.bearer(&service.log_in(("root", GOOD)).await.access);
+    assert_eq!(usernames(&root.get("/users").await.is(200)), ["anna", "root"]);
+}
+
+#[tokio::test]
+async fn of_two_admins_who_remove_each_other_one_remains() {
+    on_each_store([], async |service| {
+        let admin = service.admin().await;
+        let john = own_id(service).await;
+        for round in 0..5 {
+            let body = json!({"username": format!("root{round}"), "password": GOOD, "role": "admin"});
+            let root = text(&admin.post("/users", &body).await.is(201).json()["user"]["id"]);
+            let demotion = json!({"role": "member"});
+            let paths = [format!("/users/{john}"), format!("/users/{root}")];
+            let answers = join_all(paths.iter().map(|path| admin.patch(path, &demotion))).await;
+            let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+            statuses.sort_unstable();
+            assert_eq!(statuses, [200, 409]);
+            // Whoever is no admin any more still has a token that says so: fifteen minutes of it.
+            admin.patch(&paths[0], &json!({"role": "admin"})).await.is(200);
+            admin.patch(&paths[1], &demotion).await.is(200);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_takes_a_right_away_ends_the_sessions() {
+    on_each_store([], async |service| {
+        let admin = service.admin().await;
+        let bystander = service.newcomer().await;
+        for (what, why) in
+            [("password", "a new password"), ("disabled", "disabled"), ("sessions", "signed out"), ("all", "gone")]
+        {
+            println!("{why}");
+            let person = service.newcomer().await;
+            let phone = service.log_in((&person.name, GOOD)).await;
+            let path = format!("/users/{}", person.id);
+            match what {
+                "password" => admin.patch(&path, &json!({"password": NEW})).await.is(200),
+                "disabled" => admin.patch(&path, &json!({"disabled": true})).await.is(200),
+                "sessions" => admin.delete(&format!("{path}/sessions")).await.is(204),
+                _ => admin.delete(&path).await.is(204),
+            };
+            assert_eq!(service.devices(&person.pair.access).await, [Value::Null; 0]);
+            for pair in [&person.pair, &phone] {
+                service.refresh(&pair.refresh).await.fails(403, "invalid_refresh_token");
+            }
+            let status = if what == "sessions" { 200 } else { 401 };
+            service.try_log_in((&person.name, GOOD)).await.is(status);
+            if what == "password" {
+                service.log_in((&person.name, NEW)).await;
+            }
+        }
+        service.refresh(&bystander.pair.refresh).await.is(200);
+        let admin = service.log_in(ADMIN).await;
+        service.refresh(&admin.refresh).await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_of_role_ends_no_session() {
+    on_each_store([], async |service| {
+        let person = service.newcomer().await;
+        let admin = service.admin().await;
+        admin.patch(&format!("/users/{}", person.id), &json!({"role": "admin"})).await.is(200);
+        service.bearer(&person.pair.access).get("/users").await.fails(403, "insufficient_scope");
+        let pair = service.refresh(&person.pair.refresh).await.is(200).pair();
+        service.bearer(&pair.access).get("/users").await.is(200);
+    })
+    .await;
+}
