@@ -1,0 +1,52 @@
+use std::io;
+
+use actix_web::web::Data;
+use shared_claims::SetupError;
+use shared_http::database::{self, StoreError};
+use shared_http::{Readiness, Running, bind, health};
+
+use crate::Config;
+use crate::books::{Books, Catalogue, demo_books};
+use crate::routes::{Library, routes};
+
+const MIGRATIONS: [(&str, &str); 1] = [("0001_books", include_str!("../migrations/0001_books.sql"))];
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Access tokens cannot be verified.
+    #[error(transparent)]
+    Tokens(#[from] SetupError),
+    /// The database cannot be opened or brought up to date.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] io::Error),
+}
+
+/// Starts the service that `config` describes: the one that `main`, local-stack and the tests all run. It listens when
+/// this returns, and serves once the answer is awaited.
+///
+/// # Errors
+/// Something that it needs cannot be had.
+pub async fn start(config: &Config) -> Result<Running, StartError> {
+    let guard = Data::new(config.access.guard("books-service")?);
+    let books = Books::new(database::open(&config.database_url, &MIGRATIONS).await?);
+    if config.demo_data {
+        books.seed(demo_books()).await?;
+    }
+    let readiness = readiness(books.clone());
+    let library = Data::new(Library { catalogue: Catalogue::new(books.clone()), books });
+    let service = bind(&config.server, move |app| {
+        app.app_data(guard.clone()).app_data(library.clone()).configure(health(&readiness)).configure(routes);
+    });
+    Ok(service?)
+}
+
+fn readiness(books: Books) -> Readiness {
+    Readiness::default().with("database", move || {
+        let books = books.clone();
+        async move { books.revision().await.map(drop).map_err(|error| error.to_string()) }
+    })
+}

@@ -1,0 +1,186 @@
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+
+/// The most books that one answer holds, and how many it holds unless asked otherwise.
+pub const LIMIT: i64 = 1000;
+
+/// One page of one list. Text is folded (see [`super::fold`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Each occurs in author, title, country or language. They hold no white space.
+    pub words: Vec<String>,
+    /// Occurs in the author.
+    pub author: Option<String>,
+    /// Occurs in the title.
+    pub title: Option<String>,
+    /// Occurs in the country.
+    pub country: Option<String>,
+    /// Occurs in the language.
+    pub language: Option<String>,
+    /// The first year of publication.
+    pub year_from: Option<i64>,
+    /// The last year of publication.
+    pub year_to: Option<i64>,
+    /// The order.
+    pub order: Order,
+    /// The most books on the page, 1 to [`LIMIT`].
+    pub limit: i64,
+    /// The book that the page comes after; none for the first page.
+    pub after: Option<Position>,
+}
+
+/// A total order of books: by one property, and where that is equal by id. Written `year`, or `-year` for descending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// What to look at.
+    pub by: Property,
+    /// The greatest first.
+    pub descending: bool,
+}
+
+/// What a list can be sorted by. Text sorts as the database collates its folded form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of a book's properties")]
+pub enum Property {
+    /// The order in which the books came into the catalogue.
+    #[default]
+    Added,
+    Author,
+    Country,
+    Language,
+    Pages,
+    Title,
+    Year,
+}
+
+/// Where in an [`Order`] a book stands, though the book itself may be gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The property that the order looks at.
+    pub key: Key,
+    /// The book's id.
+    pub id: String,
+}
+
+/// A property as it is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Folded text.
+    Text(String),
+    /// A number.
+    Number(i64),
+}
+
+impl Property {
+    /// All, with their names in a query.
+    const NAMES: [(Self, &'static str); 7] = [
+        (Self::Added, "added"),
+        (Self::Author, "author"),
+        (Self::Country, "country"),
+        (Self::Language, "language"),
+        (Self::Pages, "pages"),
+        (Self::Title, "title"),
+        (Self::Year, "year"),
+    ];
+
+    /// Whether it compares as text.
+    #[must_use]
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Author | Self::Country | Self::Language | Self::Title)
+    }
+}
+
+/// The text names no [`Order`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be added, author, country, language, pages, title or year, with - before it for descending")]
+pub struct UnknownOrder;
+
+impl FromStr for Order {
+    type Err = UnknownOrder;
+
+    fn from_str(text: &str) -> Result<Self, UnknownOrder> {
+        let (descending, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
+        let (by, _) = *Property::NAMES.iter().find(|(_, known)| *known == name).ok_or(UnknownOrder)?;
+        Ok(Self { by, descending })
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Property::NAMES.iter().find(|(by, _)| *by == self.by).map_or("", |(_, name)| name);
+        write!(f, "{}{name}", if self.descending { "-" } else { "" })
+    }
+}
+
+impl Position {
+    /// This position as opaque text for a URL. It names `order`, the one that it is a position in.
+    #[must_use]
+    pub fn cursor(&self, order: Order) -> String {
+        let Self { key, id } = self;
+        BASE64.encode(match key {
+            Key::Text(text) => format!("{order}\n{id}\n{text}"),
+            Key::Number(number) => format!("{order}\n{id}\n{number}"),
+        })
+    }
+
+    /// What [`Position::cursor`] wrote for the same `order`; nothing for any other text.
+    #[must_use]
+    pub fn parse(cursor: &str, order: Order) -> Option<Self> {
+        let text = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
+        let (named, rest) = text.split_once('\n')?;
+        let (id, key) = rest.split_once('\n')?;
+        if named != order.to_string() || text.contains('\0') {
+            return None;
+        }
+        let key = if order.by.is_text() { Key::Text(key.to_owned()) } else { Key::Number(key.parse().ok()?) };
+        Some(Self { key, id: id.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_read_as_it_is_written() {
+        for text in ["added", "-added", "author", "country", "language", "pages", "title", "-title", "year"] {
+            assert_eq!(text.parse::<Order>().map(|order| order.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["", "-", "--title", "Title", "+title", "id", "title,year", " title"] {
+            assert_eq!(text.parse::<Order>(), Err(UnknownOrder), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_leads_back_to_its_position_in_its_own_order_only() {
+        let title = Order { by: Property::Title, descending: true };
+        let year = Order { by: Property::Year, descending: false };
+        for (order, key) in [(title, Key::Text("ünï\u{2028}\u{1f4da}".to_owned())), (year, Key::Number(-800))] {
+            let position = Position { key, id: "0199".to_owned() };
+            let cursor = position.cursor(order);
+            assert_eq!(Position::parse(&cursor, order), Some(position));
+            let backwards = Order { descending: !order.descending, ..order };
+            assert_eq!(Position::parse(&cursor, backwards), None);
+        }
+    }
+
+    #[test]
+    fn a_cursor_that_nobody_wrote_leads_nowhere() {
+        let order = Order { by: Property::Year, descending: false };
+        for (cursor, why) in [
+            (String::new(), "empty"),
+            ("?".to_owned(), "not base64url"),
+            (BASE64.encode([0xff]), "not UTF-8"),
+            (BASE64.encode("year"), "no position"),
+            (BASE64.encode("year\nid"), "no key"),
+            (BASE64.encode("year\nid\nmany"), "no number"),
+            (BASE64.encode("year\ni\0d\n1"), "NUL, which Postgres refuses"),
+            (BASE64.encode("pages\nid\n1"), "another order"),
+        ] {
+            assert_eq!(Position::parse(&cursor, order), None, "{why}");
+        }
+    }
+}

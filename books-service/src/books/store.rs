@@ -1,0 +1,67 @@
+use std::sync::Arc;
+
+use shared_http::database::{StoreError, within};
+use sqlx::any::AnyRow;
+use sqlx::{AnyPool, Row};
+use tokio::sync::Mutex;
+
+use super::{Book, BookId, Details};
+
+/// The store's name in errors.
+pub(super) const STORE: &str = "books";
+
+/// One book, in the columns that [`read`] takes.
+pub(super) const BOOK: &str =
+    "SELECT id, author, country, language, pages, title, year, version FROM books WHERE id = $1";
+
+/// How many writes the catalogue has seen.
+pub(super) const REVISION: &str = "SELECT revision FROM catalogue";
+
+/// The books in their database. Clones share it.
+#[derive(Clone)]
+pub struct Books {
+    pub(super) pool: AnyPool,
+    /// Writers of this process queue here. The database lets one write at a time anyway; so they come in turn, and do not
+    /// hold connections that readers want while they wait.
+    pub(super) turn: Arc<Mutex<()>>,
+}
+
+impl Books {
+    /// The books in `pool`, whose migrations have run.
+    #[must_use]
+    pub fn new(pool: AnyPool) -> Self {
+        Self { pool, turn: Arc::default() }
+    }
+
+    /// The book `id`, if there is one.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn get(&self, id: &BookId) -> Result<Option<Book>, StoreError> {
+        let query = sqlx::query(BOOK).bind(id.to_string());
+        within(STORE, query.fetch_optional(&self.pool)).await?.as_ref().map(read).transpose()
+    }
+
+    /// How many writes the catalogue has seen: every committed write raises it.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn revision(&self) -> Result<i64, StoreError> {
+        within(STORE, sqlx::query_scalar(REVISION).fetch_one(&self.pool)).await
+    }
+}
+
+/// The book of a row that begins with the columns of [`BOOK`].
+pub(super) fn read(row: &AnyRow) -> Result<Book, StoreError> {
+    let id: String = row.try_get(0)?;
+    let details = Details {
+        author: row.try_get(1)?,
+        country: row.try_get(2)?,
+        language: row.try_get(3)?,
+        pages: row.try_get(4)?,
+        title: row.try_get(5)?,
+        year: row.try_get(6)?,
+    };
+    let id = BookId::try_from(id).map_err(|error| StoreError::corrupt(STORE, format!("books.id: {error}")))?;
+    Ok(Book { id, details, version: row.try_get(7)? })
+}

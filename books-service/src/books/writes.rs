@@ -1,0 +1,172 @@
+use shared_http::database::{StoreError, within};
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool, Transaction, query, query_scalar};
+
+use super::store::{BOOK, STORE, read};
+use super::{Book, BookId, Books, Details, Edit, fold};
+
+const ADD: &str = "INSERT INTO books (author, author_key, country, country_key, language, language_key, title, \
+     title_key, pages, year, id, added, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)";
+const CHANGE: &str = "UPDATE books SET author = $1, author_key = $2, country = $3, country_key = $4, language = $5, \
+     language_key = $6, title = $7, title_key = $8, pages = $9, year = $10, version = $11 \
+     WHERE id = $12";
+
+/// Which version of a book a change is meant for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever is there.
+    Any,
+    /// One of these; another means that somebody was faster.
+    OneOf(Vec<i64>),
+}
+
+/// Why a book was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotChanged {
+    /// There is no such book.
+    #[error("there is no such book")]
+    Missing,
+    /// The book is at a version that was not expected, and stays as it is.
+    #[error("the book is at another version")]
+    Outdated,
+    /// The database is unavailable; where it was slow the change may have been made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Books {
+    /// Adds a book.
+    ///
+    /// # Errors
+    /// The database is unavailable; where it was slow the book may have been added.
+    pub async fn add(&self, details: Details) -> Result<Book, StoreError> {
+        self.write(async |writing| writing.insert(details).await).await
+    }
+
+    /// Edits the book `id` if its version is `expected`. Of two edits that expect one version the second is outdated.
+    ///
+    /// # Errors
+    /// See [`NotChanged`].
+    pub async fn edit(&self, id: &BookId, expected: &Expected, edit: Edit) -> Result<Book, NotChanged> {
+        self.write(async |writing| {
+            let book = writing.find(id, expected).await?;
+            Ok(writing.update(book, edit).await?)
+        })
+        .await
+    }
+
+    /// Takes the book `id` out of the catalogue if its version is `expected`.
+    ///
+    /// # Errors
+    /// See [`NotChanged`].
+    pub async fn remove(&self, id: &BookId, expected: &Expected) -> Result<(), NotChanged> {
+        self.write(async |writing| {
+            let book = writing.find(id, expected).await?;
+            Ok(writing.delete(book).await?)
+        })
+        .await
+    }
+
+    /// Adds `books`, unless this catalogue was seeded before, by this or any other instance.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn seed(&self, books: impl IntoIterator<Item = Details>) -> Result<(), StoreError> {
+        self.write(async |writing| {
+            if writing.mark_seeded().await? {
+                for details in books {
+                    writing.insert(details).await?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Does `work` in one transaction, after all writes that began before; nothing of it stays where it fails.
+    async fn write<T, E: From<StoreError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut Writing) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // The wait for others does not shorten the time for one's own.
+        let _turn = within(STORE, async { Ok::<_, StoreError>(self.turn.lock().await) }).await?;
+        within(STORE, async {
+            let mut writing = Writing::begin(&self.pool).await?;
+            let done = work(&mut writing).await;
+            writing.end(done.is_ok()).await?;
+            Ok::<_, StoreError>(done)
+        })
+        .await?
+    }
+}
+
+/// A write under way. It began by raising the catalogue's revision and so holds the lock of that row: writes are serial in
+/// every database, what one reads still holds when it commits, and a greater revision is a later commit.
+struct Writing {
+    transaction: Transaction<'static, Any>,
+    revision: i64,
+}
+
+impl Writing {
+    async fn begin(pool: &AnyPool) -> Result<Self, StoreError> {
+        let mut transaction = pool.begin().await?;
+        let raise = query_scalar("UPDATE catalogue SET revision = revision + 1 RETURNING revision");
+        let revision = raise.fetch_one(&mut *transaction).await?;
+        Ok(Self { transaction, revision })
+    }
+
+    /// Keeps what was written, or takes it back, the revision too.
+    async fn end(self, keep: bool) -> Result<(), StoreError> {
+        let end = if keep { self.transaction.commit().await } else { self.transaction.rollback().await };
+        Ok(end?)
+    }
+
+    async fn find(&mut self, id: &BookId, expected: &Expected) -> Result<Book, NotChanged> {
+        let row = query(BOOK).bind(id.to_string()).fetch_optional(&mut *self.transaction).await;
+        let book = read(&row.map_err(StoreError::from)?.ok_or(NotChanged::Missing)?)?;
+        if expected.allows(book.version) { Ok(book) } else { Err(NotChanged::Outdated) }
+    }
+
+    async fn insert(&mut self, details: Details) -> Result<Book, StoreError> {
+        let id = BookId::fresh();
+        let add = bind(query(ADD), &details).bind(id.to_string()).bind(self.revision);
+        add.execute(&mut *self.transaction).await?;
+        Ok(Book { id, details, version: 1 })
+    }
+
+    async fn update(&mut self, book: Book, edit: Edit) -> Result<Book, StoreError> {
+        let book = Book { details: edit.apply(book.details), version: book.version + 1, ..book };
+        let change = bind(query(CHANGE), &book.details).bind(book.version).bind(book.id.to_string());
+        change.execute(&mut *self.transaction).await?;
+        Ok(book)
+    }
+
+    async fn delete(&mut self, book: Book) -> Result<(), StoreError> {
+        let delete = query("DELETE FROM books WHERE id = $1");
+        delete.bind(book.id.to_string()).execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Whether this write is the first to seed the catalogue.
+    async fn mark_seeded(&mut self) -> Result<bool, StoreError> {
+        let mark = query("UPDATE catalogue SET seeded = 1 WHERE seeded = 0");
+        Ok(mark.execute(&mut *self.transaction).await?.rows_affected() == 1)
+    }
+}
+
+/// The columns of `details`, in the order in which [`ADD`] and [`CHANGE`] begin.
+fn bind<'q>(query: Query<'q, Any, AnyArguments>, details: &Details) -> Query<'q, Any, AnyArguments> {
+    let Details { author, country, language, title, pages, year } = details;
+    let texts = [author, country, language, title].into_iter();
+    texts.fold(query, |query, text| query.bind(text.clone()).bind(fold(text))).bind(*pages).bind(*year)
+}
+
+impl Expected {
+    fn allows(&self, version: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(versions) => versions.contains(&version),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+use shared_http::{AccessSettings, ServerOptions, Settings};
+
+/// All that can be set from outside.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen, and how.
+    pub server: ServerOptions,
+    /// Which access tokens to take.
+    pub access: AccessSettings,
+    /// `sqlite://…?mode=rwc` or `postgres://…`. It may hold a password.
+    pub database_url: String,
+    /// Whether a new library begins with the three demo books.
+    pub demo_data: bool,
+}
+
+impl Config {
+    /// Reads the service's settings. What is wrong is told by [`Settings::finish`], and then this is of no use.
+    pub fn read(settings: &mut Settings) -> Self {
+        Self {
+            server: Self::server(settings),
+            access: AccessSettings::read(settings),
+            database_url: settings.required(
+                "BOOKS_DATABASE_URL",
+                "Books: sqlite://books.db?mode=rwc or postgres://user:password@host/database",
+            ),
+            demo_data: settings.flag(
+                "DEMO_DATA",
+                false,
+                "Adds john (admin), anna (member) and three books; for trying out",
+            ),
+        }
+    }
+
+    /// Reads the settings of the HTTP server alone.
+    pub fn server(settings: &mut Settings) -> ServerOptions {
+        ServerOptions::read(settings, "books-service", "BOOKS_ADDR", "0.0.0.0:4000")
+    }
+}

@@ -1,0 +1,79 @@
+use actix_web::HttpRequest;
+use actix_web::http::header::{EntityTag, Header, IF_MATCH, IF_NONE_MATCH, IfMatch, IfNoneMatch};
+
+use crate::books::Expected;
+
+/// What `If-Match` says of a book to change (RFC 9110 section 13.1.1). Tags compare strongly, and one that is not ours
+/// matches nothing, so that a condition which cannot be understood fails.
+pub fn expected(request: &HttpRequest) -> Expected {
+    if !request.headers().contains_key(IF_MATCH) {
+        return Expected::Any;
+    }
+    match IfMatch::parse(request) {
+        Ok(IfMatch::Any) => Expected::Any,
+        Ok(IfMatch::Items(tags)) => Expected::OneOf(tags.iter().filter_map(version).collect()),
+        Err(_) => Expected::OneOf(Vec::new()),
+    }
+}
+
+/// The version that `tag` is the tag of: a book's is its version.
+fn version(tag: &EntityTag) -> Option<i64> {
+    let version = tag.tag().parse::<i64>().ok()?;
+    (!tag.weak && tag.tag() == version.to_string()).then_some(version)
+}
+
+/// Whether `If-None-Match` says that the client has what `tag` stands for (RFC 9110 section 13.1.2). Tags compare weakly.
+pub fn has(request: &HttpRequest, tag: &str) -> bool {
+    request.headers().contains_key(IF_NONE_MATCH)
+        && match IfNoneMatch::parse(request) {
+            Ok(IfNoneMatch::Any) => true,
+            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.tag() == tag),
+            Err(_) => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn if_match_names_versions() {
+        for (lines, expected, why) in [
+            (&[][..], Expected::Any, "absent"),
+            (&["*"], Expected::Any, "any"),
+            (&["\"7\""], Expected::OneOf(vec![7]), "one"),
+            (&["\"7\", \"8\"", "\"9\""], Expected::OneOf(vec![7, 8, 9]), "a list in two lines"),
+            (&["W/\"7\", \"8\""], Expected::OneOf(vec![8]), "a weak tag never matches"),
+            (&["\"07\", \"+7\", \" 7\", \"\""], Expected::OneOf(vec![]), "other spellings of a number are other tags"),
+            (&["\"x\", 7, \"7"], Expected::OneOf(vec![]), "not ours, or no tags"),
+            (&[""], Expected::OneOf(vec![]), "empty"),
+        ] {
+            let mut request = TestRequest::default();
+            for line in lines {
+                request = request.append_header((IF_MATCH, *line));
+            }
+            assert_eq!(super::expected(&request.to_http_request()), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn if_none_match_compares_weakly() {
+        for (line, has, why) in [
+            (None, false, "absent"),
+            (Some("*"), true, "any"),
+            (Some("\"7\""), true, "the same"),
+            (Some("W/\"7\""), true, "the same, weakened on the way"),
+            (Some("\"6\", \"7\""), true, "in a list"),
+            (Some("\"6\""), false, "another"),
+            (Some("7"), false, "no tag"),
+        ] {
+            let mut request = TestRequest::default();
+            if let Some(line) = line {
+                request = request.append_header((IF_NONE_MATCH, line));
+            }
+            assert_eq!(super::has(&request.to_http_request(), "7"), has, "{why}");
+        }
+    }
+}

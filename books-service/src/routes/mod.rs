@@ -1,0 +1,27 @@
+/// The handlers of `/books`.
+mod books;
+/// `If-Match` and `If-None-Match`.
+mod conditions;
+/// A book in a request's body.
+mod details;
+/// A list in a request's query.
+mod query;
+
+use actix_web::web::ServiceConfig;
+use shared_http::at;
+
+use crate::books::{Books, Catalogue};
+
+/// What handlers may touch.
+pub struct Library {
+    /// Single books, and all writes.
+    pub books: Books,
+    /// Lists.
+    pub catalogue: Catalogue,
+}
+
+/// The URL table. It needs `web::Data` of a [`Library`] and of a [`shared_claims::Guard`].
+pub fn routes(app: &mut ServiceConfig) {
+    app.service(at("/books").get(books::list).post(books::add))
+        .service(at("/books/{id}").get(books::show).put(books::replace).patch(books::change).delete(books::remove));
+}

@@ -1,0 +1,58 @@
+use shared_claims::Problem;
+use shared_http::Params;
+
+use crate::books::{BadText, LIMIT, Listing, Position, YEARS, clean, fold};
+
+/// The longest text to search for, in characters.
+const TEXT_LENGTH: usize = 200;
+
+/// The page that a query asks for.
+///
+/// # Errors
+/// 422, with every violation.
+pub fn listing(mut params: Params) -> Result<Listing, Problem> {
+    let order = parsed(&mut params, "sort", str::parse).unwrap_or_default();
+    let after = parsed(&mut params, "cursor", |cursor| {
+        Position::parse(cursor, order).ok_or("must be one that a page in the same order gave in its Link")
+    });
+    let listing = Listing {
+        words: text(&mut params, "q")
+            .map_or_else(Vec::new, |text| text.split_whitespace().map(str::to_owned).collect()),
+        author: text(&mut params, "author"),
+        title: text(&mut params, "title"),
+        country: text(&mut params, "country"),
+        language: text(&mut params, "language"),
+        year_from: params.optional_integer("yearFrom", YEARS),
+        year_to: params.optional_integer("yearTo", YEARS),
+        order,
+        limit: params.optional_integer("limit", 1..=LIMIT).unwrap_or(LIMIT),
+        after,
+    };
+    if matches!((listing.year_from, listing.year_to), (Some(from), Some(to)) if from > to) {
+        params.wrong("yearTo", "must not be before yearFrom");
+    }
+    params.finish()?;
+    Ok(listing)
+}
+
+/// A text to search for, folded; a blank one, as a form sends it, is none.
+fn text(params: &mut Params, name: &'static str) -> Option<String> {
+    parsed(params, name, |text| match clean(text, TEXT_LENGTH) {
+        Err(BadText::Blank) => Ok(None),
+        cleaned => cleaned.map(|text| Some(fold(&text))),
+    })?
+}
+
+/// What `parse` makes of the parameter `name`, if it is there.
+fn parsed<T, E: ToString>(
+    params: &mut Params,
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Option<T> {
+    let mut value = None;
+    params.optional_text(name, |text| {
+        value = Some(parse(text).map_err(|error| error.to_string())?);
+        Ok(())
+    });
+    value
+}
