@@ -1,0 +1,24 @@
+//! The HTTP contract of books-service, asked over TCP of the service that production starts, on every database.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
+
+/// Who may call what.
+mod access;
+/// Bodies that are refused, and why.
+mod bodies;
+/// Callers, and what they are answered.
+mod caller;
+/// `If-Match` and `If-None-Match`.
+mod conditions;
+/// The books of a demonstration.
+mod demo;
+/// Filters, orders and wrong queries.
+mod filters;
+/// Lists that are never older than the request.
+mod freshness;
+/// A library to test, on a database of its own.
+mod library;
+/// Lists in pages.
+mod paging;
+/// Adding, reading, changing, removing.
+mod writes;
