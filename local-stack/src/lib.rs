@@ -1,0 +1,19 @@
+//! What `cargo run -p local-stack` adds to the two services: everything that they need and nobody set is made.
+
+/// Secrets and files that are made once and kept.
+mod data;
+
+use std::io;
+use std::path::PathBuf;
+
+use shared_http::Settings;
+
+/// The settings of both services, after what is missing has been made in `DATA_DIR`.
+///
+/// # Errors
+/// `DATA_DIR` cannot be written; the text names it.
+pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Config, books_service::Config)> {
+    let dir = PathBuf::from(settings.text("DATA_DIR", "./data", "Where local-stack keeps its files"));
+    data::fill(settings, &dir)?;
+    Ok((auth_service::config::Config::read(settings), books_service::Config::read(settings)))
+}

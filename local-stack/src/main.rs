@@ -1,0 +1,53 @@
+//! Both services in one process on embedded storage: `cargo run -p local-stack`. What is not set is made.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use shared_http::{Settings, Stop, serve, start_logging};
+
+#[actix_web::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("local-stack: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let stop = Stop::listen()?;
+    let mut settings = Settings::from_process();
+    start_logging(&mut settings);
+    let (auth, books) = local_stack::configs(&mut settings)?;
+    settings.finish()?;
+    serve(stop, async {
+        let demo_data = auth.demo_data;
+        let auth = auth_service::app::start(auth).await?;
+        let books = books_service::start(&books).await?;
+        print!("{}", greeting(auth.addr(), books.addr(), demo_data));
+        Ok(vec![auth, books])
+    })
+    .await
+}
+
+/// Where everything is, and how to try it.
+fn greeting(auth: SocketAddr, books: SocketAddr, demo_data: bool) -> String {
+    let (auth, books) = (format!("http://localhost:{}", auth.port()), format!("http://localhost:{}", books.port()));
+    let addresses = format!("\nauth-service   {auth}\nbooks-service  {books}\n\n");
+    if demo_data { addresses + &first_steps(&auth, &books) } else { addresses }
+}
+
+fn first_steps(auth: &str, books: &str) -> String {
+    format!(
+        r#"Log in, read, add a book; paste these into another terminal:
+
+  TOKEN=$(curl -s {auth}/login -H 'Content-Type: application/json' -d '{{"username":"john","password":"password123admin"}}' | sed 's/.*"accessToken":"\([^"]*\)".*/\1/')
+  curl -s {books}/books -H "Authorization: Bearer $TOKEN"
+  curl -s {books}/books -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"author":"Jane Austen","country":"United Kingdom","language":"English","pages":226,"title":"Pride and Prejudice","year":1813}}'
+
+"#
+    )
+}
