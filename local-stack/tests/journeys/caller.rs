@@ -1,0 +1,128 @@
+use std::fmt::Display;
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header::HeaderMap};
+use serde_json::Value;
+
+use crate::stack::{Stack, Tokens};
+
+/// Somebody who calls one of the services.
+#[derive(Clone)]
+pub struct Caller<'a> {
+    stack: &'a Stack,
+    base: &'a str,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// What they were answered.
+#[derive(Debug)]
+pub struct Answer {
+    #[expect(dead_code, reason = "shown when a test fails")]
+    asked: String,
+    status: StatusCode,
+    headers: HeaderMap,
+    pub body: String,
+}
+
+impl<'a> Caller<'a> {
+    pub fn new(stack: &'a Stack, base: &'a str) -> Self {
+        Self { stack, base, headers: Vec::new() }
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl Display) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    /// With `token` as RFC 6750 says.
+    pub fn bearer(self, token: impl Display) -> Self {
+        self.with("Authorization", format!("Bearer {token}"))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// A `POST` that may meet nobody.
+    pub async fn try_post(&self, path: &str, body: Value) -> reqwest::Result<Answer> {
+        self.try_call(Method::POST, path, Some(body)).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let answer = self.try_call(method, path, body).await;
+        answer.unwrap_or_else(|error| panic!("{}: {error:?}", self.stack.name))
+    }
+
+    async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Answer> {
+        let asked = format!("{}: {method} {}{path}", self.stack.name, self.base);
+        let request = self.stack.client.request(method, format!("{}{path}", self.base));
+        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let request = body.iter().fold(request, RequestBuilder::json);
+        Answer::of(asked, request.send().await?).await
+    }
+}
+
+impl Answer {
+    /// What `response` says to what was asked.
+    pub async fn of(asked: String, response: Response) -> reqwest::Result<Self> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Self { asked, status, headers, body: response.text().await? })
+    }
+
+    /// This answer, if it has the status `status`.
+    #[track_caller]
+    pub fn is(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{self:#?}");
+        self
+    }
+
+    pub fn is_ok(&self) -> bool {
+        self.status.is_success()
+    }
+
+    /// This answer, if it is the problem `code` with the status `status`.
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> Self {
+        let this = self.is(status);
+        assert_eq!(this.header("content-type"), "application/problem+json", "{this:#?}");
+        assert_eq!(this.json()["code"], code, "{this:#?}");
+        this
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    /// The string `name` of the body.
+    #[track_caller]
+    pub fn text(&self, name: &str) -> String {
+        self.json()[name].as_str().unwrap_or_else(|| panic!("no string {name}: {self:#?}")).to_owned()
+    }
+
+    /// The two tokens of a login or a refresh.
+    #[track_caller]
+    pub fn tokens(self) -> Tokens {
+        let this = self.is(200);
+        assert_eq!(this.header("cache-control"), "no-store", "{this:#?}");
+        assert_eq!(this.text("tokenType"), "Bearer");
+        let expires_in = this.json()["expiresIn"].as_u64().expect("expiresIn is a number of seconds");
+        Tokens { access: this.text("accessToken"), refresh: this.text("refreshToken"), expires_in }
+    }
+
+    /// The header `name`, "" where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}

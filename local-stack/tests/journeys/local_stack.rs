@@ -1,0 +1,133 @@
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::process::{Folder, Output, Program};
+use crate::stack::{PASSWORD, Stack, a_book, unique};
+use crate::targets::{binary, greeted};
+
+/// local-stack in `folder`, on free ports, otherwise as it comes.
+pub async fn start(folder: &Folder) -> (Program, Stack) {
+    let program = start_with(folder, &[]);
+    let stack = greeted(&program).await;
+    (program, stack)
+}
+
+pub fn start_with(folder: &Folder, settings: &[(&str, &str)]) -> Program {
+    let ours = [("AUTH_ADDR", "127.0.0.1:0"), ("BOOKS_ADDR", "127.0.0.1:0"), ("BCRYPT_COST", "4")];
+    Program::start(&binary("local-stack"), folder.path(), &[&ours[..], settings].concat())
+}
+
+#[tokio::test]
+async fn a_first_start_makes_what_is_missing() {
+    let folder = Folder::new();
+    let (_running, stack) = start(&folder).await;
+    let data = folder.path().join("data");
+    let secrets = data.join("secrets.env");
+    assert_eq!((mode(&data), mode(&secrets)), (0o700, 0o600), "for its owner alone");
+    let secrets = fs::read_to_string(secrets).unwrap();
+    let names: Vec<&str> = secrets.lines().map(|line| line.split_once('=').unwrap().0).collect();
+    assert_eq!(names, ["ACCESS_TOKEN_SECRET", "REFRESH_TOKEN_SECRET"]);
+    stack.john().await;
+    stack.anna().await;
+}
+
+#[tokio::test]
+async fn the_printed_lines_work_when_pasted() {
+    let folder = Folder::new();
+    let (running, _) = start(&folder).await;
+    let lines = |output: &Output| {
+        let indented = output.out.iter().filter_map(|line| line.strip_prefix("  "));
+        <[String; 3]>::try_from(indented.map(str::to_owned).collect::<Vec<_>>()).ok()
+    };
+    let [log_in, read, add] = running.says(lines).await;
+    let books = pasted(&format!("{log_in}\n{read}"));
+    for title in ["Things Fall Apart", "Fairy tales", "The Divine Comedy"] {
+        assert!(books.contains(title), "{title} in {books}");
+    }
+    let added = pasted(&format!("{log_in}\n{add}"));
+    assert!(added.contains("Book added successfully"), "{added}");
+}
+
+#[tokio::test]
+async fn a_second_start_keeps_everything() {
+    let folder = Folder::new();
+    let (first, stack) = start(&folder).await;
+    let secrets = fs::read(folder.path().join("data/secrets.env")).unwrap();
+    let carla = unique("carla");
+    stack.auth().post("/register", json!({"username": carla, "password": PASSWORD})).await.is(201);
+    let before = stack.log_in(&carla, PASSWORD).await;
+    let john = stack.books().bearer(stack.john().await.access);
+    let added = john.post("/books", a_book("Emma")).await.is(201);
+    for secret in [PASSWORD, "password123admin", &before.refresh] {
+        assert!(!holds(&folder.path().join("data"), secret), "{secret} is on the disk");
+    }
+    first.signal(Signal::TERM);
+    first.end().await;
+
+    let (_second, stack) = start(&folder).await;
+    assert_eq!(fs::read(folder.path().join("data/secrets.env")).unwrap(), secrets);
+    let carla = stack.books().bearer(before.access);
+    assert_eq!(carla.get(added.header("location")).await.is(200).json(), added.json()["book"]);
+    let after = stack.refresh(&before.refresh).await.tokens();
+    stack.auth().bearer(after.access).get("/me").await.is(200);
+    let books = carla.get("/books").await.is(200).json();
+    assert_eq!(books.as_array().unwrap().len(), 4, "the demo books come once: {books:#}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_at_once() {
+    let settings = [("ACCESS_TOKEN_SECRET", "your_jwt_secret"), ("ACCESS_TOKEN_TTL", "soon"), ("RUST_LOG", "error")];
+    let (code, output) = start_with(&Folder::new(), &settings).end().await;
+    assert_eq!(code, Some(1));
+    let message = [
+        "local-stack: the settings are wrong:",
+        "  ACCESS_TOKEN_TTL must be a time such as 10s, 15m, 12h or 7d",
+        "  ACCESS_TOKEN_SECRET is a secret printed in a tutorial; make one with `auth-service keygen`",
+    ];
+    assert_eq!(output.err, message);
+    assert!(output.out.is_empty(), "{output:#?}");
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_why_in_one_line() {
+    let folder = Folder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let no_folder = folder.path().join("file/data").display().to_string();
+    fs::write(folder.path().join("file"), "").unwrap();
+    for (name, value) in [("AUTH_ADDR", &taken), ("BOOKS_ADDR", &taken), ("DATA_DIR", &no_folder)] {
+        let (code, output) = start_with(&folder, &[(name, value), ("RUST_LOG", "error")]).end().await;
+        assert_eq!(code, Some(1), "{output:#?}");
+        let [line] = &output.err[..] else { panic!("{output:#?}") };
+        assert!(line.starts_with("local-stack: ") && line.contains(value), "{line}");
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// What a shell prints when `lines` are pasted into it.
+fn pasted(lines: &str) -> String {
+    // Both services are next door, whatever proxy the environment names.
+    let shell = Command::new("sh").arg("-c").arg(lines).env("no_proxy", "*").output().unwrap();
+    let errors = String::from_utf8(shell.stderr).unwrap();
+    assert!(
+        !errors.contains("not found"),
+        "the lines need curl and sed: run ./test, which installs what is missing: {errors}"
+    );
+    assert!(shell.status.success(), "{errors}");
+    String::from_utf8(shell.stdout).unwrap()
+}
+
+/// Whether a file in `folder` holds `text`.
+fn holds(folder: &Path, text: &str) -> bool {
+    let files = fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    files.into_iter().any(|file| file.windows(text.len()).any(|part| part == text.as_bytes()))
+}

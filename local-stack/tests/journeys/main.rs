@@ -1,0 +1,39 @@
+//! Journeys over HTTP through both services, one for each tutorial; local-stack as a program; the settings.
+//!
+//! A journey is walked through local-stack, and through the programs auth-service and books-service with Redis and
+//! Postgres. `./test` starts those two and builds the programs; without it, the programs are those that were built last.
+//! Where `JOURNEY_AUTH_URL` and `JOURNEY_BOOKS_URL` are set, a journey is walked through that stack alone.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
+
+/// Callers, and what they are answered.
+mod caller;
+/// A program that runs beside the test, and a folder for it.
+mod process;
+/// A stack: two addresses, and the people who are there.
+mod stack;
+/// Which stacks a journey is walked through.
+mod targets;
+/// Tokens, read and forged.
+mod tokens;
+
+/// T2, `DigitalOcean`: a random secret, a bearer, an expiry.
+mod digital_ocean;
+/// T4, Mastering Authentication in Node.js: register, log in, a protected route.
+mod mastering_authentication;
+/// T1, M. Rizwan Ashiq: register, log in by email, rotation, reuse detection.
+mod rizwan_ashiq;
+/// T3, `SitePoint`: roles, an issuer, a users API.
+mod site_point;
+/// T0, Stack Abuse: two services, books, roles, refresh, logout.
+mod stack_abuse;
+
+/// How local-stack ends.
+mod endings;
+/// local-stack as a program: its first start, its second, and starts that fail.
+mod local_stack;
+
+/// `requests.http`, sent from top to bottom.
+mod requests_file;
+/// `.env.example` and README against what is read.
+mod settings;

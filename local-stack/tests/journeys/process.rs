@@ -1,0 +1,108 @@
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Longer than anything here takes; only a test that fails waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder of its own, gone when dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("journey-{}", Uuid::new_v4().simple()));
+        fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// What a program has written so far, line by line.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    pub out: Vec<String>,
+    pub err: Vec<String>,
+}
+
+/// A running program; killed when dropped.
+pub struct Program {
+    child: Child,
+    output: watch::Receiver<Output>,
+}
+
+impl Program {
+    /// Starts `binary` in `folder`, with these settings and no others.
+    pub fn start(binary: &Path, folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(binary);
+        command.current_dir(folder).env_clear().envs(settings.iter().copied());
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, output) = watch::channel(Output::default());
+        follow(child.stdout.take().unwrap(), sender.clone(), |output| &mut output.out);
+        follow(child.stderr.take().unwrap(), sender, |output| &mut output.err);
+        Self { child, output }
+    }
+
+    /// Waits until `find` finds something in what the program has written.
+    pub async fn says<T>(&self, find: impl Fn(&Output) -> Option<T>) -> T {
+        let mut output = self.output.clone();
+        let found = tokio::time::timeout(PATIENCE, output.wait_for(|output| find(output).is_some())).await;
+        if let Ok(Ok(output)) = &found {
+            return find(output).unwrap();
+        }
+        panic!("it never said that: {:#?}", self.output.borrow())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the program to end: its exit code, if no signal killed it, and all that it wrote.
+    pub async fn end(mut self) -> (Option<i32>, Output) {
+        let mut output = self.output.clone();
+        let ended = tokio::time::timeout(PATIENCE, output.wait_for(|_| false)).await;
+        assert!(ended.is_ok(), "it does not end: {:#?}", self.output.borrow());
+        (self.child.wait().unwrap().code(), self.output.borrow().clone())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Reads `stream` to its end on a thread of its own; the channel closes when nobody reads any more.
+fn follow(
+    stream: impl Read + Send + 'static,
+    output: watch::Sender<Output>,
+    part: fn(&mut Output) -> &mut Vec<String>,
+) {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            output.send_modify(|output| part(output).push(line));
+        }
+    });
+}
+
+/// A file in the root of the repository.
+pub fn file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

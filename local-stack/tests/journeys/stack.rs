@@ -1,0 +1,82 @@
+use reqwest::Client;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::caller::{Answer, Caller};
+
+/// A password that nobody minds.
+pub const PASSWORD: &str = "seven quiet owls read maps";
+
+/// A stack to walk through.
+pub struct Stack {
+    /// What it is, for failures.
+    pub name: &'static str,
+    /// Where auth-service is.
+    pub auth: String,
+    /// Where books-service is.
+    pub books: String,
+    pub client: Client,
+}
+
+/// What a login gives.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+    /// The access token's life in seconds.
+    pub expires_in: u64,
+}
+
+impl Stack {
+    pub fn new(name: &'static str, auth: String, books: String) -> Self {
+        // Both are next door, whatever proxy the environment names.
+        Self { name, auth, books, client: Client::builder().no_proxy().build().unwrap() }
+    }
+
+    /// Somebody at auth-service.
+    pub fn auth(&self) -> Caller<'_> {
+        Caller::new(self, &self.auth)
+    }
+
+    /// Somebody at books-service.
+    pub fn books(&self) -> Caller<'_> {
+        Caller::new(self, &self.books)
+    }
+
+    pub async fn log_in(&self, username: &str, password: &str) -> Tokens {
+        self.auth().post("/login", json!({"username": username, "password": password})).await.tokens()
+    }
+
+    /// The admin of the demo people.
+    pub async fn john(&self) -> Tokens {
+        self.log_in("john", "password123admin").await
+    }
+
+    /// The member of the demo people.
+    pub async fn anna(&self) -> Tokens {
+        self.log_in("anna", "password123member").await
+    }
+
+    /// What `POST /token` answers to `refresh_token`.
+    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+        self.auth().post("/token", json!({"token": refresh_token})).await
+    }
+}
+
+/// `word`, made unlike all others of this run and of runs before.
+pub fn unique(word: &str) -> String {
+    let random = Uuid::new_v4().simple().to_string();
+    format!("{word}-{}", &random[..12])
+}
+
+/// A book of this title that nothing is wrong with.
+pub fn a_book(title: &str) -> Value {
+    json!({
+        "author": "Jane Austen",
+        "country": "United Kingdom",
+        "language": "English",
+        "pages": 226,
+        "title": title,
+        "year": 1813,
+    })
+}

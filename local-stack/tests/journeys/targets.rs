@@ -1,0 +1,149 @@
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use futures_util::future::join_all;
+use rustix::process::Signal;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection};
+use uuid::Uuid;
+
+use crate::process::{Folder, Output, Program};
+use crate::stack::Stack;
+
+/// A stack that this test started.
+struct Started {
+    stack: Stack,
+    programs: Vec<Program>,
+    databases: Vec<Database>,
+    _folder: Folder,
+}
+
+/// A Postgres database that nobody has used.
+struct Database {
+    url: String,
+    server: String,
+    name: String,
+}
+
+/// Tells `story` in every stack: on the outside one where there is one, else on both of our own.
+pub async fn walk(story: impl AsyncFn(&Stack)) {
+    match outside() {
+        Some(stack) => story(&stack).await,
+        None => walk_with(&[], story).await,
+    }
+}
+
+/// Tells a story that needs settings of its own. An outside stack has none to offer: there it is skipped, and says so.
+pub async fn walk_with(settings: &[(&str, &str)], story: impl AsyncFn(&Stack)) {
+    if outside().is_some() {
+        let names = settings.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let message = format!("SKIPPED on the outside stack: a story that needs {names}\n");
+        // Not by eprintln!, whose text is shown only when a test fails.
+        std::io::stderr().write_all(message.as_bytes()).unwrap();
+        return;
+    }
+    let walks = [local_stack(settings).await, two_services(settings).await].map(async |started| {
+        story(&started.stack).await;
+        started.stop().await;
+    });
+    join_all(walks).await;
+}
+
+fn outside() -> Option<Stack> {
+    match (variable("JOURNEY_AUTH_URL"), variable("JOURNEY_BOOKS_URL")) {
+        (Some(auth), Some(books)) => Some(Stack::new("outside", auth, books)),
+        (None, None) => None,
+        _ => panic!("JOURNEY_AUTH_URL and JOURNEY_BOOKS_URL go together"),
+    }
+}
+
+async fn local_stack(settings: &[(&str, &str)]) -> Started {
+    let folder = Folder::new();
+    let ours = [("AUTH_ADDR", "127.0.0.1:0"), ("BOOKS_ADDR", "127.0.0.1:0"), ("WORKERS", "2"), ("BCRYPT_COST", "4")];
+    let program = Program::start(&binary("local-stack"), folder.path(), &[&ours[..], settings].concat());
+    let stack = greeted(&program).await;
+    Started { stack, programs: vec![program], databases: Vec::new(), _folder: folder }
+}
+
+/// The stack that local-stack's greeting names.
+pub async fn greeted(program: &Program) -> Stack {
+    let address = |output: &Output, name: &str| {
+        let line = output.out.iter().find(|line| line.starts_with(name))?;
+        Some(line.split_whitespace().nth(1)?.to_owned())
+    };
+    let both = |output: &Output| Some((address(output, "auth-service")?, address(output, "books-service")?));
+    let (auth, books) = program.says(both).await;
+    Stack::new("local-stack", auth, books)
+}
+
+async fn two_services(settings: &[(&str, &str)]) -> Started {
+    let folder = Folder::new();
+    let redis = variable("TEST_REDIS_URL").expect("TEST_REDIS_URL is not set: run ./test");
+    let (people, library) = (Database::new().await, Database::new().await);
+    let (access, refresh) = (random_secret(), random_secret());
+    let both = [("ACCESS_TOKEN_SECRET", &*access), ("DEMO_DATA", "true"), ("WORKERS", "2"), ("BCRYPT_COST", "4")];
+    let auth = [
+        ("AUTH_ADDR", "127.0.0.1:0"),
+        ("AUTH_DATABASE_URL", &people.url),
+        ("REDIS_URL", &redis),
+        ("REFRESH_TOKEN_SECRET", &refresh),
+    ];
+    let books = [("BOOKS_ADDR", "127.0.0.1:0"), ("BOOKS_DATABASE_URL", &library.url)];
+    let auth = Program::start(&binary("auth-service"), folder.path(), &[&both[..], &auth, settings].concat());
+    let books = Program::start(&binary("books-service"), folder.path(), &[&both[..], &books, settings].concat());
+    let stack = Stack::new("two services", logged(&auth).await, logged(&books).await);
+    Started { stack, programs: vec![auth, books], databases: vec![people, library], _folder: folder }
+}
+
+/// The address in a service's line "… started on 127.0.0.1:1234".
+async fn logged(service: &Program) -> String {
+    let address = |line: &String| Some(line.split_once(" started on ")?.1.split_whitespace().next()?.to_owned());
+    format!("http://{}", service.says(|output| output.err.iter().find_map(address)).await)
+}
+
+/// 64 random bytes in hex, as `crypto.randomBytes(64).toString('hex')` writes them in Node.
+fn random_secret() -> String {
+    (0..4).map(|_| Uuid::new_v4().simple().to_string()).collect()
+}
+
+/// A program of the workspace. Cargo puts them all into one folder.
+pub fn binary(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_local-stack")).with_file_name(name);
+    assert!(path.exists(), "{} is not built: run ./test", path.display());
+    path
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the test's servers are, is no setting of the services")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Started {
+    /// Ends it as an operator does. Whatever story it was, nothing must be left that keeps it from ending well.
+    async fn stop(self) {
+        for program in self.programs {
+            program.signal(Signal::TERM);
+            let (code, output) = program.end().await;
+            assert_eq!(code, Some(0), "{output:#?}");
+        }
+        for database in self.databases {
+            execute(&database.server, format!("DROP DATABASE {} WITH (FORCE)", database.name)).await;
+        }
+    }
+}
+
+impl Database {
+    async fn new() -> Self {
+        let server = variable("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL is not set: run ./test");
+        let name = format!("journey_{}", Uuid::new_v4().simple());
+        execute(&server, format!("CREATE DATABASE {name}")).await;
+        let (host, _) = server.rsplit_once('/').unwrap();
+        Self { url: format!("{host}/{name}"), server, name }
+    }
+}
+
+async fn execute(url: &str, sql: String) {
+    sqlx::any::install_default_drivers();
+    let mut connection = AnyConnection::connect(url).await.unwrap();
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
