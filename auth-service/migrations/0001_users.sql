@@ -18,10 +18,11 @@ CREATE INDEX users_by_role ON users (role, disabled);
 -- The costliest bcrypt hash of all, found without a walk either: a stored password ends with 60 characters, $2b$12$….
 CREATE INDEX users_by_cost ON users (substr(password_hash, length(password_hash) - 55, 2));
 
--- One row. Who could remove an admin updates it first, so such changes happen one after the other: under READ COMMITTED
+-- One row. `seeded` is 1 once the demo people were added, so that a removed one stays away. Who could remove an admin updates it first, so such changes happen one after the other: under READ COMMITTED
 -- two of them would otherwise each see the other's admin still there.
 CREATE TABLE users_turn (
     id BIGINT PRIMARY KEY,
-    turn BIGINT NOT NULL
+    turn BIGINT NOT NULL,
+    seeded BIGINT NOT NULL
 );
-INSERT INTO users_turn (id, turn) VALUES (1, 0);
+INSERT INTO users_turn (id, turn, seeded) VALUES (1, 0, 0);

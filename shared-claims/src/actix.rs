@@ -55,7 +55,9 @@ impl Guard {
 
     fn admit(&self, request: &HttpRequest) -> Result<Member, Problem> {
         let claims = self.verifier.verify(self.token(request)?, now()).map_err(refused)?;
-        let role = claims.known_role().ok_or_else(|| insufficient_scope("The role in the token has no rights here"))?;
+        let role = claims
+            .known_role()
+            .ok_or_else(|| Problem::insufficient_scope("The role in the token has no rights here"))?;
         Ok(Member {
             user_id: claims.sub,
             username: claims.username,
@@ -102,11 +104,6 @@ fn refused(error: TokenError) -> Problem {
     Problem::invalid_token(&error.to_string())
 }
 
-fn insufficient_scope(why: &'static str) -> Problem {
-    Problem::new(403, "insufficient_scope", format!("{why}."))
-        .header("WWW-Authenticate", format!(r#"Bearer error="insufficient_scope", error_description="{why}""#))
-}
-
 impl FromRequest for Member {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
@@ -127,7 +124,7 @@ impl FromRequest for Admin {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         ready(Member::from_request(request, payload).into_inner().and_then(|member| match member.role {
             Role::Admin => Ok(Self(member)),
-            Role::Member => Err(insufficient_scope("This needs the role admin")),
+            Role::Member => Err(Problem::insufficient_scope("This needs the role admin")),
         }))
     }
 }

@@ -70,7 +70,6 @@ impl Problem {
             ),
             408 => Self::new(408, "request_timeout", "The request did not arrive in time."),
             413 => Self::new(413, "content_too_large", "The body is larger than 64 KB."),
-            431 => Self::new(431, "headers_too_large", "The request's header fields are too large."),
             400..=499 => Self::new(status, "bad_request", "The request cannot be understood."),
             503 => Self::unavailable(),
             _ => Self::internal(),
@@ -94,6 +93,13 @@ impl Problem {
     #[must_use]
     pub fn internal() -> Self {
         Self::new(500, "internal_error", "The service failed. The request id leads to the reason in its log.")
+    }
+
+    /// 403: the token is good, and its bearer may not do this; `why` as in [`Problem::invalid_token`].
+    #[must_use]
+    pub fn insufficient_scope(why: &str) -> Self {
+        Self::new(403, "insufficient_scope", format!("{why}."))
+            .header("WWW-Authenticate", format!(r#"Bearer error="insufficient_scope", error_description="{why}""#))
     }
 
     /// Adds to `errors` what is wrong with `field`.
@@ -168,7 +174,6 @@ const fn title(status: u16) -> &'static str {
         415 => "Unsupported Media Type",
         422 => "Unprocessable Content",
         429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Error",

@@ -3,14 +3,14 @@ use shared_claims::{Member, Problem};
 use shared_http::{Body, Fields};
 
 use super::replies::{Device, Profile};
-use super::{State, invalid_credentials, last_admin, not_hashed};
+use super::{State, current, invalid_credentials, last_admin, not_hashed};
 use crate::passwords::Verdict;
 use crate::sessions::SessionId;
 use crate::users::{Account, Deleted, Email};
 
 /// `GET /me`.
 pub(super) async fn read(member: Member, state: Data<State>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(Profile::from(&account(&state, &member).await?.user)))
+    Ok(HttpResponse::Ok().json(Profile::from(&current(&state, &member).await?.user)))
 }
 
 /// `PUT /me/password`: whoever knows the current password sets another; all other devices are signed out.
@@ -58,6 +58,7 @@ pub(super) async fn delete(
 
 /// `GET /me/sessions`: the devices signed in, the newest first.
 pub(super) async fn devices(member: Member, state: Data<State>) -> Result<HttpResponse, Problem> {
+    current(&state, &member).await?;
     let sessions = state.sessions.list(&member.user_id).await?;
     Ok(HttpResponse::Ok().json(sessions.iter().map(|session| Device::of(session, &member)).collect::<Vec<_>>()))
 }
@@ -68,6 +69,7 @@ pub(super) async fn sign_out_device(
     state: Data<State>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
+    current(&state, &member).await?;
     let unknown = || Problem::not_found("session");
     let id: SessionId = id.parse().map_err(|_| unknown())?;
     if !state.sessions.end(&member.user_id, id).await? {
@@ -79,21 +81,16 @@ pub(super) async fn sign_out_device(
 
 /// `DELETE /me/sessions`: signs every device out, this one too.
 pub(super) async fn sign_out_everywhere(member: Member, state: Data<State>) -> Result<HttpResponse, Problem> {
+    current(&state, &member).await?;
     state.sessions.end_all(&member.user_id, None).await?;
     log::info!(target: "audit", event = "session.all_ended", user = member.user_id.as_str(); "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The caller's account; a token may outlive it.
-async fn account(state: &State, member: &Member) -> Result<Account, Problem> {
-    let account = state.users.account(&member.user_id).await?.filter(|account| !account.user.disabled);
-    account.ok_or_else(|| Problem::invalid_token("The account of this token is gone or disabled"))
-}
-
-/// The caller's account, if `current` is its password.
-async fn prove(state: &State, member: &Member, current: String) -> Result<Account, Problem> {
-    let account = account(state, member).await?;
-    match state.passwords.verify(current, &account.hash).await? {
+/// The caller's account, if `password` is its current one.
+async fn prove(state: &State, member: &Member, password: String) -> Result<Account, Problem> {
+    let account = current(state, member).await?;
+    match state.passwords.verify(password, &account.hash).await? {
         Verdict::Wrong => {
             log::info!(target: "audit", event = "password.wrong", user = member.user_id.as_str(); "wrong current password");
             Err(invalid_credentials())

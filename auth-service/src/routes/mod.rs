@@ -14,13 +14,13 @@ mod users;
 use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
-use shared_claims::Problem;
+use shared_claims::{Admin, Member, Problem, Role};
 use shared_http::at;
 
 use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::sessions::SessionStore;
 use crate::tokens::Tokens;
-use crate::users::Users;
+use crate::users::{Account, Users};
 
 /// What handlers may touch.
 pub struct State {
@@ -77,6 +77,20 @@ fn not_hashed(error: NotHashed, field: &'static str) -> Problem {
         NotHashed::Weak(weak) => {
             Problem::new(422, "validation_failed", "The password is not good enough.").error(field, weak.to_string())
         }
+    }
+}
+
+/// The caller's account as it is now: a token may outlive it.
+async fn current(state: &State, member: &Member) -> Result<Account, Problem> {
+    let account = state.users.account(&member.user_id).await?.filter(|account| !account.user.disabled);
+    account.ok_or_else(|| Problem::invalid_token("The account of this token is gone or disabled"))
+}
+
+/// Refuses a caller who was an admin when the token was made and is none now: nobody undoes their own dismissal.
+async fn still_admin(state: &State, admin: &Admin) -> Result<(), Problem> {
+    match current(state, admin).await?.user.role {
+        Role::Admin => Ok(()),
+        Role::Member => Err(Problem::insufficient_scope("This needs the role admin")),
     }
 }
 

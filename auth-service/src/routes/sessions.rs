@@ -66,11 +66,12 @@ struct Credentials {
 
 impl Credentials {
     fn take(fields: &mut Fields) -> Self {
+        let username = fields.optional_text("username", |_| Ok(()));
         let email = fields.optional_text("email", |_| Ok(()));
-        let login = match email {
-            Some(email) if !fields.has("username") => email,
-            _ => fields.text("username", |_| Ok(())),
-        };
+        if username.is_none() && email.is_none() {
+            fields.wrong("username", "is required, or email");
+        }
+        let login = username.or(email).unwrap_or_default();
         Self { login, password: fields.text("password", |_| Ok(())) }
     }
 

@@ -5,22 +5,24 @@ use shared_http::{Body, Fields, Query, link_next};
 
 use super::registration::Newcomer;
 use super::replies::{Added, Record};
-use super::{State, email_taken, last_admin, not_hashed};
+use super::{State, email_taken, last_admin, not_hashed, still_admin};
 use crate::users::{Changed, Deleted, Email, User, UserChange};
 
 const PAGE: i64 = 1000;
 
 /// `GET /users`.
 pub(super) async fn list(
-    _: Admin,
+    admin: Admin,
     state: Data<State>,
     request: HttpRequest,
     Query(mut params): Query,
 ) -> Result<HttpResponse, Problem> {
+    still_admin(&state, &admin).await?;
     let limit = params.optional_integer("limit", 1..=PAGE).unwrap_or(PAGE);
     let q = params.optional_text("q", |_| Ok(()));
-    let cursor = params.optional_text("cursor", |cursor| {
-        uuid::Uuid::try_parse(cursor).map(drop).map_err(|_| "must be one that a page gave in its Link".to_owned())
+    let cursor = params.optional_text("cursor", |cursor| match uuid::Uuid::try_parse(cursor) {
+        Ok(id) if id.to_string() == cursor => Ok(()),
+        _ => Err("must be one that a page gave in its Link".to_owned()),
     });
     params.finish()?;
     let page = state.users.page(limit, cursor.as_deref(), q.as_deref()).await?;
@@ -33,13 +35,15 @@ pub(super) async fn list(
 }
 
 /// `GET /users/{id}`.
-pub(super) async fn read(_: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub(super) async fn read(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    still_admin(&state, &admin).await?;
     let user = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
     Ok(HttpResponse::Ok().json(Record::from(&user)))
 }
 
 /// `POST /users`: as registering, with a role.
 pub(super) async fn add(admin: Admin, state: Data<State>, Body(mut fields): Body) -> Result<HttpResponse, Problem> {
+    still_admin(&state, &admin).await?;
     let role = fields.optional_parsed("role", str::parse::<Role>);
     let newcomer = Newcomer::read(fields)?;
     let user = newcomer.create(&state, role.unwrap_or(Role::Member)).await?;
@@ -56,6 +60,7 @@ pub(super) async fn change(
     id: Path<String>,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
+    still_admin(&state, &admin).await?;
     let wish = Wish::take(fields)?;
     let before = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let change = wish.into_change(&state, &before).await?;
@@ -75,6 +80,7 @@ pub(super) async fn change(
 
 /// `DELETE /users/{id}`: with all sessions.
 pub(super) async fn delete(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    still_admin(&state, &admin).await?;
     match state.users.delete(&id).await? {
         Deleted::Done(_) => {}
         Deleted::NotFound => return Err(Problem::not_found("user")),
@@ -87,6 +93,7 @@ pub(super) async fn delete(admin: Admin, state: Data<State>, id: Path<String>) -
 
 /// `DELETE /users/{id}/sessions`: signs somebody out everywhere.
 pub(super) async fn sign_out(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    still_admin(&state, &admin).await?;
     let user = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
     state.sessions.end_all(&user.id, None).await?;
     log::info!(target: "audit", event = "session.all_ended", user = user.id.as_str(), by = admin.user_id.as_str(); "signed out everywhere");
@@ -127,7 +134,8 @@ impl Wish {
         let hash = match self.password {
             None => None,
             Some(password) => {
-                let about = [user.username.as_str(), user.email.as_ref().map_or("", Email::as_str)];
+                let email = self.email.as_ref().unwrap_or(&user.email);
+                let about = [user.username.as_str(), email.as_ref().map_or("", Email::as_str)];
                 let hashed = state.passwords.hash_new(password, &about).await;
                 Some(hashed.map_err(|error| not_hashed(error, "password"))?)
             }

@@ -215,6 +215,10 @@ async fn demo_people_are_added_once() {
         stage.users.seed_demo(&passwords(), NOW).await.unwrap();
         assert_eq!(stage.stored_hash(&john.user.id).await, HASH, "a changed password stays");
         assert_eq!(stage.users.page(10, None, None).await.unwrap().total, 2);
+        let anna = stage.users.account_by_login("anna").await.unwrap().unwrap();
+        stage.users.delete(&anna.user.id).await.unwrap();
+        stage.users.seed_demo(&passwords(), NOW).await.unwrap();
+        assert_eq!(stage.users.page(10, None, None).await.unwrap().total, 1, "who was removed stays away");
     }
 }
 

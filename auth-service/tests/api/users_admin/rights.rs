@@ -1,6 +1,5 @@
 //! Admins who remove each other, and what becomes of the sessions of those whose rights change.
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::usernames;
@@ -41,17 +40,18 @@ async fn of_two_admins_who_remove_each_other_one_remains() {
         let admin = service.admin().await;
         let john = own_id(service).await;
         for round in 0..5 {
-            let body = json!({"username": format!("root{round}"), "password": GOOD, "role": "admin"});
-            let root = text(&admin.post("/users", &body).await.is(201).json()["user"]["id"]);
-            let demotion = json!({"role": "member"});
-            let paths = [format!("/users/{john}"), format!("/users/{root}")];
-            let answers = join_all(paths.iter().map(|path| admin.patch(path, &demotion))).await;
-            let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
-            statuses.sort_unstable();
-            assert_eq!(statuses, [200, 409]);
-            // Whoever is no admin any more still has a token that says so: fifteen minutes of it.
-            admin.patch(&paths[0], &json!({"role": "admin"})).await.is(200);
-            admin.patch(&paths[1], &demotion).await.is(200);
+            let name = format!("root{round}");
+            let body = json!({"username": name, "password": GOOD, "role": "admin"});
+            let root_id = text(&admin.post("/users", &body).await.is(201).json()["user"]["id"]);
+            let root = service.bearer(&service.log_in((&name, GOOD)).await.access);
+            let (john, root_path) = (format!("/users/{john}"), format!("/users/{root_id}"));
+            let (promotion, demotion) = (json!({"role": "admin"}), json!({"role": "member"}));
+            let answers = tokio::join!(admin.patch(&john, &demotion), root.patch(&root_path, &demotion));
+            let statuses = (answers.0.status.as_u16(), answers.1.status.as_u16());
+            assert!(matches!(statuses, (200, 409) | (409, 200)), "{statuses:?}");
+            let remaining = if statuses.0 == 409 { &admin } else { &root };
+            remaining.patch(&john, &promotion).await.is(200);
+            admin.patch(&root_path, &demotion).await.is(200);
         }
     })
     .await;
@@ -75,7 +75,10 @@ async fn what_takes_a_right_away_ends_the_sessions() {
                 "sessions" => admin.delete(&format!("{path}/sessions")).await.is(204),
                 _ => admin.delete(&path).await.is(204),
             };
-            assert_eq!(service.devices(&person.pair.access).await, [Value::Null; 0]);
+            match what {
+                "password" | "sessions" => assert_eq!(service.devices(&person.pair.access).await, [Value::Null; 0]),
+                _ => drop(service.bearer(&person.pair.access).get("/me/sessions").await.fails(401, "invalid_token")),
+            }
             for pair in [&person.pair, &phone] {
                 service.refresh(&pair.refresh).await.fails(403, "invalid_refresh_token");
             }
@@ -103,4 +106,34 @@ async fn a_change_of_role_ends_no_session() {
         service.bearer(&pair.access).get("/users").await.is(200);
     })
     .await;
+}
+
+#[tokio::test]
+async fn whoever_was_dismissed_cannot_undo_it() {
+    let service = Service::start([]).await;
+    let admin = service.admin().await;
+    for (dismissal, status, code) in [
+        (Some(json!({"role": "member"})), 403, "insufficient_scope"),
+        (Some(json!({"disabled": true})), 401, "invalid_token"),
+        (None, 401, "invalid_token"),
+    ] {
+        let name = crate::service::new_name();
+        let body = json!({"username": name, "password": GOOD, "role": "admin"});
+        let id = text(&admin.post("/users", &body).await.is(201).json()["user"]["id"]);
+        let path = format!("/users/{id}");
+        let dismissed = service.bearer(&service.log_in((&name, GOOD)).await.access);
+        dismissed.get("/users").await.is(200);
+        match &dismissal {
+            Some(change) => admin.patch(&path, change).await.is(200),
+            None => admin.delete(&path).await.is(204),
+        };
+        let back = json!({"role": "admin", "disabled": false});
+        let another = json!({"username": "back-door", "password": GOOD, "role": "admin"});
+        dismissed.patch(&path, &back).await.fails(status, code);
+        dismissed.post("/users", &another).await.fails(status, code);
+        dismissed.get("/users").await.fails(status, code);
+        dismissed.get(&path).await.fails(status, code);
+        dismissed.delete(&path).await.fails(status, code);
+        dismissed.delete(&format!("{path}/sessions")).await.fails(status, code);
+    }
 }
