@@ -101,7 +101,7 @@ impl StoreConfig {
     /// Reads them; what is wrong is told by [`Settings::finish`].
     pub fn read(settings: &mut Settings) -> Self {
         Self {
-            database_url: settings.required(
+            database_url: settings.database_url(
                 "AUTH_DATABASE_URL",
                 "Users: sqlite://auth.db?mode=rwc or postgres://user:password@host/database",
             ),

@@ -19,7 +19,7 @@ impl Config {
         Self {
             server: Self::server(settings),
             access: AccessSettings::read(settings),
-            database_url: settings.required(
+            database_url: settings.database_url(
                 "BOOKS_DATABASE_URL",
                 "Books: sqlite://books.db?mode=rwc or postgres://user:password@host/database",
             ),

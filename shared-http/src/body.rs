@@ -163,8 +163,9 @@ impl FromRequest for MaybeBody {
                 return Ok(Self(None));
             }
             check_type(&request)?;
-            let members = Members::parse(&bytes)
-                .map_err(|_| malformed("The body is not one JSON object in UTF-8 with each name once."))?;
+            let members = Members::parse(&bytes).map_err(|_| {
+                malformed("The body is not one JSON object in UTF-8, with each name once and at most 64 of them.")
+            })?;
             Ok(Self(Some(Fields { members: members.into_owned(), violations: Violations::default() })))
         })
     }

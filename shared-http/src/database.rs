@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared_claims::Problem;
 use sqlx::AnyPool;
@@ -14,7 +14,7 @@ pub const LIMIT: Duration = Duration::from_secs(1);
 
 const CONNECTIONS: u32 = 8;
 /// How long a start waits for a database that is not up yet, and in which steps.
-const START_TRIES: u32 = 40;
+const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(250);
 /// The folder is not there, or nobody may write into it: waiting does not help.
 const SQLITE_CANTOPEN: &str = "14";
@@ -100,14 +100,13 @@ pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Res
     install_default_drivers();
     let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(LIMIT).connect_lazy(url)?;
     let migrator = Migrator { migrations: migrations.iter().map(migration).collect(), ..Migrator::DEFAULT };
-    let mut tries = 1;
+    let began = Instant::now();
     while let Err(error) = prepare(&pool, url, &migrator).await {
-        if tries == START_TRIES || !may_pass(&error) {
+        if began.elapsed() > START_PATIENCE || !may_pass(&error) {
             return Err(StoreError::unavailable("the database", error));
         }
         log::warn!("the database is not ready, trying again: {error}");
         tokio::time::sleep(START_PAUSE).await;
-        tries += 1;
     }
     Ok(pool)
 }

@@ -101,6 +101,15 @@ impl Settings {
         })
     }
 
+    /// The address of an SQL database, which must be there.
+    pub fn database_url(&mut self, name: &'static str, why: &'static str) -> String {
+        let url = self.required(name, why);
+        if !url.is_empty() && !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
+            self.wrong(name, "must be sqlite://FILE?mode=rwc or postgres://user:password@host/database");
+        }
+        url
+    }
+
     /// A value of type `T`; `expected` completes "must be …". The default must parse.
     ///
     /// # Panics

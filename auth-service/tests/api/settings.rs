@@ -47,6 +47,11 @@ fn each_wrong_setting_is_told() {
         (&[("ACCESS_TOKEN_SECRET", "")], "ACCESS_TOKEN_SECRET is not set; make one with `auth-service keygen`", "none"),
         (&[("REFRESH_TOKEN_SECRET", "")], "REFRESH_TOKEN_SECRET is not set", "no refresh secret"),
         (&[("ACCESS_TOKEN_SECRET", tutorial)], "ACCESS_TOKEN_SECRET is a secret printed in a tutorial", "a tutorial's"),
+        (
+            &[("AUTH_DATABASE_URL", "mysql://root@localhost/auth")],
+            "AUTH_DATABASE_URL must be sqlite:",
+            "no such database",
+        ),
         (&[("REFRESH_TOKEN_SECRET", "short")], "REFRESH_TOKEN_SECRET is shorter than 32 bytes", "short"),
         (&[("REFRESH_TOKEN_SECRET", &format!("{REFRESH_SECRET}\n"))], "REFRESH_TOKEN_SECRET starts or ends", "frayed"),
         (&[("ACCESS_TOKEN_SECRET_PREVIOUS", "short")], "ACCESS_TOKEN_SECRET_PREVIOUS is shorter", "a short one before"),

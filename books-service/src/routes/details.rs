@@ -36,7 +36,9 @@ pub fn edit(mut fields: Fields) -> Result<Edit, Problem> {
     fields.finish()?;
     if edit == Edit::default() {
         let detail = "A change names at least one of author, country, language, pages, title and year.";
-        return Err(Problem::new(422, "validation_failed", detail));
+        let problem = Problem::new(422, "validation_failed", detail);
+        let names = ["author", "country", "language", "pages", "title", "year"];
+        return Err(names.into_iter().fold(problem, |problem, name| problem.error(name, "or another is required")));
     }
     Ok(edit)
 }
