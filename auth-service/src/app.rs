@@ -13,6 +13,7 @@ use shared_http::{Readiness, Running, bind, health};
 use sqlx::AnyPool;
 
 use crate::config::{Config, StoreConfig};
+use crate::grants::Grants;
 use crate::passwords::Passwords;
 use crate::routes::{State, table};
 use crate::sessions::{self, RedisSessions, SessionStore, SqlSessions};
@@ -64,7 +65,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         users.seed_demo(&passwords, now_ms()).await?;
     }
     let readiness = readiness(pool, &sessions);
-    let state = Data::new(State { users, sessions, passwords, tokens });
+    let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
+    let state = Data::new(State { users, sessions, passwords, grants });
     let routes = move |routes: &mut web::ServiceConfig| {
         routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(table);
     };

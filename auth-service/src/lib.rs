@@ -1,7 +1,7 @@
 //! auth-service knows the people: it registers them, checks passwords, opens sessions and signs the two tokens.
 //!
-//! The arrow runs one way: `main -> app -> routes -> domain` (`users`, `passwords`, `sessions`, `tokens`), and the domain
-//! knows no HTTP.
+//! The arrow runs one way: `main -> app -> routes -> domain` (`grants`, `tokens`, `sessions`, `passwords`, `users`), and
+//! the domain knows no HTTP.
 
 /// The composition root: settings in, a running service out.
 pub mod app;
@@ -9,6 +9,8 @@ pub mod app;
 pub mod cli;
 /// The settings.
 pub mod config;
+/// What a proof is worth.
+pub mod grants;
 /// What a password must be, how it is stored, and where it is hashed.
 pub mod passwords;
 /// Everything that speaks HTTP.

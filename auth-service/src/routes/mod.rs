@@ -17,9 +17,9 @@ use actix_web::web::ServiceConfig;
 use shared_claims::{Admin, Member, Problem, Role};
 use shared_http::at;
 
+use crate::grants::Grants;
 use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::sessions::SessionStore;
-use crate::tokens::Tokens;
 use crate::users::{Account, Users};
 
 /// What handlers may touch.
@@ -30,8 +30,8 @@ pub struct State {
     pub sessions: Arc<dyn SessionStore>,
     /// The threads that hash.
     pub passwords: Arc<Passwords>,
-    /// The signers.
-    pub tokens: Tokens,
+    /// What a proof is worth.
+    pub grants: Grants,
 }
 
 /// The URL table.

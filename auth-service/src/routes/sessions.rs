@@ -1,16 +1,17 @@
 use actix_web::http::header::{CACHE_CONTROL, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde_json::json;
-use shared_claims::{Problem, TokenError};
+use shared_claims::Problem;
 use shared_http::clock::now_ms;
 use shared_http::{Body, Fields, MaybeBody};
 
 use super::replies::Tokens;
 use super::{State, invalid_credentials};
+use crate::grants::Refused;
 use crate::passwords::Verdict;
-use crate::sessions::{Advance, Label, NewSession, Session};
+use crate::sessions::Label;
 use crate::tokens::Pair;
-use crate::users::{Account, User};
+use crate::users::Account;
 
 /// `POST /login`: a name or an email and a password open a session.
 pub(super) async fn log_in(
@@ -22,39 +23,26 @@ pub(super) async fn log_in(
     fields.finish()?;
     let account = credentials.prove(&state).await?;
     let user_id = account.user.id.clone();
-    let session = state.sessions.open(NewSession { user_id, label: label(&request) }).await?;
-    let user = still_there(&state, account, &session).await?;
-    log::info!(target: "audit", event = "login.ok", user = user.id.as_str(), session:% = session.id; "logged in");
-    Ok(reply(&state.tokens.issue(&user, &session, now_ms())))
+    let granted = state.grants.open(account, label(&request), now_ms()).await?.ok_or_else(|| failed(&user_id))?;
+    log::info!(target: "audit", event = "login.ok", user = user_id.as_str(), session:% = granted.session.id; "logged in");
+    Ok(reply(&granted.pair))
 }
 
-/// `POST /token`, `POST /refresh`: a refresh token is answered with the next pair. The order is the security argument:
-/// nothing that is not proven reaches the store, one atomic step decides, and what the user may do is read again.
+/// `POST /token`, `POST /refresh`: a refresh token is answered with the next pair.
 pub(super) async fn refresh(state: Data<State>, MaybeBody(fields): MaybeBody) -> Result<HttpResponse, Problem> {
     let token = refresh_token(fields)?.ok_or_else(no_refresh_token)?;
-    let presented = state.tokens.prove(&token, now_ms()).map_err(|error| unproven(&error))?;
-    let session = match state.sessions.advance(&presented.user_id, presented.session, presented.generation).await? {
-        Advance::Advanced(session) | Advance::Repeated(session) => session,
-        Advance::Gone => return Err(refused("refresh.gone", &presented.user_id, &presented.session.to_string())),
-        Advance::Replayed => {
-            return Err(refused("refresh.replayed", &presented.user_id, &presented.session.to_string()));
-        }
-    };
-    let Some(user) = state.users.find(&session.user_id).await?.filter(|user| !user.disabled) else {
-        state.sessions.end(&session.user_id, session.id).await?;
-        return Err(refused("refresh.disabled", &session.user_id, &session.id.to_string()));
-    };
-    log::info!(target: "audit", event = "refresh.ok", user = user.id.as_str(), session:% = session.id; "refreshed");
-    Ok(reply(&state.tokens.issue(&user, &session, now_ms())))
+    let granted = state.grants.refresh(&token, now_ms()).await.map_err(refused)?;
+    let (user, session) = (granted.user.id.as_str(), granted.session.id);
+    log::info!(target: "audit", event = "refresh.ok", user = user, session:% = session; "refreshed");
+    Ok(reply(&granted.pair))
 }
 
 /// `POST /logout`: ends the session of any refresh token that was ever ours, and is glad if there is none.
 pub(super) async fn log_out(state: Data<State>, MaybeBody(fields): MaybeBody) -> Result<HttpResponse, Problem> {
     let token = refresh_token(fields)?.unwrap_or_default();
-    if let Ok(presented) = state.tokens.prove_for_logout(&token, now_ms())
-        && state.sessions.end(&presented.user_id, presented.session).await?
-    {
-        log::info!(target: "audit", event = "logout", user = presented.user_id.as_str(), session:% = presented.session; "logged out");
+    if let Some(ended) = state.grants.end(&token, now_ms()).await? {
+        let (user, session) = (ended.user_id.as_str(), ended.session);
+        log::info!(target: "audit", event = "logout", user = user, session:% = session; "logged out");
     }
     Ok(HttpResponse::Ok().json(json!({"message": "Logout successful"})))
 }
@@ -95,17 +83,6 @@ impl Credentials {
     }
 }
 
-/// Reads the account once more now that its session exists. Whoever changed the password, disabled or deleted the account
-/// since it was read has ended all sessions but not this one, which was not there yet.
-async fn still_there(state: &State, proven: Account, session: &Session) -> Result<User, Problem> {
-    let now = state.users.account(&proven.user.id).await?;
-    if let Some(now) = now.filter(|now| !now.user.disabled && now.hash.as_stored() == proven.hash.as_stored()) {
-        return Ok(now.user);
-    }
-    state.sessions.end(&proven.user.id, session.id).await?;
-    Err(failed(&proven.user.id))
-}
-
 /// What the owner will recognise the session by.
 fn label(request: &HttpRequest) -> Label {
     let agent =
@@ -139,13 +116,19 @@ fn no_refresh_token() -> Problem {
     Problem::unauthorized("missing_refresh_token", "This needs a refresh token in the body: {\"token\": \"…\"}.")
 }
 
-fn unproven(error: &TokenError) -> Problem {
-    log::info!(target: "audit", event = "refresh.unproven", reason:% = error; "refresh refused");
-    invalid_refresh_token()
-}
-
-fn refused(event: &'static str, user: &str, session: &str) -> Problem {
-    log::warn!(target: "audit", event = event, user = user, session = session; "refresh refused");
+fn refused(why: Refused) -> Problem {
+    let (event, presented) = match why {
+        Refused::Store(error) => return error.into(),
+        Refused::Unproven(error) => {
+            log::info!(target: "audit", event = "refresh.unproven", reason:% = error; "refresh refused");
+            return invalid_refresh_token();
+        }
+        Refused::Gone(presented) => ("refresh.gone", presented),
+        Refused::Replayed(presented) => ("refresh.replayed", presented),
+        Refused::NoUser(presented) => ("refresh.disabled", presented),
+    };
+    let (user, session) = (presented.user_id.as_str(), presented.session);
+    log::warn!(target: "audit", event = event, user = user, session:% = session; "refresh refused");
     invalid_refresh_token()
 }
 

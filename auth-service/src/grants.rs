@@ -1,0 +1,109 @@
+//! What a proof is worth: a password opens a session, a refresh token goes on with one (RFC 6749 section 6), or ends it.
+
+use std::sync::Arc;
+
+use shared_claims::TokenError;
+use shared_http::database::StoreError;
+
+use crate::sessions::{Advance, Label, NewSession, Session, SessionStore};
+use crate::tokens::{Pair, Presented, Tokens};
+use crate::users::{Account, User, Users};
+
+/// Opens sessions, goes on with them, and ends them.
+pub struct Grants {
+    users: Users,
+    sessions: Arc<dyn SessionStore>,
+    tokens: Tokens,
+}
+
+/// What somebody got who proved something.
+pub struct Granted {
+    /// Who it is, as of now.
+    pub user: User,
+    /// The session as it stands.
+    pub session: Session,
+    /// Its two tokens.
+    pub pair: Pair,
+}
+
+/// Why a refresh token got nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It was never ours, or its time is over. No store was asked.
+    #[error("not proven: {0}")]
+    Unproven(TokenError),
+    /// Its session ended, expired, or never was.
+    #[error("no such session")]
+    Gone(Presented),
+    /// Somebody else had used it, or had its successor: the session ended.
+    #[error("replayed")]
+    Replayed(Presented),
+    /// Its user is disabled or gone: the session ended.
+    #[error("the user is disabled or gone")]
+    NoUser(Presented),
+    /// A store is unavailable; what became of the session is not known.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Grants {
+    /// On these stores, with these keys.
+    #[must_use]
+    pub fn new(users: Users, sessions: Arc<dyn SessionStore>, tokens: Tokens) -> Self {
+        Self { users, sessions, tokens }
+    }
+
+    /// Opens a session for whoever proved to be `proven`; none if the account changed since it was read.
+    ///
+    /// The account is read once more when the session exists: whoever changed the password, disabled or deleted the
+    /// account meanwhile has ended all sessions but not this one, which was not there yet.
+    ///
+    /// # Errors
+    /// A store is unavailable.
+    pub async fn open(&self, proven: Account, label: Label, now_ms: i64) -> Result<Option<Granted>, StoreError> {
+        let user_id = proven.user.id;
+        let session = self.sessions.open(NewSession { user_id: user_id.clone(), label }).await?;
+        let unchanged = |now: &Account| !now.user.disabled && now.hash.as_stored() == proven.hash.as_stored();
+        if let Some(now) = self.users.account(&user_id).await?.filter(unchanged) {
+            return Ok(Some(self.grant(now.user, session, now_ms)));
+        }
+        self.sessions.end(&user_id, session.id).await?;
+        Ok(None)
+    }
+
+    /// Answers a refresh token with the next pair. The order is the security argument: nothing that is not proven reaches
+    /// a store, one atomic step decides, and what the user may do is read again.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn refresh(&self, token: &str, now_ms: i64) -> Result<Granted, Refused> {
+        let presented = self.tokens.prove(token, now_ms).map_err(Refused::Unproven)?;
+        let Presented { user_id, session, generation } = &presented;
+        let session = match self.sessions.advance(user_id, *session, *generation).await? {
+            Advance::Advanced(session) | Advance::Repeated(session) => session,
+            Advance::Gone => return Err(Refused::Gone(presented)),
+            Advance::Replayed => return Err(Refused::Replayed(presented)),
+        };
+        if let Some(user) = self.users.find(user_id).await?.filter(|user| !user.disabled) {
+            return Ok(self.grant(user, session, now_ms));
+        }
+        self.sessions.end(user_id, session.id).await?;
+        Err(Refused::NoUser(presented))
+    }
+
+    /// Ends the session of any refresh token that was ever ours, a rotated or an expired one too; what it named, if that
+    /// was alive.
+    ///
+    /// # Errors
+    /// The store is unavailable; whether the session ended is not known.
+    pub async fn end(&self, token: &str, now_ms: i64) -> Result<Option<Presented>, StoreError> {
+        let Ok(presented) = self.tokens.prove_for_logout(token, now_ms) else { return Ok(None) };
+        let ended = self.sessions.end(&presented.user_id, presented.session).await?;
+        Ok(ended.then_some(presented))
+    }
+
+    fn grant(&self, user: User, session: Session, now_ms: i64) -> Granted {
+        let pair = self.tokens.issue(&user, &session, now_ms);
+        Granted { user, session, pair }
+    }
+}
