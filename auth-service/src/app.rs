@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, Data};
-use secrecy::ExposeSecret;
 use shared_claims::{LEEWAY, SetupError};
 use shared_http::clock::now_ms;
 use shared_http::database::{self, StoreError};
@@ -79,8 +78,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 /// See [`StartError`].
 pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
     let pool = database::open(&config.database_url, &[users::MIGRATION, sessions::MIGRATION]).await?;
-    let sessions: Arc<dyn SessionStore> = if let Some(url) = &config.redis_url {
-        Arc::new(RedisSessions::new(url.expose_secret(), config.rules)?)
+    let sessions: Arc<dyn SessionStore> = if let Some(address) = config.redis_url {
+        Arc::new(RedisSessions::new(address, config.rules)?)
     } else {
         let keep_ended = config.access_ttl + Duration::from_secs(LEEWAY);
         let sessions = Arc::new(SqlSessions::new(pool.clone(), config.rules, keep_ended).await?);

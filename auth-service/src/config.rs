@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use shared_claims::Secret;
 use shared_http::{AccessSettings, ServerOptions, Settings};
 
 use crate::passwords::{Cost, Pepper};
-use crate::sessions::Rules;
+use crate::sessions::{NotAnAddress, RedisAddress, Rules};
 use crate::tokens::AUDIENCE;
 
 /// The settings of the service.
@@ -33,7 +33,7 @@ pub struct StoreConfig {
     /// Users, and sessions where there is no Redis.
     pub database_url: String,
     /// Sessions; the SQL database where there is none.
-    pub redis_url: Option<SecretString>,
+    pub redis_url: Option<RedisAddress>,
     /// How long sessions live.
     pub rules: Rules,
     /// How long the last access token of an ended session may live.
@@ -119,13 +119,10 @@ impl StoreConfig {
     }
 }
 
-fn redis_url(settings: &mut Settings) -> Option<SecretString> {
-    let url =
-        settings.secret_text("REDIS_URL", "Sessions: redis://host:6379; without it they live in the SQL database")?;
-    if redis::Client::open(url.expose_secret()).is_err() {
-        settings.wrong("REDIS_URL", "must be an address such as redis://user:password@host:6379/0");
-    }
-    Some(url)
+fn redis_url(settings: &mut Settings) -> Option<RedisAddress> {
+    let why = "Sessions: redis://host:6379, Sentinel or Cluster; without it they live in the SQL database";
+    let url = settings.secret_text("REDIS_URL", why)?;
+    url.expose_secret().parse().map_err(|error: NotAnAddress| settings.wrong("REDIS_URL", error.to_string())).ok()
 }
 
 fn rules(settings: &mut Settings) -> Rules {

@@ -6,7 +6,6 @@
 //! All times are milliseconds since 1970 by the store's own clock: the machines that ask may disagree, the store does not.
 
 mod clock;
-mod link;
 mod redis;
 mod session;
 mod sql;
@@ -15,7 +14,7 @@ mod statements;
 use async_trait::async_trait;
 use shared_http::database::StoreError;
 
-pub use self::redis::RedisSessions;
+pub use self::redis::{NotAnAddress, RedisAddress, RedisSessions};
 pub use self::session::{FIRST_GENERATION, Label, NewSession, NotASessionId, Rules, Session, SessionId};
 pub use self::sql::{MIGRATION, SqlSessions};
 

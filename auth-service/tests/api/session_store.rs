@@ -92,7 +92,7 @@ impl Drop for Database {
 
 fn redis_stage(url: &str, rules: Rules) -> Stage {
     let skew_ms = Arc::new(AtomicI64::new(0));
-    let store = RedisSessions::new(url, rules).unwrap().with_skew(skew_ms.clone());
+    let store = RedisSessions::new(url.parse().unwrap(), rules).unwrap().with_skew(skew_ms.clone());
     Stage { store: Arc::new(store), skew_ms, user: new_user(), database: None }
 }
 

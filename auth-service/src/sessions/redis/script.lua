@@ -7,6 +7,9 @@
 -- has both and its time has not come: so what "end all" cannot find cannot be advanced either. Keys carry a time to
 -- live only so that nothing is left behind.
 --
+-- Every answer of a step is promised to outlive a fail-over, so "repeated" writes, too: the advance that it repeats may
+-- have been another connection's, which no replica has acknowledged yet, and only what this one wrote can be waited for.
+--
 -- The first write of a step is the one that a full Redis refuses, if any is: a step happens as a whole or not at all.
 
 local index, skew = KEYS[1], tonumber(ARGV[2])
@@ -51,6 +54,11 @@ local function find(id)
   return session
 end
 
+-- Keys live as long as the session. Also what a step writes that changes nothing: even a full Redis takes it.
+local function keep(id, session)
+  redis.call('PEXPIREAT', record(id), text(session.idle_ends_at - skew))
+end
+
 local function save(id, session)
   local values = {}
   for _, name in ipairs(NUMBERS) do
@@ -58,7 +66,7 @@ local function save(id, session)
     table.insert(values, text(session[name]))
   end
   redis.call('HSET', record(id), unpack(values))
-  redis.call('PEXPIREAT', record(id), text(session.idle_ends_at - skew))
+  keep(id, session)
   redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
   redis.call('ZADD', index, text(session.idle_ends_at), id)
   local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')[2]
@@ -100,6 +108,7 @@ function steps.advance(id, presented, ttl, grace)
   end
   local one_behind = session.generation > FIRST_GENERATION and presented == text(session.generation - 1)
   if one_behind and tonumber(grace) > 0 and now - session.advanced_at <= tonumber(grace) then
+    keep(id, session)
     return {'repeated', reply(id)}
   end
   drop(id)

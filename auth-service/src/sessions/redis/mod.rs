@@ -1,40 +1,64 @@
-//! Sessions in Redis: each step is one run of `redis.lua`, and Redis runs one script at a time.
+//! Sessions in Redis: each step is one run of `script.lua`, and Redis runs one script at a time.
+
+mod address;
+mod cluster;
+mod link;
+mod sentinel;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
-use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind, Value};
 use shared_http::database::{StoreError, within};
 
-use super::link::{Link, ping};
+use self::address::Kind;
+pub use self::address::{NotAnAddress, RedisAddress};
+use self::cluster::Cluster;
+use self::link::{Connection, Link, Source};
+use self::sentinel::Sentinels;
 use super::session::{ms, newest_first};
 use super::{Advance, Label, NewSession, Rules, STORE, Session, SessionId, SessionStore};
 
-const SOURCE: &str = include_str!("redis.lua");
+const SOURCE: &str = include_str!("script.lua");
+
+/// How often a step may be told to go elsewhere.
+const REDIRECTIONS: usize = 3;
 
 /// A session as the script replies it: id, user agent, address, generation, opened, advanced, idle end, end.
 type Record = (String, String, String, i64, i64, i64, i64, i64);
 
 /// Sessions in Redis, version 7 or newer.
 pub struct RedisSessions {
-    link: Link,
+    masters: Masters,
     rules: Rules,
     sha1: String,
     skew_ms: Arc<AtomicI64>,
 }
 
+/// Who takes the steps.
+enum Masters {
+    One(Arc<Link>),
+    Many(Cluster),
+}
+
 impl RedisSessions {
-    /// Takes the address of one server, `redis://[user:password@]host:port/db`, and connects to it in the background:
-    /// whether it is there is what [`SessionStore::ping`] says. Needs a Tokio runtime.
+    /// Connects in the background: whether Redis is there is what [`SessionStore::ping`] says. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// `url` is no such address.
-    pub fn new(url: &str, rules: Rules) -> Result<Self, StoreError> {
-        let client = Client::open(url).map_err(failed)?;
+    /// The address names no server.
+    pub fn new(address: RedisAddress, rules: Rules) -> Result<Self, StoreError> {
+        let one = |source| Masters::One(Arc::new(Link::open(source)));
+        let masters = match address.0 {
+            Kind::One(place) => one(Source::Fixed(place)),
+            Kind::Sentinel { sentinels, name, node } => one(Source::Sentinels(Sentinels::new(sentinels, name, node))),
+            Kind::Cluster(seeds) => {
+                let cluster = Cluster::open(seeds).ok_or_else(|| StoreError::unavailable(STORE, NotAnAddress))?;
+                Masters::Many(cluster)
+            }
+        };
         let sha1 = Script::new(SOURCE).get_hash().to_owned();
-        Ok(Self { link: Link::open(client), rules, sha1, skew_ms: Arc::default() })
+        Ok(Self { masters, rules, sha1, skew_ms: Arc::default() })
     }
 
     /// Adds `skew_ms`, whatever it is at each moment, to the store's clock. For tests.
@@ -46,23 +70,59 @@ impl RedisSessions {
 
     /// Takes one step of the script on the sessions of `user_id`.
     async fn step<T: FromRedisValue>(&self, user_id: &str, step: Step) -> Result<T, StoreError> {
-        let reply = within(STORE, async {
-            let connection = self.link.connection().await?;
-            self.run(connection, user_id, &step).await.map_err(failed)
-        });
-        redis::from_redis_value(reply.await?).map_err(|error| StoreError::corrupt(STORE, error))
+        let reply = within(STORE, self.take(user_id, &step)).await?;
+        redis::from_redis_value(reply).map_err(|error| StoreError::corrupt(STORE, error))
+    }
+
+    /// Goes where the keys are. A redirection says that nothing ran: only then is anything sent again.
+    async fn take(&self, user_id: &str, step: &Step) -> Result<Value, StoreError> {
+        let index = format!("sessions:{{{user_id}}}");
+        let mut link = match &self.masters {
+            Masters::One(link) => Arc::clone(link),
+            Masters::Many(cluster) => cluster.link(&index).await?,
+        };
+        let mut asking = false;
+        for _ in 0..REDIRECTIONS {
+            let error = match self.run(link.connection().await?, &index, step, asking).await {
+                Err(error) => error,
+                Ok(reply) => return Ok(reply),
+            };
+            asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
+            let Some(next) = self.elsewhere(&error) else {
+                self.doubt(&link);
+                return Err(failed(error));
+            };
+            link = next;
+        }
+        Err(StoreError::unavailable(STORE, "no node takes the step"))
     }
 
     /// Redis forgets scripts, at a restart or when told to, so any run may have to bring the source along. `NOSCRIPT` says
-    /// that nothing ran: only then is anything sent again.
-    async fn run(&self, mut connection: MultiplexedConnection, user_id: &str, step: &Step) -> RedisResult<Value> {
+    /// that nothing ran, too.
+    async fn run(&self, mut redis: Connection, index: &str, step: &Step, asking: bool) -> RedisResult<Value> {
         let skew_ms = self.skew_ms.load(Ordering::Relaxed);
-        let known = step.command("EVALSHA", &self.sha1, user_id, skew_ms);
-        match known.query_async(&mut connection).await {
+        let known = step.command("EVALSHA", &self.sha1, index, skew_ms);
+        match redis.send(&known, step.writes(), asking).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                step.command("EVAL", SOURCE, user_id, skew_ms).query_async(&mut connection).await
+                redis.send(&step.command("EVAL", SOURCE, index, skew_ms), step.writes(), asking).await
             }
             reply => reply,
+        }
+    }
+
+    /// Where a redirection leads.
+    fn elsewhere(&self, error: &RedisError) -> Option<Arc<Link>> {
+        match (&self.masters, error.redirect_node()) {
+            (Masters::Many(cluster), Some((node, _))) => cluster.redirected(node),
+            _ => None,
+        }
+    }
+
+    /// Whoever answers a step with an error may be master no more: this is found out now, not at the next pulse.
+    fn doubt(&self, link: &Link) {
+        link.doubt();
+        if let Masters::Many(cluster) = &self.masters {
+            cluster.doubt();
         }
     }
 }
@@ -72,11 +132,15 @@ struct Step(&'static str, Vec<String>);
 
 impl Step {
     /// All keys of a user carry `{user}`: a cluster keeps them in one slot, and the script may derive one from another.
-    fn command(&self, verb: &str, script: &str, user_id: &str, skew_ms: i64) -> Cmd {
-        let index = format!("sessions:{{{user_id}}}");
+    fn command(&self, verb: &str, script: &str, index: &str, skew_ms: i64) -> Cmd {
         let mut command = redis::cmd(verb);
         command.arg(script).arg(1).arg(index).arg(self.0).arg(skew_ms).arg(&self.1);
         command
+    }
+
+    /// Whether the step is a promise that a fail-over must keep.
+    fn writes(&self) -> bool {
+        self.0 != "list"
     }
 }
 
@@ -125,11 +189,10 @@ impl SessionStore for RedisSessions {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        within(STORE, async {
-            let mut connection = self.link.connection().await?;
-            ping(&mut connection).await.map_err(failed)
-        })
-        .await
+        match &self.masters {
+            Masters::One(link) => within(STORE, link.ping()).await,
+            Masters::Many(cluster) => within(STORE, cluster.ping()).await,
+        }
     }
 }
 
