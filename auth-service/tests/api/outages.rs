@@ -1,5 +1,6 @@
 //! A store that is away, silent or slow: 503 soon, nobody logged out, nothing lost, and back without help.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -12,7 +13,7 @@ use tokio::time::sleep;
 use crate::answer::Answer;
 use crate::database::Database;
 use crate::forge::{expired_refresh, tampered};
-use crate::redis_server::Redis;
+use crate::redis_server::{Cluster, Redis, Watched};
 use crate::service::{GOOD, MEMBER, Pair, Service};
 
 /// What a store is given to answer, and half as much again for a busy machine.
@@ -101,6 +102,50 @@ async fn a_redis_that_says_nothing_logs_nobody_out() {
     // Whether the silent Redis took the step or not, the client that asks again goes on.
     service.refresh(&pair.refresh).await.is(200);
     service.nobody().get("/readyz").await.is(200);
+}
+
+/// Refreshes until `over`; all that anybody is told is to come back later.
+async fn refreshing(service: &Service, mut pair: Pair, over: &AtomicBool) {
+    while !over.load(Ordering::Relaxed) {
+        let answer = service.refresh(&pair.refresh).await;
+        if answer.status == 503 {
+            assert_eq!(answer.fails(503, "unavailable").header("retry-after"), "1");
+        } else {
+            pair = answer.is(200).pair();
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    service.refresh(&pair.refresh).await.is(200);
+}
+
+#[tokio::test]
+async fn a_failing_over_redis_logs_nobody_out() {
+    let (mut cluster, mut watched) = tokio::join!(Cluster::start(), Watched::start());
+    for url in [cluster.url(), watched.url()] {
+        let service = impatient(Service::start([("REDIS_URL", url.as_str()), ("REFRESH_GRACE", "1m")]).await);
+        let mut pairs = vec![];
+        for _ in 0..12 {
+            pairs.push(service.newcomer().await.pair);
+        }
+        let over = AtomicBool::new(false);
+        let refreshing = join_all(pairs.into_iter().map(|pair| refreshing(&service, pair, &over)));
+        let outage = async {
+            if url.contains("cluster") {
+                cluster.nodes[2].stop();
+                cluster.promoted(5).await;
+            } else {
+                watched.servers[0].stop();
+                watched.failed_over().await;
+            }
+            sleep(RECOVERY).await; // What is promised is a time.
+            service.nobody().get("/readyz").await.is(200);
+            for _ in 0..12 {
+                service.log_in(MEMBER).await;
+            }
+            over.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(refreshing, outage);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The program as an operator meets it.
 
 mod commands;
+mod encryption;
 mod serving;
 
 use std::io::{BufRead, BufReader, Read, Write};

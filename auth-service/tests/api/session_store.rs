@@ -1,6 +1,8 @@
 //! The contract of `SessionStore`, written once and run on every store.
 
+mod failover;
 mod outages;
+mod owners;
 mod races;
 mod records;
 mod rules;
@@ -33,6 +35,7 @@ enum Kind {
     Sqlite,
     Postgres,
     Redis,
+    Cluster(&'static str),
 }
 
 /// A store whose clock the test sets, and one user of its own.
@@ -47,6 +50,7 @@ impl Kind {
     async fn stage(self, rules: Rules) -> Stage {
         match self {
             Self::Redis => redis_stage(&redis_url(), rules),
+            Self::Cluster(url) => redis_stage(url, rules),
             Self::Sqlite | Self::Postgres => self.sql_stage(rules).await.0,
         }
     }
@@ -69,7 +73,7 @@ impl Kind {
                 (format!("sqlite://{}?mode=rwc", file.display()), Some(file))
             }
             Self::Postgres => (postgres_database(&name).await, None),
-            Self::Redis => panic!("Redis is no SQL database"),
+            Self::Redis | Self::Cluster(_) => panic!("Redis is no SQL database"),
         };
         Database { pool: database::open(&url, &[MIGRATION]).await.unwrap(), file }
     }
@@ -183,6 +187,13 @@ macro_rules! contract {
         contract!(sqlite Sqlite $($module: $($case)+;)+);
         contract!(postgres Postgres $($module: $($case)+;)+);
         contract!(redis Redis $($module: $($case)+;)+);
+
+        #[tokio::test]
+        async fn the_contract_holds_on_a_cluster() {
+            let cluster = crate::redis_server::Cluster::start().await;
+            let kind = Kind::Cluster(cluster.url().leak());
+            $($($module::$case(kind).await;)+)+
+        }
     };
     ($store:ident $kind:ident $($module:ident: $($case:ident)+;)+) => {
         mod $store {

@@ -1,7 +1,6 @@
 //! A store that is away, slow or full: an error in time, nothing lost, and back without help.
 
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,9 +8,11 @@ use std::time::{Duration, Instant};
 use auth_service::sessions::{Advance, FIRST_GENERATION, SessionId};
 use redis::Client;
 use redis::aio::MultiplexedConnection;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use shared_http::database::StoreError;
 use tokio::time::{sleep, timeout};
+
+use crate::redis_server::Redis;
 
 use super::{Kind, RULES, SECOND, Stage, advanced, redis_stage, redis_url};
 
@@ -19,7 +20,7 @@ use super::{Kind, RULES, SECOND, Stage, advanced, redis_stage, redis_url};
 const SOON: Duration = Duration::from_millis(1500);
 
 /// Within this of its return, the store's first request succeeds.
-const RECOVERY: Duration = Duration::from_secs(2);
+pub const RECOVERY: Duration = Duration::from_secs(2);
 
 impl Stage {
     /// Each method says that the store is unavailable, and says it soon.
@@ -47,56 +48,6 @@ fn some_id() -> SessionId {
     "0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90".parse().unwrap()
 }
 
-/// A `redis-server` of the test's own, in memory.
-struct Server {
-    process: Child,
-    port: u16,
-}
-
-impl Server {
-    async fn start(arguments: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self::start_at(port, arguments).await
-    }
-
-    async fn start_at(port: u16, arguments: &[&str]) -> Self {
-        let process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
-            .args(arguments)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self { process, port };
-        let up = async {
-            while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-                sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(Duration::from_secs(10), up).await.unwrap();
-        server
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    async fn raw(&self, credentials: &str) -> MultiplexedConnection {
-        let client = Client::open(format!("redis://{credentials}127.0.0.1:{}", self.port)).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.process), signal).unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 async fn config(redis: &mut MultiplexedConnection, name: &str, value: &str) {
     redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec_async(redis).await.unwrap();
 }
@@ -118,21 +69,20 @@ async fn a_redis_that_says_nothing_is_unavailable() {
 
 #[tokio::test]
 async fn a_redis_that_restarts_is_served_again() {
-    let server = Server::start(&[]).await;
+    let mut server = Redis::with(&[]).await;
     let stage = redis_stage(&server.url(), RULES);
     let session = stage.open().await;
-    let port = server.port;
-    drop(server);
+    server.stop();
     stage.assert_unavailable(session.id).await;
 
-    let _server = Server::start_at(port, &[]).await;
+    server.start_again().await;
     sleep(RECOVERY).await; // What is promised is a time.
     assert_eq!(stage.advance(session.id, 1).await, Advance::Gone, "the first request; a store in memory has lost all");
 }
 
 #[tokio::test]
 async fn a_redis_that_pauses_loses_nothing() {
-    let server = Server::start(&[]).await;
+    let server = Redis::with(&[]).await;
     let stage = redis_stage(&server.url(), RULES);
     let session = stage.open().await;
     server.signal(Signal::STOP);
@@ -155,8 +105,8 @@ fn successor(outcome: Advance) -> i64 {
 
 #[tokio::test]
 async fn a_password_may_be_put_right() {
-    let server = Server::start(&["--requirepass", "right"]).await;
-    let url = format!("redis://:wrong@127.0.0.1:{}", server.port);
+    let server = Redis::with(&["--requirepass", "right"]).await;
+    let url = format!("redis://:wrong@127.0.0.1:{}", server.port());
     let stage = redis_stage(&url, RULES);
     stage.assert_unavailable(some_id()).await;
     let error = stage.store.ping().await.unwrap_err().to_string();
@@ -169,7 +119,7 @@ async fn a_password_may_be_put_right() {
 
 #[tokio::test]
 async fn a_full_redis_ends_sessions_and_changes_none() {
-    let server = Server::start(&["--maxmemory-policy", "noeviction"]).await;
+    let server = Redis::with(&["--maxmemory-policy", "noeviction"]).await;
     let mut redis = server.raw("").await;
     let stage = redis_stage(&server.url(), RULES);
     let session = stage.open_at(2).await;

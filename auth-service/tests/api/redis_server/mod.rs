@@ -1,0 +1,143 @@
+//! Redis servers of a test's own: one, a Cluster, or a master with replicas and Sentinels.
+
+mod cluster;
+mod sentinel;
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, FromRedisValue};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{sleep, timeout};
+
+use crate::database::new_folder;
+
+pub use self::cluster::Cluster;
+pub use self::sentinel::Watched;
+
+/// Longer than anything here takes; only a test that fails waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What makes a Redis keep all that it acknowledged.
+const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
+
+/// A `redis-server`.
+pub struct Redis {
+    process: Child,
+    port: u16,
+    folder: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Redis {
+    /// One that keeps what it is told.
+    pub async fn start() -> Self {
+        Self::with(&DURABLE).await
+    }
+
+    /// One with these arguments, on a free port.
+    pub async fn with(arguments: &[&str]) -> Self {
+        Self::at(free_port(), arguments).await
+    }
+
+    /// One that speaks TLS and nothing else, with these files.
+    pub async fn with_tls(certificate: &str, key: &str) -> Self {
+        let port = free_port();
+        let tls = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"];
+        Self::at(port, &[&["--port", "0", "--tls-port", &port.to_string()], &tls[..]].concat()).await
+    }
+
+    async fn at(port: u16, arguments: &[&str]) -> Self {
+        let folder = new_folder();
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let process = spawn(port, &folder, &arguments);
+        let redis = Self { process, port, folder, arguments };
+        redis.up().await;
+        redis
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.place())
+    }
+
+    /// Its host and port.
+    pub fn place(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it as hard as can be.
+    pub fn stop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub async fn start_again(&mut self) {
+        self.process = spawn(self.port, &self.folder, &self.arguments);
+        self.up().await;
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// A connection of the test's own.
+    pub async fn raw(&self, credentials: &str) -> MultiplexedConnection {
+        let client = Client::open(format!("redis://{credentials}{}", self.place())).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// What it answers to a command, its words apart by spaces.
+    pub async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
+        let words: Vec<_> = command.split(' ').collect();
+        redis::cmd(words[0]).arg(&words[1..]).query_async(&mut self.raw("").await).await.unwrap()
+    }
+
+    async fn up(&self) {
+        until("it listens", async || TcpStream::connect(("127.0.0.1", self.port)).is_ok()).await;
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+fn spawn(port: u16, folder: &Path, arguments: &[String]) -> Child {
+    Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--dir"])
+        .arg(folder)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// A port that is free, as is the one that a Cluster derives from it.
+fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Waits until `condition` holds.
+pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let holds = async {
+        while !condition().await {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, holds).await.unwrap_or_else(|_| panic!("it never came to pass that {what}"));
+}

@@ -1,0 +1,188 @@
+//! Masters that die, pause, or move their keys: nobody loses a session, and no used token works again.
+
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use tokio::time::{sleep, timeout};
+
+use super::outages::RECOVERY;
+use super::owners::{Load, Owner};
+use super::{RULES, Stage, redis_stage};
+use crate::redis_server::{Cluster, Redis, Watched, until};
+
+const OWNERS: usize = 24;
+
+/// Some who log out, which is acknowledged, and some who look on.
+async fn audience(stage: &Arc<Stage>) -> (Vec<Owner>, Vec<Owner>) {
+    let (mut gone, mut probes) = (vec![], vec![]);
+    for _ in 0..OWNERS {
+        gone.push(Owner::new(stage).await);
+        probes.push(Owner::new(stage).await);
+    }
+    (gone, probes)
+}
+
+/// The first request of each is served, and whoever logged out stays out.
+async fn assert_recovered(gone: &[Owner], probes: &mut [Owner]) {
+    sleep(RECOVERY).await; // What is promised is a time.
+    for probe in probes {
+        assert!(probe.go_on().await, "the first request");
+    }
+    for owner in gone {
+        owner.assert_gone().await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_killed_keeps_all_it_acknowledged() {
+    let mut redis = Redis::start().await;
+    let stage = Arc::new(redis_stage(&redis.url(), RULES));
+    let load = Load::start(&stage, OWNERS).await;
+    let mut gone = vec![];
+    for _ in 0..10 {
+        let mut owner = Owner::new(&stage).await;
+        owner.insist().await;
+        owner.log_out().await;
+        load.uses(OWNERS).await;
+        redis.stop();
+        redis.start_again().await;
+        served_again(&stage).await;
+        gone.push(owner);
+    }
+    for owner in &gone {
+        owner.assert_gone().await;
+    }
+    load.settle().await;
+}
+
+async fn served_again(stage: &Arc<Stage>) {
+    let served = until("the store answers", async || stage.store.ping().await.is_ok());
+    timeout(RECOVERY, served).await.expect("within two seconds");
+}
+
+#[tokio::test]
+async fn a_cluster_that_loses_masters_loses_nobody() {
+    let mut cluster = Cluster::start().await;
+    let stage = Arc::new(redis_stage(&cluster.url(), RULES));
+    let load = Load::start(&stage, OWNERS).await;
+    let (gone, mut probes) = audience(&stage).await;
+    for owner in &gone {
+        owner.log_out().await;
+    }
+    load.uses(OWNERS).await;
+    cluster.nodes[0].stop();
+    cluster.promoted(3).await;
+    assert_recovered(&gone, &mut probes).await;
+
+    // Silent, not gone: whoever waits for an answer waits for ever.
+    cluster.nodes[1].signal(Signal::STOP);
+    cluster.promoted(4).await;
+    assert_recovered(&gone, &mut probes).await;
+    cluster.nodes[1].signal(Signal::CONT);
+    cluster.nodes[0].start_again().await;
+    for node in [0, 1] {
+        cluster.demoted(node).await;
+    }
+    assert_recovered(&gone, &mut probes).await;
+    load.uses(OWNERS).await;
+    load.settle().await;
+}
+
+#[tokio::test]
+async fn what_no_replica_has_is_not_acknowledged() {
+    let cluster = Cluster::start().await;
+    let stage = Arc::new(redis_stage(&cluster.url(), RULES));
+    let mut owner = Owner::new(&stage).await;
+    owner.insist().await;
+    let slot: u16 = cluster.nodes[0].ask(&format!("CLUSTER KEYSLOT sessions:{{{}}}", owner.user)).await;
+    let replica = &cluster.nodes[3 + Cluster::master_of(slot)];
+    replica.signal(Signal::STOP);
+    assert!(!owner.go_on().await, "an advance");
+    assert!(stage.store.end(&owner.user, "0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90".parse().unwrap()).await.is_err());
+    assert_eq!(stage.store.list(&owner.user).await.unwrap().len(), 1, "reading promises nothing");
+    replica.signal(Signal::CONT);
+    owner.insist().await;
+    owner.settle().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_is_followed() {
+    let cluster = Cluster::start().await;
+    let stage = Arc::new(redis_stage(&cluster.url(), RULES));
+    let mut owner = Owner::new(&stage).await;
+    let index = format!("sessions:{{{}}}", owner.user);
+    let slot: u16 = cluster.nodes[0].ask(&format!("CLUSTER KEYSLOT {index}")).await;
+    let (from, to) = (Cluster::master_of(slot), (Cluster::master_of(slot) + 1) % 3);
+    let (source, target) = (&cluster.nodes[from], &cluster.nodes[to]);
+    let (source_id, target_id): (String, String) = (source.ask("CLUSTER MYID").await, target.ask("CLUSTER MYID").await);
+
+    target.ask::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}")).await;
+    source.ask::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}")).await;
+    assert!(owner.go_on().await, "the keys are where they were");
+    let place = target.port();
+    source.ask::<()>(&format!("MIGRATE 127.0.0.1 {place}  0 1000 KEYS {index} {index}:{}", owner.id)).await;
+    assert!(owner.go_on().await, "ASK");
+    for node in [target, source] {
+        node.ask::<()>(&format!("CLUSTER SETSLOT {slot} NODE {target_id}")).await;
+    }
+    assert!(owner.go_on().await, "MOVED");
+    owner.settle().await;
+}
+
+#[tokio::test]
+async fn a_master_that_dies_is_followed_by_another() {
+    let mut watched = Watched::start().await;
+    let stage = Arc::new(redis_stage(&watched.url(), RULES));
+    let load = Load::start(&stage, OWNERS).await;
+    let (gone, mut probes) = audience(&stage).await;
+    for owner in &gone {
+        owner.log_out().await;
+    }
+    load.uses(OWNERS).await;
+    watched.servers[0].stop();
+    watched.failed_over().await;
+    assert_recovered(&gone, &mut probes).await;
+    load.uses(OWNERS).await;
+    load.settle().await;
+
+    watched.blind();
+    sleep(RECOVERY).await; // Several pulses, in which no Sentinel answers.
+    for probe in &mut probes {
+        assert!(probe.go_on().await, "the master is there");
+    }
+}
+
+#[tokio::test]
+async fn a_master_that_was_replaced_is_left() {
+    let watched = Watched::start().await;
+    let stage = Arc::new(redis_stage(&watched.url(), RULES));
+    let load = Load::start(&stage, OWNERS).await;
+    let (gone, mut probes) = audience(&stage).await;
+    for owner in &gone {
+        owner.log_out().await;
+    }
+    watched.servers[0].signal(Signal::STOP);
+    let master = watched.failed_over().await;
+    assert_recovered(&gone, &mut probes).await;
+    // It wakes up, and believes itself to be master still.
+    watched.servers[0].signal(Signal::CONT);
+    assert_recovered(&gone, &mut probes).await;
+    for probe in &probes {
+        let key = format!("HGET sessions:{{{}}}:{} generation", probe.user, probe.id);
+        assert_eq!(watched.servers[master].ask::<i64>(&key).await, probe.generation, "the new master has it");
+    }
+    load.settle().await;
+}
+
+#[tokio::test]
+async fn a_server_that_becomes_a_replica_is_left() {
+    let (one, two) = (Redis::start().await, Redis::start().await);
+    let stage = Arc::new(redis_stage(&one.url(), RULES));
+    let mut owner = Owner::new(&stage).await;
+    one.ask::<()>(&format!("REPLICAOF 127.0.0.1 {}", two.port())).await;
+    assert!(!owner.go_on().await, "it cannot write, which is an outage and no answer");
+    until("it is left", async || stage.store.ping().await.is_err()).await;
+    one.ask::<()>("REPLICAOF NO ONE").await;
+    sleep(RECOVERY).await; // What is promised is a time.
+    assert!(stage.store.ping().await.is_ok());
+}

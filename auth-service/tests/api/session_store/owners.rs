@@ -1,0 +1,116 @@
+//! People who use their sessions while the store fails, and hold it to what it acknowledged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use auth_service::sessions::{Advance, NewSession, SessionId};
+use shared_http::database::StoreError;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::{Stage, new_user};
+use crate::redis_server::until;
+
+/// Somebody with one session. Their grace is longer than any outage here.
+pub struct Owner {
+    stage: Arc<Stage>,
+    pub user: String,
+    pub id: SessionId,
+    /// The generation of the newest token that they were given.
+    pub generation: i64,
+}
+
+impl Owner {
+    pub async fn new(stage: &Arc<Stage>) -> Self {
+        let user = new_user();
+        let new = NewSession { user_id: user.clone(), ..stage.new_session() };
+        let session = stage.store.open(new).await.unwrap();
+        Self { stage: Arc::clone(stage), user, id: session.id, generation: session.generation }
+    }
+
+    /// Uses the token they have; false where the store could not be reached.
+    pub async fn go_on(&mut self) -> bool {
+        match self.stage.store.advance(&self.user, self.id, self.generation).await {
+            Ok(Advance::Advanced(session) | Advance::Repeated(session)) => {
+                assert_eq!(session.generation, self.generation + 1, "the successor of what was presented");
+                self.generation += 1;
+                true
+            }
+            Err(StoreError::Unavailable { .. }) => false,
+            other => panic!("generation {} of {} was refused: {other:?}", self.generation, self.id),
+        }
+    }
+
+    /// Uses the token they have, again where the store could not be reached.
+    pub async fn insist(&mut self) {
+        while !self.go_on().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Logs out, again where the store could not be reached.
+    pub async fn log_out(&self) {
+        while self.stage.store.end(&self.user, self.id).await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The current token works, the one before it is given the successor, and no older one ever worked again.
+    pub async fn settle(mut self) {
+        self.insist().await;
+        self.insist().await;
+        let used = self.generation - 2;
+        assert_eq!(self.stage.store.advance(&self.user, self.id, used).await.unwrap(), Advance::Replayed);
+        self.assert_gone().await;
+    }
+
+    /// None of their tokens works.
+    pub async fn assert_gone(&self) {
+        for generation in 1..=self.generation + 1 {
+            let outcome = self.stage.store.advance(&self.user, self.id, generation).await.unwrap();
+            assert_eq!(outcome, Advance::Gone, "generation {generation} of {}", self.id);
+        }
+    }
+}
+
+/// Owners who go on all the while.
+pub struct Load {
+    over: Arc<AtomicBool>,
+    uses: Arc<AtomicUsize>,
+    owners: JoinSet<Owner>,
+}
+
+impl Load {
+    pub async fn start(stage: &Arc<Stage>, owners: usize) -> Self {
+        let mut load = Self { over: Arc::default(), uses: Arc::default(), owners: JoinSet::new() };
+        for _ in 0..owners {
+            let mut owner = Owner::new(stage).await;
+            let (over, uses) = (Arc::clone(&load.over), Arc::clone(&load.uses));
+            load.owners.spawn(async move {
+                while !over.load(Ordering::Relaxed) {
+                    owner.insist().await;
+                    uses.fetch_add(1, Ordering::Relaxed);
+                    sleep(Duration::from_millis(5)).await;
+                }
+                owner
+            });
+        }
+        load
+    }
+
+    /// Waits until tokens have been used that many times more.
+    pub async fn uses(&self, more: usize) {
+        let enough = self.uses.load(Ordering::Relaxed) + more;
+        until("they go on", async || self.uses.load(Ordering::Relaxed) >= enough).await;
+    }
+
+    /// Ends it, and looks at every session: nobody lost theirs, and no used token has a second life.
+    pub async fn settle(self) {
+        self.over.store(true, Ordering::Relaxed);
+        let owners = self.owners.join_all().await;
+        for owner in owners {
+            owner.settle().await;
+        }
+    }
+}
