@@ -21,6 +21,7 @@ mod refresh;
 mod register;
 mod requests;
 mod service;
+mod session_model;
 mod session_store;
 mod settings;
 mod users;

@@ -1,0 +1,172 @@
+//! A store in memory that keeps every rule but one, and fronts that break one: bugs that others have had.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use auth_service::sessions::{Advance, NewSession, Rules, Session, SessionId, SessionStore};
+use shared_http::clock::now_ms;
+use shared_http::database::StoreError;
+use tokio::task::yield_now;
+use uuid::Uuid;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Flaw {
+    // Of the store.
+    EndlessGrace,
+    GraceForGrandparents,
+    GraceAfterDeath,
+    SlidingGrace,
+    GraceAtZero,
+    CheckThenWrite,
+    UncappedExpiry,
+    HarmlessReplay,
+    ForgetfulEndOfAll,
+    AnybodysSession,
+    // Of what stands before it: see `machine`.
+    BelievesForgeries,
+    CopiedRole,
+    PickyLogout,
+    UserNotRead,
+}
+
+pub struct Flawed {
+    flaw: Option<Flaw>,
+    rules: Rules,
+    skew_ms: Arc<AtomicI64>,
+    sessions: Mutex<HashMap<SessionId, Record>>,
+}
+
+#[derive(Clone)]
+struct Record {
+    session: Session,
+    /// When the grace began.
+    graced_at: i64,
+    ended: bool,
+}
+
+impl Flawed {
+    pub fn new(flaw: Option<Flaw>, rules: Rules, skew_ms: Arc<AtomicI64>) -> Self {
+        Self { flaw, rules, skew_ms, sessions: Mutex::default() }
+    }
+
+    fn is(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    fn now(&self) -> i64 {
+        now_ms() + self.skew_ms.load(Ordering::Relaxed)
+    }
+
+    fn ttl(&self) -> i64 {
+        ms(self.rules.refresh_ttl)
+    }
+
+    /// What becomes of a record, and of who presents a generation of it.
+    fn advanced(&self, record: &mut Record, user_id: &str, presented: i64) -> Advance {
+        let (now, grace) = (self.now(), ms(self.rules.grace));
+        let Record { session, graced_at, ended } = record;
+        let behind = session.generation - presented;
+        let recent = now - *graced_at <= grace || self.is(Flaw::EndlessGrace);
+        let graceful = grace > 0 || self.is(Flaw::GraceAtZero);
+        let near = behind == 1 || (behind == 2 && self.is(Flaw::GraceForGrandparents));
+        let repeats = near && presented > 0 && recent && graceful;
+        let theirs = session.user_id == user_id || self.is(Flaw::AnybodysSession);
+        if !theirs || session.idle_ends_at <= now || (*ended && !(repeats && self.is(Flaw::GraceAfterDeath))) {
+            return Advance::Gone;
+        }
+        if behind == 0 {
+            session.generation += 1;
+            (session.advanced_at, *graced_at) = (now, now);
+            session.idle_ends_at = now + self.ttl();
+            if !self.is(Flaw::UncappedExpiry) {
+                session.idle_ends_at = session.idle_ends_at.min(session.ends_at);
+            }
+            return Advance::Advanced(session.clone());
+        }
+        if repeats {
+            if self.is(Flaw::SlidingGrace) {
+                *graced_at = now;
+            }
+            return Advance::Repeated(session.clone());
+        }
+        *ended = !self.is(Flaw::HarmlessReplay);
+        Advance::Replayed
+    }
+}
+
+#[async_trait]
+impl SessionStore for Flawed {
+    async fn open(&self, new: NewSession) -> Result<Session, StoreError> {
+        let now = self.now();
+        let session = Session {
+            id: Uuid::new_v4().to_string().parse().unwrap(),
+            user_id: new.user_id,
+            generation: 1,
+            opened_at: now,
+            advanced_at: now,
+            idle_ends_at: now + self.ttl(),
+            ends_at: now + ms(self.rules.max_age),
+            label: new.label,
+        };
+        let record = Record { session: session.clone(), graced_at: now, ended: false };
+        self.sessions.lock().unwrap().insert(session.id, record);
+        Ok(session)
+    }
+
+    async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
+        if self.is(Flaw::CheckThenWrite) {
+            let found = self.sessions.lock().unwrap().get(&id).cloned();
+            yield_now().await;
+            let Some(mut record) = found else { return Ok(Advance::Gone) };
+            let outcome = self.advanced(&mut record, user_id, presented);
+            self.sessions.lock().unwrap().insert(id, record);
+            return Ok(outcome);
+        }
+        let mut sessions = self.sessions.lock().unwrap();
+        Ok(sessions.get_mut(&id).map_or(Advance::Gone, |record| self.advanced(record, user_id, presented)))
+    }
+
+    async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
+        let now = self.now();
+        let mut sessions = self.sessions.lock().unwrap();
+        let Some(record) = sessions.get_mut(&id).filter(|record| record.session.user_id == user_id) else {
+            return Ok(false);
+        };
+        let alive = !record.ended && record.session.idle_ends_at > now;
+        record.ended = true;
+        Ok(alive)
+    }
+
+    async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+        let mut living = self.list(user_id).await?;
+        living.retain(|session| Some(session.id) != except);
+        if self.is(Flaw::ForgetfulEndOfAll) && living.len() > 1 {
+            living.remove(0);
+        }
+        let mut ended = 0;
+        for session in living {
+            ended += u64::from(self.end(user_id, session.id).await?);
+        }
+        Ok(ended)
+    }
+
+    async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError> {
+        let now = self.now();
+        let sessions = self.sessions.lock().unwrap();
+        let alive =
+            |record: &&Record| record.session.user_id == user_id && !record.ended && record.session.idle_ends_at > now;
+        let mut living: Vec<_> = sessions.values().filter(alive).map(|record| record.session.clone()).collect();
+        living.sort_unstable_by_key(|session| std::cmp::Reverse((session.opened_at, session.id)));
+        Ok(living)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn ms(time: std::time::Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap()
+}

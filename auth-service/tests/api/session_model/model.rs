@@ -1,0 +1,190 @@
+//! The rules of sessions, as a specification that runs: what is, what happens, what is answered. No store, no token.
+//!
+//! Time is counted in half minutes from the beginning. All rules are an odd number of them and all steps of time an even
+//! one, so the seconds that a real store takes never decide.
+
+/// How long things last, in half minutes.
+pub struct Rules {
+    pub ttl: i64,
+    pub max_age: i64,
+    /// Zero is never.
+    pub grace: i64,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct World {
+    pub users: Vec<User>,
+    pub sessions: Vec<Session>,
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct User {
+    pub admin: bool,
+    pub disabled: bool,
+    pub deleted: bool,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Session {
+    pub user: usize,
+    pub generation: i64,
+    pub advanced_at: i64,
+    pub idle_ends_at: i64,
+    pub ends_at: i64,
+    pub ended: bool,
+}
+
+/// A refresh token, and what is wrong with it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Token {
+    pub user: usize,
+    pub session: usize,
+    pub generation: i64,
+    pub expires_at: i64,
+    pub forged: bool,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// Somebody proves who they are; `outdated` if the password changes before the session is there.
+    LogIn {
+        user: usize,
+        outdated: bool,
+    },
+    Refresh(Token),
+    LogOut(Token),
+    /// Ends all sessions of somebody but one, as a password change does; or all.
+    EndAll {
+        user: usize,
+        except: Option<usize>,
+    },
+    SetAdmin {
+        user: usize,
+        admin: bool,
+    },
+    SetDisabled {
+        user: usize,
+        disabled: bool,
+    },
+    Delete {
+        user: usize,
+    },
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// Two tokens: the refresh token names this generation and ends then; the access token tells of this role.
+    Granted {
+        session: usize,
+        generation: i64,
+        made_at: i64,
+        expires_at: i64,
+        admin: bool,
+    },
+    NotLoggedIn,
+    /// Not proven, so that no store was asked.
+    Unproven,
+    Gone,
+    Replayed,
+    NoUser,
+    /// Whether it was alive.
+    Ended(bool),
+    /// How many were.
+    AllEnded(u64),
+    Done,
+}
+
+impl World {
+    /// What becomes of the world, and what is answered.
+    pub fn step(&mut self, rules: &Rules, now: i64, event: &Event) -> Answer {
+        match event {
+            Event::LogIn { user, outdated } => self.log_in(rules, now, *user, *outdated),
+            Event::Refresh(token) => self.refresh(rules, now, token),
+            Event::LogOut(token) => Answer::Ended(!token.forged && self.end(now, token.user, token.session)),
+            Event::EndAll { user, except } => {
+                let all = 0..self.sessions.len();
+                let ended = all.filter(|&session| Some(session) != *except && self.end(now, *user, session)).count();
+                Answer::AllEnded(ended as u64)
+            }
+            Event::SetAdmin { user, admin } => self.change(*user, |user| user.admin = *admin),
+            Event::SetDisabled { user, disabled } => self.change(*user, |user| user.disabled = *disabled),
+            Event::Delete { user } => self.change(*user, |user| user.deleted = true),
+        }
+    }
+
+    /// The living sessions of somebody.
+    pub fn living(&self, now: i64, user: usize) -> Vec<usize> {
+        let alive = |&session: &usize| self.sessions[session].user == user && self.sessions[session].is_alive(now);
+        (0..self.sessions.len()).filter(alive).collect()
+    }
+
+    fn log_in(&mut self, rules: &Rules, now: i64, user: usize, outdated: bool) -> Answer {
+        if outdated || !self.users[user].may_sign_in() {
+            return Answer::NotLoggedIn;
+        }
+        self.sessions.push(Session {
+            user,
+            generation: 1,
+            advanced_at: now,
+            idle_ends_at: now + rules.ttl.min(rules.max_age),
+            ends_at: now + rules.max_age,
+            ended: false,
+        });
+        self.granted(self.sessions.len() - 1)
+    }
+
+    fn refresh(&mut self, rules: &Rules, now: i64, token: &Token) -> Answer {
+        if token.forged || token.expires_at <= now {
+            return Answer::Unproven;
+        }
+        let Some(session) = self.sessions.get_mut(token.session) else { return Answer::Gone };
+        if session.user != token.user || !session.is_alive(now) {
+            return Answer::Gone;
+        }
+        if token.generation == session.generation {
+            session.generation += 1;
+            session.advanced_at = now;
+            session.idle_ends_at = session.ends_at.min(now + rules.ttl);
+        } else if token.generation != session.generation - 1
+            || now - session.advanced_at > rules.grace
+            || rules.grace == 0
+        {
+            session.ended = true;
+            return Answer::Replayed;
+        }
+        if !self.users[token.user].may_sign_in() {
+            session.ended = true;
+            return Answer::NoUser;
+        }
+        self.granted(token.session)
+    }
+
+    fn end(&mut self, now: i64, user: usize, session: usize) -> bool {
+        let Some(session) = self.sessions.get_mut(session).filter(|session| session.user == user) else { return false };
+        let alive = session.is_alive(now);
+        session.ended = true;
+        alive
+    }
+
+    fn change(&mut self, user: usize, change: impl FnOnce(&mut User)) -> Answer {
+        change(&mut self.users[user]);
+        Answer::Done
+    }
+
+    fn granted(&self, session: usize) -> Answer {
+        let Session { user, generation, advanced_at: made_at, idle_ends_at: expires_at, .. } = self.sessions[session];
+        Answer::Granted { session, generation, made_at, expires_at, admin: self.users[user].admin }
+    }
+}
+
+impl User {
+    pub fn may_sign_in(&self) -> bool {
+        !self.disabled && !self.deleted
+    }
+}
+
+impl Session {
+    fn is_alive(&self, now: i64) -> bool {
+        !self.ended && now < self.idle_ends_at
+    }
+}
