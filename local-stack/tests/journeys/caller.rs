@@ -64,7 +64,8 @@ impl<'a> Caller<'a> {
         answer.unwrap_or_else(|error| panic!("{}: {error:?}", self.stack.name))
     }
 
-    async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Answer> {
+    /// A call that may meet nobody.
+    pub async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Answer> {
         let asked = format!("{}: {method} {}{path}", self.stack.name, self.base);
         let request = self.stack.client.request(method, format!("{}{path}", self.base));
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
@@ -89,6 +90,14 @@ impl Answer {
 
     pub fn is_ok(&self) -> bool {
         self.status.is_success()
+    }
+
+    /// Whether the service says that it cannot tell at the moment. It then says when to come back.
+    #[track_caller]
+    pub fn is_unavailable(&self) -> bool {
+        let unavailable = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        assert!(!unavailable || !self.header("retry-after").is_empty(), "{self:#?}");
+        unavailable
     }
 
     /// This answer, if it is the problem `code` with the status `status`.

@@ -28,6 +28,8 @@ mod site_point;
 /// T0, Stack Abuse: two services, books, roles, refresh, logout.
 mod stack_abuse;
 
+/// Kills with -9, and several instances: what was acknowledged stays, and nobody is logged out.
+mod deaths;
 /// How local-stack ends.
 mod endings;
 /// local-stack as a program: its first start, its second, and starts that fail.

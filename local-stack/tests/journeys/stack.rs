@@ -57,6 +57,16 @@ impl Stack {
         self.log_in("anna", "password123member").await
     }
 
+    /// What `POST {path}` answers at auth-service, as soon as that can tell.
+    pub async fn insist(&self, path: &str, body: &Value) -> Answer {
+        loop {
+            let answer = self.auth().post(path, body.clone()).await;
+            if !answer.is_unavailable() {
+                return answer;
+            }
+        }
+    }
+
     /// What `POST /token` answers to `refresh_token`.
     pub async fn refresh(&self, refresh_token: &str) -> Answer {
         self.auth().post("/token", json!({"token": refresh_token})).await

@@ -18,8 +18,8 @@ struct Started {
 }
 
 /// A Postgres database that nobody has used.
-struct Database {
-    url: String,
+pub struct Database {
+    pub url: String,
     server: String,
     name: String,
 }
@@ -77,7 +77,7 @@ pub async fn greeted(program: &Program) -> Stack {
 
 async fn two_services(settings: &[(&str, &str)]) -> Started {
     let folder = Folder::new();
-    let redis = variable("TEST_REDIS_URL").expect("TEST_REDIS_URL is not set: run ./test");
+    let redis = redis_url();
     let (people, library) = (Database::new().await, Database::new().await);
     let (access, refresh) = (random_secret(), random_secret());
     let both = [("ACCESS_TOKEN_SECRET", &*access), ("DEMO_DATA", "true"), ("WORKERS", "2"), ("BCRYPT_COST", "4")];
@@ -94,14 +94,19 @@ async fn two_services(settings: &[(&str, &str)]) -> Started {
     Started { stack, programs: vec![auth, books], databases: vec![people, library], _folder: folder }
 }
 
+/// The Redis that all tests share.
+pub fn redis_url() -> String {
+    variable("TEST_REDIS_URL").expect("TEST_REDIS_URL is not set: run ./test")
+}
+
 /// The address in a service's line "… started on 127.0.0.1:1234".
-async fn logged(service: &Program) -> String {
+pub async fn logged(service: &Program) -> String {
     let address = |line: &String| Some(line.split_once(" started on ")?.1.split_whitespace().next()?.to_owned());
     format!("http://{}", service.says(|output| output.err.iter().find_map(address)).await)
 }
 
 /// 64 random bytes in hex, as `crypto.randomBytes(64).toString('hex')` writes them in Node.
-fn random_secret() -> String {
+pub fn random_secret() -> String {
     (0..4).map(|_| Uuid::new_v4().simple().to_string()).collect()
 }
 
@@ -126,18 +131,22 @@ impl Started {
             assert_eq!(code, Some(0), "{output:#?}");
         }
         for database in self.databases {
-            execute(&database.server, format!("DROP DATABASE {} WITH (FORCE)", database.name)).await;
+            database.remove().await;
         }
     }
 }
 
 impl Database {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let server = variable("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL is not set: run ./test");
         let name = format!("journey_{}", Uuid::new_v4().simple());
         execute(&server, format!("CREATE DATABASE {name}")).await;
         let (host, _) = server.rsplit_once('/').unwrap();
         Self { url: format!("{host}/{name}"), server, name }
+    }
+
+    pub async fn remove(self) {
+        execute(&self.server, format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
     }
 }
 

@@ -1,0 +1,183 @@
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::below;
+use super::visitors::generation;
+use crate::caller::Answer;
+use crate::stack::{PASSWORD, Stack, Tokens, unique};
+
+/// Somebody who writes down what auth-service acknowledges.
+pub struct Member {
+    name: String,
+    password: String,
+    /// The one before it.
+    old_password: Option<String>,
+    /// A session that was never ended.
+    session: Option<Tokens>,
+    /// Names that were registered, with [`PASSWORD`].
+    registered: Vec<String>,
+    /// Tokens of sessions that were logged out.
+    ended: Vec<String>,
+    /// How many of the two lists above were looked for.
+    found: (usize, usize),
+    /// What was asked for and not answered.
+    doubt: Option<Act>,
+}
+
+#[derive(Debug)]
+enum Act {
+    Refresh,
+    LogIn,
+    LogOut,
+    Register(String),
+    ChangePassword(String),
+}
+
+impl Member {
+    pub async fn new(stack: &Stack) -> Self {
+        let name = unique("member");
+        stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);
+        let session = Some(stack.log_in(&name, PASSWORD).await);
+        Self {
+            name,
+            password: PASSWORD.to_owned(),
+            old_password: None,
+            session,
+            registered: Vec::new(),
+            ended: Vec::new(),
+            found: (0, 0),
+            doubt: None,
+        }
+    }
+
+    /// Does one thing after the other until one is not answered.
+    pub async fn work(&mut self, stack: &Stack) {
+        loop {
+            let act = self.next();
+            match self.ask(stack, &act).await {
+                Ok(answer) if !answer.is_unavailable() => self.write_down(act, answer),
+                _ => {
+                    self.doubt = Some(act);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Looks for what was acknowledged since last time.
+    pub async fn find_news(&mut self, stack: &Stack) {
+        if let Some(act) = self.doubt.take() {
+            self.clear_up(stack, act).await;
+        }
+        self.find_password(stack).await;
+        self.find_registered(stack, &self.registered[self.found.0..]).await;
+        self.find_ended(stack, &self.ended[self.found.1..]).await;
+        self.found = (self.registered.len(), self.ended.len());
+        if let Some(session) = &mut self.session {
+            let next = stack.insist("/token", &json!({"token": session.refresh})).await.tokens();
+            assert_eq!(generation(&next.refresh), generation(&session.refresh) + 1);
+            *session = next;
+        }
+    }
+
+    /// Looks for everything that was ever acknowledged.
+    pub async fn find_all(&self, stack: &Stack) {
+        assert!(self.registered.len() + self.ended.len() > 1, "no load");
+        self.find_password(stack).await;
+        self.find_registered(stack, &self.registered).await;
+        self.find_ended(stack, &self.ended).await;
+    }
+
+    fn next(&self) -> Act {
+        match (&self.session, below(8)) {
+            (None, _) => Act::LogIn,
+            (_, 0) => Act::LogOut,
+            (_, 1) => Act::Register(unique("newcomer")),
+            (_, 2) => Act::ChangePassword(format!("{PASSWORD} {}", unique("and"))),
+            _ => Act::Refresh,
+        }
+    }
+
+    async fn ask(&self, stack: &Stack, act: &Act) -> reqwest::Result<Answer> {
+        let auth = stack.auth();
+        let session = self.session.as_ref();
+        match act {
+            Act::Refresh => auth.try_post("/token", json!({"token": session.unwrap().refresh})).await,
+            Act::LogOut => auth.try_post("/logout", json!({"token": session.unwrap().refresh})).await,
+            Act::LogIn => auth.try_post("/login", credentials(&self.name, &self.password)).await,
+            Act::Register(name) => auth.try_post("/register", credentials(name, PASSWORD)).await,
+            Act::ChangePassword(new) => {
+                let body = json!({"currentPassword": self.password, "newPassword": new});
+                auth.bearer(&session.unwrap().access).try_call(Method::PUT, "/me/password", Some(body)).await
+            }
+        }
+    }
+
+    fn write_down(&mut self, act: Act, answer: Answer) {
+        match act {
+            Act::Refresh | Act::LogIn => self.session = Some(answer.tokens()),
+            Act::LogOut => {
+                answer.is(200);
+                self.ended.extend(self.session.take().map(|session| session.refresh));
+            }
+            Act::Register(name) => {
+                answer.is(201);
+                self.registered.push(name);
+            }
+            Act::ChangePassword(new) => {
+                answer.is(204);
+                self.old_password = Some(std::mem::replace(&mut self.password, new));
+            }
+        }
+    }
+
+    /// Whether what was not answered happened is open; it happened as a whole or not at all.
+    async fn clear_up(&mut self, stack: &Stack, act: Act) {
+        match &act {
+            // The same token may be presented again, and nobody minds a session too many.
+            Act::Refresh | Act::LogIn => {}
+            Act::LogOut => {
+                let answer = self.ask(stack, &act).await.unwrap();
+                self.write_down(act, answer);
+            }
+            Act::Register(name) => {
+                let answer = stack.insist("/register", &credentials(name, PASSWORD)).await;
+                if !answer.is_ok() {
+                    answer.refused(409, "username_taken");
+                }
+                self.registered.push(name.clone());
+            }
+            Act::ChangePassword(new) => {
+                let answer = stack.insist("/login", &credentials(&self.name, new)).await;
+                if answer.is_ok() {
+                    self.old_password = Some(std::mem::replace(&mut self.password, new.clone()));
+                } else {
+                    answer.refused(401, "invalid_credentials");
+                }
+            }
+        }
+    }
+
+    async fn find_password(&self, stack: &Stack) {
+        stack.insist("/login", &credentials(&self.name, &self.password)).await.is(200);
+        if let Some(old) = &self.old_password {
+            stack.insist("/login", &credentials(&self.name, old)).await.refused(401, "invalid_credentials");
+        }
+    }
+
+    async fn find_registered(&self, stack: &Stack, names: &[String]) {
+        for name in names {
+            stack.insist("/login", &credentials(name, PASSWORD)).await.is(200);
+        }
+    }
+
+    async fn find_ended(&self, stack: &Stack, tokens: &[String]) {
+        for token in tokens {
+            stack.insist("/token", &json!({"token": token})).await.refused(403, "invalid_refresh_token");
+        }
+    }
+}
+
+fn credentials(name: &str, password: &str) -> Value {
+    json!({"username": name, "password": password})
+}

@@ -1,0 +1,92 @@
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::below;
+use crate::caller::{Answer, Caller};
+use crate::stack::{Stack, a_book, unique};
+
+/// Somebody who adds and edits books, and writes down what books-service acknowledges.
+#[derive(Default)]
+pub struct Librarian {
+    books: Vec<Entry>,
+    /// The books that were added or edited since they were looked for.
+    touched: Vec<usize>,
+    /// An edit that was not answered: of which book, and how many pages it has then.
+    doubt: Option<(usize, usize)>,
+}
+
+/// A book as it was answered last.
+struct Entry {
+    place: String,
+    tag: String,
+    book: Value,
+}
+
+impl Librarian {
+    /// Adds and edits until something is not answered.
+    pub async fn work(&mut self, stack: &Stack) {
+        let john = json!({"username": "john", "password": "password123admin"});
+        let Some(login) = answered(stack.auth().try_post("/login", john).await) else { return };
+        let books = stack.books().bearer(login.tokens().access);
+        while self.add_or_edit(&books).await.is_some() {}
+    }
+
+    /// Looks for what was acknowledged since last time.
+    pub async fn find_news(&mut self, stack: &Stack) {
+        let books = stack.books().bearer(stack.john().await.access);
+        if let Some((index, pages)) = self.doubt.take() {
+            let entry = &mut self.books[index];
+            let now = books.get(&entry.place).await.is(200);
+            if now.header("etag") != entry.tag {
+                entry.book["pages"] = json!(pages);
+                now.header("etag").clone_into(&mut entry.tag);
+            }
+            self.touched.push(index);
+        }
+        for index in self.touched.drain(..) {
+            self.books[index].find(&books).await;
+        }
+    }
+
+    /// Looks for everything that was ever acknowledged.
+    pub async fn find_all(&self, stack: &Stack) {
+        assert!(self.books.len() > 1, "no load");
+        let books = stack.books().bearer(stack.john().await.access);
+        for entry in &self.books {
+            entry.find(&books).await;
+        }
+    }
+
+    async fn add_or_edit(&mut self, books: &Caller<'_>) -> Option<()> {
+        if self.books.is_empty() || below(3) > 0 {
+            let added = answered(books.try_post("/books", a_book(&unique("Emma"))).await)?.is(201);
+            let place = added.header("location").to_owned();
+            self.books.push(Entry { place, tag: added.header("etag").to_owned(), book: added.json()["book"].take() });
+            self.touched.push(self.books.len() - 1);
+        } else {
+            let (index, pages) = (below(self.books.len()), 1 + below(1000));
+            let entry = &mut self.books[index];
+            let edit = books.clone().with("If-Match", &entry.tag);
+            self.doubt = Some((index, pages));
+            let answer = edit.try_call(Method::PATCH, &entry.place, Some(json!({"pages": pages}))).await;
+            let edited = answered(answer)?.is(200);
+            self.doubt = None;
+            edited.header("etag").clone_into(&mut entry.tag);
+            entry.book = edited.json();
+            self.touched.push(index);
+        }
+        Some(())
+    }
+}
+
+impl Entry {
+    async fn find(&self, books: &Caller<'_>) {
+        let found = books.get(&self.place).await.is(200);
+        assert_eq!((found.header("etag"), found.json()), (&*self.tag, self.book.clone()), "{}", self.place);
+    }
+}
+
+/// Nothing where the service died, or cannot tell.
+fn answered(answer: reqwest::Result<Answer>) -> Option<Answer> {
+    answer.ok().filter(|answer| !answer.is_unavailable())
+}
