@@ -34,11 +34,8 @@ pub async fn walk(story: impl AsyncFn(&Stack)) {
 
 /// Tells a story that needs settings of its own. An outside stack has none to offer: there it is skipped, and says so.
 pub async fn walk_with(settings: &[(&str, &str)], story: impl AsyncFn(&Stack)) {
-    if outside().is_some() {
-        let names = settings.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let message = format!("SKIPPED on the outside stack: a story that needs {names}\n");
-        // Not by eprintln!, whose text is shown only when a test fails.
-        std::io::stderr().write_all(message.as_bytes()).unwrap();
+    let names = settings.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    if is_outside(&format!("a story that needs {names}")) {
         return;
     }
     let walks = [local_stack(settings).await, two_services(settings).await].map(async |started| {
@@ -46,6 +43,16 @@ pub async fn walk_with(settings: &[(&str, &str)], story: impl AsyncFn(&Stack)) {
         started.stop().await;
     });
     join_all(walks).await;
+}
+
+/// Whether the stack is an outside one, where `what` is skipped; says so.
+pub fn is_outside(what: &str) -> bool {
+    let outside = outside().is_some();
+    if outside {
+        // Not by eprintln!, whose text is shown only when a test fails.
+        std::io::stderr().write_all(format!("SKIPPED on the outside stack: {what}\n").as_bytes()).unwrap();
+    }
+    outside
 }
 
 fn outside() -> Option<Stack> {
