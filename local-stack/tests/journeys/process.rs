@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Longer than anything here takes; only a test that fails waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder of its own, gone when dropped.
 pub struct Folder(PathBuf);

@@ -56,7 +56,7 @@ async fn die(times: usize) {
 impl House {
     async fn dies_in_a_refresh(&self, first: &Tokens) {
         let stack = self.service.stack().await;
-        let used = stack.refresh(&first.refresh).await.tokens();
+        let used = stack.insist("/token", &json!({"token": first.refresh})).await.tokens();
         let body = json!({"token": used.refresh});
         let stack = self.dies_in("advance", used, "/token", &body).await;
 
@@ -72,7 +72,7 @@ impl House {
 
     async fn dies_in_a_logout(&self, first: &Tokens) {
         let stack = self.service.stack().await;
-        let last = stack.refresh(&first.refresh).await.tokens();
+        let last = stack.insist("/token", &json!({"token": first.refresh})).await.tokens();
         let body = json!({"token": last.refresh});
         let stack = self.dies_in("end", last, "/logout", &body).await;
 
