@@ -65,7 +65,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     let readiness = readiness(pool, &sessions);
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
-    let state = Data::new(State { users, sessions, passwords, grants });
+    let state =
+        Data::new(State { users, sessions, passwords, grants, allowed_origins: server.allowed_origins.clone() });
     let routes = move |routes: &mut web::ServiceConfig| {
         routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(table);
     };

@@ -47,7 +47,7 @@ pub struct StoreConfig {
 impl Config {
     /// Reads all settings; what is wrong is told by [`Settings::finish`].
     pub fn read(settings: &mut Settings) -> Self {
-        let config = Self {
+        let mut config = Self {
             server: Self::server(settings),
             stores: StoreConfig::read(settings),
             access: AccessSettings::read(settings),
@@ -74,6 +74,8 @@ impl Config {
             settings
                 .wrong("ACCESS_TOKEN_AUDIENCE", format!("must name {AUDIENCE}, whose /me and /users take the token"));
         }
+        config.server.token_header.clone_from(&config.access.header);
+        config.server.cookies = true;
         config.keep_secrets_apart(settings);
         config
     }

@@ -16,7 +16,7 @@ pub struct Config {
 impl Config {
     /// Reads the service's settings. What is wrong is told by [`Settings::finish`], and then this is of no use.
     pub fn read(settings: &mut Settings) -> Self {
-        Self {
+        let mut config = Self {
             server: Self::server(settings),
             access: AccessSettings::read(settings),
             database_url: settings.database_url(
@@ -28,7 +28,9 @@ impl Config {
                 false,
                 "Adds john (admin), anna (member) and three books; for trying out",
             ),
-        }
+        };
+        config.server.token_header.clone_from(&config.access.header);
+        config
     }
 
     /// Reads the settings of the HTTP server alone.

@@ -10,7 +10,7 @@ use actix_web::{Error, HttpMessage, ResponseError};
 use shared_claims::Problem;
 use uuid::Uuid;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_ID: usize = 64;
 
 /// The id of a request: in its log lines, in its answer's `X-Request-Id`, and in the body of an error. Handlers find it

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_cors::Cors;
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderName};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer, ResponseError, web};
 use futures_util::future::try_join_all;
@@ -13,7 +13,7 @@ use shared_claims::Problem;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Settings;
-use crate::observe::observe;
+use crate::observe::{REQUEST_ID, observe};
 
 /// A request's head arrives within this, or the connection is closed.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -33,6 +33,10 @@ pub struct ServerOptions {
     pub workers: usize,
     /// Origins whose pages may call (CORS); none by default.
     pub allowed_origins: Vec<String>,
+    /// The header that may carry an access token, too.
+    pub token_header: Option<HeaderName>,
+    /// Whether those pages may send cookies.
+    pub cookies: bool,
 }
 
 impl ServerOptions {
@@ -46,6 +50,8 @@ impl ServerOptions {
                 some => some,
             },
             allowed_origins: origins(settings),
+            token_header: None,
+            cookies: false,
         }
     }
 
@@ -116,12 +122,12 @@ pub fn bind(
     options: &ServerOptions,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Running> {
-    let origins = options.allowed_origins.clone();
+    let shared = options.clone();
     let server = HttpServer::new(move || {
         App::new()
             .configure(configure.clone())
             .default_service(web::to(|| std::future::ready(Problem::of_status(404).error_response())))
-            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+            .wrap(Condition::new(!shared.allowed_origins.is_empty(), cors(&shared)))
             .wrap(from_fn(observe))
     })
     .workers(options.workers)
@@ -136,11 +142,12 @@ pub fn bind(
     Ok(Running { addr, server: server.run() })
 }
 
-/// Pages of these origins may call, and read what they need of an answer. Credentials are tokens, never cookies.
-fn cors(origins: &[String]) -> Cors {
+/// Pages of the allowed origins may call, and read what they need of an answer.
+fn cors(options: &ServerOptions) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH])
+        .allowed_headers(options.token_header.iter().chain([&REQUEST_ID]))
         .expose_headers([
             "ETag",
             "Link",
@@ -151,7 +158,8 @@ fn cors(origins: &[String]) -> Cors {
             "X-Total-Count",
         ])
         .max_age(600);
-    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+    let cors = if options.cookies { cors.supports_credentials() } else { cors };
+    options.allowed_origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
 /// SIGTERM and Ctrl-C, listened for from the moment that this exists: before anything is started, so that a stop during the

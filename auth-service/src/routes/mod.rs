@@ -1,5 +1,7 @@
 //! Everything that speaks HTTP: what handlers may touch, and the whole URL table.
 
+/// The refresh token in a cookie.
+mod cookie;
 /// The caller's own account and devices.
 mod me;
 /// Becoming somebody.
@@ -32,6 +34,8 @@ pub struct State {
     pub passwords: Arc<Passwords>,
     /// What a proof is worth.
     pub grants: Grants,
+    /// Origins whose pages may use the cookie.
+    pub allowed_origins: Vec<String>,
 }
 
 /// The URL table.

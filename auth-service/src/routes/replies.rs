@@ -39,7 +39,8 @@ pub(super) struct Added<T> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Tokens<'a> {
     access_token: &'a str,
-    refresh_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     token_type: &'static str,
     expires_in: u64,
 }
@@ -75,11 +76,12 @@ impl<'a> From<&'a User> for Record<'a> {
     }
 }
 
-impl<'a> From<&'a Pair> for Tokens<'a> {
-    fn from(pair: &'a Pair) -> Self {
+impl<'a> Tokens<'a> {
+    /// The refresh token only where it does not travel in a cookie.
+    pub(super) fn of(pair: &'a Pair, with_refresh_token: bool) -> Self {
         Self {
             access_token: &pair.access_token,
-            refresh_token: &pair.refresh_token,
+            refresh_token: with_refresh_token.then_some(&*pair.refresh_token),
             token_type: "Bearer",
             expires_in: pair.expires_in,
         }

@@ -1,16 +1,16 @@
-use actix_web::http::header::{CACHE_CONTROL, USER_AGENT};
+use actix_web::http::header::{CACHE_CONTROL, SET_COOKIE, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde_json::json;
 use shared_claims::Problem;
 use shared_http::clock::now_ms;
 use shared_http::{Body, Fields, MaybeBody};
 
+use super::cookie::Jar;
 use super::replies::Tokens;
 use super::{State, invalid_credentials};
-use crate::grants::Refused;
+use crate::grants::{Granted, Refused};
 use crate::passwords::Verdict;
-use crate::sessions::Label;
-use crate::tokens::Pair;
+use crate::sessions::{Label, Session};
 use crate::users::Account;
 
 /// `POST /login`: a name or an email and a password open a session.
@@ -20,31 +20,46 @@ pub(super) async fn log_in(
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let credentials = Credentials::take(&mut fields);
+    let cookie = fields.optional_flag("cookie").unwrap_or_default();
     fields.finish()?;
+    let jar = if cookie { Some(Jar::to_fill(&request, &state.allowed_origins)?) } else { None };
     let account = credentials.prove(&state).await?;
     let user_id = account.user.id.clone();
     let granted = state.grants.open(account, label(&request), now_ms()).await?.ok_or_else(|| failed(&user_id))?;
     log::info!(target: "audit", event = "login.ok", user = user_id.as_str(), session:% = granted.session.id; "logged in");
-    Ok(reply(&granted.pair))
+    Ok(reply(&granted, jar))
 }
 
-/// `POST /token`, `POST /refresh`: a refresh token is answered with the next pair.
-pub(super) async fn refresh(state: Data<State>, MaybeBody(fields): MaybeBody) -> Result<HttpResponse, Problem> {
-    let token = refresh_token(fields)?.ok_or_else(no_refresh_token)?;
+/// `POST /token`, `POST /refresh`: a refresh token is answered with the next pair, in the way that it came.
+pub(super) async fn refresh(
+    state: Data<State>,
+    request: HttpRequest,
+    MaybeBody(fields): MaybeBody,
+) -> Result<HttpResponse, Problem> {
+    let (token, jar) = presented(&state, &request, fields)?.ok_or_else(no_refresh_token)?;
+    // A refusal leaves the cookie alone: by now the browser may have another one, from a login in the next tab.
     let granted = state.grants.refresh(&token, now_ms()).await.map_err(refused)?;
     let (user, session) = (granted.user.id.as_str(), granted.session.id);
     log::info!(target: "audit", event = "refresh.ok", user = user, session:% = session; "refreshed");
-    Ok(reply(&granted.pair))
+    Ok(reply(&granted, jar))
 }
 
 /// `POST /logout`: ends the session of any refresh token that was ever ours, and is glad if there is none.
-pub(super) async fn log_out(state: Data<State>, MaybeBody(fields): MaybeBody) -> Result<HttpResponse, Problem> {
-    let token = refresh_token(fields)?.unwrap_or_default();
+pub(super) async fn log_out(
+    state: Data<State>,
+    request: HttpRequest,
+    MaybeBody(fields): MaybeBody,
+) -> Result<HttpResponse, Problem> {
+    let (token, jar) = presented(&state, &request, fields)?.unwrap_or_default();
     if let Some(ended) = state.grants.end(&token, now_ms()).await? {
         let (user, session) = (ended.user_id.as_str(), ended.session);
         log::info!(target: "audit", event = "logout", user = user, session:% = session; "logged out");
     }
-    Ok(HttpResponse::Ok().json(json!({"message": "Logout successful"})))
+    let mut response = HttpResponse::Ok();
+    if let Some(jar) = jar {
+        response.insert_header((SET_COOKIE, jar.clear()));
+    }
+    Ok(response.json(json!({"message": "Logout successful"})))
 }
 
 struct Credentials {
@@ -103,8 +118,30 @@ fn refresh_token(fields: Option<Fields>) -> Result<Option<String>, Problem> {
     Ok(token.or(refresh_token).filter(|token| !token.is_empty()))
 }
 
-fn reply(pair: &Pair) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Tokens::from(pair))
+/// The refresh token of a request and, where it is in none's body, the jar that it came from.
+fn presented(
+    state: &State,
+    request: &HttpRequest,
+    fields: Option<Fields>,
+) -> Result<Option<(String, Option<Jar>)>, Problem> {
+    if let Some(token) = refresh_token(fields)? {
+        return Ok(Some((token, None)));
+    }
+    let presented = Jar::presented(request, &state.allowed_origins)?;
+    Ok(presented.map(|(jar, token)| (token, Some(jar))))
+}
+
+/// Both tokens; the refresh token in a cookie where there is a jar, and then nowhere else.
+fn reply(granted: &Granted, jar: Option<Jar>) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CACHE_CONTROL, "no-store"));
+    if let Some(jar) = jar {
+        // As long as the token lives, by the store's clock.
+        let Session { idle_ends_at, advanced_at, .. } = granted.session;
+        response
+            .insert_header((SET_COOKIE, jar.keep(&granted.pair.refresh_token, (idle_ends_at - advanced_at) / 1000)));
+    }
+    response.json(Tokens::of(&granted.pair, jar.is_none()))
 }
 
 fn failed(user: &str) -> Problem {
@@ -113,7 +150,10 @@ fn failed(user: &str) -> Problem {
 }
 
 fn no_refresh_token() -> Problem {
-    Problem::unauthorized("missing_refresh_token", "This needs a refresh token in the body: {\"token\": \"…\"}.")
+    Problem::unauthorized(
+        "missing_refresh_token",
+        "This needs a refresh token, in the body ({\"token\": \"…\"}) or in the cookie.",
+    )
 }
 
 fn refused(why: Refused) -> Problem {

@@ -7,6 +7,7 @@ mod authorization;
 mod bodies;
 mod caller;
 mod cli;
+mod cookies;
 mod database;
 mod devices;
 mod forge;

@@ -140,7 +140,7 @@ async fn pages_of_the_origins_that_are_allowed_may_call() {
                 let answer = page.get(path).await;
                 assert_eq!(answer.header("access-control-allow-origin"), origin, "a page can read errors, too");
                 assert!(answer.header("access-control-expose-headers").to_lowercase().contains("www-authenticate"));
-                assert_eq!(answer.header("access-control-allow-credentials"), "");
+                assert_eq!(answer.header("access-control-allow-credentials"), "true", "the cookie comes along");
             }
         }
     }

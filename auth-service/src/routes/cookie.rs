@@ -1,0 +1,105 @@
+//! The refresh token in a cookie, for pages in a browser: no script can read it, and no other site's page can use it.
+//!
+//! A browser sends a cookie along with whatever any page makes it send, so who presents one must be shown to be a page
+//! that may: by `Origin`, which pages cannot forge, and `Sec-Fetch-Site`, where the browser says it.
+
+use actix_web::HttpRequest;
+use actix_web::http::Uri;
+use actix_web::http::header::{COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
+use shared_claims::Problem;
+
+/// Bound by the browser to this host and to TLS: no neighbouring host can plant it.
+const NAME: &str = "__Host-refresh_token";
+
+/// While developing on plain http: not every browser keeps a `Secure` cookie of localhost.
+const LOCAL_NAME: &str = "refresh_token";
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Where one page's cookie is kept.
+#[derive(Clone, Copy)]
+pub(super) enum Jar {
+    Host,
+    /// Both the page and this service are on this machine, without TLS.
+    Local,
+}
+
+impl Jar {
+    /// The jar of a page that wants to be given a cookie. A client that names no page gets a page's cookie, too.
+    ///
+    /// # Errors
+    /// The page may not have one.
+    pub(super) fn to_fill(request: &HttpRequest, allowed: &[String]) -> Result<Self, Problem> {
+        if request.headers().contains_key(ORIGIN) { Self::of_page(request, allowed) } else { Ok(Self::Host) }
+    }
+
+    /// The jar and the refresh token that a request without one in its body presents, if it does.
+    ///
+    /// # Errors
+    /// It comes from a page that may not use the cookie, or does not say where from.
+    pub(super) fn presented(request: &HttpRequest, allowed: &[String]) -> Result<Option<(Self, String)>, Problem> {
+        if value(request, NAME).or_else(|| value(request, LOCAL_NAME)).is_none() {
+            return Ok(None);
+        }
+        let jar = Self::of_page(request, allowed)?;
+        Ok(value(request, jar.name()).map(|token| (jar, token.to_owned())))
+    }
+
+    /// `Set-Cookie` for `token`, for so many seconds.
+    pub(super) fn keep(self, token: &str, seconds: i64) -> String {
+        let (name, secure) = (self.name(), if matches!(self, Self::Host) { "; Secure" } else { "" });
+        format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+    }
+
+    /// `Set-Cookie` that takes it away.
+    pub(super) fn clear(self) -> String {
+        self.keep("", 0)
+    }
+
+    fn of_page(request: &HttpRequest, allowed: &[String]) -> Result<Self, Problem> {
+        let origin = only(request, ORIGIN).ok_or_else(not_allowed)?;
+        let site = request.headers().get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+        let host = only(request, HOST).unwrap_or_default();
+        let at_home = site == Some(b"same-origin") && origin.split_once("://").is_some_and(|(_, place)| place == host);
+        let near = matches!(site, None | Some(b"same-origin" | b"same-site"));
+        if !(near && (at_home || allowed.iter().any(|one| one == origin))) {
+            return Err(not_allowed());
+        }
+        let local = origin.strip_prefix("http://").is_some_and(|place| is_local(place) && is_local(host));
+        Ok(if local { Self::Local } else { Self::Host })
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Host => NAME,
+            Self::Local => LOCAL_NAME,
+        }
+    }
+}
+
+/// The value of a header that may stand once.
+fn only(request: &HttpRequest, name: HeaderName) -> Option<&str> {
+    let mut values = request.headers().get_all(name);
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// The cookie `name`, if there is exactly one.
+fn value<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+    let headers = request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
+    let cookies = headers.flat_map(|header| header.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
+    let mut values = cookies.filter_map(|(known, value)| (known == name).then_some(value));
+    let value = values.next().filter(|value| !value.is_empty())?;
+    values.next().is_none().then_some(value)
+}
+
+fn is_local(place: &str) -> bool {
+    let host = place.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+    matches!(host.as_deref(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
+fn not_allowed() -> Problem {
+    let detail = "A refresh token in a cookie is taken from pages of ALLOWED_ORIGINS and of this host alone, as Origin \
+        and Sec-Fetch-Site tell; others send it in the body.";
+    Problem::new(403, "origin_not_allowed", detail)
+}
