@@ -32,7 +32,7 @@ pub enum StartError {
 /// Something that it needs cannot be had.
 pub async fn start(config: &Config) -> Result<Running, StartError> {
     let guard = Data::new(config.access.guard("books-service")?);
-    let books = Books::new(database::open(&config.database_url, &MIGRATIONS).await?);
+    let books = open(&config.database_url).await?;
     if config.demo_data {
         books.seed(demo_books()).await?;
     }
@@ -42,6 +42,14 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         app.app_data(guard.clone()).app_data(library.clone()).configure(health(&readiness)).configure(routes);
     });
     Ok(service?)
+}
+
+/// Opens the books at this address and brings them up to date, also beside a running service.
+///
+/// # Errors
+/// The database cannot be had.
+pub async fn open(database_url: &str) -> Result<Books, StoreError> {
+    Ok(Books::new(database::open(database_url, &MIGRATIONS).await?))
 }
 
 fn readiness(books: Books) -> Readiness {

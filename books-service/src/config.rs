@@ -19,10 +19,7 @@ impl Config {
         let mut config = Self {
             server: Self::server(settings),
             access: AccessSettings::read(settings),
-            database_url: settings.database_url(
-                "BOOKS_DATABASE_URL",
-                "Books: sqlite://books.db?mode=rwc or postgres://user:password@host/database",
-            ),
+            database_url: Self::database_url(settings),
             demo_data: settings.flag(
                 "DEMO_DATA",
                 false,
@@ -31,6 +28,12 @@ impl Config {
         };
         config.server.token_header.clone_from(&config.access.header);
         config
+    }
+
+    /// Reads where the books are, and nothing else.
+    pub fn database_url(settings: &mut Settings) -> String {
+        let why = "Books: sqlite://books.db?mode=rwc or postgres://user:password@host/database";
+        settings.database_url("BOOKS_DATABASE_URL", why)
     }
 
     /// Reads the settings of the HTTP server alone.

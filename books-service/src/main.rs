@@ -1,7 +1,11 @@
 //! The program `books-service`.
 
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use books_service::app::open;
+use books_service::books::Books;
 use books_service::{Config, StartError, start};
 use clap::{Parser, Subcommand};
 use shared_http::{Settings, Stop, healthcheck, start_logging};
@@ -25,6 +29,15 @@ struct Cli {
 enum Command {
     /// Answer requests (this is what happens without a command)
     Serve,
+    /// Write all books as JSON lines to the standard output
+    Export,
+    /// Add books from JSON lines, as `export` writes them: all or none
+    ///
+    /// A book whose id is there already is left as it is, so a second run changes nothing.
+    Import {
+        /// The file; - is the standard input
+        file: PathBuf,
+    },
     /// Ask a running service whether it is ready: exit code 0 or 1
     Healthcheck {
         /// What to ask instead of this machine's /readyz, such as <http://127.0.0.1:4000/livez>
@@ -36,6 +49,8 @@ enum Command {
 async fn main() -> ExitCode {
     let done = match Cli::parse().command.unwrap_or(Command::Serve) {
         Command::Serve => serve().await,
+        Command::Export => export().await,
+        Command::Import { file } => import(&file).await,
         Command::Healthcheck { url } => ask(url).await,
     };
     match done {
@@ -54,6 +69,29 @@ async fn serve() -> Result<(), Failure> {
     let config = Config::read(&mut settings);
     settings.finish()?;
     shared_http::serve(stop, async { Ok::<_, StartError>(vec![start(&config).await?]) }).await?;
+    Ok(())
+}
+
+async fn books() -> Result<Books, Failure> {
+    let mut settings = Settings::from_process();
+    let url = Config::database_url(&mut settings);
+    settings.finish()?;
+    Ok(open(&url).await?)
+}
+
+async fn export() -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    books().await?.export(|line| writeln!(out, "{line}").map_err(Failure::from)).await
+}
+
+async fn import(file: &Path) -> Result<(), Failure> {
+    let text = if file == Path::new("-") {
+        io::read_to_string(io::stdin())?
+    } else {
+        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
+    };
+    let done = books().await?.import(&text).await?;
+    println!("{} added; {} were there already and are as they were", done.added, done.present);
     Ok(())
 }
 

@@ -16,6 +16,8 @@ mod search;
 mod sharing;
 /// Where the books are, and the SQL that reads one.
 mod store;
+/// All books at once, in and out.
+mod transfer;
 /// The SQL that changes something.
 mod writes;
 
@@ -26,4 +28,5 @@ pub use catalogue::{Catalogue, Place, ReadyPage};
 pub use demo::demo_books;
 pub use listing::{Key, LIMIT, Listing, Order, Position, Property, UnknownOrder};
 pub use store::Books;
+pub use transfer::{Imported, NotImported};
 pub use writes::{Expected, NotChanged};

@@ -103,13 +103,13 @@ impl Books {
 
 /// A write under way. It began by raising the catalogue's revision and so holds the lock of that row: writes are serial in
 /// every database, what one reads still holds when it commits, and a greater revision is a later commit.
-struct Writing {
-    transaction: Transaction<'static, Any>,
-    revision: i64,
+pub(super) struct Writing {
+    pub(super) transaction: Transaction<'static, Any>,
+    pub(super) revision: i64,
 }
 
 impl Writing {
-    async fn begin(pool: &AnyPool) -> Result<Self, StoreError> {
+    pub(super) async fn begin(pool: &AnyPool) -> Result<Self, StoreError> {
         let mut transaction = pool.begin().await?;
         let raise = query_scalar("UPDATE catalogue SET revision = revision + 1 RETURNING revision");
         let revision = raise.fetch_one(&mut *transaction).await?;
@@ -117,7 +117,7 @@ impl Writing {
     }
 
     /// Keeps what was written, or takes it back, the revision too.
-    async fn end(self, keep: bool) -> Result<(), StoreError> {
+    pub(super) async fn end(self, keep: bool) -> Result<(), StoreError> {
         let end = if keep { self.transaction.commit().await } else { self.transaction.rollback().await };
         Ok(end?)
     }
@@ -156,7 +156,7 @@ impl Writing {
 }
 
 /// The columns of `details`, in the order in which [`ADD`] and [`CHANGE`] begin.
-fn bind<'q>(query: Query<'q, Any, AnyArguments>, details: &Details) -> Query<'q, Any, AnyArguments> {
+pub(super) fn bind<'q>(query: Query<'q, Any, AnyArguments>, details: &Details) -> Query<'q, Any, AnyArguments> {
     let Details { author, country, language, title, pages, year } = details;
     let texts = [author, country, language, title].into_iter();
     texts.fold(query, |query, text| query.bind(text.clone()).bind(fold(text))).bind(*pages).bind(*year)

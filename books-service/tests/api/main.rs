@@ -21,4 +21,5 @@ mod library;
 /// Lists in pages.
 mod paging;
 /// Adding, reading, changing, removing.
+mod transfer;
 mod writes;

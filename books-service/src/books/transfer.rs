@@ -1,0 +1,148 @@
+use serde::{Deserialize, Serialize};
+use shared_http::database::StoreError;
+use sqlx::{query, query_scalar};
+
+use super::store::{STORE, read};
+use super::writes::{Writing, bind};
+use super::{AUTHOR_LENGTH, Book, BookId, Books, Details, NAME_LENGTH, PAGES, TITLE_LENGTH, YEARS, clean};
+
+/// The books behind a place in the order in which they came; the place of each at the end.
+const PAGE: &str = "SELECT id, author, country, language, pages, title, year, version, added FROM books \
+     WHERE added > $1 OR (added = $1 AND id > $2) ORDER BY added, id LIMIT 500";
+const ADD: &str = "INSERT INTO books (author, author_key, country, country_key, language, language_key, title, \
+     title_key, pages, year, id, added, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+     ON CONFLICT (id) DO NOTHING";
+
+/// A book as one line of JSON: the book of the HTTP contract and its version, so that what clients remember of it stays
+/// good.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    id: BookId,
+    author: String,
+    country: String,
+    language: String,
+    pages: i64,
+    title: String,
+    year: i64,
+    #[serde(default = "first")]
+    version: i64,
+}
+
+const fn first() -> i64 {
+    1
+}
+
+/// Why nothing was imported.
+#[derive(Debug, thiserror::Error)]
+pub enum NotImported {
+    /// Lines that no book can be made of, counted from 1, and what is wrong with each.
+    #[error("nothing was imported, because of {} of the lines{}", .0.len(), listed(.0))]
+    Lines(Vec<(usize, String)>),
+    /// The database is unavailable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn listed(lines: &[(usize, String)]) -> String {
+    let lines: Vec<String> = lines.iter().map(|(number, why)| format!("\nline {number}: {why}")).collect();
+    lines.concat()
+}
+
+/// What became of an import.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// So many were added.
+    pub added: u64,
+    /// So many had been there, and were left as they are.
+    pub present: u64,
+}
+
+impl Books {
+    /// Gives every book to `line`, as a line of JSON, in the order in which they came.
+    ///
+    /// # Errors
+    /// The database is unavailable, or `line` fails.
+    pub async fn export<E: From<StoreError>>(&self, mut line: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+        let mut last = (0_i64, String::new());
+        loop {
+            let page = query(PAGE).bind(last.0).bind(last.1.clone()).fetch_all(&self.pool).await;
+            let page = page.map_err(StoreError::from)?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for row in page {
+                let book = read(&row)?;
+                last = (sqlx::Row::try_get(&row, "added").map_err(StoreError::from)?, book.id.to_string());
+                let json = serde_json::to_string(&Line::from(book));
+                line(&json.map_err(|error| StoreError::corrupt(STORE, error))?)?;
+            }
+        }
+    }
+
+    /// Adds the books of these lines of JSON, all or none. One whose id is there already is left as it is, so that a second
+    /// run changes nothing. The demo books are not added afterwards. Takes as long as it takes; other writes wait.
+    ///
+    /// # Errors
+    /// See [`NotImported`].
+    pub async fn import(&self, text: &str) -> Result<Imported, NotImported> {
+        let books = parse(text)?;
+        let mut writing = Writing::begin(&self.pool).await?;
+        let added = add(&mut writing, books.iter()).await;
+        writing.end(added.is_ok()).await?;
+        let added = added?;
+        Ok(Imported { added, present: books.len() as u64 - added })
+    }
+}
+
+/// Each book comes at a revision of its own, as if they had been added one after the other.
+async fn add(writing: &mut Writing, books: impl Iterator<Item = &Book>) -> Result<u64, StoreError> {
+    let mut added = 0;
+    for book in books {
+        let insert = bind(query(ADD), &book.details).bind(book.id.to_string()).bind(writing.revision);
+        let rows = insert.bind(book.version).execute(&mut *writing.transaction).await?.rows_affected();
+        writing.revision += i64::from(rows > 0);
+        added += rows;
+    }
+    let raise = query_scalar::<_, i64>("UPDATE catalogue SET revision = $1, seeded = 1 RETURNING revision");
+    raise.bind(writing.revision).fetch_one(&mut *writing.transaction).await?;
+    Ok(added)
+}
+
+/// All books, or all that is wrong.
+fn parse(text: &str) -> Result<Vec<Book>, NotImported> {
+    let (mut books, mut wrong) = (Vec::new(), Vec::new());
+    let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate();
+    for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+        match serde_json::from_str(line).map_err(|error| error.to_string()).and_then(Line::checked) {
+            Ok(book) => books.push(book),
+            Err(why) => wrong.push((index + 1, why)),
+        }
+    }
+    if wrong.is_empty() { Ok(books) } else { Err(NotImported::Lines(wrong)) }
+}
+
+impl Line {
+    fn checked(self) -> Result<Book, String> {
+        let text = |name: &str, text: &str, longest| clean(text, longest).map_err(|why| format!("{name} {why}"));
+        let number = |name: &str, number: i64, range: &std::ops::RangeInclusive<i64>| {
+            let wrong = || format!("{name} must be from {} to {}", range.start(), range.end());
+            Some(number).filter(|number| range.contains(number)).ok_or_else(wrong)
+        };
+        let details = Details {
+            author: text("author", &self.author, AUTHOR_LENGTH)?,
+            country: text("country", &self.country, NAME_LENGTH)?,
+            language: text("language", &self.language, NAME_LENGTH)?,
+            pages: number("pages", self.pages, &PAGES)?,
+            title: text("title", &self.title, TITLE_LENGTH)?,
+            year: number("year", self.year, &YEARS)?,
+        };
+        Ok(Book { id: self.id, details, version: number("version", self.version, &(1..=i64::MAX - 1))? })
+    }
+}
+
+impl From<Book> for Line {
+    fn from(Book { id, details, version }: Book) -> Self {
+        let Details { author, country, language, pages, title, year } = details;
+        Self { id, author, country, language, pages, title, year, version }
+    }
+}

@@ -1,0 +1,112 @@
+//! All books at once, in and out: with the program, beside a running service.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::json;
+
+use crate::library::{Database, Library, on_each};
+
+fn run(database: &Database, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_books-service"))
+        .args(arguments)
+        .env_clear()
+        .env("BOOKS_DATABASE_URL", &database.url)
+        .current_dir(std::env::temp_dir())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that needs no input may have ended by now.
+    drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+    child.wait_with_output().unwrap()
+}
+
+fn export(database: &Database) -> String {
+    let Output { status, stdout, stderr } = run(database, &["export"], "");
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+fn import(database: &Database, lines: &str) -> String {
+    let Output { status, stdout, stderr } = run(database, &["import", "-"], lines);
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+#[tokio::test]
+async fn books_move_from_any_database_to_any_other_and_back() {
+    on_each(async |from| {
+        let library = Library::start(&from.url, [("DEMO_DATA", "true")]).await;
+        let admin = library.admin();
+        for number in 0..20 {
+            let title = format!("Ünï \"{}\" \u{2028} {number}", 20 - number);
+            let body =
+                json!({"author": "A", "country": "C", "language": "L", "pages": 1, "title": title, "year": -800});
+            admin.post("/books", &body).await;
+        }
+        let books = admin.get("/books").await.json();
+        let id = books[5]["id"].as_str().unwrap();
+        admin.patch(&format!("/books/{id}"), &json!({"pages": 2})).await;
+        let tag = admin.get(&format!("/books/{id}")).await.header("etag").to_owned();
+        let lines = export(from);
+        assert_eq!(lines.lines().count(), 23);
+
+        on_each(async |to| {
+            let library = Library::start(&to.url, []).await;
+            let member = library.member();
+            assert_eq!(member.get("/books").await.json(), json!([]), "and this is remembered");
+            assert_eq!(import(to, &lines), "23 added; 0 were there already and are as they were\n");
+            assert_eq!(member.get("/books").await.json(), library_of(&lines), "at once, in the same order");
+            assert_eq!(member.get(&format!("/books/{id}")).await.header("etag"), tag);
+            assert_eq!(export(to), lines, "byte for byte");
+            assert_eq!(import(to, &lines), "0 added; 23 were there already and are as they were\n");
+            assert_eq!(export(to), lines);
+            let again = Library::start(&to.url, [("DEMO_DATA", "true")]).await;
+            assert_eq!(again.member().get("/books").await.json().as_array().unwrap().len(), 23, "no second demo");
+            let body = json!({"author": "A", "country": "C", "language": "L", "pages": 1, "title": "Last", "year": 1});
+            library.admin().post("/books", &body).await;
+            assert_eq!(member.get("/books").await.json()[23]["title"], "Last");
+        })
+        .await;
+    })
+    .await;
+}
+
+fn library_of(lines: &str) -> serde_json::Value {
+    let book = |line| {
+        let mut book: serde_json::Value = serde_json::from_str(line).unwrap();
+        book.as_object_mut().unwrap().remove("version");
+        book
+    };
+    lines.lines().map(book).collect()
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_book_imports_nothing() {
+    on_each(async |database| {
+        let good = r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","author":"A","country":"C","language":"L","pages":1,"title":"T","year":1}"#;
+        let bad = [
+            ("{", "EOF"),
+            ("[]", "invalid"),
+            (&good.replace("01890a5d", "1890A5D"), "not the id of a book"),
+            (&good.replace(r#""title":"T","#, ""), "title"),
+            (&good.replace(r#""T""#, r#"" ""#), "title must not be blank"),
+            (&good.replace(r#""pages":1"#, r#""pages":0"#), "pages must be from 1"),
+            (&good.replace(r#""year":1"#, r#""year":10000"#), "year must be from -10000 to 9999"),
+            (&good.replace(r#""year":1"#, r#""year":1,"version":0"#), "version must be from 1"),
+        ];
+        let lines: Vec<&str> = bad.iter().map(|(line, _)| *line).collect();
+        let Output { status, stderr, .. } = run(database, &["import", "-"], &format!("{good}\n\n{}\n", lines.join("\n")));
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("nothing was imported, because of 8 of the lines"), "{stderr}");
+        for (number, (_, why)) in bad.iter().enumerate() {
+            let told = stderr.lines().find(|line| line.starts_with(&format!("line {}: ", number + 3)));
+            assert!(told.is_some_and(|told| told.contains(why)), "{why}: {stderr}");
+        }
+        assert_eq!(export(database), "");
+    })
+    .await;
+}
