@@ -34,6 +34,10 @@ mod deaths;
 mod endings;
 /// local-stack as a program: its first start, its second, and starts that fail.
 mod local_stack;
+/// People and books move to another database.
+mod moving;
+/// Both secrets are replaced under load.
+mod secrets;
 
 /// `requests.http`, sent from top to bottom.
 mod requests_file;

@@ -1,0 +1,75 @@
+//! People and books move from SQLite to Postgres, as docs/runbook.md says, and nobody is logged out.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::process::{Folder, Program};
+use crate::stack::{PASSWORD, Stack, a_book, unique};
+use crate::targets::{Database, binary, is_outside, logged, random_secret, redis_url};
+
+/// What a command of ours writes, given `input`.
+fn run(program: &str, arguments: &[&str], settings: &[(&str, &str)], folder: &Folder, input: &[u8]) -> Vec<u8> {
+    let mut command = Command::new(binary(program));
+    command.args(arguments).env_clear().envs(settings.iter().copied()).current_dir(folder.path());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}");
+    output.stdout
+}
+
+async fn start(folder: &Folder, settings: &[(&str, &str)]) -> (Stack, [Program; 2]) {
+    let ours =
+        [("AUTH_ADDR", "127.0.0.1:0"), ("BOOKS_ADDR", "127.0.0.1:0"), ("DEMO_DATA", "true"), ("BCRYPT_COST", "4")];
+    let settings = [&ours, settings].concat();
+    let programs =
+        ["auth-service", "books-service"].map(|name| Program::start(&binary(name), folder.path(), &settings));
+    let stack = Stack::new("two services", logged(&programs[0]).await, logged(&programs[1]).await);
+    (stack, programs)
+}
+
+#[tokio::test]
+async fn a_stack_moves_to_postgres_and_nobody_is_logged_out() {
+    if is_outside("moving to Postgres") {
+        return;
+    }
+    let (folder, people, library) = (Folder::new(), Database::new().await, Database::new().await);
+    let (redis, access, refresh) = (redis_url(), random_secret(), random_secret());
+    let shared = [("REDIS_URL", &*redis), ("ACCESS_TOKEN_SECRET", &*access), ("REFRESH_TOKEN_SECRET", &*refresh)];
+    let before =
+        [("AUTH_DATABASE_URL", "sqlite://auth.db?mode=rwc"), ("BOOKS_DATABASE_URL", "sqlite://books.db?mode=rwc")];
+    let after = [("AUTH_DATABASE_URL", &*people.url), ("BOOKS_DATABASE_URL", &*library.url)];
+
+    let (stack, programs) = start(&folder, &[&before[..], &shared].concat()).await;
+    let name = unique("visitor");
+    stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);
+    let tokens = stack.log_in(&name, PASSWORD).await;
+    let john = stack.john().await.access;
+    stack.books().bearer(&john).post("/books", a_book("Persuasion")).await.is(201);
+    let books = stack.books().bearer(&john).get("/books").await.is(200);
+    for program in programs {
+        program.signal(Signal::TERM);
+        assert_eq!(program.end().await.0, Some(0));
+    }
+
+    let lines = run("auth-service", &["users", "export"], &before, &folder, b"");
+    run("auth-service", &["users", "import", "-"], &after, &folder, &lines);
+    assert_eq!(run("auth-service", &["users", "export"], &after, &folder, b""), lines);
+    let lines = run("books-service", &["export"], &before, &folder, b"");
+    run("books-service", &["import", "-"], &after, &folder, &lines);
+    assert_eq!(run("books-service", &["export"], &after, &folder, b""), lines);
+
+    let (stack, programs) = start(&folder, &[&after[..], &shared].concat()).await;
+    stack.auth().bearer(&tokens.access).get("/me").await.is(200);
+    let next = stack.refresh(&tokens.refresh).await.tokens();
+    let now = stack.books().bearer(&next.access).get("/books").await.is(200);
+    assert_eq!(now.body, books.body);
+    stack.log_in(&name, PASSWORD).await;
+    stack.john().await;
+    drop(programs);
+    people.remove().await;
+    library.remove().await;
+}
