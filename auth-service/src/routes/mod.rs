@@ -94,8 +94,12 @@ async fn current(state: &State, member: &Member) -> Result<Account, Problem> {
 async fn still_admin(state: &State, admin: &Admin) -> Result<(), Problem> {
     match current(state, admin).await?.user.role {
         Role::Admin => Ok(()),
-        Role::Member => Err(Problem::insufficient_scope("This needs the role admin")),
+        Role::Member => Err(no_admin()),
     }
+}
+
+fn no_admin() -> Problem {
+    Problem::insufficient_scope("This needs the role admin")
 }
 
 /// One text for an unknown name, a wrong password and a disabled account: a stranger learns nothing of who is there.

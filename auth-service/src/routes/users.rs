@@ -5,7 +5,7 @@ use shared_http::{Body, Fields, Query, link_next};
 
 use super::registration::Newcomer;
 use super::replies::{Added, Record};
-use super::{State, email_taken, last_admin, not_hashed, still_admin};
+use super::{State, email_taken, last_admin, no_admin, not_hashed, still_admin};
 use crate::users::{Changed, Deleted, Email, User, UserChange};
 
 const PAGE: i64 = 1000;
@@ -64,14 +64,19 @@ pub(super) async fn change(
     let wish = Wish::take(fields)?;
     let before = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let change = wish.into_change(&state, &before).await?;
-    let (before, after) = match state.users.change(&id, &change).await? {
+    if change.ends_sessions() {
+        // While sessions cannot be ended, nobody is half dismissed.
+        state.sessions.ping().await?;
+    }
+    let changed = state.users.change_by(&admin.user_id, &id, &change).await?.ok_or_else(no_admin)?;
+    let (before, after) = match changed {
         Changed::Done { before, after } => (before, after),
         Changed::NotFound => return Err(Problem::not_found("user")),
         Changed::LastAdmin => return Err(last_admin()),
         Changed::EmailTaken => return Err(email_taken()),
     };
     // Whoever may not sign in, or signed in with a password that is no more, is signed out.
-    if after.disabled || change.hash.is_some() {
+    if after.disabled || change.ends_sessions() {
         state.sessions.end_all(&after.id, None).await?;
     }
     log_change(&admin, &before, &after, change.hash.is_some());
@@ -81,7 +86,8 @@ pub(super) async fn change(
 /// `DELETE /users/{id}`: with all sessions.
 pub(super) async fn delete(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
     still_admin(&state, &admin).await?;
-    match state.users.delete(&id).await? {
+    state.sessions.ping().await?;
+    match state.users.delete_by(&admin.user_id, &id).await?.ok_or_else(no_admin)? {
         Deleted::Done(_) => {}
         Deleted::NotFound => return Err(Problem::not_found("user")),
         Deleted::LastAdmin => return Err(last_admin()),

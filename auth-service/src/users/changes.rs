@@ -64,7 +64,20 @@ impl Users {
         if !is_id(id) {
             return Ok(Changed::NotFound);
         }
-        within(STORE, self.change_in_turn(id, change)).await
+        let done = within(STORE, self.change_in_turn(None, id, change)).await?;
+        Ok(done.unwrap_or(Changed::NotFound))
+    }
+
+    /// The same on behalf of an admin; `None` if they are none any more when their turn comes. Of two who dismiss each
+    /// other at once, one is too late.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn change_by(&self, admin: &str, id: &str, change: &UserChange) -> Result<Option<Changed>, StoreError> {
+        if !is_id(id) {
+            return Ok(Some(Changed::NotFound));
+        }
+        within(STORE, self.change_in_turn(Some(admin), id, change)).await
     }
 
     /// Deletes somebody, as long as an enabled admin remains.
@@ -75,32 +88,65 @@ impl Users {
         if !is_id(id) {
             return Ok(Deleted::NotFound);
         }
-        within(STORE, self.delete_in_turn(id)).await
+        let done = within(STORE, self.delete_in_turn(None, id)).await?;
+        Ok(done.unwrap_or(Deleted::NotFound))
     }
 
-    async fn change_in_turn(&self, id: &str, change: &UserChange) -> Result<Changed, StoreError> {
-        let mut turn = self.take_turn().await?;
+    /// The same on behalf of an admin, as [`Users::change_by`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn delete_by(&self, admin: &str, id: &str) -> Result<Option<Deleted>, StoreError> {
+        if !is_id(id) {
+            return Ok(Some(Deleted::NotFound));
+        }
+        within(STORE, self.delete_in_turn(Some(admin), id)).await
+    }
+
+    async fn change_in_turn(
+        &self,
+        admin: Option<&str>,
+        id: &str,
+        change: &UserChange,
+    ) -> Result<Option<Changed>, StoreError> {
+        let Some(mut turn) = self.take_turn(admin).await? else { return Ok(None) };
         let outcome = change_user(&mut turn, id, change).await?;
         end_turn(turn, matches!(outcome, Changed::Done { .. })).await?;
-        Ok(outcome)
+        Ok(Some(outcome))
     }
 
-    async fn delete_in_turn(&self, id: &str) -> Result<Deleted, StoreError> {
-        let mut turn = self.take_turn().await?;
+    async fn delete_in_turn(&self, admin: Option<&str>, id: &str) -> Result<Option<Deleted>, StoreError> {
+        let Some(mut turn) = self.take_turn(admin).await? else { return Ok(None) };
         let outcome = delete_user(&mut turn, id).await?;
         end_turn(turn, matches!(outcome, Deleted::Done(_))).await?;
-        Ok(outcome)
+        Ok(Some(outcome))
     }
 
-    /// A transaction that no other of its kind runs beside. What is read in it stays true until it ends.
-    async fn take_turn(&self) -> Result<Transaction<'static, Any>, StoreError> {
+    /// A transaction that no other of its kind runs beside. What is read in it stays true until it ends. `None` where
+    /// `admin`, on whose behalf it is, is no admin.
+    async fn take_turn(&self, admin: Option<&str>) -> Result<Option<Transaction<'static, Any>>, StoreError> {
         let mut turn = self.pool.begin().await?;
         let taken = sqlx::query(TAKE_TURN).execute(&mut *turn).await?;
-        if taken.rows_affected() == 1 { Ok(turn) } else { Err(StoreError::corrupt(STORE, "users_turn has no row")) }
+        if taken.rows_affected() != 1 {
+            return Err(StoreError::corrupt(STORE, "users_turn has no row"));
+        }
+        if let Some(admin) = admin
+            && !read(&mut turn, admin).await?.is_some_and(|admin| admin.is_enabled_admin())
+        {
+            turn.rollback().await?;
+            return Ok(None);
+        }
+        Ok(Some(turn))
     }
 }
 
 impl UserChange {
+    /// Whether whoever is signed in is to be signed out.
+    #[must_use]
+    pub fn ends_sessions(&self) -> bool {
+        self.disabled == Some(true) || self.hash.is_some()
+    }
+
     fn applied_to(&self, before: &User) -> User {
         User {
             role: self.role.unwrap_or(before.role),

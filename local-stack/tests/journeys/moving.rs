@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::process::{Folder, Program};
 use crate::stack::{PASSWORD, Stack, a_book, unique};
-use crate::targets::{Database, binary, is_outside, logged, random_secret, redis_url};
+use crate::targets::{Database, binary, execute, is_outside, logged, random_secret, redis_url};
 
 /// What a command of ours writes, given `input`.
 fn run(program: &str, arguments: &[&str], settings: &[(&str, &str)], folder: &Folder, input: &[u8]) -> Vec<u8> {
@@ -72,4 +72,39 @@ async fn a_stack_moves_to_postgres_and_nobody_is_logged_out() {
     drop(programs);
     people.remove().await;
     library.remove().await;
+}
+
+#[tokio::test]
+async fn a_copy_of_a_running_sqlite_has_all_that_was_acknowledged() {
+    if is_outside("a backup") {
+        return;
+    }
+    let (folder, access, refresh) = (Folder::new(), random_secret(), random_secret());
+    let shared = [("ACCESS_TOKEN_SECRET", &*access), ("REFRESH_TOKEN_SECRET", &*refresh)];
+    let database =
+        [("AUTH_DATABASE_URL", "sqlite://auth.db?mode=rwc"), ("BOOKS_DATABASE_URL", "sqlite://books.db?mode=rwc")];
+    let (stack, _programs) = start(&folder, &[&database[..], &shared].concat()).await;
+    let mut names = vec![];
+    for _ in 0..10 {
+        names.push(unique("visitor"));
+        let body = json!({"username": names.last(), "password": PASSWORD});
+        stack.auth().post("/register", body).await.is(201);
+    }
+    let session = stack.log_in(&names[0], PASSWORD).await;
+    let place = format!("sqlite://{}/auth.db", folder.path().display());
+    execute(&place, format!("VACUUM INTO '{}/copy.db'", folder.path().display())).await;
+    let next = stack.refresh(&session.refresh).await.tokens();
+
+    // Restored with another refresh secret: everybody logs in again, and no token that was used since works twice.
+    let fresh = random_secret();
+    let copy =
+        [("AUTH_DATABASE_URL", "sqlite://copy.db?mode=rwc"), ("BOOKS_DATABASE_URL", "sqlite://books2.db?mode=rwc")];
+    let secrets = [("ACCESS_TOKEN_SECRET", &*access), ("REFRESH_TOKEN_SECRET", &*fresh)];
+    let (restored, _others) = start(&folder, &[&copy[..], &secrets].concat()).await;
+    for name in &names {
+        restored.log_in(name, PASSWORD).await;
+    }
+    for token in [session.refresh, next.refresh] {
+        restored.refresh(&token).await.refused(403, "invalid_refresh_token");
+    }
 }

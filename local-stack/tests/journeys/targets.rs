@@ -157,7 +157,8 @@ impl Database {
     }
 }
 
-async fn execute(url: &str, sql: String) {
+/// Runs `sql` behind the services' back.
+pub async fn execute(url: &str, sql: String) {
     sqlx::any::install_default_drivers();
     let mut connection = AnyConnection::connect(url).await.unwrap();
     sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();

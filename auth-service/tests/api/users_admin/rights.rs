@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::usernames;
+use crate::database::Database;
 use crate::service::{ADMIN, GOOD, Service, on_each_store, text};
 
 const NEW: &str = "Mz4?tuRnip-9";
@@ -135,5 +136,33 @@ async fn whoever_was_dismissed_cannot_undo_it() {
         dismissed.get(&path).await.fails(status, code);
         dismissed.delete(&path).await.fails(status, code);
         dismissed.delete(&format!("{path}/sessions")).await.fails(status, code);
+    }
+}
+
+#[tokio::test]
+async fn of_two_admins_who_dismiss_each_other_one_is_too_late() {
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let service = Service::start_on(database, []).await;
+        let john = service.admin().await;
+        for round in 0..20 {
+            let mut admins = vec![];
+            for _ in 0..2 {
+                let name = crate::service::new_name();
+                let body = json!({"username": name, "password": GOOD, "role": "admin"});
+                let id = text(&john.post("/users", &body).await.is(201).json()["user"]["id"]);
+                admins.push((service.bearer(&service.log_in((&name, GOOD)).await.access), format!("/users/{id}")));
+            }
+            let [(one, path_of_one), (two, path_of_two)] = &admins[..] else { panic!("two") };
+            let demotion = json!({"role": "member"});
+            let (first, second) = if round % 2 == 0 {
+                tokio::join!(one.patch(path_of_two, &demotion), two.patch(path_of_one, &demotion))
+            } else {
+                tokio::join!(one.delete(path_of_two), two.delete(path_of_one))
+            };
+            let (done, late): (Vec<_>, Vec<_>) =
+                [first, second].into_iter().partition(|answer| answer.status.is_success());
+            assert_eq!((done.len(), late.len()), (1, 1), "{done:?} {late:?}");
+            assert!([401, 403].contains(&late[0].status.as_u16()), "{late:?}");
+        }
     }
 }
