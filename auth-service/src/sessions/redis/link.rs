@@ -94,6 +94,8 @@ pub(super) struct Connection {
     redis: MultiplexedConnection,
     /// Whether it had replicas at the last pulse.
     replicated: Arc<AtomicBool>,
+    /// Whether it may not be asked.
+    blind: Arc<AtomicBool>,
 }
 
 impl Connection {
@@ -136,8 +138,10 @@ impl Connection {
         let mut question = redis::cmd("INFO");
         question.arg("replication");
         let info: String = match question.query_async(&mut self.redis).await {
-            // What may not be asked is taken to be as it should.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                if !self.blind.swap(true, Ordering::Relaxed) {
+                    log::warn!("Redis forbids INFO: that it has replicas, or is one, goes unnoticed; allow +info");
+                }
                 return redis::cmd("PING").exec_async(&mut self.redis).await;
             }
             info => info?,
@@ -206,7 +210,7 @@ async fn connect(source: &Source) -> Result<(ConnectionInfo, Connection), String
     let limits = AsyncConnectionConfig::new().set_connection_timeout(Some(LIMIT)).set_response_timeout(Some(LIMIT));
     let client = Client::open(place.clone()).map_err(named)?;
     let redis = client.get_multiplexed_async_connection_with_config(&limits).await.map_err(named)?;
-    let mut connection = Connection { redis, replicated: Arc::default() };
+    let mut connection = Connection { redis, replicated: Arc::default(), blind: Arc::default() };
     connection.pulse().await.map_err(named)?;
     Ok((place, connection))
 }

@@ -96,13 +96,22 @@ async fn what_no_replica_has_is_not_acknowledged() {
     owner.insist().await;
     let slot: u16 = cluster.nodes[0].ask(&format!("CLUSTER KEYSLOT sessions:{{{}}}", owner.user)).await;
     let replica = &cluster.nodes[3 + Cluster::master_of(slot)];
+    // Another instance, whose connection has written nothing yet.
+    let other = redis_stage(&cluster.url(), RULES);
+    assert_eq!(other.store.list(&owner.user).await.unwrap().len(), 1);
     replica.signal(Signal::STOP);
     assert!(!owner.go_on().await, "an advance");
-    assert!(stage.store.end(&owner.user, "0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90".parse().unwrap()).await.is_err());
-    assert_eq!(stage.store.list(&owner.user).await.unwrap().len(), 1, "reading promises nothing");
+    for store in [&other.store, &stage.store] {
+        assert!(store.advance(&owner.user, owner.id, owner.generation).await.is_err(), "its repetition");
+    }
+    assert!(stage.store.end(&owner.user, owner.id).await.is_err(), "an end");
+    for store in [&other.store, &stage.store] {
+        assert!(store.end(&owner.user, owner.id).await.is_err(), "that it has ended already");
+    }
+    assert_eq!(stage.store.list(&owner.user).await.unwrap().len(), 0, "reading promises nothing");
     replica.signal(Signal::CONT);
-    owner.insist().await;
-    owner.settle().await;
+    until("the replica has it", async || matches!(stage.store.end(&owner.user, owner.id).await, Ok(false))).await;
+    owner.assert_gone().await;
 }
 
 #[tokio::test]
