@@ -50,7 +50,9 @@ impl Session {
     /// The current token was presented.
     pub fn refreshed(&mut self, soak: &Soak, answer: &Answer) -> Fate {
         if answer.status != 200 {
-            return refused(soak, answer, answer.first_sent, "the current token");
+            // Where it was sent once, no answer was lost, and no time excuses it.
+            let since = if answer.tries > 1 { answer.first_sent } else { answer.answered };
+            return refused(soak, answer, since, "the current token");
         }
         let next = answer.text("refreshToken");
         let (was, is) = (claims(&self.token)["gen"].as_u64(), claims(&next)["gen"].as_u64());
