@@ -18,6 +18,12 @@ async fn service() -> Service {
     Service::start([("ALLOWED_ORIGINS", "https://app.example,http://localhost:5173")]).await
 }
 
+/// The same where a token works once and never again: so that a use that nobody should have made is noticed.
+async fn strict_service() -> Service {
+    let origins = ("ALLOWED_ORIGINS", "https://app.example,http://localhost:5173");
+    Service::start([origins, ("REFRESH_GRACE", "0")]).await
+}
+
 /// A cookie as `Set-Cookie` gives it.
 struct Cookie {
     name: String,
@@ -45,7 +51,7 @@ impl Service {
         self.page(origin).post("/login", &body).await.is(200).cookie()
     }
 
-    /// The generation that the session of this cookie is at, without a trace: it lies in the grace.
+    /// Nobody has used this cookie, or ended its session.
     async fn assert_untouched(&self, cookie: &Cookie) {
         let answer = self.page(APP).with("Cookie", format!("{SECURE}={}", cookie.value)).send("/token").await.is(200);
         let (old, new) = (refresh_claims(&cookie.value), refresh_claims(&answer.cookie().value));
@@ -95,7 +101,7 @@ async fn a_page_gets_its_refresh_token_in_a_cookie_and_nowhere_else() {
 
 #[tokio::test]
 async fn no_other_page_can_refresh_or_log_out() {
-    let service = service().await;
+    let service = strict_service().await;
     let host = format!("http://{}", service.addr);
     let cookie = service.log_in_for_cookie(APP).await;
     let presented = format!("{SECURE}={0}; {LOCAL}={0}", cookie.value);
@@ -150,7 +156,7 @@ async fn a_page_of_this_host_may_use_the_cookie() {
 
 #[tokio::test]
 async fn a_planted_cookie_is_not_taken() {
-    let service = service().await;
+    let service = strict_service().await;
     let cookie = service.log_in_for_cookie(APP).await;
     let page = service.page(APP);
     for (presented, why) in [
@@ -170,7 +176,7 @@ async fn a_planted_cookie_is_not_taken() {
 
 #[tokio::test]
 async fn a_token_in_the_body_goes_before_the_cookie_and_leaves_it_alone() {
-    let service = service().await;
+    let service = strict_service().await;
     let cookie = service.log_in_for_cookie(APP).await;
     let pair = service.log_in(MEMBER).await;
     let page = service.page("https://evil.example").with("Cookie", format!("{SECURE}={}", cookie.value));
