@@ -70,6 +70,7 @@ impl Problem {
             ),
             408 => Self::new(408, "request_timeout", "The request did not arrive in time."),
             413 => Self::new(413, "content_too_large", "The body is larger than 64 KB."),
+            431 => Self::new(431, "headers_too_large", "The head of the request is too large."),
             400..=499 => Self::new(status, "bad_request", "The request cannot be understood."),
             503 => Self::unavailable(),
             _ => Self::internal(),
@@ -122,6 +123,12 @@ impl Problem {
         self.status
     }
 
+    /// The phrase of the status.
+    #[must_use]
+    pub const fn title(&self) -> &'static str {
+        title(self.status)
+    }
+
     /// The stable name.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -139,7 +146,7 @@ impl Problem {
     pub fn body(&self, request_id: Option<&str>) -> String {
         let wire = Wire {
             r#type: "about:blank",
-            title: title(self.status),
+            title: self.title(),
             status: self.status,
             detail: &self.detail,
             code: self.code,
@@ -174,6 +181,7 @@ const fn title(status: u16) -> &'static str {
         415 => "Unsupported Media Type",
         422 => "Unprocessable Content",
         429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Error",

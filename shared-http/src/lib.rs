@@ -6,8 +6,12 @@ mod access;
 mod at;
 /// Request bodies: JSON objects, taken member by member, every violation told at once.
 mod body;
+/// Who sends a request: address and request id, in every log line too.
+mod caller;
 /// The wall clock.
 pub mod clock;
+/// A client's connection, and its end.
+mod connection;
 /// SQL databases.
 #[cfg(feature = "database")]
 pub mod database;
@@ -21,22 +25,28 @@ mod logging;
 mod observe;
 /// Lists in pages.
 mod page;
+/// Whose `X-Forwarded-For` counts.
+mod proxies;
 /// Query strings, taken like bodies.
 mod query;
 /// Starting, and stopping with nothing lost.
 mod server;
 /// Settings from the environment, all that is wrong told at once.
 mod settings;
+/// HTTPS in the process.
+mod tls;
 /// Violations, collected field by field.
 mod violations;
 
 pub use access::AccessSettings;
 pub use at::{At, at};
 pub use body::{Body, Fields, MaybeBody};
+pub use caller::{Caller, RequestId};
 pub use health::{Readiness, health, healthcheck};
 pub use logging::start_logging;
-pub use observe::RequestId;
 pub use page::{Page, link_next};
+pub use proxies::TrustedProxies;
 pub use query::{Params, Query};
 pub use server::{Running, ServerOptions, Stop, bind, serve};
 pub use settings::{Known, Settings, SettingsError};
+pub use tls::TlsFiles;

@@ -6,8 +6,8 @@ use log::Record;
 use log::kv::{Error, Key, Value, VisitSource};
 use serde_json::Map;
 
-use crate::Settings;
 use crate::clock::{now_ms, rfc3339};
+use crate::{Caller, Settings};
 
 #[derive(Clone, Copy)]
 enum Format {
@@ -86,7 +86,7 @@ fn push_escaped(line: &mut String, text: &str) {
     }
 }
 
-/// The line's own names and values; numbers stay numbers.
+/// The line's own names and values, and whose request it is written for; numbers stay numbers.
 fn pairs(record: &Record<'_>) -> Map<String, serde_json::Value> {
     struct Pairs(Map<String, serde_json::Value>);
 
@@ -101,6 +101,12 @@ fn pairs(record: &Record<'_>) -> Map<String, serde_json::Value> {
     let mut pairs = Pairs(Map::new());
     // The visitor above does not fail.
     drop(record.key_values().visit(&mut pairs));
+    Caller::with(|caller| {
+        pairs.0.insert("request_id".to_owned(), caller.request_id.as_str().into());
+        if let Some(address) = caller.address {
+            pairs.0.insert("address".to_owned(), address.to_string().into());
+        }
+    });
     pairs.0
 }
 

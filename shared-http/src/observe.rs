@@ -3,61 +3,70 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY,
 };
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, ResponseError};
+use actix_web::{Error, ResponseError};
 use shared_claims::Problem;
-use uuid::Uuid;
+
+use crate::{Caller, RequestId, TrustedProxies};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const LONGEST_ID: usize = 64;
 
-/// The id of a request: in its log lines, in its answer's `X-Request-Id`, and in the body of an error. Handlers find it
-/// in the request's extensions.
+/// On every answer. What is served is data, and no page: a browser that is made to show it runs nothing.
+pub(crate) const PROTECTION: [(&str, &str); 2] =
+    [("x-content-type-options", "nosniff"), ("content-security-policy", "default-src 'none'; frame-ancestors 'none'")];
+
+/// Whoever came by HTTPS once comes by HTTPS alone for a year (RFC 6797).
+const TRANSPORT_SECURITY: &str = "max-age=31536000";
+
+/// Around every request, outermost: says who sends it, turns every error into problem+json, writes one line of log.
 #[derive(Clone, Debug)]
-pub struct RequestId(String);
-
-impl RequestId {
-    /// The id that a proxy gave, if it is harmless, else a new one.
-    fn of(request: &ServiceRequest) -> Self {
-        let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let harmless = |id: &&str| {
-            !id.is_empty()
-                && id.len() <= LONGEST_ID
-                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        };
-        Self(given.filter(harmless).map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned))
-    }
-
-    /// The id as text: at most 64 of `A-Z a-z 0-9 - _ .`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+pub(crate) struct Observer {
+    /// Whose `X-Forwarded-For` counts.
+    pub(crate) proxies: TrustedProxies,
+    /// Whether answers travel by HTTPS.
+    pub(crate) encrypted: bool,
 }
 
-/// Around every request, outermost: gives it an id, turns every error into problem+json, writes one line of log.
-pub(crate) async fn observe<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let started = Instant::now();
-    let id = RequestId::of(&request);
-    request.extensions_mut().insert(id.clone());
-    let response = if accepts_json(request.headers()) {
-        next.call(request).await?.map_into_left_body()
-    } else {
-        request.into_response(not_acceptable().error_response()).map_into_right_body()
-    };
-    let mut response = explain(response, &id);
-    let headers = response.headers_mut();
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        headers.insert(REQUEST_ID, value);
+impl Observer {
+    pub(crate) async fn observe<B: MessageBody + 'static>(
+        self,
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+        let started = Instant::now();
+        let peer = request.peer_addr().map(|peer| peer.ip());
+        let caller = Caller {
+            address: peer.map(|peer| self.proxies.caller(peer, request.headers())),
+            request_id: RequestId::of(request.headers()),
+        };
+        let id = caller.request_id.clone();
+        let serve = async {
+            let response = if accepts_json(request.headers()) {
+                next.call(request).await?.map_into_left_body()
+            } else {
+                request.into_response(not_acceptable().error_response()).map_into_right_body()
+            };
+            let mut response = explain(response, &id);
+            self.protect(response.headers_mut(), &id);
+            log_request(&response, started);
+            Ok(response)
+        };
+        caller.serve(serve).await
     }
-    log_request(&response, &id, started);
-    Ok(response)
+
+    fn protect(&self, headers: &mut HeaderMap, id: &RequestId) {
+        for (name, value) in PROTECTION {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        if self.encrypted {
+            headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TRANSPORT_SECURITY));
+        }
+        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+            headers.insert(REQUEST_ID, value);
+        }
+    }
 }
 
 /// Gives every error of ours or of a library the one body, with the request's id in it.
@@ -76,7 +85,7 @@ fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> Servi
     response
 }
 
-fn log_request<B>(response: &ServiceResponse<B>, id: &RequestId, started: Instant) {
+fn log_request<B>(response: &ServiceResponse<B>, started: Instant) {
     if !log::log_enabled!(target: "http", log::Level::Info) {
         return;
     }
@@ -85,7 +94,6 @@ fn log_request<B>(response: &ServiceResponse<B>, id: &RequestId, started: Instan
     let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     log::info!(
         target: "http",
-        request_id = id.as_str(),
         method = request.method().as_str(),
         route = route.as_str(),
         status = response.status().as_u16(),

@@ -1,24 +1,34 @@
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol};
+use actix_server::GracefulShutdownSignal;
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server, ServerHandle};
 use actix_web::http::header::{self, HeaderName};
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App, HttpServer, ResponseError, web};
+use actix_web::{App, Error, ResponseError, web};
 use futures_util::future::try_join_all;
 use shared_claims::Problem;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::Settings;
-use crate::observe::{REQUEST_ID, observe};
+use crate::connection::Connection;
+use crate::observe::{Observer, REQUEST_ID};
+use crate::tls::Tls;
+use crate::{Settings, TlsFiles, TrustedProxies};
 
 /// A request's head arrives within this, or the connection is closed.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// An idle connection is kept this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 /// What is in flight at the end may take this long; under the ten seconds that `docker stop` gives.
 const DRAIN_SECONDS: u64 = 8;
 
@@ -37,6 +47,10 @@ pub struct ServerOptions {
     pub token_header: Option<HeaderName>,
     /// Whether those pages may send cookies.
     pub cookies: bool,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: TrustedProxies,
+    /// HTTPS, where there is a certificate.
+    pub tls: Option<TlsFiles>,
 }
 
 impl ServerOptions {
@@ -52,6 +66,8 @@ impl ServerOptions {
             allowed_origins: origins(settings),
             token_header: None,
             cookies: false,
+            trusted_proxies: TrustedProxies::read(settings),
+            tls: TlsFiles::read(settings),
         }
     }
 
@@ -63,7 +79,8 @@ impl ServerOptions {
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         };
-        format!("http://{}/readyz", SocketAddr::new(ip, self.addr.port()))
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/readyz", SocketAddr::new(ip, self.addr.port()))
     }
 }
 
@@ -117,29 +134,98 @@ impl Running {
 /// Listens, and serves what `configure` lays out.
 ///
 /// # Errors
-/// The address cannot be had; the text names it.
+/// The address or the certificate cannot be had; the text names it.
 pub fn bind(
     options: &ServerOptions,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Running> {
-    let shared = options.clone();
-    let server = HttpServer::new(move || {
-        App::new()
-            .configure(configure.clone())
-            .default_service(web::to(|| std::future::ready(Problem::of_status(404).error_response())))
-            .wrap(Condition::new(!shared.allowed_origins.is_empty(), cors(&shared)))
-            .wrap(from_fn(observe))
-    })
-    .workers(options.workers)
-    .client_request_timeout(HEAD_PATIENCE)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(DRAIN_SECONDS)
-    .disable_signals()
-    .bind(options.addr)
-    .map_err(|error| io::Error::new(error.kind(), format!("{} cannot be had: {error}", options.addr)))?;
-    let addr = server.addrs().first().copied().unwrap_or(options.addr);
+    let listener = listen(options.addr)
+        .map_err(|error| io::Error::new(error.kind(), format!("{} cannot be had: {error}", options.addr)))?;
+    let addr = listener.local_addr()?;
+    let tls = options.tls.clone().map(Tls::start).transpose()?;
+    let builder = Server::build().workers(options.workers).shutdown_timeout(DRAIN_SECONDS).disable_signals();
+    let service = Http { options: options.clone(), addr, configure, stopping: builder.graceful_shutdown_signal() };
+    let builder = match tls {
+        None => builder.listen(options.name, listener, move || {
+            let accept = |io: TcpStream| async {
+                let peer = greet(&io);
+                Ok::<_, DispatchError>((Connection::new(io), Protocol::Http1, peer))
+            };
+            fn_service(accept).and_then(service.factory())
+        }),
+        Some(tls) => builder.listen(options.name, listener, move || {
+            let tls = tls.clone();
+            let accept = move |io: TcpStream| {
+                let tls = tls.clone();
+                async move {
+                    let peer = greet(&io);
+                    let io = tls.accept(io).await.map_err(DispatchError::Io)?;
+                    Ok::<_, DispatchError>((Connection::new(io), Protocol::Http1, peer))
+                }
+            };
+            fn_service(accept).and_then(service.factory())
+        }),
+    };
+    let server = builder?.run();
     log::info!("{} started on {addr}", options.name);
-    Ok(Running { addr, server: server.run() })
+    Ok(Running { addr, server })
+}
+
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// Who is there. Answers are sent as soon as they are written.
+fn greet(io: &TcpStream) -> Option<SocketAddr> {
+    // Where it fails the connection is broken, which shows at the first read.
+    drop(io.set_nodelay(true));
+    io.peer_addr().ok()
+}
+
+/// Makes each worker's HTTP service.
+///
+/// actix-web's `HttpServer` does the same, but only for connections that are its own.
+#[derive(Clone)]
+struct Http<F> {
+    options: ServerOptions,
+    addr: SocketAddr,
+    configure: F,
+    stopping: GracefulShutdownSignal,
+}
+
+impl<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static> Http<F> {
+    fn factory<T: AsyncRead + AsyncWrite + Unpin + 'static>(
+        &self,
+    ) -> impl ServiceFactory<
+        (T, Protocol, Option<SocketAddr>),
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+    > + use<T, F> {
+        let Self { options, addr, configure, stopping } = self.clone();
+        let observer = Observer { proxies: options.trusted_proxies.clone(), encrypted: options.tls.is_some() };
+        let app = App::new()
+            .configure(configure)
+            .default_service(web::to(|| std::future::ready(Problem::of_status(404).error_response())))
+            .wrap(Condition::new(!options.allowed_origins.is_empty(), cors(&options)))
+            .wrap(from_fn(move |request, next| observer.clone().observe(request, next)))
+            .into_factory()
+            .map_err(|error: Error| error.error_response());
+        HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_PATIENCE)
+            .local_addr(addr)
+            // It only says how a URL of ours would begin, where a request does not; nobody asks.
+            .finish(map_config(app, |()| AppConfig::default()))
+    }
 }
 
 /// Pages of the allowed origins may call, and read what they need of an answer.

@@ -1,0 +1,160 @@
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use actix_web::rt;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client};
+
+use crate::Settings;
+
+/// A handshake is over within this, or the connection is closed.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a server shows to its clients: two PEM files, the certificate with those of its issuers behind it, and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+impl TlsFiles {
+    /// Reads `TLS_CERT` and `TLS_KEY`; `None` where neither is set.
+    pub fn read(settings: &mut Settings) -> Option<Self> {
+        let cert = settings.optional("TLS_CERT", "PEM file of the certificate and its issuers: HTTPS instead of HTTP");
+        let key = settings.optional("TLS_KEY", "PEM file of the certificate's key; both are read again on SIGHUP");
+        match (cert, key) {
+            (Some(cert), Some(key)) => Some(Self { cert: cert.into(), key: key.into() }),
+            (None, None) => None,
+            (cert, _) => {
+                let missing = if cert.is_some() { "TLS_KEY" } else { "TLS_CERT" };
+                settings.wrong(missing, "is not set, but the other of TLS_CERT and TLS_KEY is; HTTPS needs both");
+                None
+            }
+        }
+    }
+
+    fn load(&self) -> io::Result<CertifiedKey> {
+        let named = |path: &PathBuf, error: String| io::Error::other(format!("{}: {error}", path.display()));
+        let of_cert = |error: String| named(&self.cert, error);
+        let chain: Vec<CertificateDer<'_>> = CertificateDer::pem_file_iter(&self.cert)
+            .and_then(Iterator::collect)
+            .map_err(|error| of_cert(error.to_string()))?;
+        if chain.is_empty() {
+            return Err(of_cert("holds no certificate".to_owned()));
+        }
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| named(&self.key, error.to_string()))?;
+        CertifiedKey::from_der(chain, key, &ring::default_provider())
+            .map_err(|error| named(&self.key, error.to_string()))
+    }
+}
+
+/// The certificate of this moment.
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// Turns connections into encrypted ones: TLS 1.2 and 1.3, HTTP/1.1.
+#[derive(Clone)]
+pub(crate) struct Tls(TlsAcceptor);
+
+impl Tls {
+    /// Reads the files now, and again at each SIGHUP; where they are unusable then, what was shown goes on. Needs a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// A file cannot be used; the text names it.
+    pub(crate) fn start(files: TlsFiles) -> io::Result<Self> {
+        let shown = Arc::new(Shown(RwLock::new(Arc::new(files.load()?))));
+        let provider = Arc::new(ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let resolver = Arc::<Shown>::clone(&shown);
+        let mut config = config.map_err(io::Error::other)?.with_no_client_auth().with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut hangups = signal(SignalKind::hangup())?;
+        // Ends with the runtime; two services in one process both hear the signal.
+        rt::spawn(async move {
+            while hangups.recv().await.is_some() {
+                match files.load() {
+                    Ok(key) => {
+                        *shown.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                        log::info!("the certificate was read again");
+                    }
+                    Err(error) => log::error!("the certificate stays as it was: {error}"),
+                }
+            }
+        });
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    /// Shakes hands.
+    ///
+    /// # Errors
+    /// The client speaks no TLS that we speak, or takes too long.
+    pub(crate) async fn accept(&self, io: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        tokio::time::timeout(HANDSHAKE_PATIENCE, self.0.accept(io)).await?
+    }
+}
+
+/// Shakes hands with whoever is there, and believes any certificate. For asking oneself alone: nothing secret is said.
+pub(crate) async fn of_anybody(io: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
+    let name = io.peer_addr()?.ip().into();
+    let provider = Arc::new(ring::default_provider());
+    let anybody = Arc::new(Anybody(provider.signature_verification_algorithms));
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(io::Error::other)?.dangerous().with_custom_certificate_verifier(anybody);
+    TlsConnector::from(Arc::new(config.with_no_client_auth())).connect(name, io).await
+}
+
+#[derive(Debug)]
+struct Anybody(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
