@@ -1,6 +1,7 @@
 //! The composition root: the only file that names a concrete store.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,12 @@ use sqlx::AnyPool;
 
 use crate::config::{Config, StoreConfig};
 use crate::grants::Grants;
+use crate::limits::Limits;
 use crate::passwords::Passwords;
 use crate::routes::{State, table};
-use crate::sessions::{self, RedisSessions, SessionStore, SqlSessions};
+use crate::sessions::{
+    self, FailureStore, LocalRates, RateStore, RedisRates, RedisSessions, SessionStore, SqlSessions,
+};
 use crate::tokens::{AUDIENCE, Tokens};
 use crate::users::{self, SeedError, Users};
 
@@ -47,7 +51,14 @@ pub struct Stores {
     pub sessions: Arc<dyn SessionStore>,
     /// The threads that hash.
     pub passwords: Arc<Passwords>,
+    limited: Limited,
     pool: AnyPool,
+}
+
+/// Where limits are counted: where sessions are.
+enum Limited {
+    Sql(Arc<SqlSessions>),
+    Redis(Arc<RedisSessions>),
 }
 
 /// Starts the service that `config` describes. It serves once the result is waited for.
@@ -59,14 +70,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let guard = Data::new(config.access.guard(AUDIENCE)?);
     let server = config.server.clone();
     let demo_data = config.demo_data;
-    let Stores { users, sessions, passwords, pool } = open(config.stores).await?;
+    let (calls, failures) = (config.ip_rate_limit, config.account_failure_limit);
+    let Stores { users, sessions, passwords, limited, pool } = open(config.stores).await?;
     if demo_data {
         users.seed_demo(&passwords, now_ms()).await?;
     }
     let readiness = readiness(pool, &sessions);
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
-    let state =
-        Data::new(State { users, sessions, passwords, grants, allowed_origins: server.allowed_origins.clone() });
+    let limits = limits(&limited, calls, failures);
+    let allowed_origins = server.allowed_origins.clone();
+    let state = Data::new(State { users, sessions, passwords, grants, limits, allowed_origins });
     let routes = move |routes: &mut web::ServiceConfig| {
         routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(table);
     };
@@ -78,32 +91,66 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 /// # Errors
 /// See [`StartError`].
 pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
-    let pool = database::open(&config.database_url, &[users::MIGRATION, sessions::MIGRATION]).await?;
-    let sessions: Arc<dyn SessionStore> = if let Some(address) = config.redis_url {
-        Arc::new(RedisSessions::new(address, config.rules)?)
+    let [opened, limited] = sessions::MIGRATIONS;
+    let pool = database::open(&config.database_url, &[users::MIGRATION, opened, limited]).await?;
+    let (sessions, limited): (Arc<dyn SessionStore>, _) = if let Some(address) = config.redis_url {
+        let sessions = Arc::new(RedisSessions::new(address, config.rules)?);
+        (Arc::<RedisSessions>::clone(&sessions), Limited::Redis(sessions))
     } else {
         let keep_ended = config.access_ttl + Duration::from_secs(LEEWAY);
         let sessions = Arc::new(SqlSessions::new(pool.clone(), config.rules, keep_ended).await?);
-        actix_web::rt::spawn(sweep(Arc::downgrade(&sessions)));
-        sessions
+        let swept = Arc::downgrade(&sessions);
+        every_minute(async move || {
+            if let Err(error) = swept.upgrade()?.sweep(SWEEP_BATCH).await {
+                log::warn!("ended sessions were not swept: {error}");
+            }
+            Some(())
+        });
+        (Arc::<SqlSessions>::clone(&sessions), Limited::Sql(sessions))
     };
     let users = Users::new(pool.clone());
     let passwords = Passwords::start(config.bcrypt_cost, config.pepper)?;
     if let Some(cost) = users.greatest_cost().await? {
         passwords.expect_cost(cost);
     }
-    Ok(Stores { users, sessions, passwords: Arc::new(passwords), pool })
+    Ok(Stores { users, sessions, passwords: Arc::new(passwords), limited, pool })
 }
 
-/// Removes what ended, again and again, for as long as somebody holds the store.
-async fn sweep(sessions: std::sync::Weak<SqlSessions>) {
-    loop {
-        actix_web::rt::time::sleep(SWEEP_EVERY).await;
-        let Some(sessions) = sessions.upgrade() else { return };
-        if let Err(error) = sessions.sweep(SWEEP_BATCH).await {
-            log::warn!("ended sessions were not swept: {error}");
+/// Calls `sweep` again and again, until it says that there is nothing to sweep any more.
+fn every_minute(sweep: impl AsyncFn() -> Option<()> + 'static) {
+    actix_web::rt::spawn(async move {
+        loop {
+            actix_web::rt::time::sleep(SWEEP_EVERY).await;
+            if sweep().await.is_none() {
+                return;
+            }
         }
+    });
+}
+
+/// So many calls a minute, and so many failures in a row; 0 is without end.
+fn limits(limited: &Limited, calls: u32, failures: u32) -> Limits {
+    let store: Arc<dyn FailureStore> = match limited {
+        Limited::Sql(sessions) => Arc::<SqlSessions>::clone(sessions),
+        Limited::Redis(sessions) => Arc::<RedisSessions>::clone(sessions),
+    };
+    Limits {
+        rates: NonZeroU32::new(calls).map(|calls| rates(limited, calls)),
+        failures: NonZeroU32::new(failures).map(|failures| (failures, store)),
     }
+}
+
+fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
+    if let Limited::Redis(sessions) = limited {
+        return Arc::new(RedisRates::new(Arc::clone(sessions), per_minute));
+    }
+    let rates = Arc::new(LocalRates::new(per_minute));
+    let swept = Arc::downgrade(&rates);
+    every_minute(async move || {
+        swept.upgrade()?.sweep();
+        Some(())
+    });
+    rates
 }
 
 fn readiness(pool: AnyPool, sessions: &Arc<dyn SessionStore>) -> Readiness {

@@ -24,6 +24,10 @@ pub struct Config {
     pub refresh_secret: Option<Secret>,
     /// The refresh secret before that one.
     pub refresh_previous: Option<Secret>,
+    /// Calls a minute and address on register, login and token; 0 is without end.
+    pub ip_rate_limit: u32,
+    /// Wrong passwords in a row before there is a wait, per account and address; 0 is never.
+    pub account_failure_limit: u32,
     /// Whether the tutorials' people exist.
     pub demo_data: bool,
 }
@@ -63,6 +67,18 @@ impl Config {
             refresh_previous: settings.signing_secret(
                 "REFRESH_TOKEN_SECRET_PREVIOUS",
                 "The refresh secret before this one: still verified, never signed with",
+            ),
+            ip_rate_limit: settings.parsed(
+                "IP_RATE_LIMIT",
+                "300",
+                "a number of calls, or 0",
+                "Calls a minute and address on register, login and token; 0 is without end",
+            ),
+            account_failure_limit: settings.parsed(
+                "ACCOUNT_FAILURE_LIMIT",
+                "10",
+                "a number of failures, or 0",
+                "Wrong passwords in a row before the next has to wait, per account and address; 0 is never",
             ),
             demo_data: settings.flag(
                 "DEMO_DATA",

@@ -11,6 +11,8 @@ pub mod cli;
 pub mod config;
 /// What a proof is worth.
 pub mod grants;
+/// How often somebody may call, and guess.
+pub mod limits;
 /// What a password must be, how it is stored, and where it is hashed.
 pub mod passwords;
 /// Everything that speaks HTTP.

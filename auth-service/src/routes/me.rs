@@ -1,9 +1,9 @@
 use actix_web::{HttpResponse, web::Data, web::Path};
 use shared_claims::{Member, Problem};
-use shared_http::{Body, Fields};
+use shared_http::{Body, Caller, Fields};
 
 use super::replies::{Device, Profile};
-use super::{State, current, invalid_credentials, last_admin, not_hashed};
+use super::{State, current, guess, invalid_credentials, last_admin, not_hashed};
 use crate::passwords::Verdict;
 use crate::sessions::SessionId;
 use crate::users::{Account, Deleted, Email};
@@ -16,13 +16,14 @@ pub(super) async fn read(member: Member, state: Data<State>) -> Result<HttpRespo
 /// `PUT /me/password`: whoever knows the current password sets another; all other devices are signed out.
 pub(super) async fn change_password(
     member: Member,
+    caller: Caller,
     state: Data<State>,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let current = fields.text("currentPassword", |_| Ok(()));
     let new = fields.text("newPassword", |text| crate::passwords::check_length(text).map_err(|weak| weak.to_string()));
     fields.finish()?;
-    let account = prove(&state, &member, current).await?;
+    let account = prove(&state, &caller, &member, current).await?;
     let about = [account.user.username.as_str(), account.user.email.as_ref().map_or("", Email::as_str)];
     let hash = state.passwords.hash_new(new, &about).await.map_err(|error| not_hashed(error, "newPassword"))?;
     // Before as well as after: while sessions cannot be ended, the password stays as it was.
@@ -32,19 +33,20 @@ pub(super) async fn change_password(
         return Err(invalid_credentials());
     }
     state.sessions.end_all(&member.user_id, session_id(&member)).await?;
-    log::info!(target: "audit", event = "password.changed", user = member.user_id.as_str(); "password changed");
+    log_event(&member, "password.changed", "password changed");
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// `DELETE /me`: whoever knows the current password leaves, with all sessions.
 pub(super) async fn delete(
     member: Member,
+    caller: Caller,
     state: Data<State>,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let current = current_password(&mut fields);
     fields.finish()?;
-    prove(&state, &member, current).await?;
+    prove(&state, &caller, &member, current).await?;
     // While sessions cannot be ended, nobody is half gone.
     state.sessions.ping().await?;
     match state.users.delete(&member.user_id).await? {
@@ -52,7 +54,7 @@ pub(super) async fn delete(
         Deleted::LastAdmin => return Err(last_admin()),
     }
     state.sessions.end_all(&member.user_id, None).await?;
-    log::info!(target: "audit", event = "user.deleted", user = member.user_id.as_str(); "left");
+    log_event(&member, "user.deleted", "left");
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -75,7 +77,8 @@ pub(super) async fn sign_out_device(
     if !state.sessions.end(&member.user_id, id).await? {
         return Err(unknown());
     }
-    log::info!(target: "audit", event = "session.ended", user = member.user_id.as_str(), session:% = id; "device signed out");
+    let (user, by) = (member.user_id.as_str(), member.session_id.as_str());
+    log::info!(target: "audit", event = "session.ended", user = user, session:% = id, by_session = by; "device signed out");
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -83,20 +86,32 @@ pub(super) async fn sign_out_device(
 pub(super) async fn sign_out_everywhere(member: Member, state: Data<State>) -> Result<HttpResponse, Problem> {
     current(&state, &member).await?;
     state.sessions.end_all(&member.user_id, None).await?;
-    log::info!(target: "audit", event = "session.all_ended", user = member.user_id.as_str(); "signed out everywhere");
+    log_event(&member, "session.all_ended", "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The caller's account, if `password` is its current one.
-async fn prove(state: &State, member: &Member, password: String) -> Result<Account, Problem> {
+/// The caller's account, if `password` is its current one. Whoever found or stole an access token guesses no faster here
+/// than at the login.
+async fn prove(state: &State, caller: &Caller, member: &Member, password: String) -> Result<Account, Problem> {
     let account = current(state, member).await?;
+    let guess = guess(state, caller, account.user.username.as_str(), "password.throttled").await?;
     match state.passwords.verify(password, &account.hash).await? {
         Verdict::Wrong => {
-            log::info!(target: "audit", event = "password.wrong", user = member.user_id.as_str(); "wrong current password");
+            log_event(member, "password.wrong", "wrong current password");
+            guess.wrong().await?;
             Err(invalid_credentials())
         }
-        Verdict::Right | Verdict::RightButRewrite(_) => Ok(account),
+        Verdict::Right | Verdict::RightButRewrite(_) => {
+            guess.right().await?;
+            Ok(account)
+        }
     }
+}
+
+/// A line about what somebody did with their own account.
+fn log_event(member: &Member, event: &'static str, text: &'static str) {
+    let (user, session) = (member.user_id.as_str(), member.session_id.as_str());
+    log::info!(target: "audit", event = event, user = user, session = session; "{text}");
 }
 
 fn current_password(fields: &mut Fields) -> String {

@@ -1,5 +1,7 @@
 //! Everything that speaks HTTP: what handlers may touch, and the whole URL table.
 
+/// A caller who was let in.
+mod admitted;
 /// The refresh token in a cookie.
 mod cookie;
 /// The caller's own account and devices.
@@ -14,12 +16,14 @@ mod sessions;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use shared_claims::{Admin, Member, Problem, Role};
-use shared_http::at;
+use shared_http::{Caller, at};
 
 use crate::grants::Grants;
+use crate::limits::{Guess, Limits, Slowed};
 use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::sessions::SessionStore;
 use crate::users::{Account, Users};
@@ -34,6 +38,8 @@ pub struct State {
     pub passwords: Arc<Passwords>,
     /// What a proof is worth.
     pub grants: Grants,
+    /// How often somebody may call, and guess.
+    pub limits: Limits,
     /// Origins whose pages may use the cookie.
     pub allowed_origins: Vec<String>,
 }
@@ -72,6 +78,24 @@ impl From<PoolError> for Problem {
             }
         }
     }
+}
+
+/// Leave to try a password of `login`, unless too many were wrong before; `event` is what the log then says.
+async fn guess<'a>(state: &'a State, caller: &Caller, login: &str, event: &'static str) -> Result<Guess<'a>, Problem> {
+    match state.limits.guess(login, caller.address).await {
+        Ok(guess) => Ok(guess),
+        Err(Slowed::Store(error)) => Err(error.into()),
+        Err(Slowed::Wait(wait)) => {
+            log::warn!(target: "audit", event = event; "too many wrong passwords");
+            Err(too_many(wait, "too_many_failures", "The password was wrong too often. Try again later."))
+        }
+    }
+}
+
+/// 429: come back after `wait`.
+fn too_many(wait: Duration, code: &'static str, detail: &'static str) -> Problem {
+    // The whole second after it.
+    Problem::new(429, code, detail).header("Retry-After", (wait.as_secs() + 1).to_string())
 }
 
 /// A new password that stands in the member `field`.

@@ -4,13 +4,14 @@ use shared_claims::{Problem, Role};
 use shared_http::clock::now_ms;
 use shared_http::{Body, Fields};
 
+use super::admitted::Admitted;
 use super::replies::{Added, Profile};
 use super::{State, email_taken, not_hashed, username_taken};
 use crate::passwords::check_length;
 use crate::users::{Created, Email, NewUser, User, Username};
 
 /// `POST /register`: anyone becomes a member. What the body says of roles gives nothing.
-pub(super) async fn register(state: Data<State>, Body(fields): Body) -> Result<HttpResponse, Problem> {
+pub(super) async fn register(_: Admitted, state: Data<State>, Body(fields): Body) -> Result<HttpResponse, Problem> {
     let user = Newcomer::read(fields)?.create(&state, Role::Member).await?;
     log::info!(target: "audit", event = "user.registered", user = user.id.as_str(); "registered");
     Ok(HttpResponse::Created()

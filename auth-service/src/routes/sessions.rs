@@ -3,11 +3,12 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde_json::json;
 use shared_claims::Problem;
 use shared_http::clock::now_ms;
-use shared_http::{Body, Fields, MaybeBody};
+use shared_http::{Body, Caller, Fields, MaybeBody};
 
+use super::admitted::Admitted;
 use super::cookie::Jar;
 use super::replies::Tokens;
-use super::{State, invalid_credentials};
+use super::{State, guess, invalid_credentials};
 use crate::grants::{Granted, Refused};
 use crate::passwords::Verdict;
 use crate::sessions::{Label, Session};
@@ -15,6 +16,7 @@ use crate::users::Account;
 
 /// `POST /login`: a name or an email and a password open a session.
 pub(super) async fn log_in(
+    Admitted(caller): Admitted,
     state: Data<State>,
     request: HttpRequest,
     Body(mut fields): Body,
@@ -23,15 +25,17 @@ pub(super) async fn log_in(
     let cookie = fields.optional_flag("cookie").unwrap_or_default();
     fields.finish()?;
     let jar = if cookie { Some(Jar::to_fill(&request, &state.allowed_origins)?) } else { None };
-    let account = credentials.prove(&state).await?;
+    let account = credentials.prove(&state, &caller).await?;
     let user_id = account.user.id.clone();
-    let granted = state.grants.open(account, label(&request), now_ms()).await?.ok_or_else(|| failed(&user_id))?;
+    let label = label(&request, &caller);
+    let granted = state.grants.open(account, label, now_ms()).await?.ok_or_else(|| failed(&user_id))?;
     log::info!(target: "audit", event = "login.ok", user = user_id.as_str(), session:% = granted.session.id; "logged in");
     Ok(reply(&granted, jar))
 }
 
 /// `POST /token`, `POST /refresh`: a refresh token is answered with the next pair, in the way that it came.
 pub(super) async fn refresh(
+    _: Admitted,
     state: Data<State>,
     request: HttpRequest,
     MaybeBody(fields): MaybeBody,
@@ -78,20 +82,33 @@ impl Credentials {
         Self { login, password: fields.text("password", |_| Ok(())) }
     }
 
+    /// Whose they are, if not too many were wrong before.
+    async fn prove(self, state: &State, caller: &Caller) -> Result<Account, Problem> {
+        let guess = guess(state, caller, &self.login, "login.throttled").await?;
+        let Some(account) = self.check(state).await? else {
+            guess.wrong().await?;
+            return Err(invalid_credentials());
+        };
+        guess.right().await?;
+        Ok(account)
+    }
+
     /// Whose they are. An unknown name, a wrong password and a disabled account take the same time and give one answer.
-    async fn prove(self, state: &State) -> Result<Account, Problem> {
+    async fn check(self, state: &State) -> Result<Option<Account>, Problem> {
         loop {
             let Some(account) = state.users.account_by_login(&self.login).await? else {
                 state.passwords.verify_nobody(self.password).await?;
-                return Err(failed("unknown"));
+                log_failure("unknown");
+                return Ok(None);
             };
             let verdict = state.passwords.verify(self.password.as_str(), &account.hash).await?;
             if matches!(verdict, Verdict::Wrong) || account.user.disabled {
-                return Err(failed(&account.user.id));
+                log_failure(&account.user.id);
+                return Ok(None);
             }
-            let Verdict::RightButRewrite(hash) = verdict else { return Ok(account) };
+            let Verdict::RightButRewrite(hash) = verdict else { return Ok(Some(account)) };
             if state.users.replace_hash(&account.user.id, &account.hash, &hash).await? {
-                return Ok(Account { hash, ..account });
+                return Ok(Some(Account { hash, ..account }));
             }
             // Somebody was faster, perhaps the same person on another device: what stands there now is what counts.
         }
@@ -99,10 +116,10 @@ impl Credentials {
 }
 
 /// What the owner will recognise the session by.
-fn label(request: &HttpRequest) -> Label {
+fn label(request: &HttpRequest, caller: &Caller) -> Label {
     let agent =
         request.headers().get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
-    let address = request.peer_addr().map(|address| address.ip().to_canonical().to_string()).unwrap_or_default();
+    let address = caller.address.map(|address| address.to_string()).unwrap_or_default();
     Label::new(&agent, &address)
 }
 
@@ -145,8 +162,12 @@ fn reply(granted: &Granted, jar: Option<Jar>) -> HttpResponse {
 }
 
 fn failed(user: &str) -> Problem {
-    log::info!(target: "audit", event = "login.failed", user = user; "login failed");
+    log_failure(user);
     invalid_credentials()
+}
+
+fn log_failure(user: &str) {
+    log::info!(target: "audit", event = "login.failed", user = user; "login failed");
 }
 
 fn no_refresh_token() -> Problem {

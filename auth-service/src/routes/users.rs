@@ -47,7 +47,7 @@ pub(super) async fn add(admin: Admin, state: Data<State>, Body(mut fields): Body
     let role = fields.optional_parsed("role", str::parse::<Role>);
     let newcomer = Newcomer::read(fields)?;
     let user = newcomer.create(&state, role.unwrap_or(Role::Member)).await?;
-    log::info!(target: "audit", event = "user.added", user = user.id.as_str(), by = admin.user_id.as_str(); "added");
+    log::info!(target: "audit", event = "user.added", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "added");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
         .json(Added { message: "User added successfully", user: Record::from(&user) }))
@@ -93,7 +93,7 @@ pub(super) async fn delete(admin: Admin, state: Data<State>, id: Path<String>) -
         Deleted::LastAdmin => return Err(last_admin()),
     }
     state.sessions.end_all(&id, None).await?;
-    log::info!(target: "audit", event = "user.deleted", user = id.as_str(), by = admin.user_id.as_str(); "deleted");
+    log::info!(target: "audit", event = "user.deleted", user = id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "deleted");
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn sign_out(admin: Admin, state: Data<State>, id: Path<String>)
     still_admin(&state, &admin).await?;
     let user = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
     state.sessions.end_all(&user.id, None).await?;
-    log::info!(target: "audit", event = "session.all_ended", user = user.id.as_str(), by = admin.user_id.as_str(); "signed out everywhere");
+    log::info!(target: "audit", event = "session.all_ended", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -151,15 +151,15 @@ impl Wish {
 }
 
 fn log_change(admin: &Admin, before: &User, after: &User, password: bool) {
-    let (user, by) = (after.id.as_str(), admin.user_id.as_str());
+    let (user, by, by_session) = (after.id.as_str(), admin.user_id.as_str(), admin.session_id.as_str());
     if before.role != after.role {
-        log::info!(target: "audit", event = "role.changed", user = user, by = by, role:% = after.role; "role changed");
+        log::info!(target: "audit", event = "role.changed", user = user, by = by, by_session = by_session, role:% = after.role; "role changed");
     }
     if before.disabled != after.disabled {
         let event = if after.disabled { "user.disabled" } else { "user.enabled" };
-        log::info!(target: "audit", event = event, user = user, by = by; "account switched");
+        log::info!(target: "audit", event = event, user = user, by = by, by_session = by_session; "account switched");
     }
     if password {
-        log::info!(target: "audit", event = "password.changed", user = user, by = by; "password set");
+        log::info!(target: "audit", event = "password.changed", user = user, by = by, by_session = by_session; "password set");
     }
 }

@@ -6,17 +6,22 @@
 //! All times are milliseconds since 1970 by the store's own clock: the machines that ask may disagree, the store does not.
 
 mod clock;
+mod failures;
+mod rates;
 mod redis;
 mod session;
 mod sql;
+mod sql_failures;
 mod statements;
 
 use async_trait::async_trait;
 use shared_http::database::StoreError;
 
-pub use self::redis::{NotAnAddress, RedisAddress, RedisSessions};
+pub use self::failures::{Attempt, FailureStore};
+pub use self::rates::{LocalRates, RateStore};
+pub use self::redis::{NotAnAddress, RedisAddress, RedisRates, RedisSessions};
 pub use self::session::{FIRST_GENERATION, Label, NewSession, NotASessionId, Rules, Session, SessionId};
-pub use self::sql::{MIGRATION, SqlSessions};
+pub use self::sql::{MIGRATIONS, SqlSessions};
 
 /// What the store is called in its errors.
 const STORE: &str = "the session store";

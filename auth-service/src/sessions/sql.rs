@@ -17,19 +17,22 @@ use super::session::{ms, newest_first};
 use super::statements::{ADVANCE, END, END_ALL, LIST, OPEN, SWEEP};
 use super::{Advance, FIRST_GENERATION, Label, NewSession, Rules, STORE, Session, SessionId, SessionStore};
 
-/// The table that [`SqlSessions`] needs, for `shared_http::database::open`.
-pub const MIGRATION: (&str, &str) = ("0002_sessions", include_str!("../../migrations/0002_sessions.sql"));
+/// The tables that [`SqlSessions`] needs, for `shared_http::database::open`.
+pub const MIGRATIONS: [(&str, &str); 2] = [
+    ("0002_sessions", include_str!("../../migrations/0002_sessions.sql")),
+    ("0003_failures", include_str!("../../migrations/0003_failures.sql")),
+];
 
 /// Sessions in `SQLite` or Postgres.
 pub struct SqlSessions {
-    pool: AnyPool,
+    pub(super) pool: AnyPool,
     rules: Rules,
     keep_ended_ms: i64,
-    clock: DatabaseClock,
+    pub(super) clock: DatabaseClock,
 }
 
 impl SqlSessions {
-    /// Takes a database that has [`MIGRATION`].
+    /// Takes a database that has [`MIGRATIONS`].
     ///
     /// An ended session is kept for `keep_ended`: the life of an access token and the leeway its verifiers allow.
     ///
@@ -50,13 +53,14 @@ impl SqlSessions {
         self
     }
 
-    /// Removes the sessions that expired, and those that ended long enough ago, in batches so small that nobody waits for
-    /// one; how many. Also compares the clocks anew. To be called every minute or so, by any number of instances.
+    /// Removes the sessions that expired, those that ended long enough ago, and failures that are forgotten, in batches so small that nobody waits for
+    /// one; how many sessions. Also compares the clocks anew. To be called every minute or so, by any number of instances.
     ///
     /// # Errors
     /// The database is unavailable.
     pub async fn sweep(&self, batch: u32) -> Result<u64, StoreError> {
         self.clock.measure(&self.pool).await?;
+        while batch > 0 && self.sweep_failures(batch).await? >= u64::from(batch) {}
         let mut swept = 0;
         loop {
             let rows = self.sweep_batch(batch).await?;

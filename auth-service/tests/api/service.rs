@@ -87,6 +87,8 @@ impl Service {
             ("BCRYPT_COST", "4"),
             ("DEMO_DATA", "true"),
             ("WORKERS", "2"),
+            // All tests have one address.
+            ("IP_RATE_LIMIT", "0"),
         ];
         let settings: Vec<_> = fixed.into_iter().map(own).chain(settings.into_iter().map(own)).collect();
         let (started, starting) = oneshot::channel();

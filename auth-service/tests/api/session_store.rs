@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use auth_service::sessions::{
-    Advance, Label, MIGRATION, NewSession, RedisSessions, Rules, Session, SessionId, SessionStore, SqlSessions,
+    Advance, Label, MIGRATIONS, NewSession, RedisSessions, Rules, Session, SessionId, SessionStore, SqlSessions,
 };
 use shared_http::database;
 use sqlx::AnyPool;
@@ -75,7 +75,7 @@ impl Kind {
             Self::Postgres => (postgres_database(&name).await, None),
             Self::Redis | Self::Cluster(_) => panic!("Redis is no SQL database"),
         };
-        Database { pool: database::open(&url, &[MIGRATION]).await.unwrap(), file }
+        Database { pool: database::open(&url, &MIGRATIONS).await.unwrap(), file }
     }
 }
 

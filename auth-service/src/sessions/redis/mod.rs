@@ -2,11 +2,12 @@
 
 mod address;
 mod cluster;
+mod limits;
 mod link;
 mod sentinel;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind, Value};
@@ -15,12 +16,14 @@ use shared_http::database::{StoreError, within};
 use self::address::Kind;
 pub use self::address::{NotAnAddress, RedisAddress};
 use self::cluster::Cluster;
+pub use self::limits::RedisRates;
 use self::link::{Connection, Link, Source};
 use self::sentinel::Sentinels;
 use super::session::{ms, newest_first};
 use super::{Advance, Label, NewSession, Rules, STORE, Session, SessionId, SessionStore};
 
-const SOURCE: &str = include_str!("script.lua");
+/// Sessions.
+static SESSIONS: Lua = Lua::new(include_str!("script.lua"));
 
 /// How often a step may be told to go elsewhere.
 const REDIRECTIONS: usize = 3;
@@ -32,7 +35,6 @@ type Record = (String, String, String, i64, i64, i64, i64, i64);
 pub struct RedisSessions {
     masters: Masters,
     rules: Rules,
-    sha1: String,
     skew_ms: Arc<AtomicI64>,
 }
 
@@ -57,8 +59,7 @@ impl RedisSessions {
                 Masters::Many(cluster)
             }
         };
-        let sha1 = Script::new(SOURCE).get_hash().to_owned();
-        Ok(Self { masters, rules, sha1, skew_ms: Arc::default() })
+        Ok(Self { masters, rules, skew_ms: Arc::default() })
     }
 
     /// Adds `skew_ms`, whatever it is at each moment, to the store's clock. For tests.
@@ -68,22 +69,34 @@ impl RedisSessions {
         self
     }
 
-    /// Takes one step of the script on the sessions of `user_id`.
-    async fn step<T: FromRedisValue>(&self, user_id: &str, step: Step) -> Result<T, StoreError> {
-        let reply = within(STORE, self.take(user_id, &step)).await?;
+    /// Takes one step on the sessions of `user_id`. All keys of a user carry `{user}`: a cluster keeps them in one slot, and
+    /// the script may derive one from another.
+    async fn session_step<T: FromRedisValue>(
+        &self,
+        user_id: &str,
+        name: &'static str,
+        arguments: Vec<String>,
+    ) -> Result<T, StoreError> {
+        // A promise that a fail-over must keep, unless it only reads.
+        let writes = name != "list";
+        self.step(Step { script: &SESSIONS, key: format!("sessions:{{{user_id}}}"), name, arguments, writes }).await
+    }
+
+    /// Takes one step of a script.
+    async fn step<T: FromRedisValue>(&self, step: Step) -> Result<T, StoreError> {
+        let reply = within(STORE, self.take(&step)).await?;
         redis::from_redis_value(reply).map_err(|error| StoreError::corrupt(STORE, error))
     }
 
-    /// Goes where the keys are. A redirection says that nothing ran: only then is anything sent again.
-    async fn take(&self, user_id: &str, step: &Step) -> Result<Value, StoreError> {
-        let index = format!("sessions:{{{user_id}}}");
+    /// Goes where the key is. A redirection says that nothing ran: only then is anything sent again.
+    async fn take(&self, step: &Step) -> Result<Value, StoreError> {
         let mut link = match &self.masters {
             Masters::One(link) => Arc::clone(link),
-            Masters::Many(cluster) => cluster.link(&index).await?,
+            Masters::Many(cluster) => cluster.link(&step.key).await?,
         };
         let mut asking = false;
         for _ in 0..REDIRECTIONS {
-            let error = match self.run(link.connection().await?, &index, step, asking).await {
+            let error = match self.run(link.connection().await?, step, asking).await {
                 Err(error) => error,
                 Ok(reply) => return Ok(reply),
             };
@@ -99,12 +112,11 @@ impl RedisSessions {
 
     /// Redis forgets scripts, at a restart or when told to, so any run may have to bring the source along. `NOSCRIPT` says
     /// that nothing ran, too.
-    async fn run(&self, mut redis: Connection, index: &str, step: &Step, asking: bool) -> RedisResult<Value> {
+    async fn run(&self, mut redis: Connection, step: &Step, asking: bool) -> RedisResult<Value> {
         let skew_ms = self.skew_ms.load(Ordering::Relaxed);
-        let known = step.command("EVALSHA", &self.sha1, index, skew_ms);
-        match redis.send(&known, step.writes(), asking).await {
+        match redis.send(&step.command("EVALSHA", step.script.sha1(), skew_ms), step.writes, asking).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                redis.send(&step.command("EVAL", SOURCE, index, skew_ms), step.writes(), asking).await
+                redis.send(&step.command("EVAL", step.script.source, skew_ms), step.writes, asking).await
             }
             reply => reply,
         }
@@ -127,20 +139,37 @@ impl RedisSessions {
     }
 }
 
-/// A step of the script: its name and its arguments.
-struct Step(&'static str, Vec<String>);
+/// A script, as Redis is told it the first time, and the name by which Redis knows it from then on.
+struct Lua {
+    source: &'static str,
+    sha1: OnceLock<String>,
+}
 
-impl Step {
-    /// All keys of a user carry `{user}`: a cluster keeps them in one slot, and the script may derive one from another.
-    fn command(&self, verb: &str, script: &str, index: &str, skew_ms: i64) -> Cmd {
-        let mut command = redis::cmd(verb);
-        command.arg(script).arg(1).arg(index).arg(self.0).arg(skew_ms).arg(&self.1);
-        command
+impl Lua {
+    const fn new(source: &'static str) -> Self {
+        Self { source, sha1: OnceLock::new() }
     }
 
-    /// Whether the step is a promise that a fail-over must keep.
-    fn writes(&self) -> bool {
-        self.0 != "list"
+    fn sha1(&self) -> &str {
+        self.sha1.get_or_init(|| Script::new(self.source).get_hash().to_owned())
+    }
+}
+
+/// A step of a script, on a key.
+struct Step {
+    script: &'static Lua,
+    key: String,
+    name: &'static str,
+    arguments: Vec<String>,
+    /// Whether it is a promise that a fail-over must keep.
+    writes: bool,
+}
+
+impl Step {
+    fn command(&self, verb: &str, script: &str, skew_ms: i64) -> Cmd {
+        let mut command = redis::cmd(verb);
+        command.arg(script).arg(1).arg(&self.key).arg(self.name).arg(skew_ms).arg(&self.arguments);
+        command
     }
 }
 
@@ -154,7 +183,7 @@ impl SessionStore for RedisSessions {
             new.label.user_agent,
             new.label.address,
         ];
-        session(&new.user_id, self.step(&new.user_id, Step("open", arguments)).await?)
+        session(&new.user_id, self.session_step(&new.user_id, "open", arguments).await?)
     }
 
     async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
@@ -164,7 +193,7 @@ impl SessionStore for RedisSessions {
             ms(self.rules.refresh_ttl).to_string(),
             ms(self.rules.grace).to_string(),
         ];
-        let (outcome, record): (String, Option<Record>) = self.step(user_id, Step("advance", arguments)).await?;
+        let (outcome, record): (String, Option<Record>) = self.session_step(user_id, "advance", arguments).await?;
         match (outcome.as_str(), record) {
             ("advanced", Some(record)) => session(user_id, record).map(Advance::Advanced),
             ("repeated", Some(record)) => session(user_id, record).map(Advance::Repeated),
@@ -175,16 +204,16 @@ impl SessionStore for RedisSessions {
     }
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.step(user_id, Step("end", vec![id.to_string()])).await
+        self.session_step(user_id, "end", vec![id.to_string()]).await
     }
 
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         let except = except.map(|id| id.to_string()).unwrap_or_default();
-        self.step(user_id, Step("end_all", vec![except])).await
+        self.session_step(user_id, "end_all", vec![except]).await
     }
 
     async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError> {
-        let records: Vec<Record> = self.step(user_id, Step("list", vec![])).await?;
+        let records: Vec<Record> = self.session_step(user_id, "list", vec![]).await?;
         records.into_iter().map(|record| session(user_id, record)).collect::<Result<_, _>>().map(newest_first)
     }
 

@@ -55,6 +55,7 @@ impl Servers {
                 // An access token outlives the soak, so that a 401 is never for its age.
                 ("ACCESS_TOKEN_TTL", "1d".to_owned()),
                 ("BCRYPT_COST", "4".to_owned()),
+                ("IP_RATE_LIMIT", "0".to_owned()),
                 ("RUST_LOG", "warn,audit=error,shared_http::server=info".to_owned()),
             ];
             let settings = settings.into_iter().chain(secrets.clone());

@@ -1,0 +1,145 @@
+//! How often somebody may call, and guess.
+//!
+//! What is counted is counted for an address, so nobody can use up what belongs to somebody at another one.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use shared_http::database::StoreError;
+
+use crate::sessions::{Attempt, FailureStore, RateStore};
+
+/// A call waits no longer than this to be counted.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The limits of one service.
+pub struct Limits {
+    /// Calls a minute; `None` is without end.
+    pub rates: Option<Arc<dyn RateStore>>,
+    /// Wrong passwords in a row before there is a wait, and where they are counted; `None` is without end.
+    pub failures: Option<(NonZeroU32, Arc<dyn FailureStore>)>,
+}
+
+/// Why somebody has to come back later.
+#[derive(Debug, thiserror::Error)]
+pub enum Slowed {
+    /// They called or guessed too often.
+    #[error("to wait {0:?}")]
+    Wait(Duration),
+    /// It cannot be told.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Leave to try one password. What comes of it is to be told.
+#[must_use]
+pub struct Guess<'a> {
+    counted: Option<(&'a dyn FailureStore, u32, String, Attempt)>,
+}
+
+impl Limits {
+    /// Counts a call from `address`. While the store is away or slow all calls pass: what they need of it fails by itself,
+    /// and the rest is bounded by the hashing queue.
+    ///
+    /// # Errors
+    /// There were too many: how long to wait, at most a minute.
+    pub async fn call(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+        let Some(rates) = &self.rates else { return Ok(()) };
+        match tokio::time::timeout(PATIENCE, rates.pass(&neighbourhood(address))).await {
+            Ok(Ok(wait)) => wait.map_or(Ok(()), Err),
+            Ok(Err(error)) => {
+                log::warn!("a call was not counted: {error}");
+                Ok(())
+            }
+            Err(_) => {
+                log::warn!("a call was not counted: no answer within {PATIENCE:?}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks for leave to try a password of `login`, a name or an email as somebody typed it, whether there is such an
+    /// account or not.
+    ///
+    /// # Errors
+    /// See [`Slowed`].
+    pub async fn guess(&self, login: &str, address: Option<IpAddr>) -> Result<Guess<'_>, Slowed> {
+        let Some((limit, store)) = &self.failures else { return Ok(Guess { counted: None }) };
+        let (limit, name) = (limit.get(), digest(login, &neighbourhood(address)));
+        match store.attempt(&name, limit).await? {
+            Attempt::Wait(wait) => Err(Slowed::Wait(wait)),
+            attempt => Ok(Guess { counted: Some((&**store, limit, name, attempt)) }),
+        }
+    }
+}
+
+impl Guess<'_> {
+    /// It was wrong.
+    ///
+    /// # Errors
+    /// The store is unavailable; it may not have been counted.
+    pub async fn wrong(self) -> Result<(), StoreError> {
+        match self.counted {
+            Some((store, limit, name, Attempt::Free)) => store.failed(&name, limit).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// It was right: what was wrong before is forgotten.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn right(self) -> Result<(), StoreError> {
+        match self.counted {
+            Some((store, _, name, _)) => store.succeeded(&name).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The addresses that one subscriber has: an IPv4 address, or an IPv6 network of 64 bits.
+fn neighbourhood(address: Option<IpAddr>) -> String {
+    match address {
+        None => "unknown".to_owned(),
+        Some(IpAddr::V4(address)) => address.to_string(),
+        Some(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+/// A name of one length that tells neither. Case is folded as it is where the account is looked up.
+fn digest(login: &str, neighbourhood: &str) -> String {
+    let text = format!("{}\n{neighbourhood}", login.to_lowercase());
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neighbourhood_is_what_one_subscriber_has() {
+        for (address, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+            ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+        ] {
+            assert_eq!(neighbourhood(address.parse().ok()), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_is_folded_and_an_address_is_not_the_name() {
+        assert_eq!(digest("Anna", "a"), digest("anna", "a"));
+        assert_ne!(digest("anna", "a"), digest("anna", "b"));
+        assert_ne!(digest("anna", "a"), digest("ann", "aa"));
+    }
+}

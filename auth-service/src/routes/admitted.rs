@@ -1,0 +1,30 @@
+use actix_web::dev::Payload;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+use shared_claims::Problem;
+use shared_http::Caller;
+
+use super::{State, too_many};
+
+/// A caller who has not called too often from their address. Standing first in a handler's signature, it is decided before
+/// the body is read.
+pub(super) struct Admitted(pub(super) Caller);
+
+impl FromRequest for Admitted {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(request, payload);
+        let state = request.app_data::<Data<State>>().cloned();
+        Box::pin(async move {
+            let (caller, state) = (caller.await?, state.ok_or_else(Problem::internal)?);
+            state.limits.call(caller.address).await.map_err(|wait| {
+                log::info!(target: "audit", event = "call.throttled"; "too many calls");
+                too_many(wait, "too_many_requests", "There were too many calls from this address. Try again later.")
+            })?;
+            Ok(Self(caller))
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! Wrong passwords in a row: who guesses has to wait, longer each time.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shared_http::database::StoreError;
+
+/// The first wait, in milliseconds; it doubles with every failure.
+pub(super) const FIRST_WAIT: i64 = 1_000;
+/// The longest wait, in milliseconds.
+pub(super) const LONGEST_WAIT: i64 = 15 * 60_000;
+/// A row of failures is forgotten this long after its last wait is over, in milliseconds.
+pub(super) const MEMORY: i64 = 15 * 60_000;
+
+/// What is said to somebody who wants to try a password.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Attempt {
+    /// Go on. What comes of it is to be told, by [`FailureStore::failed`] or [`FailureStore::succeeded`].
+    Free,
+    /// Go on: after a wait, one attempt. It counts as a failure already, so only success is to be told. Of those who ask
+    /// at the same time one alone gets this answer.
+    Single,
+    /// Not before so much time has passed.
+    Wait(Duration),
+}
+
+/// Counts failures in a row under a name, for all instances. While they are fewer than `limit`, nobody waits. From then
+/// on there is a wait before each attempt: 1 s, 2 s, 4 s, at most 15 min.
+///
+/// It stands beside [`SessionStore`](super::SessionStore) because it lives in the same place, by the same clock.
+#[async_trait]
+pub trait FailureStore: Send + Sync {
+    /// Asks for leave to try.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn attempt(&self, name: &str, limit: u32) -> Result<Attempt, StoreError>;
+
+    /// The attempt, a [`Attempt::Free`] one, was a failure.
+    ///
+    /// # Errors
+    /// The store is unavailable; whether it was counted is not known.
+    async fn failed(&self, name: &str, limit: u32) -> Result<(), StoreError>;
+
+    /// The attempt was none: the row is over.
+    ///
+    /// # Errors
+    /// The store is unavailable; whether the failures are forgotten is not known.
+    async fn succeeded(&self, name: &str) -> Result<(), StoreError>;
+}
+
+/// The wait after `failures` in a row, the `limit`th among them, in milliseconds.
+pub(super) fn wait_after(failures: i64, limit: u32) -> i64 {
+    let beyond = failures.saturating_sub(i64::from(limit)).clamp(0, 20);
+    (FIRST_WAIT << beyond).min(LONGEST_WAIT)
+}
+
+/// What is left of a wait until `allowed_at`; a store whose clock went back lets nobody wait longer than is ever asked.
+pub(super) fn left(allowed_at: i64, now: i64) -> Option<Duration> {
+    let left = (allowed_at - now).min(LONGEST_WAIT);
+    u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_doubles_and_has_an_end() {
+        let waits: Vec<_> =
+            [3, 4, 5, 6, 12, 13, 14, 1000, i64::MAX].map(|failures| wait_after(failures, 4) / 1000).into();
+        assert_eq!(waits, [1, 1, 2, 4, 256, 512, 900, 900, 900]);
+    }
+}
