@@ -16,6 +16,8 @@ use crate::observe::PROTECTION;
 const TICK: Duration = Duration::from_secs(4);
 /// After so many ticks without a word from the one whose turn it is, the connection is closed: 16 to 20 s.
 const PATIENCE: u8 = 4;
+/// How an answer begins after which nothing more is read.
+const TIMED_OUT: &[u8] = b"HTTP/1.1 408 ";
 /// What the library writes for a request that it cannot read is no longer than this.
 const LONGEST_BARE: usize = 256;
 
@@ -32,6 +34,8 @@ pub(crate) struct Connection<T> {
     turn: Turn,
     /// An answer of ours in place of a bare one, not written yet.
     answer: Vec<u8>,
+    /// The client was told that it took too long: what is still to come of its request is not waited for.
+    over: bool,
 }
 
 /// Whose turn it is, and for how many ticks.
@@ -47,7 +51,7 @@ enum Turn {
 
 impl<T> Connection<T> {
     pub(crate) fn new(io: T) -> Self {
-        Self { io, next_tick: Box::pin(sleep(TICK)), turn: Turn::Idle, answer: Vec::new() }
+        Self { io, next_tick: Box::pin(sleep(TICK)), turn: Turn::Idle, answer: Vec::new(), over: false }
     }
 
     /// Fails once somebody's turn has taken too long. Otherwise the task is woken at the next tick.
@@ -80,6 +84,9 @@ impl<T: AsyncWrite + Unpin> Connection<T> {
 
 impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.over {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buffer) {
             if buffer.filled().len() > before && self.turn == Turn::Idle {
@@ -114,7 +121,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
             outcome => outcome,
         };
         match &outcome {
-            Poll::Ready(_) => this.turn = Turn::Idle,
+            Poll::Ready(_) => {
+                this.turn = Turn::Idle;
+                this.over |= bytes.starts_with(TIMED_OUT);
+            }
             Poll::Pending => {
                 if !matches!(this.turn, Turn::Answer(_)) {
                     this.turn = Turn::Answer(0);

@@ -27,3 +27,4 @@ mod session_store;
 mod settings;
 mod users;
 mod users_admin;
+mod wire;

@@ -22,8 +22,13 @@ fn run(program: &str, arguments: &[&str], settings: &[(&str, &str)], folder: &Fo
 }
 
 async fn start(folder: &Folder, settings: &[(&str, &str)]) -> (Stack, [Program; 2]) {
-    let ours =
-        [("AUTH_ADDR", "127.0.0.1:0"), ("BOOKS_ADDR", "127.0.0.1:0"), ("DEMO_DATA", "true"), ("BCRYPT_COST", "4"), ("IP_RATE_LIMIT", "0")];
+    let ours = [
+        ("AUTH_ADDR", "127.0.0.1:0"),
+        ("BOOKS_ADDR", "127.0.0.1:0"),
+        ("DEMO_DATA", "true"),
+        ("BCRYPT_COST", "4"),
+        ("IP_RATE_LIMIT", "0"),
+    ];
     let settings = [&ours, settings].concat();
     let programs =
         ["auth-service", "books-service"].map(|name| Program::start(&binary(name), folder.path(), &settings));

@@ -87,7 +87,13 @@ async fn two_services(settings: &[(&str, &str)]) -> Started {
     let redis = redis_url();
     let (people, library) = (Database::new().await, Database::new().await);
     let (access, refresh) = (random_secret(), random_secret());
-    let both = [("ACCESS_TOKEN_SECRET", &*access), ("DEMO_DATA", "true"), ("WORKERS", "2"), ("BCRYPT_COST", "4"), ("IP_RATE_LIMIT", "0")];
+    let both = [
+        ("ACCESS_TOKEN_SECRET", &*access),
+        ("DEMO_DATA", "true"),
+        ("WORKERS", "2"),
+        ("BCRYPT_COST", "4"),
+        ("IP_RATE_LIMIT", "0"),
+    ];
     let auth = [
         ("AUTH_ADDR", "127.0.0.1:0"),
         ("AUTH_DATABASE_URL", &people.url),
