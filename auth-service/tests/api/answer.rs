@@ -121,6 +121,8 @@ fn title(status: u16) -> Option<&'static str> {
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
         422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
         503 => "Service Unavailable",
         _ => return None,
     })

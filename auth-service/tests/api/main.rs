@@ -11,6 +11,7 @@ mod cookies;
 mod database;
 mod devices;
 mod forge;
+mod limits;
 mod login;
 mod logout;
 mod me;

@@ -1,6 +1,7 @@
-//! The contract of `SessionStore`, written once and run on every store.
+//! The contract of `SessionStore`, and of `FailureStore` beside it, written once and run on every store.
 
 mod failover;
+mod guesses;
 mod outages;
 mod owners;
 mod races;
@@ -13,7 +14,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use auth_service::sessions::{
-    Advance, Label, MIGRATIONS, NewSession, RedisSessions, Rules, Session, SessionId, SessionStore, SqlSessions,
+    Advance, FailureStore, Label, MIGRATIONS, NewSession, RedisSessions, Rules, Session, SessionId, SessionStore,
+    SqlSessions,
 };
 use shared_http::database;
 use sqlx::AnyPool;
@@ -41,6 +43,7 @@ enum Kind {
 /// A store whose clock the test sets, and one user of its own.
 struct Stage {
     store: Arc<dyn SessionStore>,
+    failures: Arc<dyn FailureStore>,
     skew_ms: Arc<AtomicI64>,
     user: String,
     database: Option<Database>,
@@ -61,7 +64,16 @@ impl Kind {
         let database = self.database().await;
         let sessions = SqlSessions::new(database.pool.clone(), rules, KEEP_ENDED).await.unwrap();
         let store = Arc::new(sessions.with_skew(skew_ms.clone()));
-        (Stage { store: store.clone(), skew_ms, user: new_user(), database: Some(database) }, store)
+        (
+            Stage {
+                store: store.clone(),
+                failures: store.clone(),
+                skew_ms,
+                user: new_user(),
+                database: Some(database),
+            },
+            store,
+        )
     }
 
     /// A new SQL database.
@@ -96,8 +108,8 @@ impl Drop for Database {
 
 fn redis_stage(url: &str, rules: Rules) -> Stage {
     let skew_ms = Arc::new(AtomicI64::new(0));
-    let store = RedisSessions::new(url.parse().unwrap(), rules).unwrap().with_skew(skew_ms.clone());
-    Stage { store: Arc::new(store), skew_ms, user: new_user(), database: None }
+    let store = Arc::new(RedisSessions::new(url.parse().unwrap(), rules).unwrap().with_skew(skew_ms.clone()));
+    Stage { store: store.clone(), failures: store, skew_ms, user: new_user(), database: None }
 }
 
 fn new_user() -> String {
@@ -234,4 +246,12 @@ contract! {
         a_replay_wins_over_any_advance
         one_of_many_replays_is_told
         one_of_many_ends_is_told;
+    guesses:
+        each_failure_beyond_the_limit_doubles_the_wait
+        a_success_ends_the_row
+        names_do_not_touch_each_other
+        a_row_is_forgotten_a_while_after_its_last_wait
+        of_many_who_waited_one_may_try
+        a_burst_that_began_freely_is_no_more_than_the_limit
+        a_clock_that_is_set_back_lets_nobody_wait_for_ever;
 }

@@ -1,0 +1,181 @@
+//! Who guesses or calls too often is slowed down, and nobody else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::answer::Answer;
+use crate::caller::Caller;
+use crate::database::{Database, server};
+use crate::service::{GOOD, MEMBER, Service, new_name, on_each_store};
+
+const PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
+const THREE: (&str, &str) = ("ACCOUNT_FAILURE_LIMIT", "3");
+
+/// Somebody at an address of their own: the test's, behind a proxy that is the test, too.
+fn at<'a>(service: &'a Service, address: &str) -> Caller<'a> {
+    service.nobody().with("X-Forwarded-For", address)
+}
+
+/// An address that no other test has, on the Redis that all of them share.
+fn new_address() -> String {
+    let id = new_name();
+    format!("2001:db8:{}:{}::1", &id[1..5], &id[5..9])
+}
+
+async fn log_in(caller: &Caller<'_>, login: &str, password: &str) -> Answer {
+    let field = if login.contains('@') { "email" } else { "username" };
+    caller.post("/login", &json!({field: login, "password": password})).await
+}
+
+/// 429, and when to come back, in seconds.
+#[track_caller]
+fn wait(answer: Answer, code: &str) -> u64 {
+    let answer = answer.fails(429, code);
+    answer.header("retry-after").parse().unwrap()
+}
+
+#[tokio::test]
+async fn who_guesses_waits_and_the_owner_elsewhere_does_not() {
+    on_each_store([PROXY, THREE], async |service| {
+        let (thief, owner) = (at(service, &new_address()), at(service, &new_address()));
+        let person = service.newcomer().await;
+        for _ in 0..3 {
+            log_in(&thief, &person.name, "guess").await.fails(401, "invalid_credentials");
+        }
+        for password in ["guess", GOOD] {
+            let seconds = wait(log_in(&thief, &person.name, password).await, "too_many_failures");
+            assert!((1..=2).contains(&seconds), "{seconds}");
+        }
+        log_in(&owner, &person.name, GOOD).await.is(200);
+        log_in(&thief, MEMBER.0, MEMBER.1).await.is(200);
+
+        sleep(Duration::from_secs(1)).await;
+        log_in(&thief, &person.name, "guess").await.fails(401, "invalid_credentials");
+        let seconds = wait(log_in(&thief, &person.name, GOOD).await, "too_many_failures");
+        assert!((2..=3).contains(&seconds), "the wait grows: {seconds}");
+        sleep(Duration::from_secs(2)).await;
+        log_in(&thief, &person.name, GOOD).await.is(200);
+        log_in(&thief, &person.name, "guess").await.fails(401, "invalid_credentials");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whether_somebody_is_there_does_not_show_in_who_waits() {
+    let service = Service::start([PROXY, THREE]).await;
+    let person = service.newcomer().await;
+    for login in [person.name.as_str(), "nobody.at.all", "nobody@example.org", "no name", ""] {
+        let stranger = at(&service, &new_address());
+        for _ in 0..3 {
+            log_in(&stranger, login, "guess").await.fails(401, "invalid_credentials");
+        }
+        wait(log_in(&stranger, &login.to_uppercase(), "guess").await, "too_many_failures");
+    }
+}
+
+#[tokio::test]
+async fn the_current_password_is_guessed_no_faster() {
+    let service = Service::start([THREE]).await;
+    let person = service.newcomer().await;
+    let thief = service.bearer(&person.pair.access);
+    let change = json!({"currentPassword": "guess", "newPassword": "another vK7#qz!Lw2"});
+    thief.put("/me/password", &change).await.fails(401, "invalid_credentials");
+    thief.delete_with("/me", &json!({"currentPassword": "guess"})).await.fails(401, "invalid_credentials");
+    service.try_log_in((&person.name, "guess")).await.fails(401, "invalid_credentials");
+    wait(thief.put("/me/password", &change).await, "too_many_failures");
+    wait(thief.delete_with("/me", &json!({"currentPassword": GOOD})).await, "too_many_failures");
+    wait(service.try_log_in((&person.name, GOOD)).await, "too_many_failures");
+}
+
+#[tokio::test]
+async fn instances_agree_on_who_waits() {
+    let redis = server("TEST_REDIS_URL");
+    for redis in [None, Some(("REDIS_URL", redis.as_str()))] {
+        let settings = || [PROXY, THREE].into_iter().chain(redis);
+        let database = Arc::new(Database::postgres().await);
+        let one = Service::start_on(Arc::clone(&database), settings()).await;
+        let two = Service::start_on(database, settings()).await;
+        let address = new_address();
+        for service in [&one, &two, &one] {
+            log_in(&at(service, &address), MEMBER.0, "guess").await.fails(401, "invalid_credentials");
+        }
+        for service in [&one, &two] {
+            wait(log_in(&at(service, &address), MEMBER.0, MEMBER.1).await, "too_many_failures");
+        }
+    }
+}
+
+#[tokio::test]
+async fn right_passwords_are_never_too_many() {
+    let service = Service::start([THREE]).await;
+    let logins = (0..20).map(|_| service.try_log_in(MEMBER));
+    for answer in futures_util::future::join_all(logins).await {
+        answer.is(200);
+    }
+}
+
+#[tokio::test]
+async fn an_address_calls_so_often_a_minute_and_no_more() {
+    on_each_store([PROXY, ("IP_RATE_LIMIT", "4")], async |service| {
+        let address = new_address();
+        let caller = at(service, &address);
+        // Refused, but counted: before the body is read.
+        for (path, status) in [("/register", 422), ("/login", 422), ("/token", 401), ("/refresh", 401)] {
+            caller.post(path, &json!({})).await.is(status);
+        }
+        for path in ["/register", "/login", "/token", "/refresh"] {
+            let seconds = wait(caller.post(path, &json!({})).await, "too_many_requests");
+            assert!((1..=16).contains(&seconds), "a quarter of a minute: {seconds}");
+        }
+        caller.post("/logout", &json!({})).await.is(200);
+        caller.get("/livez").await.is(200);
+        let neighbour = format!("{}:ffff::9", address.trim_end_matches("::1"));
+        wait(at(service, &neighbour).post("/login", &json!({})).await, "too_many_requests");
+        at(service, &new_address()).post("/login", &json!({})).await.is(422);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn instances_with_one_redis_count_calls_together() {
+    let redis = server("TEST_REDIS_URL");
+    let settings = [PROXY, ("IP_RATE_LIMIT", "4"), ("REDIS_URL", redis.as_str())];
+    let (one, two) = (Service::start(settings).await, Service::start(settings).await);
+    let address = new_address();
+    for service in [&one, &two, &one, &two] {
+        at(service, &address).post("/login", &json!({})).await.is(422);
+    }
+    for service in [&one, &two] {
+        wait(at(service, &address).post("/login", &json!({})).await, "too_many_requests");
+    }
+}
+
+#[tokio::test]
+async fn nobody_chooses_their_own_address() {
+    let service = Service::start([("TRUSTED_PROXIES", "192.0.2.1"), ("IP_RATE_LIMIT", "2")]).await;
+    for _ in 0..2 {
+        at(&service, &new_address()).post("/login", &json!({})).await.is(422);
+    }
+    wait(at(&service, &new_address()).post("/login", &json!({})).await, "too_many_requests");
+}
+
+#[tokio::test]
+async fn a_page_can_read_that_it_called_too_often() {
+    let origin = "https://app.example";
+    let service = Service::start([("ALLOWED_ORIGINS", origin), ("IP_RATE_LIMIT", "1")]).await;
+    let page = service.nobody().with("Origin", origin);
+    page.post("/login", &json!({})).await.is(422);
+    let answer = page.post("/login", &json!({})).await.fails(429, "too_many_requests");
+    assert_eq!(answer.header("access-control-allow-origin"), origin);
+    assert!(answer.header("access-control-expose-headers").to_lowercase().contains("retry-after"));
+}
+
+#[tokio::test]
+async fn a_device_is_shown_with_the_address_that_the_proxy_tells() {
+    let service = Service::start([PROXY]).await;
+    let pair = log_in(&at(&service, "198.51.100.7"), MEMBER.0, MEMBER.1).await.is(200).pair();
+    assert_eq!(service.devices(&pair.access).await[0]["address"], "198.51.100.7");
+}

@@ -1,0 +1,109 @@
+//! Wrong passwords in a row, counted by the store that keeps the sessions.
+
+use std::time::Duration;
+
+use auth_service::sessions::Attempt;
+use futures_util::future::join_all;
+use uuid::Uuid;
+
+use super::{Kind, MINUTE, RULES, SECOND, Stage};
+
+const LIMIT: u32 = 3;
+
+impl Stage {
+    async fn attempt(&self, name: &str) -> Attempt {
+        self.failures.attempt(name, LIMIT).await.unwrap()
+    }
+
+    async fn failed(&self, name: &str) {
+        self.failures.failed(name, LIMIT).await.unwrap();
+    }
+
+    /// Fails as often as costs nothing.
+    async fn exhaust(&self, name: &str) {
+        for _ in 0..LIMIT {
+            assert_eq!(self.attempt(name).await, Attempt::Free);
+            self.failed(name).await;
+        }
+    }
+
+    /// Has to wait about so long. The test itself takes its time.
+    async fn assert_waits(&self, name: &str, about: Duration) {
+        match self.attempt(name).await {
+            Attempt::Wait(wait) => assert!(wait <= about && wait + SECOND > about, "{wait:?}, not {about:?}"),
+            other => panic!("{other:?}, not a wait of {about:?}"),
+        }
+    }
+}
+
+fn new_name() -> String {
+    Uuid::new_v4().to_string()
+}
+
+pub async fn each_failure_beyond_the_limit_doubles_the_wait(kind: Kind) {
+    let (stage, name) = (kind.stage(RULES).await, new_name());
+    stage.exhaust(&name).await;
+    let mut wait = SECOND;
+    for _ in 0..14 {
+        stage.assert_waits(&name, wait).await;
+        stage.pass(wait);
+        assert_eq!(stage.attempt(&name).await, Attempt::Single, "one attempt, after the wait");
+        wait = (2 * wait).min(15 * MINUTE);
+    }
+    stage.assert_waits(&name, 15 * MINUTE).await;
+}
+
+pub async fn a_success_ends_the_row(kind: Kind) {
+    let (stage, name) = (kind.stage(RULES).await, new_name());
+    for _ in 0..3 {
+        stage.exhaust(&name).await;
+        stage.pass(SECOND);
+        assert_eq!(stage.attempt(&name).await, Attempt::Single);
+        stage.failures.succeeded(&name).await.unwrap();
+    }
+    assert_eq!(stage.attempt(&name).await, Attempt::Free);
+}
+
+pub async fn names_do_not_touch_each_other(kind: Kind) {
+    let (stage, one, two) = (kind.stage(RULES).await, new_name(), new_name());
+    stage.exhaust(&one).await;
+    assert_eq!(stage.attempt(&two).await, Attempt::Free);
+    stage.failures.succeeded(&two).await.unwrap();
+    stage.assert_waits(&one, SECOND).await;
+}
+
+pub async fn a_row_is_forgotten_a_while_after_its_last_wait(kind: Kind) {
+    let (stage, name) = (kind.stage(RULES).await, new_name());
+    stage.exhaust(&name).await;
+    stage.pass(14 * MINUTE);
+    assert_eq!(stage.attempt(&name).await, Attempt::Single, "remembered");
+    stage.pass(16 * MINUTE);
+    stage.exhaust(&name).await;
+    stage.assert_waits(&name, SECOND).await;
+}
+
+pub async fn of_many_who_waited_one_may_try(kind: Kind) {
+    let (stage, name) = (kind.stage(RULES).await, new_name());
+    stage.exhaust(&name).await;
+    stage.pass(SECOND);
+    let answers = join_all((0..20).map(|_| stage.attempt(&name))).await;
+    let (single, others): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| *answer == Attempt::Single);
+    assert_eq!(single.len(), 1);
+    assert!(others.iter().all(|answer| matches!(answer, Attempt::Wait(_))), "{others:?}");
+}
+
+pub async fn a_burst_that_began_freely_is_no_more_than_the_limit(kind: Kind) {
+    let (stage, name) = (kind.stage(RULES).await, new_name());
+    join_all((0..20).map(|_| stage.failed(&name))).await;
+    stage.assert_waits(&name, SECOND).await;
+    stage.pass(SECOND);
+    assert_eq!(stage.attempt(&name).await, Attempt::Single);
+    stage.assert_waits(&name, 2 * SECOND).await;
+}
+
+pub async fn a_clock_that_is_set_back_lets_nobody_wait_for_ever(kind: Kind) {
+    let (stage, name) = (kind.stage(RULES).await, new_name());
+    stage.exhaust(&name).await;
+    stage.set_back(100 * MINUTE);
+    stage.assert_waits(&name, 15 * MINUTE).await;
+}
