@@ -9,7 +9,7 @@ use actix_web::web::{self, Data};
 use shared_claims::{LEEWAY, SetupError};
 use shared_http::clock::now_ms;
 use shared_http::database::{self, StoreError};
-use shared_http::{Readiness, Running, bind, health};
+use shared_http::{Readiness, Running, bind, health, log_secret};
 use sqlx::AnyPool;
 
 use crate::config::{Config, StoreConfig};
@@ -68,6 +68,8 @@ enum Limited {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let tokens = Tokens::new(&config)?;
     let guard = Data::new(config.access.guard(AUDIENCE)?);
+    log_secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref());
+    log_secret("REFRESH_TOKEN_SECRET_PREVIOUS", config.refresh_previous.as_ref());
     let server = config.server.clone();
     let demo_data = config.demo_data;
     let (calls, failures) = (config.ip_rate_limit, config.account_failure_limit);

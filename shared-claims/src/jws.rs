@@ -3,7 +3,7 @@ use std::slice::from_ref;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use crate::{Members, Secret, TokenError};
 
@@ -28,7 +28,7 @@ struct Key {
 
 impl Key {
     fn new(typ: &str, secret: &Secret) -> Option<Self> {
-        let id = URL_SAFE_NO_PAD.encode(&Sha256::digest([b"kid:", secret.bytes()].concat())[..8]);
+        let id = secret.key_id();
         let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256","typ":"{typ}","kid":"{id}"}}"#));
         Some(Self { id, mac: Hmac::new_from_slice(secret.bytes()).ok()?, header })
     }

@@ -1,4 +1,7 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretSlice};
+use sha2::{Digest, Sha256};
 
 /// RFC 7518 section 3.2: a key for HS256 has at least the size of the hash.
 const SHORTEST: usize = 32;
@@ -61,6 +64,12 @@ impl Secret {
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         self.bytes() == other.bytes()
+    }
+
+    /// What `kid` says in the header of a token that it signed. Nobody gets from there to the secret.
+    #[must_use]
+    pub fn key_id(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&Sha256::digest([b"kid:", self.bytes()].concat())[..8])
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

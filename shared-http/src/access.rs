@@ -57,6 +57,17 @@ impl AccessSettings {
             secret: self.secret.as_ref().ok_or(SetupError::Key)?,
             previous: self.previous.as_ref(),
         };
-        Ok(Guard::new(Verifier::new(&trust)?).also_from(self.header.clone()))
+        let verifier = Verifier::new(&trust)?;
+        log_secret("ACCESS_TOKEN_SECRET", self.secret.as_ref());
+        log_secret("ACCESS_TOKEN_SECRET_PREVIOUS", self.previous.as_ref());
+        Ok(Guard::new(verifier).also_from(self.header.clone()))
+    }
+}
+
+/// One line of the audit log for a signing secret that counts from now on, by the name that its tokens carry.
+pub fn log_secret(setting: &'static str, secret: Option<&Secret>) {
+    if let Some(secret) = secret {
+        let kid = secret.key_id();
+        log::info!(target: "audit", event = "secret.in_use", setting = setting, kid = kid.as_str(); "a secret counts");
     }
 }

@@ -38,7 +38,7 @@ mod tls;
 /// Violations, collected field by field.
 mod violations;
 
-pub use access::AccessSettings;
+pub use access::{AccessSettings, log_secret};
 pub use at::{At, at};
 pub use body::{Body, Fields, MaybeBody};
 pub use caller::{Caller, RequestId};

@@ -1,8 +1,10 @@
 //! The program as an operator meets it.
 
+mod audit;
 mod commands;
 mod encryption;
 mod serving;
+mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -111,7 +113,8 @@ impl Served {
             line.clear();
             assert!(log.read_line(&mut line).unwrap() > 0, "the service ended before it started");
             if let Some((_, addr)) = line.trim_end().split_once("started on ") {
-                break addr.parse().unwrap();
+                // In JSON a quote follows.
+                break addr.split('"').next().unwrap().parse().unwrap();
             }
         };
         let log = thread::spawn(move || {

@@ -1,0 +1,121 @@
+//! What the log says of security: one line an event, with who, where from, and in which request.
+
+use reqwest::{Client, Method};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::{Desk, Served};
+use crate::service::{ADMIN, GOOD, MEMBER};
+
+const ADDRESS: &str = "198.51.100.7";
+
+struct Script<'a> {
+    service: &'a Served,
+    client: Client,
+    /// Request id and event of each step so far.
+    expected: Vec<(String, &'static str)>,
+}
+
+impl Script<'_> {
+    /// Makes a call, which is to leave a line `event`.
+    async fn call(&mut self, event: &'static str, method: &str, path: &str, token: &str, body: Value) -> Value {
+        let id = format!("step-{}", self.expected.len());
+        let request = self.client.request(method.parse::<Method>().unwrap(), self.service.url(path));
+        let request = request.header("X-Request-Id", &id).header("X-Forwarded-For", ADDRESS).bearer_auth(token);
+        let answer = request.json(&body).send().await.unwrap().text().await.unwrap();
+        self.expected.push((id, event));
+        serde_json::from_str(&answer).unwrap_or_default()
+    }
+
+    async fn log_in(&mut self, event: &'static str, (name, password): (&str, &str)) -> (String, String) {
+        let answer = self.call(event, "POST", "/login", "", json!({"username": name, "password": password})).await;
+        let token = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        (token("accessToken"), token("refreshToken"))
+    }
+}
+
+#[tokio::test]
+async fn each_security_event_is_one_line() {
+    let desk = Desk::new().set("LOG_FORMAT", "json").set("DEMO_DATA", "true").set("REFRESH_GRACE", "0");
+    let desk = desk.set("TRUSTED_PROXIES", "127.0.0.1").set("ACCOUNT_FAILURE_LIMIT", "1");
+    let service = desk.serve();
+    let client = Client::builder().no_proxy().build().unwrap();
+    let mut script = Script { service: &service, client, expected: Vec::new() };
+
+    let (admin, _) = script.log_in("login.ok", ADMIN).await;
+    let (_, refresh) = script.log_in("login.ok", MEMBER).await;
+    let next = script.call("refresh.ok", "POST", "/token", "", json!({"token": refresh})).await;
+    script.call("refresh.replayed", "POST", "/token", "", json!({"token": refresh})).await;
+    script.call("refresh.gone", "POST", "/token", "", json!({"token": next["refreshToken"]})).await;
+    script.call("refresh.unproven", "POST", "/token", "", json!({"token": "garbage\n{}"})).await;
+    let (_, refresh) = script.log_in("login.ok", MEMBER).await;
+    script.call("logout", "POST", "/logout", "", json!({"token": refresh})).await;
+    script.log_in("login.failed", (MEMBER.0, "wrong")).await;
+    script.log_in("login.throttled", MEMBER).await;
+    script.log_in("login.failed", ("nobody\n{\"event\":\"forged\"}", "wrong")).await;
+
+    let newcomer = json!({"username": "zoe", "password": GOOD});
+    let zoe = script.call("user.registered", "POST", "/register", "", newcomer).await;
+    let zoe = format!("/users/{}", zoe["user"]["id"].as_str().unwrap());
+    let (hers, _) = script.log_in("login.ok", ("zoe", GOOD)).await;
+    let change = json!({"currentPassword": GOOD, "newPassword": "another vK7#qz!Lw2"});
+    script.call("password.changed", "PUT", "/me/password", &hers, change.clone()).await;
+    script.call("password.wrong", "PUT", "/me/password", &hers, change.clone()).await;
+    script.call("password.throttled", "PUT", "/me/password", &hers, change).await;
+    script.call("session.all_ended", "DELETE", "/me/sessions", &hers, Value::Null).await;
+    script.call("role.changed", "PATCH", &zoe, &admin, json!({"role": "admin"})).await;
+    script.call("user.disabled", "PATCH", &zoe, &admin, json!({"disabled": true})).await;
+    script.call("user.enabled", "PATCH", &zoe, &admin, json!({"disabled": false})).await;
+    script.call("session.all_ended", "DELETE", &format!("{zoe}/sessions"), &admin, Value::Null).await;
+    script.call("user.deleted", "DELETE", &zoe, &admin, Value::Null).await;
+    let added = json!({"username": "max", "password": GOOD, "role": "admin"});
+    script.call("user.added", "POST", "/users", &admin, added).await;
+
+    let expected = script.expected;
+    service.signal(Signal::TERM);
+    let (_, log) = service.end().await;
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let audit: Vec<&Value> = lines.iter().filter(|line| line["target"] == "audit").collect();
+    for (id, event) in &expected {
+        let of_step: Vec<_> = audit.iter().filter(|line| line["request_id"] == *id).collect();
+        let [line] = of_step[..] else { panic!("{event}: {of_step:?}") };
+        assert_eq!(line["event"], *event, "{line}");
+        assert_eq!(line["address"], ADDRESS, "{line}");
+        let nobody = ["login.throttled", "refresh.unproven", "password.throttled"].contains(event);
+        assert_eq!(line["user"].is_string(), !nobody, "{line}");
+        let of_session = ["login.ok", "refresh.ok", "refresh.replayed", "refresh.gone", "logout", "password.changed"];
+        assert!(line["session"].is_string() || !of_session.contains(event), "{line}");
+        let by_admin = ["role.changed", "user.disabled", "user.enabled", "user.added"].contains(event);
+        assert!((line["by"].is_string() && line["by_session"].is_string()) || !by_admin, "{line}");
+    }
+    let asked = audit.iter().filter(|line| line["request_id"].is_string()).count();
+    assert_eq!(asked, expected.len(), "no line more");
+    assert!(!log.contains("forged"), "{log}");
+}
+
+#[tokio::test]
+async fn the_secrets_that_count_are_named_by_their_kid() {
+    let previous = "the access secret before this one, 32 bytes";
+    let desk = Desk::new().set("LOG_FORMAT", "json").set("ACCESS_TOKEN_SECRET_PREVIOUS", previous);
+    let out = desk.set("AUTH_ADDR", "192.0.2.1:1").run(&[], "").is(1).err;
+    let lines = out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let secrets: Vec<Value> = lines.filter(|line| line["event"] == "secret.in_use").collect();
+    let settings: Vec<_> = secrets.iter().map(|line| line["setting"].as_str().unwrap()).collect();
+    assert_eq!(settings, ["ACCESS_TOKEN_SECRET", "ACCESS_TOKEN_SECRET_PREVIOUS", "REFRESH_TOKEN_SECRET"]);
+    assert!(secrets.iter().all(|line| line["kid"].as_str().is_some_and(|kid| kid.len() == 11)), "{secrets:?}");
+    assert!(!out.contains(previous));
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_trusted_is_told_of_once() {
+    let service = Desk::new().serve();
+    let client = Client::builder().no_proxy().build().unwrap();
+    for _ in 0..3 {
+        let request = client.get(service.url("/livez")).header("X-Forwarded-For", ADDRESS);
+        assert!(request.send().await.unwrap().status().is_success());
+    }
+    service.signal(Signal::TERM);
+    let (_, log) = service.end().await;
+    assert_eq!(log.matches("TRUSTED_PROXIES").count(), 1, "{log}");
+    assert!(log.contains("127.0.0.1 sends X-Forwarded-For") && !log.contains(&format!("address={ADDRESS}")), "{log}");
+}
