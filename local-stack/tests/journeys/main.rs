@@ -41,5 +41,7 @@ mod secrets;
 
 /// `requests.http`, sent from top to bottom.
 mod requests_file;
+/// The tests that `docs/checklist.md` names, against those that there are.
+mod checklist;
 /// `.env.example` and README against what is read.
 mod settings;
