@@ -28,10 +28,15 @@ mod site_point;
 /// T0, Stack Abuse: two services, books, roles, refresh, logout.
 mod stack_abuse;
 
+/// What the fuzzer begins with, without the fuzzer.
+mod corpus;
 /// Kills with -9, and several instances: what was acknowledged stays, and nobody is logged out.
 mod deaths;
 /// How local-stack ends.
 mod endings;
+/// What the fuzzer asks of each input.
+#[path = "../../../fuzz/src/body.rs"]
+mod fuzz;
 /// local-stack as a program: its first start, its second, and starts that fail.
 mod local_stack;
 /// People and books move to another database.

@@ -5,11 +5,16 @@
 
 /// The claims: which there must be, and of which type.
 mod claims;
+/// What the fuzzer begins with, without the fuzzer.
+mod corpus;
 /// Who is let in over HTTP, and what the others are told.
 #[cfg(feature = "actix")]
 mod extractors;
 /// Tokens made by hand, and the verifier they are shown to.
 mod forge;
+/// What the fuzzer asks of each input.
+#[path = "../../../fuzz/src/verifier.rs"]
+mod fuzz;
 /// The header: algorithm, type, `crit`.
 mod header;
 /// Header and claims as JSON texts: one object, no name twice.
