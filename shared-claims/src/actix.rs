@@ -83,12 +83,14 @@ impl Guard {
     }
 }
 
-/// What stands behind the scheme `Bearer`, in any case; another scheme brings no token.
+/// What stands behind the scheme `Bearer`, in any case, and spaces alone (RFC 6750 section 2.1); another scheme brings
+/// no token.
 fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer";
     let (scheme, rest) = value.as_bytes().split_at_checked(SCHEME.len())?;
     let is_bearer = scheme.eq_ignore_ascii_case(SCHEME) && (rest.is_empty() || rest.starts_with(b" "));
-    is_bearer.then(|| rest.trim_ascii_start())
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    is_bearer.then(|| &rest[spaces..])
 }
 
 #[expect(clippy::disallowed_methods, reason = "where a request meets the clock")]

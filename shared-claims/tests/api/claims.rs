@@ -7,7 +7,7 @@ use crate::forge::{LIFE, NOW, Object, access, check, header, refresh, refresh_ve
 const NO_TEXT: [&str; 9] = [r#""""#, "null", "1", "0", "true", "[]", r#"["anna"]"#, "{}", r#"{"anna":"anna"}"#];
 
 /// What is no integer from 0 on, though it is JSON.
-const NO_SECONDS: [&str; 16] = [
+const NO_SECONDS: [&str; 19] = [
     r#""1900000000""#,
     r#""""#,
     "null",
@@ -20,6 +20,9 @@ const NO_SECONDS: [&str; 16] = [
     "-0",
     "1900000000.0",
     "1900000000.5",
+    "1.0",
+    "1e3",
+    "-0.0",
     "1.9e9",
     "19E8",
     "18446744073709551616",

@@ -1,6 +1,6 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha384, Sha512};
-use shared_claims::TokenError::{Algorithm, Critical, Malformed, MalformedClaims, Signature, Type};
+use shared_claims::TokenError::{Algorithm, Critical, Malformed, MalformedClaims, MalformedHeader, Signature, Type};
 
 use crate::forge::{
     SECRET, STRANGER, access, b64, by, check, header, parts, refresh, refresh_verdict, segments, signed, texts, token,
@@ -14,7 +14,9 @@ fn unsigned(header: &str) -> String {
 
 #[test]
 fn alg_none_is_refused_in_every_spelling() {
-    for none in ["none", "None", "NONE", "nOnE", "none ", " none", "\\u006eone", "", "null"] {
+    for none in
+        ["none", "None", "NONE", "nOnE", "NoNe", "none ", " none", "\\tnone", "none\\u0000", "\\u006eone", "", "null"]
+    {
         let header = header().with("alg", format!(r#""{none}""#)).text();
         check([
             (unsigned(&header), Err(Algorithm), format!("{none:?} without a signature")),
@@ -30,13 +32,19 @@ fn another_algorithm_is_refused() {
         "HS384",
         "HS512",
         "HS1",
+        "HS512/256",
         "RS256",
+        "RS384",
         "RS512",
         "PS256",
+        "PS512",
         "ES256",
         "ES256K",
+        "ES512",
         "EdDSA",
         "Ed25519",
+        "Ed448",
+        "ML-DSA-44",
         "dir",
         "A256GCMKW",
         "RSA-OAEP",
@@ -138,6 +146,61 @@ fn crit_is_refused_whatever_it_names() {
         ]);
     }
     check([(token(&header().with("Crit", "[]").with("exp", 1), &access()), Ok(()), "another name means nothing")]);
+}
+
+/// RFC 7515 section 4.1.11, rule by rule.
+#[test]
+fn no_list_in_crit_is_a_good_one() {
+    let honest = header().with("exp", 1).with("b64", true);
+    for (crit, why) in [
+        ("[]", "an empty list"),
+        (r#"["exp"]"#, "an extension that the header has and nobody here understands"),
+        (r#"["x"]"#, "a member that the header does not have"),
+        (r#"["exp","exp"]"#, "a name twice"),
+        (r#"["alg"]"#, "a member of the standard itself"),
+        (r#"["alg","typ","crit"]"#, "itself"),
+        (r#"["b64"]"#, "RFC 7797's, which changes what is signed"),
+        (r#""exp""#, "no list"),
+        ("[1]", "a list of numbers"),
+        (r#"["exp",null]"#, "a list of more than strings"),
+        (r#"[["exp"]]"#, "a list of lists"),
+        (r#"{"exp":true}"#, "an object"),
+    ] {
+        let text = honest.clone().with("crit", crit).text();
+        check([
+            (by(SECRET, &text), Err(Critical), why),
+            (by(STRANGER, &text), Err(Critical), why),
+            (by(SECRET, &header().with("crit", crit).text()), Err(Critical), why),
+        ]);
+    }
+    check([
+        (token(&honest.with("crit", r#"["exp"]"#).and("crit", "[]"), &access()), Err(MalformedHeader), "twice"),
+        (token(&header(), &access().with("crit", r#"["exp"]"#)), Ok(()), "a claim of that name means nothing"),
+    ]);
+}
+
+/// RFC 7797: a claims set that is signed as it stands, not in base64url.
+#[test]
+fn claims_are_always_encoded() {
+    let head = b64(header().with("b64", false).text());
+    check([(signed(&format!("{head}.{}", access().text()), SECRET), Err(Malformed), "as they stand")]);
+}
+
+/// `text` in the format DEFLATE, in one block that is stored as it is (RFC 1951 section 3.2.4).
+fn deflated(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).unwrap();
+    [&[1], &length.to_le_bytes()[..], &(!length).to_le_bytes(), text.as_bytes()].concat()
+}
+
+#[test]
+fn nothing_is_decompressed() {
+    let zip = header().with("zip", r#""DEF""#).text();
+    check([
+        (texts(&zip, deflated(&access().text())), Err(MalformedClaims), "compressed claims"),
+        (texts(header().text(), deflated(&access().text())), Err(MalformedClaims), "and nobody says so"),
+        (texts(deflated(&header().text()), access().text()), Err(MalformedHeader), "a compressed header"),
+        (texts(&zip, access().text()), Ok(()), "claims as they are"),
+    ]);
 }
 
 #[test]

@@ -84,6 +84,30 @@ fn nothing_stands_before_or_behind_the_object() {
 }
 
 #[test]
+fn a_text_is_utf8_and_no_other_unicode() {
+    let utf16 = |of: fn(u16) -> [u8; 2], text: &str| text.encode_utf16().flat_map(of).collect::<Vec<u8>>();
+    let utf32 = |of: fn(u32) -> [u8; 4], text: &str| text.chars().map(u32::from).flat_map(of).collect::<Vec<u8>>();
+    let encoded = |text: &str| {
+        let marked = format!("\u{feff}{text}");
+        [
+            (utf16(u16::to_le_bytes, text), "UTF-16, the lower byte first"),
+            (utf16(u16::to_be_bytes, text), "UTF-16, the upper byte first"),
+            (utf16(u16::to_le_bytes, &marked), "UTF-16 with its mark, the lower byte first"),
+            (utf16(u16::to_be_bytes, &marked), "UTF-16 with its mark, the upper byte first"),
+            (utf32(u32::to_le_bytes, text), "UTF-32, the lower byte first"),
+            (utf32(u32::to_be_bytes, text), "UTF-32, the upper byte first"),
+            (text.replace('{', "+AHs-").replace('}', "+AH0-").into_bytes(), "UTF-7"),
+        ]
+    };
+    for (head, why) in encoded(&header().text()) {
+        check([(texts(head, access().text()), Err(MalformedHeader), format!("header: {why}"))]);
+    }
+    for (claims, why) in encoded(&access().text()) {
+        check([(texts(header().text(), claims), Err(MalformedClaims), format!("claims: {why}"))]);
+    }
+}
+
+#[test]
 fn no_name_occurs_twice() {
     let escaped = [("alg", "\\u0061lg"), ("typ", "t\\u0079p"), ("x", "\\u0078")];
     for (name, again) in escaped {

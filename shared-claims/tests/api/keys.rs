@@ -1,7 +1,7 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
-use shared_claims::TokenError::{MalformedHeader, Signature};
+use shared_claims::TokenError::{MalformedHeader, Signature, TooLong};
 
 use crate::forge::{PREVIOUS, SECRET, STRANGER, access, b64, by, check, filler, header};
 use crate::signer::kid_of;
@@ -12,14 +12,20 @@ fn kid_is_a_hint_and_nothing_else() {
     let long = with(&filler(1500));
     check([
         (by(SECRET, &long), Ok(()), "a long one"),
+        (by(SECRET, &with(&filler(4096))), Err(TooLong), "4 KB"),
         (by(PREVIOUS, &header().text()), Ok(()), "none, and the secret before"),
         (by(STRANGER, &header().text()), Err(Signature), "none, and a stranger's secret"),
     ]);
     for kid in [
         r#""../../../../../dev/null""#,
+        r#""../../../../../etc/passwd""#,
+        r#""/etc/passwd""#,
+        r#""file:///etc/passwd""#,
         r#""/dev/null""#,
         r#""C:\\NUL""#,
         r#""' UNION SELECT 'x' --""#,
+        r#""'; DROP TABLE users; --""#,
+        r#""%00""#,
         r#""| whoami""#,
         r#""http://127.0.0.1/""#,
         r#""\u0000""#,
@@ -68,6 +74,8 @@ fn a_key_in_the_header_is_never_followed() {
         ("kid", format!(r#""http://{here}/key""#)),
         ("iss", format!(r#""http://{here}""#)),
         ("jwk", jwk),
+        ("x5t", format!(r#""{}""#, b64(STRANGER))),
+        ("x5t#S256", format!(r#""{}""#, b64(STRANGER))),
         ("x5c", format!(r#"["{}"]"#, b64(STRANGER))),
         ("k", format!(r#""{}""#, b64(STRANGER))),
     ] {

@@ -52,6 +52,10 @@ async fn what_is_no_token_behind_bearer_is_a_bad_token() {
         (format!("Bearer token={good}"), "as a parameter"),
         (format!("Bearer {good}; realm=x"), "with a parameter"),
         (format!("Bearer {good}\tx"), "a tab and more"),
+        (format!("Bearer \t{good}"), "a tab behind the space"),
+        (format!("Bearer ,{good}"), "a comma first"),
+        (format!("Bearer {good}, {good}"), "a list of tokens"),
+        (format!("Bearer {good}="), "padding"),
     ] {
         service.with_authorization("/member", &[&value]).await.refuses_the_token(&Malformed.to_string(), why);
     }
