@@ -13,13 +13,15 @@ use super::pace::Pace;
 
 /// Jobs that may wait, for each thread: at a quarter of a second each, eight seconds of patience.
 const QUEUED_PER_THREAD: usize = 32;
+/// Nobody waits longer than this, in seconds, as far as the pace of the last jobs tells.
+const LONGEST_WAIT: u64 = 10;
 /// How much nicer than the threads that serve requests.
 const NICER: i32 = 10;
 
 /// Why a job was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
-    /// The queue is full; the caller may come back after so many seconds.
+    /// The queue is full, or it would take too long; the caller may come back after so many seconds.
     #[error("too many passwords are being hashed; try again in {retry_after_secs} s")]
     Busy {
         /// When the queue should have become empty, 1 to 60.
@@ -156,8 +158,9 @@ impl Shared {
             queue.jobs.retain(|job| job.is_wanted());
         }
         let waiting = queue.jobs.len();
-        if waiting >= self.capacity {
-            return Err(PoolError::Busy { retry_after_secs: self.pace.seconds_for(waiting, self.threads) });
+        let wait = self.pace.seconds_for(waiting, self.threads);
+        if waiting >= self.capacity || wait > LONGEST_WAIT {
+            return Err(PoolError::Busy { retry_after_secs: wait });
         }
         queue.jobs.push_back(job);
         drop(queue);

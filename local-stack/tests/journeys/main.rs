@@ -44,9 +44,9 @@ mod moving;
 /// Both secrets are replaced under load.
 mod secrets;
 
-/// `requests.http`, sent from top to bottom.
-mod requests_file;
 /// The tests that `docs/checklist.md` names, against those that there are.
 mod checklist;
+/// `requests.http`, sent from top to bottom.
+mod requests_file;
 /// `.env.example` and README against what is read.
 mod settings;

@@ -1,0 +1,84 @@
+//! Whether a stranger can tell who is there from how a login is refused.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::answer::Answer;
+use crate::service::{Service, new_name};
+
+const ROUNDS: usize = 400;
+/// Two medians that are no farther apart than this, as a share, are the same.
+const SAME: f64 = 0.05;
+
+/// Somebody who is there, somebody disabled, and nobody.
+async fn logins(service: &Service) -> [(&'static str, String); 3] {
+    let (there, disabled) = (service.newcomer().await, service.newcomer().await);
+    let path = format!("/users/{}", disabled.id);
+    service.admin().await.patch(&path, &json!({"disabled": true})).await.is(200);
+    [("a wrong password", there.name), ("a disabled account", disabled.name), ("nobody", new_name())]
+}
+
+/// What is the same in every answer: all but its date and its id.
+fn lasting(answer: &Answer) -> (u16, Vec<(String, String)>, serde_json::Value) {
+    let mut headers: Vec<_> =
+        answer.headers.iter().map(|(name, _)| (name.to_string(), answer.header(name.as_str()))).collect();
+    headers.retain(|(name, _)| name != "date" && name != "x-request-id");
+    headers.sort();
+    let mut body = answer.json();
+    body["requestId"] = json!(null);
+    (answer.status.as_u16(), headers.into_iter().map(|(name, value)| (name, value.to_owned())).collect(), body)
+}
+
+#[tokio::test]
+async fn every_refused_login_is_the_same_to_the_letter() {
+    let service = Service::start([]).await;
+    let mut answers = Vec::new();
+    for (why, name) in logins(&service).await {
+        println!("{why}");
+        answers.push(lasting(&service.try_log_in((&name, "wrong")).await.fails(401, "invalid_credentials")));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+}
+
+/// What this share of the times does not exceed.
+fn at<'a>(times: impl Iterator<Item = &'a f64>, percent: usize) -> f64 {
+    let mut times: Vec<f64> = times.copied().collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() * percent / 100]
+}
+
+/// How much more the most is than the least, as a share.
+fn spread(times: &[f64]) -> f64 {
+    let (least, most) =
+        times.iter().fold((f64::MAX, 0.0_f64), |(least, most), time| (least.min(*time), most.max(*time)));
+    most / least - 1.0
+}
+
+#[tokio::test]
+#[ignore = "long: ./test --long runs it"]
+async fn every_refused_login_takes_the_same_time() {
+    let service = Service::start([("BCRYPT_COST", "8"), ("ACCOUNT_FAILURE_LIMIT", "0")]).await;
+    let logins = logins(&service).await;
+    let mut times: [Vec<f64>; 3] = Default::default();
+    for round in 0..ROUNDS {
+        // Each kind is first, second and third as often: what the machine does meanwhile meets all alike.
+        for place in 0..3 {
+            let kind = (round + place) % 3;
+            let started = Instant::now();
+            service.try_log_in((&logins[kind].1, "wrong")).await.fails(401, "invalid_credentials");
+            times[kind].push(started.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+    for ((why, _), times) in logins.iter().zip(&times) {
+        let [low, middle, high] = [25, 50, 75].map(|percent| at(times.iter(), percent));
+        println!("{why}: median {middle:.2} ms, half of all within {low:.2} and {high:.2}");
+        // The noise: were it larger, the comparison below could not see a tenth.
+        let halves = [0, 1].map(|half| at(times.iter().skip(half).step_by(2), 50));
+        assert!(spread(&halves) < SAME, "the machine is too busy to tell: {halves:?}");
+    }
+    let medians = times.map(|times| at(times.iter(), 50));
+    println!("spread of the medians: {:.2} %", spread(&medians) * 100.0);
+    assert!(spread(&medians) < SAME, "{medians:?}");
+}

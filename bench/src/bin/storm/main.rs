@@ -1,0 +1,90 @@
+//! What an honest user notices of a storm of logins, and of clients that take their time. See `bench/README.md`.
+
+mod crowd;
+mod probe;
+mod servers;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::time::sleep;
+
+use crate::crowd::{Dawdlers, Storm};
+use crate::probe::{Latencies, Probe};
+use crate::servers::Servers;
+
+/// Clients of the storm, each with one login after the other.
+const CLIENTS: usize = 64;
+/// Slow clients of each kind.
+const SLOW: usize = 250;
+const PER_SECOND: u32 = 300;
+const MEASURED: Duration = Duration::from_secs(20);
+const WARM_UP: Duration = Duration::from_secs(3);
+/// How much worse than its quiet p99 one may be beside the crowd.
+const WORSE: f64 = 2.0;
+/// Below this, in milliseconds, a p99 is good whatever the quiet one was: a timer is no finer.
+const FINE: f64 = 2.0;
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// The folder of auth-service and books-service
+    #[arg(long)]
+    programs: PathBuf,
+    /// An empty folder
+    #[arg(long)]
+    folder: PathBuf,
+}
+
+struct Row {
+    what: &'static str,
+    livez: Latencies,
+    books: Latencies,
+    memory_mib: u64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let servers = Servers::start(&options.programs, &options.folder).await?;
+    let probe = Probe::new(&servers).await?;
+    let row = async |what| -> Result<Row, Box<dyn Error>> {
+        sleep(WARM_UP).await;
+        let livez = probe.livez(PER_SECOND, MEASURED).await;
+        let books = probe.books(PER_SECOND, MEASURED).await;
+        Ok(Row { what, livez, books, memory_mib: servers.auth_memory_mib()? })
+    };
+
+    let quiet = row("quiet").await?;
+    let storm = Storm::begin(&servers, CLIENTS);
+    let stormy = row("64 clients log in without pause").await?;
+    let logins = storm.end().await;
+    sleep(WARM_UP).await;
+    let slow = Dawdlers::begin(servers.auth, SLOW);
+    let slowed = row("1,000 clients that are slow").await?;
+    let cut = slow.end().await;
+
+    println!("| beside | `/livez` p50, p99 in ms | `GET /books` p50, p99 in ms | memory of auth-service in MiB |");
+    println!("|---|--:|--:|--:|");
+    for row in [&quiet, &stormy, &slowed] {
+        println!("| {} | {} | {} | {} |", row.what, row.livez, row.books, row.memory_mib);
+    }
+    println!("\nLogins: {logins}.");
+    println!("Slow clients: {cut}.");
+
+    let mut broken = Vec::new();
+    for row in [&stormy, &slowed] {
+        for (name, quiet, now) in [("/livez", &quiet.livez, &row.livez), ("GET /books", &quiet.books, &row.books)] {
+            if now.p99() > FINE.max(WORSE * quiet.p99()) {
+                broken.push(format!("p99 of {name} beside \"{}\": {now}, quiet {quiet}", row.what));
+            }
+            if now.failed > 0 {
+                broken.push(format!("{} calls of {name} failed beside \"{}\"", now.failed, row.what));
+            }
+        }
+    }
+    broken.extend(logins.broken());
+    broken.extend(cut.broken());
+    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
+}
