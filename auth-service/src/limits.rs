@@ -36,7 +36,7 @@ pub enum Slowed {
     Store(#[from] StoreError),
 }
 
-/// Leave to try one password. What comes of it is to be told.
+/// Leave to try one password. What comes of it is to be settled.
 #[must_use]
 pub struct Guess<'a> {
     counted: Option<(&'a dyn FailureStore, u32, String, Attempt)>,
@@ -79,25 +79,16 @@ impl Limits {
 }
 
 impl Guess<'_> {
-    /// It was wrong.
+    /// Settles what came of it, which nobody is told before.
     ///
     /// # Errors
-    /// The store is unavailable; it may not have been counted.
-    pub async fn wrong(self) -> Result<(), StoreError> {
-        match self.counted {
-            Some((store, limit, name, Attempt::Free)) => store.failed(&name, limit).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// It was right: what was wrong before is forgotten.
-    ///
-    /// # Errors
-    /// The store is unavailable.
-    pub async fn right(self) -> Result<(), StoreError> {
-        match self.counted {
-            Some((store, _, name, _)) => store.succeeded(&name).await,
-            None => Ok(()),
+    /// Others guessed too often meanwhile: then nobody is told at all.
+    pub async fn settle(self, right: bool) -> Result<(), Slowed> {
+        let Some((store, limit, name, attempt)) = self.counted else { return Ok(()) };
+        match attempt {
+            Attempt::Free => store.settle(&name, limit, right).await?.map_or(Ok(()), |wait| Err(Slowed::Wait(wait))),
+            Attempt::Single if right => Ok(store.forget(&name).await?),
+            Attempt::Single | Attempt::Wait(_) => Ok(()),
         }
     }
 }

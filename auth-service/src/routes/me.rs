@@ -2,6 +2,7 @@ use actix_web::{HttpResponse, web::Data, web::Path};
 use shared_claims::{Member, Problem};
 use shared_http::{Body, Caller, Fields};
 
+use super::admitted::Admitted;
 use super::replies::{Device, Profile};
 use super::{State, current, guess, invalid_credentials, last_admin, not_hashed};
 use crate::passwords::Verdict;
@@ -16,7 +17,7 @@ pub(super) async fn read(member: Member, state: Data<State>) -> Result<HttpRespo
 /// `PUT /me/password`: whoever knows the current password sets another; all other devices are signed out.
 pub(super) async fn change_password(
     member: Member,
-    caller: Caller,
+    Admitted(caller): Admitted,
     state: Data<State>,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
@@ -40,7 +41,7 @@ pub(super) async fn change_password(
 /// `DELETE /me`: whoever knows the current password leaves, with all sessions.
 pub(super) async fn delete(
     member: Member,
-    caller: Caller,
+    Admitted(caller): Admitted,
     state: Data<State>,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
@@ -94,18 +95,16 @@ pub(super) async fn sign_out_everywhere(member: Member, state: Data<State>) -> R
 /// than at the login.
 async fn prove(state: &State, caller: &Caller, member: &Member, password: String) -> Result<Account, Problem> {
     let account = current(state, member).await?;
-    let guess = guess(state, caller, account.user.username.as_str(), "password.throttled").await?;
-    match state.passwords.verify(password, &account.hash).await? {
-        Verdict::Wrong => {
+    let (name, hash) = (account.user.username.as_str(), &account.hash);
+    let check = async {
+        if matches!(state.passwords.verify(password, hash).await?, Verdict::Wrong) {
             log_event(member, "password.wrong", "wrong current password");
-            guess.wrong().await?;
-            Err(invalid_credentials())
+            return Ok(None);
         }
-        Verdict::Right | Verdict::RightButRewrite(_) => {
-            guess.right().await?;
-            Ok(account)
-        }
-    }
+        Ok(Some(()))
+    };
+    guess(state, caller, name, "password.throttled", check).await?;
+    Ok(account)
 }
 
 /// A line about what somebody did with their own account.

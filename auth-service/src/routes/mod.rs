@@ -23,7 +23,7 @@ use shared_claims::{Admin, Member, Problem, Role};
 use shared_http::{Caller, at};
 
 use crate::grants::Grants;
-use crate::limits::{Guess, Limits, Slowed};
+use crate::limits::{Limits, Slowed};
 use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::sessions::SessionStore;
 use crate::users::{Account, Users};
@@ -80,16 +80,25 @@ impl From<PoolError> for Problem {
     }
 }
 
-/// Leave to try a password of `login`, unless too many were wrong before; `event` is what the log then says.
-async fn guess<'a>(state: &'a State, caller: &Caller, login: &str, event: &'static str) -> Result<Guess<'a>, Problem> {
-    match state.limits.guess(login, caller.address).await {
-        Ok(guess) => Ok(guess),
-        Err(Slowed::Store(error)) => Err(error.into()),
-        Err(Slowed::Wait(wait)) => {
+/// Whether `login` has this password, by `check`, unless too many were wrong before; `event` is what the log then says.
+async fn guess<T>(
+    state: &State,
+    caller: &Caller,
+    login: &str,
+    event: &'static str,
+    check: impl Future<Output = Result<Option<T>, Problem>>,
+) -> Result<T, Problem> {
+    let slowed = |slowed| match slowed {
+        Slowed::Store(error) => Problem::from(error),
+        Slowed::Wait(wait) => {
             log::warn!(target: "audit", event = event; "too many wrong passwords");
-            Err(too_many(wait, "too_many_failures", "The password was wrong too often. Try again later."))
+            too_many(wait, "too_many_failures", "The password was wrong too often. Try again later.")
         }
-    }
+    };
+    let guess = state.limits.guess(login, caller.address).await.map_err(slowed)?;
+    let checked = check.await?;
+    guess.settle(checked.is_some()).await.map_err(slowed)?;
+    checked.ok_or_else(invalid_credentials)
 }
 
 /// 429: come back after `wait`.

@@ -84,13 +84,8 @@ impl Credentials {
 
     /// Whose they are, if not too many were wrong before.
     async fn prove(self, state: &State, caller: &Caller) -> Result<Account, Problem> {
-        let guess = guess(state, caller, &self.login, "login.throttled").await?;
-        let Some(account) = self.check(state).await? else {
-            guess.wrong().await?;
-            return Err(invalid_credentials());
-        };
-        guess.right().await?;
-        Ok(account)
+        let login = self.login.clone();
+        guess(state, caller, &login, "login.throttled", self.check(state)).await
     }
 
     /// Whose they are. An unknown name, a wrong password and a disabled account take the same time and give one answer.

@@ -15,9 +15,9 @@ pub(super) const MEMORY: i64 = 15 * 60_000;
 /// What is said to somebody who wants to try a password.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Attempt {
-    /// Go on. What comes of it is to be told, by [`FailureStore::failed`] or [`FailureStore::succeeded`].
+    /// Go on, and settle it by [`FailureStore::settle`] before anybody is told what came of it.
     Free,
-    /// Go on: after a wait, one attempt. It counts as a failure already, so only success is to be told. Of those who ask
+    /// Go on: after a wait, one attempt. It counts as a failure already, so only success is to be settled. Of those who ask
     /// at the same time one alone gets this answer.
     Single,
     /// Not before so much time has passed.
@@ -26,6 +26,10 @@ pub enum Attempt {
 
 /// Counts failures in a row under a name, for all instances. While they are fewer than `limit`, nobody waits. From then
 /// on there is a wait before each attempt: 1 s, 2 s, 4 s, at most 15 min.
+///
+/// Any number of free attempts may be under way at once, so that people who know their password never wait for each other. But
+/// what comes of one is told only if the failures settled before it are still fewer than the limit: guesses side by side
+/// are worth no more than one after the other.
 ///
 /// It stands beside [`SessionStore`](super::SessionStore) because it lives in the same place, by the same clock.
 #[async_trait]
@@ -36,17 +40,18 @@ pub trait FailureStore: Send + Sync {
     /// The store is unavailable.
     async fn attempt(&self, name: &str, limit: u32) -> Result<Attempt, StoreError>;
 
-    /// The attempt, a [`Attempt::Free`] one, was a failure.
+    /// Settles a [`Attempt::Free`] attempt: a failure is one more, a success ends the row. A wait is the answer where others
+    /// failed too often meanwhile: then nothing is changed, and nobody is to learn what came of it.
     ///
     /// # Errors
     /// The store is unavailable; whether it was counted is not known.
-    async fn failed(&self, name: &str, limit: u32) -> Result<(), StoreError>;
+    async fn settle(&self, name: &str, limit: u32, success: bool) -> Result<Option<Duration>, StoreError>;
 
-    /// The attempt was none: the row is over.
+    /// Ends the row, after a [`Attempt::Single`] attempt that was no failure.
     ///
     /// # Errors
     /// The store is unavailable; whether the failures are forgotten is not known.
-    async fn succeeded(&self, name: &str) -> Result<(), StoreError>;
+    async fn forget(&self, name: &str) -> Result<(), StoreError>;
 }
 
 /// The wait after `failures` in a row, the `limit`th among them, in milliseconds.

@@ -1,9 +1,15 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 use shared_http::database::{StoreError, within};
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::failures::{Attempt, FIRST_WAIT, FailureStore, MEMORY, left, wait_after};
 use super::{STORE, SqlSessions};
+
+/// The wait of somebody whose turn was taken by another just now.
+const SHORT: Duration = Duration::from_secs(1);
 
 const FIND: &str = "SELECT in_a_row, allowed_at FROM failures WHERE name = $1 AND forget_at > $2";
 
@@ -13,23 +19,19 @@ UPDATE failures SET in_a_row = in_a_row + 1, allowed_at = $4, forget_at = $4 + $
 WHERE name = $1 AND in_a_row = $2 AND allowed_at <= $3
 RETURNING in_a_row";
 
-/// $2 now, $3 the limit, $4 the first wait, $5 the memory. A burst of attempts that were free when they began makes the row
-/// as long as the limit, and no longer: nobody waits for minutes because of one second.
+/// $2 now, $3 the limit, $4 the first wait, $5 the memory. No row comes back where the limit was reached before.
 const FAILED: &str = "
 INSERT INTO failures (name, in_a_row, allowed_at, forget_at)
 VALUES ($1, 1, CASE WHEN $3 <= 1 THEN $2 + $4 ELSE 0 END, $2 + $4 + $5)
 ON CONFLICT (name) DO UPDATE SET
-    in_a_row = CASE
-        WHEN failures.forget_at <= $2 THEN 1
-        WHEN failures.in_a_row < $3 THEN failures.in_a_row + 1
-        ELSE failures.in_a_row END,
+    in_a_row = CASE WHEN failures.forget_at <= $2 THEN 1 ELSE failures.in_a_row + 1 END,
     allowed_at = CASE
         WHEN failures.forget_at <= $2 THEN excluded.allowed_at
-        WHEN failures.in_a_row + 1 < $3 OR failures.allowed_at > $2 + $4 THEN failures.allowed_at
+        WHEN failures.in_a_row + 1 < $3 THEN 0
         ELSE $2 + $4 END,
-    forget_at = CASE
-        WHEN failures.forget_at > excluded.forget_at THEN failures.forget_at
-        ELSE excluded.forget_at END";
+    forget_at = excluded.forget_at
+WHERE failures.forget_at <= $2 OR failures.in_a_row < $3
+RETURNING in_a_row";
 
 const FORGET: &str = "DELETE FROM failures WHERE name = $1";
 
@@ -39,10 +41,7 @@ const SWEEP: &str = "DELETE FROM failures WHERE name IN (SELECT name FROM failur
 impl FailureStore for SqlSessions {
     async fn attempt(&self, name: &str, limit: u32) -> Result<Attempt, StoreError> {
         let now = self.clock.now();
-        let find = sqlx::query(FIND).bind(name.to_owned()).bind(now);
-        let rows = within(STORE, find.fetch_all(&self.pool)).await?;
-        let Some(row) = rows.first() else { return Ok(Attempt::Free) };
-        let (failures, allowed_at): (i64, i64) = (row.try_get("in_a_row")?, row.try_get("allowed_at")?);
+        let Some((failures, allowed_at)) = self.failures(name, now).await? else { return Ok(Attempt::Free) };
         if failures < i64::from(limit) {
             return Ok(Attempt::Free);
         }
@@ -51,27 +50,46 @@ impl FailureStore for SqlSessions {
         }
         let next = now + wait_after(failures + 1, limit);
         let reserve = sqlx::query(RESERVE).bind(name.to_owned()).bind(failures).bind(now).bind(next).bind(MEMORY);
-        let reserved = within(STORE, reserve.fetch_all(&self.pool)).await?;
-        let lost = Attempt::Wait(std::time::Duration::from_secs(1));
-        Ok(if reserved.is_empty() { lost } else { Attempt::Single })
+        if !within(STORE, reserve.fetch_all(&self.pool)).await?.is_empty() {
+            return Ok(Attempt::Single);
+        }
+        self.blocked(name, limit, now).await.map(|wait| Attempt::Wait(wait.unwrap_or(SHORT)))
     }
 
-    async fn failed(&self, name: &str, limit: u32) -> Result<(), StoreError> {
-        let insert = sqlx::query(FAILED)
-            .bind(name.to_owned())
-            .bind(self.clock.now())
-            .bind(i64::from(limit))
-            .bind(FIRST_WAIT)
-            .bind(MEMORY);
-        within(STORE, insert.execute(&self.pool)).await.map(drop)
+    async fn settle(&self, name: &str, limit: u32, success: bool) -> Result<Option<Duration>, StoreError> {
+        let now = self.clock.now();
+        if success {
+            let blocked = self.blocked(name, limit, now).await?;
+            if blocked.is_none() {
+                self.forget(name).await?;
+            }
+            return Ok(blocked);
+        }
+        let insert =
+            sqlx::query(FAILED).bind(name.to_owned()).bind(now).bind(i64::from(limit)).bind(FIRST_WAIT).bind(MEMORY);
+        let counted = within(STORE, insert.fetch_all(&self.pool)).await?;
+        if counted.is_empty() { self.blocked(name, limit, now).await } else { Ok(None) }
     }
 
-    async fn succeeded(&self, name: &str) -> Result<(), StoreError> {
+    async fn forget(&self, name: &str) -> Result<(), StoreError> {
         within(STORE, sqlx::query(FORGET).bind(name.to_owned()).execute(&self.pool)).await.map(drop)
     }
 }
 
 impl SqlSessions {
+    /// The failures in a row, and when the next attempt is heard.
+    async fn failures(&self, name: &str, now: i64) -> Result<Option<(i64, i64)>, StoreError> {
+        let rows = within(STORE, sqlx::query(FIND).bind(name.to_owned()).bind(now).fetch_all(&self.pool)).await?;
+        let row = |row: &AnyRow| Ok((row.try_get("in_a_row")?, row.try_get("allowed_at")?));
+        rows.first().map(row).transpose()
+    }
+
+    /// How long to wait, where the limit is reached.
+    async fn blocked(&self, name: &str, limit: u32, now: i64) -> Result<Option<Duration>, StoreError> {
+        let row = self.failures(name, now).await?.filter(|(failures, _)| *failures >= i64::from(limit));
+        Ok(row.map(|(_, allowed_at)| left(allowed_at, now).unwrap_or(SHORT)))
+    }
+
     /// Removes rows of failures that are forgotten.
     pub(super) async fn sweep_failures(&self, batch: u32) -> Result<u64, StoreError> {
         let sweep = sqlx::query(SWEEP).bind(self.clock.now()).bind(i64::from(batch));

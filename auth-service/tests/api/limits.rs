@@ -109,6 +109,26 @@ async fn instances_agree_on_who_waits() {
 }
 
 #[tokio::test]
+async fn many_guesses_at_once_are_as_few_as_one_after_the_other() {
+    on_each_store([PROXY, THREE], async |service| {
+        let thief = at(service, &new_address());
+        let person = service.newcomer().await;
+        let guesses = (0..30).map(|number| {
+            let password = if number == 20 { GOOD } else { "guess" };
+            log_in(&thief, &person.name, password)
+        });
+        let answers = futures_util::future::join_all(guesses).await;
+        let told = answers.iter().filter(|answer| answer.status == 401).count();
+        // The right one among them may come before the limit, and then begins a new row.
+        let right = answers.iter().filter(|answer| answer.status == 200).count();
+        assert!(told <= 3 * (right + 1), "{told} guesses were judged");
+        assert!(answers.iter().any(|answer| answer.status == 429));
+        assert!(answers.iter().all(|answer| [200, 401, 429].contains(&answer.status.as_u16())));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn right_passwords_are_never_too_many() {
     let service = Service::start([THREE]).await;
     let logins = (0..20).map(|_| service.try_log_in(MEMBER));

@@ -23,6 +23,7 @@ mod redis_server;
 mod refresh;
 mod register;
 mod requests;
+mod secrets;
 mod service;
 mod session_model;
 mod session_store;

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
 use crate::database::new_folder;
+use crate::secrets;
 use crate::service::{ACCESS_SECRET, GOOD, REFRESH_SECRET};
 
 /// A folder of an operator's own, and the settings that stand in its environment.
@@ -144,7 +145,9 @@ impl Served {
             }
         };
         let status = timeout(Duration::from_secs(15), ended).await.expect("it ends");
-        (status.code(), self.log.take().unwrap().join().unwrap())
+        let log = self.log.take().unwrap().join().unwrap();
+        assert!(!secrets::is_in(&log), "in the log: {log}");
+        (status.code(), log)
     }
 }
 
@@ -152,6 +155,8 @@ impl Drop for Served {
     fn drop(&mut self) {
         drop(self.process.kill());
         drop(self.process.wait());
+        let rest = self.log.take().and_then(|log| log.join().ok()).unwrap_or_default();
+        assert!(thread::panicking() || !secrets::is_in(&rest), "in the log: {rest}");
     }
 }
 

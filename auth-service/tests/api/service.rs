@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::database::{Database, server};
+use crate::secrets;
 
 pub const ACCESS_SECRET: &str = "an access secret of the tests, of 32 bytes and more";
 pub const REFRESH_SECRET: &str = "a refresh secret of the tests, of 32 bytes and more";
@@ -77,6 +78,7 @@ impl Service {
         database: impl Into<Arc<Database>>,
         settings: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
+        secrets::watch();
         let database = database.into();
         let url = database.url.clone();
         let fixed = [
@@ -149,6 +151,9 @@ impl Drop for Service {
         // The order is given here; the thread carries it out.
         drop(self.server.stop(false));
         let ended = self.thread.take().map(JoinHandle::join);
+        if !thread::panicking() {
+            secrets::assert_kept();
+        }
         assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "the service ended badly: its thread says how");
     }
 }

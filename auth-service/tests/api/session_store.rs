@@ -252,6 +252,7 @@ contract! {
         names_do_not_touch_each_other
         a_row_is_forgotten_a_while_after_its_last_wait
         of_many_who_waited_one_may_try
-        a_burst_that_began_freely_is_no_more_than_the_limit
+        guesses_side_by_side_are_worth_no_more
+        successes_side_by_side_are_all_told
         a_clock_that_is_set_back_lets_nobody_wait_for_ever;
 }

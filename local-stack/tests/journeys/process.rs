@@ -44,6 +44,8 @@ pub struct Output {
 pub struct Program {
     child: Child,
     output: watch::Receiver<Output>,
+    /// What must not be in its log.
+    secrets: Vec<String>,
 }
 
 impl Program {
@@ -55,7 +57,11 @@ impl Program {
         let (sender, output) = watch::channel(Output::default());
         follow(child.stdout.take().unwrap(), sender.clone(), |output| &mut output.out);
         follow(child.stderr.take().unwrap(), sender, |output| &mut output.err);
-        Self { child, output }
+        let secrets = settings.iter().filter(|(name, _)| name.contains("SECRET") && !name.ends_with("_FILE"));
+        let secrets = secrets.map(|(_, value)| (*value).to_owned());
+        // The demo people's, and the beginning of a token, or of a stored hash.
+        let known = ["password123admin", "password123member", "eyJhbGciOiJIUzI1NiI", "$2b$"].map(str::to_owned);
+        Self { child, output, secrets: secrets.chain(known).collect() }
     }
 
     /// Waits until `find` finds something in what the program has written.
@@ -81,7 +87,8 @@ impl Program {
         let mut output = self.output.clone();
         let ended = tokio::time::timeout(PATIENCE, output.wait_for(|_| false)).await;
         assert!(ended.is_ok(), "it does not end: {:#?}", self.output.borrow());
-        (self.child.wait().unwrap().code(), self.output.borrow().clone())
+        let output = self.output.borrow().clone();
+        (self.child.wait().unwrap().code(), output)
     }
 }
 
@@ -89,6 +96,9 @@ impl Drop for Program {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        let output = self.output.borrow();
+        let leak = output.err.iter().find(|line| self.secrets.iter().any(|secret| line.contains(secret)));
+        assert!(leak.is_none() || thread::panicking(), "in the log: {leak:?}");
     }
 }
 

@@ -47,17 +47,25 @@ function steps.attempt(limit, first_wait, longest_wait, memory)
   return 0
 end
 
-function steps.failed(limit, first_wait, longest_wait, memory)
+-- 0 where it was counted or forgotten, else the milliseconds to wait, and then nothing changed.
+function steps.settle(limit, first_wait, longest_wait, memory, success)
   local row = row()
-  row.failures = math.max(row.failures, math.min(row.failures + 1, tonumber(limit)))
   if row.failures >= tonumber(limit) then
-    row.allowed_at = math.max(row.allowed_at, now + first_wait)
+    return math.max(1, math.min(row.allowed_at - now, tonumber(longest_wait)))
+  end
+  if success == '1' then
+    redis.call('DEL', key)
+    return 0
+  end
+  row.failures = row.failures + 1
+  if row.failures >= tonumber(limit) then
+    row.allowed_at = now + first_wait
   end
   save(row, memory)
   return 0
 end
 
-function steps.succeeded()
+function steps.forget()
   redis.call('DEL', key)
   return 0
 end

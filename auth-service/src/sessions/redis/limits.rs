@@ -19,28 +19,38 @@ impl RedisSessions {
         self.step(Step { script: &LIMITS, key, name, arguments, writes: false }).await
     }
 
-    async fn failures(&self, name: &str, step: &'static str, limit: u32) -> Result<i64, StoreError> {
-        let arguments = [i64::from(limit), FIRST_WAIT, LONGEST_WAIT, MEMORY].map(|number| number.to_string());
-        self.limit(format!("failures:{name}"), step, arguments.into()).await
+    async fn failures(
+        &self,
+        name: &str,
+        step: &'static str,
+        limit: u32,
+        more: Option<String>,
+    ) -> Result<i64, StoreError> {
+        let numbers = [i64::from(limit), FIRST_WAIT, LONGEST_WAIT, MEMORY].map(|number| number.to_string());
+        self.limit(format!("failures:{name}"), step, numbers.into_iter().chain(more).collect()).await
     }
 }
 
 #[async_trait]
 impl FailureStore for RedisSessions {
     async fn attempt(&self, name: &str, limit: u32) -> Result<Attempt, StoreError> {
-        match self.failures(name, "attempt", limit).await? {
+        match self.failures(name, "attempt", limit, None).await? {
             -1 => Ok(Attempt::Free),
             0 => Ok(Attempt::Single),
             wait => millis(wait).map(Attempt::Wait),
         }
     }
 
-    async fn failed(&self, name: &str, limit: u32) -> Result<(), StoreError> {
-        self.failures(name, "failed", limit).await.map(drop)
+    async fn settle(&self, name: &str, limit: u32, success: bool) -> Result<Option<Duration>, StoreError> {
+        let success = u8::from(success).to_string();
+        match self.failures(name, "settle", limit, Some(success)).await? {
+            0 => Ok(None),
+            wait => millis(wait).map(Some),
+        }
     }
 
-    async fn succeeded(&self, name: &str) -> Result<(), StoreError> {
-        self.failures(name, "succeeded", 0).await.map(drop)
+    async fn forget(&self, name: &str) -> Result<(), StoreError> {
+        self.failures(name, "forget", 0, None).await.map(drop)
     }
 }
 

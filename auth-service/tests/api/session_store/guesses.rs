@@ -15,15 +15,16 @@ impl Stage {
         self.failures.attempt(name, LIMIT).await.unwrap()
     }
 
-    async fn failed(&self, name: &str) {
-        self.failures.failed(name, LIMIT).await.unwrap();
+    /// Whether what came of a free attempt may be told.
+    async fn settle(&self, name: &str, success: bool) -> bool {
+        self.failures.settle(name, LIMIT, success).await.unwrap().is_none()
     }
 
     /// Fails as often as costs nothing.
     async fn exhaust(&self, name: &str) {
         for _ in 0..LIMIT {
             assert_eq!(self.attempt(name).await, Attempt::Free);
-            self.failed(name).await;
+            assert!(self.settle(name, false).await);
         }
     }
 
@@ -59,7 +60,11 @@ pub async fn a_success_ends_the_row(kind: Kind) {
         stage.exhaust(&name).await;
         stage.pass(SECOND);
         assert_eq!(stage.attempt(&name).await, Attempt::Single);
-        stage.failures.succeeded(&name).await.unwrap();
+        stage.failures.forget(&name).await.unwrap();
+    }
+    for _ in 0..10 {
+        assert!(stage.settle(&name, false).await);
+        assert!(stage.settle(&name, true).await);
     }
     assert_eq!(stage.attempt(&name).await, Attempt::Free);
 }
@@ -68,7 +73,7 @@ pub async fn names_do_not_touch_each_other(kind: Kind) {
     let (stage, one, two) = (kind.stage(RULES).await, new_name(), new_name());
     stage.exhaust(&one).await;
     assert_eq!(stage.attempt(&two).await, Attempt::Free);
-    stage.failures.succeeded(&two).await.unwrap();
+    assert!(stage.settle(&two, true).await);
     stage.assert_waits(&one, SECOND).await;
 }
 
@@ -92,13 +97,24 @@ pub async fn of_many_who_waited_one_may_try(kind: Kind) {
     assert!(others.iter().all(|answer| matches!(answer, Attempt::Wait(_))), "{others:?}");
 }
 
-pub async fn a_burst_that_began_freely_is_no_more_than_the_limit(kind: Kind) {
+pub async fn guesses_side_by_side_are_worth_no_more(kind: Kind) {
     let (stage, name) = (kind.stage(RULES).await, new_name());
-    join_all((0..20).map(|_| stage.failed(&name))).await;
+    for _ in 0..20 {
+        assert_eq!(stage.attempt(&name).await, Attempt::Free, "all began while none had failed");
+    }
+    let told = join_all((0..19).map(|_| stage.settle(&name, false))).await;
+    assert_eq!(told.iter().filter(|told| **told).count(), LIMIT as usize, "{told:?}");
+    assert!(!stage.settle(&name, true).await, "nor is the right one among them told");
     stage.assert_waits(&name, SECOND).await;
     stage.pass(SECOND);
     assert_eq!(stage.attempt(&name).await, Attempt::Single);
     stage.assert_waits(&name, 2 * SECOND).await;
+}
+
+pub async fn successes_side_by_side_are_all_told(kind: Kind) {
+    let (stage, name) = (kind.stage(RULES).await, new_name());
+    let told = join_all((0..20).map(|_| stage.settle(&name, true))).await;
+    assert!(told.iter().all(|told| *told), "{told:?}");
 }
 
 pub async fn a_clock_that_is_set_back_lets_nobody_wait_for_ever(kind: Kind) {
