@@ -13,6 +13,8 @@ pub mod config;
 pub mod grants;
 /// How often somebody may call, and guess.
 pub mod limits;
+/// Where a caller comes from.
+pub mod neighbourhood;
 /// What a password must be, how it is stored, and where it is hashed.
 pub mod passwords;
 /// Everything that speaks HTTP.

@@ -2,7 +2,6 @@
 //!
 //! What is counted is counted for an address, so nobody can use up what belongs to somebody at another one.
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use shared_http::database::StoreError;
 
+use crate::neighbourhood::Neighbourhood;
 use crate::sessions::{Attempt, FailureStore, RateStore};
 
 /// A call waits no longer than this to be counted.
@@ -43,14 +43,14 @@ pub struct Guess<'a> {
 }
 
 impl Limits {
-    /// Counts a call from `address`. While the store is away or slow all calls pass: what they need of it fails by itself,
+    /// Counts a call. While the store is away or slow all calls pass: what they need of it fails by itself,
     /// and the rest is bounded by the hashing queue.
     ///
     /// # Errors
     /// There were too many: how long to wait, at most a minute.
-    pub async fn call(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+    pub async fn call(&self, from: Neighbourhood) -> Result<(), Duration> {
         let Some(rates) = &self.rates else { return Ok(()) };
-        match tokio::time::timeout(PATIENCE, rates.pass(&neighbourhood(address))).await {
+        match tokio::time::timeout(PATIENCE, rates.pass(&from.to_string())).await {
             Ok(Ok(wait)) => wait.map_or(Ok(()), Err),
             Ok(Err(error)) => {
                 log::warn!("a call was not counted: {error}");
@@ -68,9 +68,9 @@ impl Limits {
     ///
     /// # Errors
     /// See [`Slowed`].
-    pub async fn guess(&self, login: &str, address: Option<IpAddr>) -> Result<Guess<'_>, Slowed> {
+    pub async fn guess(&self, login: &str, from: Neighbourhood) -> Result<Guess<'_>, Slowed> {
         let Some((limit, store)) = &self.failures else { return Ok(Guess { counted: None }) };
-        let (limit, name) = (limit.get(), digest(login, &neighbourhood(address)));
+        let (limit, name) = (limit.get(), digest(login, from));
         match store.attempt(&name, limit).await? {
             Attempt::Wait(wait) => Err(Slowed::Wait(wait)),
             attempt => Ok(Guess { counted: Some((&**store, limit, name, attempt)) }),
@@ -93,20 +93,8 @@ impl Guess<'_> {
     }
 }
 
-/// The addresses that one subscriber has: an IPv4 address, or an IPv6 network of 64 bits.
-fn neighbourhood(address: Option<IpAddr>) -> String {
-    match address {
-        None => "unknown".to_owned(),
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-    }
-}
-
 /// A name of one length that tells neither. Case is folded as it is where the account is looked up.
-fn digest(login: &str, neighbourhood: &str) -> String {
+fn digest(login: &str, neighbourhood: Neighbourhood) -> String {
     let text = format!("{}\n{neighbourhood}", login.to_lowercase());
     URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..16])
 }
@@ -116,21 +104,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_neighbourhood_is_what_one_subscriber_has() {
-        for (address, expected) in [
-            ("192.0.2.1", "192.0.2.1"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-            ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
-            ("2001:db8:1:3::", "2001:db8:1:3::/64"),
-        ] {
-            assert_eq!(neighbourhood(address.parse().ok()), expected);
-        }
-    }
-
-    #[test]
     fn a_name_is_folded_and_an_address_is_not_the_name() {
-        assert_eq!(digest("Anna", "a"), digest("anna", "a"));
-        assert_ne!(digest("anna", "a"), digest("anna", "b"));
-        assert_ne!(digest("anna", "a"), digest("ann", "aa"));
+        let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| Neighbourhood::from(address.parse().ok()));
+        assert_eq!(digest("Anna", here), digest("anna", here));
+        assert_ne!(digest("anna", here), digest("anna", there));
+        assert_ne!(digest("anna", here), digest("ann", here));
     }
 }

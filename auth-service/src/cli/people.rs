@@ -1,6 +1,7 @@
 use shared_claims::Role;
 
 use super::{CliError, Console, House};
+use crate::neighbourhood::Neighbourhood;
 use crate::passwords::NotHashed;
 use crate::users::{Changed, Created, Deleted, Email, NewUser, User, UserChange, Username};
 
@@ -92,7 +93,7 @@ async fn new_hash(
 ) -> Result<crate::passwords::PasswordHash, CliError> {
     let password = console.new_password()?;
     let about = [username.as_str(), email.map_or("", Email::as_str)];
-    house.passwords.hash_new(password, &about).await.map_err(|error| match error {
+    house.passwords.hash_new(Neighbourhood::default(), password, &about).await.map_err(|error| match error {
         NotHashed::Weak(error) => CliError::refused(format!("the password {error}")),
         NotHashed::Pool(error) => error.into(),
     })

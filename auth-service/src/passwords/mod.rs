@@ -28,6 +28,8 @@ pub use keys::{Pepper, ShortPepper};
 pub use new_password::{NewPassword, WeakPassword, check_length};
 pub use pool::{Pool, PoolError};
 
+use crate::neighbourhood::Neighbourhood;
+
 /// What became of a password that was held against a stored hash.
 #[derive(Debug)]
 pub enum Verdict {
@@ -51,7 +53,7 @@ pub enum NotHashed {
     Pool(#[from] PoolError),
 }
 
-/// Hashes and verifies passwords on its own threads, never on the caller's.
+/// Hashes and verifies passwords on its own threads, never on the caller's; those who ask take turns.
 ///
 /// Who asks for an unknown user learns nothing from the time it takes, as long as the caller verifies something either
 /// way: [`verify`](Self::verify) for somebody known, [`verify_nobody`](Self::verify_nobody) otherwise. Both take as
@@ -85,7 +87,12 @@ impl Passwords {
     ///
     /// # Errors
     /// [`NotHashed::Weak`] with advice for the person, [`NotHashed::Pool`] when the work was not done.
-    pub async fn hash_new(&self, text: impl Into<SecretString>, about: &[&str]) -> Result<PasswordHash, NotHashed> {
+    pub async fn hash_new(
+        &self,
+        asker: Neighbourhood,
+        text: impl Into<SecretString>,
+        about: &[&str],
+    ) -> Result<PasswordHash, NotHashed> {
         let text = text.into();
         // Told at once: no need to stand in line to learn that a password is too short.
         check_length(text.expose_secret())?;
@@ -95,7 +102,7 @@ impl Passwords {
             let new = NewPassword::parse(text.expose_secret(), &about)?;
             hasher.hash(&new).map_err(NotHashed::from)
         };
-        self.pool.run(work).await?
+        self.pool.run(asker, work).await?
     }
 
     /// Hashes a password that was found good before.
@@ -104,25 +111,30 @@ impl Passwords {
     /// The work was not done.
     pub async fn hash(&self, new: NewPassword) -> Result<PasswordHash, PoolError> {
         let hasher = Arc::clone(&self.hasher);
-        self.pool.run(move || hasher.hash(&new)).await?
+        self.pool.run(Neighbourhood::default(), move || hasher.hash(&new)).await?
     }
 
     /// Holds the password `text` against `hash`.
     ///
     /// # Errors
     /// The work was not done; then nothing is known about the password.
-    pub async fn verify(&self, text: impl Into<SecretString>, hash: &PasswordHash) -> Result<Verdict, PoolError> {
+    pub async fn verify(
+        &self,
+        asker: Neighbourhood,
+        text: impl Into<SecretString>,
+        hash: &PasswordHash,
+    ) -> Result<Verdict, PoolError> {
         let (text, hash, hasher) = (text.into(), hash.clone(), Arc::clone(&self.hasher));
-        self.pool.run(move || hasher.verify(text.expose_secret(), &hash)).await
+        self.pool.run(asker, move || hasher.verify(text.expose_secret(), &hash)).await
     }
 
     /// Takes as long as finding `text` wrong for somebody known, and finds nothing.
     ///
     /// # Errors
     /// The work was not done.
-    pub async fn verify_nobody(&self, text: impl Into<SecretString>) -> Result<(), PoolError> {
+    pub async fn verify_nobody(&self, asker: Neighbourhood, text: impl Into<SecretString>) -> Result<(), PoolError> {
         let (text, hasher) = (text.into(), Arc::clone(&self.hasher));
-        self.pool.run(move || hasher.verify_nobody(text.expose_secret())).await
+        self.pool.run(asker, move || hasher.verify_nobody(text.expose_secret())).await
     }
 
     /// Whether a hash from another database will be of use here.

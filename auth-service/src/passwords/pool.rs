@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
@@ -10,11 +10,12 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::pace::Pace;
+use crate::neighbourhood::Neighbourhood;
 
 /// Jobs that may wait, for each thread: at a quarter of a second each, eight seconds of patience.
 const QUEUED_PER_THREAD: usize = 32;
 /// Nobody waits longer than this, in seconds, as far as the pace of the last jobs tells.
-const LONGEST_WAIT: u64 = 10;
+const LONGEST_WAIT: u64 = 8;
 /// How much nicer than the threads that serve requests.
 const NICER: i32 = 10;
 
@@ -33,7 +34,7 @@ pub enum PoolError {
 }
 
 /// Threads for work that takes the processor for a long time: one for each core, at a lower priority than those that
-/// serve requests, with a bounded queue in front. A job whose requester has gone is skipped; a panic costs only the job
+/// serve requests, with a bounded queue in front, in which those who ask take turns. A job whose requester has gone is skipped; a panic costs only the job
 /// that panicked. Dropping the pool waits for the jobs that run and forgets those that wait.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -48,20 +49,76 @@ struct Shared {
     pace: Pace,
 }
 
+/// Who waits, and for whom it is the next turn. Askers are served in turn, so one that asks for much delays another by one
+/// job at most, and the first to be refused is a job of whoever has the most.
+#[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Box<dyn Job>>,
-    open: bool,
+    turns: VecDeque<Neighbourhood>,
+    jobs: HashMap<Neighbourhood, VecDeque<Box<dyn Job>>>,
+    waiting: usize,
+    closed: bool,
+}
+
+impl Queue {
+    fn push(&mut self, asker: Neighbourhood, job: Box<dyn Job>) {
+        let jobs = self.jobs.entry(asker).or_default();
+        if jobs.is_empty() {
+            self.turns.push_back(asker);
+        }
+        jobs.push_back(job);
+        self.waiting += 1;
+    }
+
+    fn pop(&mut self) -> Option<Box<dyn Job>> {
+        let asker = self.turns.pop_front()?;
+        let jobs = self.jobs.get_mut(&asker)?;
+        let job = jobs.pop_front()?;
+        self.waiting -= 1;
+        if jobs.is_empty() {
+            self.jobs.remove(&asker);
+        } else {
+            self.turns.push_back(asker);
+        }
+        Some(job)
+    }
+
+    /// Takes back the newest job of whoever has the most, if that is more than `asker` would have with one more.
+    fn take_from_the_greediest(&mut self, asker: Neighbourhood) -> Option<Box<dyn Job>> {
+        let own = self.jobs.get(&asker).map_or(0, VecDeque::len);
+        let most = self.jobs.values_mut().max_by_key(|jobs| jobs.len()).filter(|jobs| jobs.len() > own + 1)?;
+        self.waiting -= 1;
+        most.pop_back()
+    }
+
+    /// Drops the jobs that nobody waits for any more.
+    fn prune(&mut self) {
+        for jobs in self.jobs.values_mut() {
+            jobs.retain(|job| job.is_wanted());
+        }
+        self.jobs.retain(|_, jobs| !jobs.is_empty());
+        let jobs = &self.jobs;
+        self.turns.retain(|asker| jobs.contains_key(asker));
+        self.waiting = self.jobs.values().map(VecDeque::len).sum();
+    }
+
+    /// How many jobs come before the next one of `asker`.
+    fn before(&self, asker: Neighbourhood) -> usize {
+        let own = self.jobs.get(&asker).map_or(0, VecDeque::len);
+        let others = self.jobs.iter().filter(|(other, _)| **other != asker);
+        own + others.map(|(_, jobs)| jobs.len().min(own + 1)).sum::<usize>()
+    }
 }
 
 /// A closure and whoever waits for what it says.
 trait Job: Send {
     fn is_wanted(&self) -> bool;
     fn run(self: Box<Self>);
+    fn refuse(self: Box<Self>, error: PoolError);
 }
 
 struct Errand<F, T> {
     work: F,
-    reply: oneshot::Sender<T>,
+    reply: oneshot::Sender<Result<T, PoolError>>,
 }
 
 impl<F: FnOnce() -> T + Send, T: Send> Job for Errand<F, T> {
@@ -71,7 +128,12 @@ impl<F: FnOnce() -> T + Send, T: Send> Job for Errand<F, T> {
 
     fn run(self: Box<Self>) {
         // Nobody there any more: the answer is worth nothing.
-        let _ = self.reply.send((self.work)());
+        let _ = self.reply.send(Ok((self.work)()));
+    }
+
+    fn refuse(self: Box<Self>, error: PoolError) {
+        // As above.
+        let _ = self.reply.send(Err(error));
     }
 }
 
@@ -91,7 +153,7 @@ impl Pool {
     /// The system gives no threads.
     pub fn of(threads: NonZeroUsize, capacity: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue { jobs: VecDeque::with_capacity(capacity), open: true }),
+            queue: Mutex::default(),
             changed: Condvar::new(),
             capacity,
             threads: threads.get(),
@@ -106,20 +168,24 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Does `work` on one of the threads. Dropping the future before the work begins cancels it.
+    /// Does `work` on one of the threads, when it is the turn of `asker`. Dropping the future before the work begins cancels it.
     ///
     /// # Errors
     /// [`PoolError::Busy`] when the queue is full, [`PoolError::Failed`] when `work` panicked.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        asker: Neighbourhood,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.push(Box::new(Errand { work, reply }))?;
-        answer.await.map_err(|_| PoolError::Failed("the job did not end".into()))
+        self.shared.push(asker, Box::new(Errand { work, reply }))?;
+        answer.await.unwrap_or_else(|_| Err(PoolError::Failed("the job did not end".into())))
     }
 
     /// Jobs that wait for a thread.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.shared.lock().jobs.len()
+        self.shared.lock().waiting
     }
 }
 
@@ -127,8 +193,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let forgotten = {
             let mut queue = self.shared.lock();
-            queue.open = false;
-            std::mem::take(&mut queue.jobs)
+            std::mem::replace(&mut *queue, Queue { closed: true, ..Queue::default() })
         };
         drop(forgotten);
         self.shared.changed.notify_all();
@@ -151,18 +216,22 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, job: Box<dyn Job>) -> Result<(), PoolError> {
+    fn push(&self, asker: Neighbourhood, job: Box<dyn Job>) -> Result<(), PoolError> {
         let mut queue = self.lock();
-        if queue.jobs.len() >= self.capacity {
+        if queue.waiting >= self.capacity {
             // Those who hung up must not keep out those who wait.
-            queue.jobs.retain(|job| job.is_wanted());
+            queue.prune();
         }
-        let waiting = queue.jobs.len();
-        let wait = self.pace.seconds_for(waiting, self.threads);
-        if waiting >= self.capacity || wait > LONGEST_WAIT {
-            return Err(PoolError::Busy { retry_after_secs: wait });
+        let busy = |before| PoolError::Busy { retry_after_secs: self.pace.seconds_for(before, self.threads) };
+        let before = queue.before(asker);
+        if self.pace.seconds_for(before, self.threads) > LONGEST_WAIT {
+            return Err(busy(before));
         }
-        queue.jobs.push_back(job);
+        if queue.waiting >= self.capacity {
+            let greedy = queue.take_from_the_greediest(asker).ok_or_else(|| busy(before))?;
+            greedy.refuse(busy(queue.waiting));
+        }
+        queue.push(asker, job);
         drop(queue);
         self.changed.notify_one();
         Ok(())
@@ -182,11 +251,10 @@ impl Shared {
         }
     }
 
-    /// The job that waited longest; `None` when the pool ends.
+    /// The job whose turn it is; `None` when the pool ends.
     fn next(&self) -> Option<Box<dyn Job>> {
-        let idle = |queue: &mut Queue| queue.open && queue.jobs.is_empty();
-        let mut queue = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
-        queue.jobs.pop_front()
+        let idle = |queue: &mut Queue| !queue.closed && queue.waiting == 0;
+        self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner).pop()
     }
 }
 
@@ -214,7 +282,10 @@ mod tests {
         let pool = Pool::of(NonZeroUsize::MIN, 1).unwrap();
         let here = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let there = runtime.block_on(pool.run(|| rustix::process::getpriority_process(Some(rustix::thread::gettid()))));
+        let there =
+            runtime.block_on(pool.run(Neighbourhood::default(), || {
+                rustix::process::getpriority_process(Some(rustix::thread::gettid()))
+            }));
         assert_eq!(there.unwrap().unwrap(), (here + NICER).min(19));
     }
 }

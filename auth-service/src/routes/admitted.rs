@@ -20,7 +20,7 @@ impl FromRequest for Admitted {
         let state = request.app_data::<Data<State>>().cloned();
         Box::pin(async move {
             let (caller, state) = (caller.await?, state.ok_or_else(Problem::internal)?);
-            state.limits.call(caller.address).await.map_err(|wait| {
+            state.limits.call(caller.address.into()).await.map_err(|wait| {
                 log::info!(target: "audit", event = "call.throttled"; "too many calls");
                 too_many(wait, "too_many_requests", "There were too many calls from this address. Try again later.")
             })?;

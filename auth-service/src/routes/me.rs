@@ -26,7 +26,11 @@ pub(super) async fn change_password(
     fields.finish()?;
     let account = prove(&state, &caller, &member, current).await?;
     let about = [account.user.username.as_str(), account.user.email.as_ref().map_or("", Email::as_str)];
-    let hash = state.passwords.hash_new(new, &about).await.map_err(|error| not_hashed(error, "newPassword"))?;
+    let hash = state
+        .passwords
+        .hash_new(caller.address.into(), new, &about)
+        .await
+        .map_err(|error| not_hashed(error, "newPassword"))?;
     // Before as well as after: while sessions cannot be ended, the password stays as it was.
     state.sessions.end_all(&member.user_id, session_id(&member)).await?;
     if !state.users.replace_hash(&member.user_id, &account.hash, &hash).await? {
@@ -97,7 +101,7 @@ async fn prove(state: &State, caller: &Caller, member: &Member, password: String
     let account = current(state, member).await?;
     let (name, hash) = (account.user.username.as_str(), &account.hash);
     let check = async {
-        if matches!(state.passwords.verify(password, hash).await?, Verdict::Wrong) {
+        if matches!(state.passwords.verify(caller.address.into(), password, hash).await?, Verdict::Wrong) {
             log_event(member, "password.wrong", "wrong current password");
             return Ok(None);
         }

@@ -95,7 +95,7 @@ async fn guess<T>(
             too_many(wait, "too_many_failures", "The password was wrong too often. Try again later.")
         }
     };
-    let guess = state.limits.guess(login, caller.address).await.map_err(slowed)?;
+    let guess = state.limits.guess(login, caller.address.into()).await.map_err(slowed)?;
     let checked = check.await?;
     guess.settle(checked.is_some()).await.map_err(slowed)?;
     checked.ok_or_else(invalid_credentials)

@@ -2,7 +2,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web::Data};
 use shared_claims::{Problem, Role};
 use shared_http::clock::now_ms;
-use shared_http::{Body, Fields};
+use shared_http::{Body, Caller, Fields};
 
 use super::admitted::Admitted;
 use super::replies::{Added, Profile};
@@ -11,8 +11,12 @@ use crate::passwords::check_length;
 use crate::users::{Created, Email, NewUser, User, Username};
 
 /// `POST /register`: anyone becomes a member. What the body says of roles gives nothing.
-pub(super) async fn register(_: Admitted, state: Data<State>, Body(fields): Body) -> Result<HttpResponse, Problem> {
-    let user = Newcomer::read(fields)?.create(&state, Role::Member).await?;
+pub(super) async fn register(
+    Admitted(caller): Admitted,
+    state: Data<State>,
+    Body(fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let user = Newcomer::read(fields)?.create(&state, &caller, Role::Member).await?;
     log::info!(target: "audit", event = "user.registered", user = user.id.as_str(); "registered");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, "/me"))
@@ -36,10 +40,14 @@ impl Newcomer {
     }
 
     /// Stores the newcomer as a user of the role `role`.
-    pub(super) async fn create(self, state: &State, role: Role) -> Result<User, Problem> {
+    pub(super) async fn create(self, state: &State, caller: &Caller, role: Role) -> Result<User, Problem> {
         let Self { username, email, password } = self;
         let about = [username.as_str(), email.as_ref().map_or("", Email::as_str)];
-        let hash = state.passwords.hash_new(password, &about).await.map_err(|error| not_hashed(error, "password"))?;
+        let hash = state
+            .passwords
+            .hash_new(caller.address.into(), password, &about)
+            .await
+            .map_err(|error| not_hashed(error, "password"))?;
         match state.users.create(NewUser { username, email, hash, role }, now_ms()).await? {
             Created::User(user) => Ok(user),
             Created::UsernameTaken => Err(username_taken()),

@@ -10,6 +10,7 @@ use super::cookie::Jar;
 use super::replies::Tokens;
 use super::{State, guess, invalid_credentials};
 use crate::grants::{Granted, Refused};
+use crate::neighbourhood::Neighbourhood;
 use crate::passwords::Verdict;
 use crate::sessions::{Label, Session};
 use crate::users::Account;
@@ -85,18 +86,18 @@ impl Credentials {
     /// Whose they are, if not too many were wrong before.
     async fn prove(self, state: &State, caller: &Caller) -> Result<Account, Problem> {
         let login = self.login.clone();
-        guess(state, caller, &login, "login.throttled", self.check(state)).await
+        guess(state, caller, &login, "login.throttled", self.check(state, caller.address.into())).await
     }
 
     /// Whose they are. An unknown name, a wrong password and a disabled account take the same time and give one answer.
-    async fn check(self, state: &State) -> Result<Option<Account>, Problem> {
+    async fn check(self, state: &State, asker: Neighbourhood) -> Result<Option<Account>, Problem> {
         loop {
             let Some(account) = state.users.account_by_login(&self.login).await? else {
-                state.passwords.verify_nobody(self.password).await?;
+                state.passwords.verify_nobody(asker, self.password).await?;
                 log_failure("unknown");
                 return Ok(None);
             };
-            let verdict = state.passwords.verify(self.password.as_str(), &account.hash).await?;
+            let verdict = state.passwords.verify(asker, self.password.as_str(), &account.hash).await?;
             if matches!(verdict, Verdict::Wrong) || account.user.disabled {
                 log_failure(&account.user.id);
                 return Ok(None);

@@ -1,7 +1,7 @@
 use actix_web::http::header::{LINK, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
 use shared_claims::{Admin, Problem, Role};
-use shared_http::{Body, Fields, Query, link_next};
+use shared_http::{Body, Caller, Fields, Query, link_next};
 
 use super::registration::Newcomer;
 use super::replies::{Added, Record};
@@ -42,11 +42,16 @@ pub(super) async fn read(admin: Admin, state: Data<State>, id: Path<String>) -> 
 }
 
 /// `POST /users`: as registering, with a role.
-pub(super) async fn add(admin: Admin, state: Data<State>, Body(mut fields): Body) -> Result<HttpResponse, Problem> {
+pub(super) async fn add(
+    admin: Admin,
+    caller: Caller,
+    state: Data<State>,
+    Body(mut fields): Body,
+) -> Result<HttpResponse, Problem> {
     still_admin(&state, &admin).await?;
     let role = fields.optional_parsed("role", str::parse::<Role>);
     let newcomer = Newcomer::read(fields)?;
-    let user = newcomer.create(&state, role.unwrap_or(Role::Member)).await?;
+    let user = newcomer.create(&state, &caller, role.unwrap_or(Role::Member)).await?;
     log::info!(target: "audit", event = "user.added", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "added");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
@@ -56,6 +61,7 @@ pub(super) async fn add(admin: Admin, state: Data<State>, Body(mut fields): Body
 /// `PATCH /users/{id}`: role, disabled, email, password; what is not named stays.
 pub(super) async fn change(
     admin: Admin,
+    caller: Caller,
     state: Data<State>,
     id: Path<String>,
     Body(fields): Body,
@@ -63,7 +69,7 @@ pub(super) async fn change(
     still_admin(&state, &admin).await?;
     let wish = Wish::take(fields)?;
     let before = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let change = wish.into_change(&state, &before).await?;
+    let change = wish.into_change(&state, &caller, &before).await?;
     if change.ends_sessions() {
         // While sessions cannot be ended, nobody is half dismissed.
         state.sessions.ping().await?;
@@ -136,13 +142,13 @@ impl Wish {
         Ok(wish)
     }
 
-    async fn into_change(self, state: &State, user: &User) -> Result<UserChange, Problem> {
+    async fn into_change(self, state: &State, caller: &Caller, user: &User) -> Result<UserChange, Problem> {
         let hash = match self.password {
             None => None,
             Some(password) => {
                 let email = self.email.as_ref().unwrap_or(&user.email);
                 let about = [user.username.as_str(), email.as_ref().map_or("", Email::as_str)];
-                let hashed = state.passwords.hash_new(password, &about).await;
+                let hashed = state.passwords.hash_new(caller.address.into(), password, &about).await;
                 Some(hashed.map_err(|error| not_hashed(error, "password"))?)
             }
         };

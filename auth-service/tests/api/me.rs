@@ -116,7 +116,7 @@ async fn a_login_beside_a_new_password_leaves_no_session_of_the_old_one() {
 
 #[tokio::test]
 async fn of_many_changes_of_a_password_one_counts() {
-    on_each_store([], async |service| {
+    on_each_store([("ACCOUNT_FAILURE_LIMIT", "0")], async |service| {
         let person = service.newcomer().await;
         let caller = service.bearer(&person.pair.access);
         let new: Vec<_> = (0..8).map(|number| format!("{NEW}{number}{number}")).collect();

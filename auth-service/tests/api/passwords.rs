@@ -2,6 +2,7 @@
 
 mod pool;
 
+use auth_service::neighbourhood::Neighbourhood;
 use auth_service::passwords::{Cost, NotHashed, PasswordHash, Passwords, Pepper, UnusableHash, Verdict, WeakPassword};
 
 const GOOD: &str = "vK7#qz!Lw2";
@@ -23,11 +24,11 @@ fn plain() -> Passwords {
 }
 
 async fn stored(passwords: &Passwords, text: &str) -> PasswordHash {
-    passwords.hash_new(text, &[]).await.unwrap()
+    passwords.hash_new(Neighbourhood::default(), text, &[]).await.unwrap()
 }
 
 async fn is_right(passwords: &Passwords, text: &str, hash: &PasswordHash) -> bool {
-    match passwords.verify(text, hash).await.unwrap() {
+    match passwords.verify(Neighbourhood::default(), text, hash).await.unwrap() {
         Verdict::Right => true,
         Verdict::Wrong => false,
         Verdict::RightButRewrite(_) => panic!("nothing to rewrite"),
@@ -36,7 +37,7 @@ async fn is_right(passwords: &Passwords, text: &str, hash: &PasswordHash) -> boo
 
 /// The hash to store from now on.
 async fn rewritten(passwords: &Passwords, text: &str, hash: &PasswordHash) -> PasswordHash {
-    match passwords.verify(text, hash).await.unwrap() {
+    match passwords.verify(Neighbourhood::default(), text, hash).await.unwrap() {
         Verdict::RightButRewrite(new) => new,
         other => panic!("{other:?}"),
     }
@@ -104,7 +105,10 @@ async fn a_hash_of_another_cost_is_rewritten() {
     let (cheap, dear) = (plain(), passwords(5, None));
     for (made, asked, expected) in [(&cheap, &dear, 5), (&dear, &cheap, 4)] {
         let hash = stored(made, GOOD).await;
-        assert!(!matches!(asked.verify("another", &hash).await.unwrap(), Verdict::RightButRewrite(_)));
+        assert!(!matches!(
+            asked.verify(Neighbourhood::default(), "another", &hash).await.unwrap(),
+            Verdict::RightButRewrite(_)
+        ));
         let new = rewritten(asked, GOOD, &hash).await;
         assert_eq!(new.cost().get(), expected);
         assert!(is_right(asked, GOOD, &new).await);
@@ -156,7 +160,10 @@ fn costs_are_those_of_bcrypt() {
 #[tokio::test]
 async fn a_weak_password_is_refused_with_advice() {
     let passwords = plain();
-    let refused = async |text: &str| match passwords.hash_new(text, &["zebulon", "zebulon@example.org"]).await {
+    let refused = async |text: &str| match passwords
+        .hash_new(Neighbourhood::default(), text, &["zebulon", "zebulon@example.org"])
+        .await
+    {
         Err(NotHashed::Weak(weak)) => weak,
         other => panic!("{other:?}"),
     };

@@ -5,6 +5,7 @@ mod lists;
 
 use std::path::PathBuf;
 
+use auth_service::neighbourhood::Neighbourhood;
 use auth_service::passwords::{Cost, PasswordHash, Passwords, Verdict};
 use auth_service::sessions;
 use auth_service::users::{self, Created, Email, NewUser, User, UserChange, Username, Users};
@@ -210,7 +211,10 @@ async fn demo_people_are_added_once() {
         roles.sort_by_key(|(name, _)| *name);
         assert_eq!(roles, [("anna", Role::Member), ("john", Role::Admin)]);
         let john = stage.users.account_by_login("john").await.unwrap().unwrap();
-        assert!(matches!(passwords().verify("password123admin", &john.hash).await.unwrap(), Verdict::Right));
+        assert!(matches!(
+            passwords().verify(Neighbourhood::default(), "password123admin", &john.hash).await.unwrap(),
+            Verdict::Right
+        ));
 
         assert!(stage.users.replace_hash(&john.user.id, &john.hash, &hash(HASH)).await.unwrap());
         stage.users.seed_demo(&passwords(), NOW).await.unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
+use auth_service::neighbourhood::Neighbourhood;
 use auth_service::passwords::{Pool, PoolError};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
@@ -49,7 +50,7 @@ fn queue<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<Result<T, PoolError>> {
     let pool = Arc::clone(pool);
-    tokio::spawn(async move { pool.run(work).await })
+    tokio::spawn(async move { pool.run(Neighbourhood::default(), work).await })
 }
 
 /// The requester hangs up.
@@ -63,14 +64,48 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
     let blocked = Blocked::with_room_for(2).await;
     let waiting = [blocked.queue(|| 1).await, blocked.queue(|| 2).await];
     assert_eq!(blocked.pool.depth(), 2);
-    assert_eq!(blocked.pool.run(|| 3).await, Err(PoolError::Busy { retry_after_secs: 1 }));
+    assert_eq!(blocked.pool.run(Neighbourhood::default(), || 3).await, Err(PoolError::Busy { retry_after_secs: 1 }));
     blocked.release.send(()).unwrap();
     let mut done = Vec::new();
     for job in waiting {
         done.push(job.await.unwrap().unwrap());
     }
     assert_eq!(done, [1, 2], "who waits is served, in order");
-    assert_eq!(blocked.pool.run(|| 3).await, Ok(3), "and then there is room again");
+    assert_eq!(blocked.pool.run(Neighbourhood::default(), || 3).await, Ok(3), "and then there is room again");
+}
+
+#[tokio::test]
+async fn those_who_ask_for_much_delay_others_by_one_job() {
+    let blocked = Blocked::with_room_for(4).await;
+    let (greedy, modest) = (address("192.0.2.1"), address("192.0.2.2"));
+    let (sender, order) = mpsc::channel();
+    let ask = |asker, job: &'static str| {
+        let (pool, sender) = (Arc::clone(&blocked.pool), sender.clone());
+        tokio::spawn(async move { pool.run(asker, move || sender.send(job).unwrap()).await })
+    };
+    let mut jobs = Vec::new();
+    for job in ["greedy 1", "greedy 2", "greedy 3", "greedy 4"] {
+        let depth = blocked.pool.depth();
+        jobs.push(ask(greedy, job));
+        while blocked.pool.depth() == depth {
+            yield_now().await;
+        }
+    }
+    assert!(matches!(ask(greedy, "greedy 5").await.unwrap(), Err(PoolError::Busy { .. })), "it is full");
+    let modest = ask(modest, "modest");
+    assert!(
+        matches!(jobs.pop().unwrap().await.unwrap(), Err(PoolError::Busy { .. })),
+        "the newest of the most gives way"
+    );
+    blocked.release.send(()).unwrap();
+    for job in jobs.into_iter().chain([modest]) {
+        job.await.unwrap().unwrap();
+    }
+    assert_eq!(order.try_iter().collect::<Vec<_>>(), ["greedy 1", "modest", "greedy 2", "greedy 3"]);
+}
+
+fn address(text: &str) -> Neighbourhood {
+    Neighbourhood::from(text.parse().ok())
 }
 
 #[tokio::test]
@@ -103,16 +138,16 @@ async fn who_is_gone_keeps_nobody_out() {
 async fn a_panic_costs_only_its_job() {
     let pool = Pool::of(NonZeroUsize::MIN, 4).unwrap();
     for round in 0..3 {
-        let broken = pool.run(|| panic!("as intended")).await;
+        let broken = pool.run(Neighbourhood::default(), || panic!("as intended")).await;
         assert!(matches!(broken, Err(PoolError::Failed(_))));
-        assert_eq!(pool.run(move || round).await, Ok(round));
+        assert_eq!(pool.run(Neighbourhood::default(), move || round).await, Ok(round));
     }
 }
 
 #[tokio::test]
 async fn the_callers_thread_does_not_hash() {
     let pool = Pool::start().unwrap();
-    let there = pool.run(|| std::thread::current().id()).await.unwrap();
+    let there = pool.run(Neighbourhood::default(), || std::thread::current().id()).await.unwrap();
     assert_ne!(there, std::thread::current().id());
 }
 
