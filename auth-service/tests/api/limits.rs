@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -59,6 +60,28 @@ async fn who_guesses_waits_and_the_owner_elsewhere_does_not() {
         sleep(Duration::from_secs(2)).await;
         log_in(&thief, &person.name, GOOD).await.is(200);
         log_in(&thief, &person.name, "guess").await.fails(401, "invalid_credentials");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_guesses_many_times_at_once_gains_nothing() {
+    on_each_store([PROXY, THREE], async |service| {
+        let (thief, person) = (at(service, &new_address()), service.newcomer().await);
+        let answers = join_all((0..30).map(|_| log_in(&thief, &person.name, "guess"))).await;
+        let heard = answers.iter().filter(|answer| answer.status == 401).count();
+        assert!((3..=6).contains(&heard), "{heard} of 30 were tried");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_logs_in_many_times_at_once_is_no_thief() {
+    on_each_store([PROXY, THREE], async |service| {
+        let (owner, person) = (at(service, &new_address()), service.newcomer().await);
+        for answer in join_all((0..20).map(|_| log_in(&owner, &person.name, GOOD))).await {
+            answer.is(200);
+        }
     })
     .await;
 }
