@@ -14,7 +14,7 @@ use crate::violations::{Violations, in_range};
 /// The largest body that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
 /// A body arrives within this, or the request is over.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The members of a JSON body. Without one the request is refused.
 pub struct Body(pub Fields);

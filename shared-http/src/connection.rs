@@ -1,6 +1,7 @@
 //! A client's connection, beneath HTTP: it does not wait for ever, and what is refused down here is told as everything else is.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -10,12 +11,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use crate::caller::RequestId;
-use crate::observe::PROTECTION;
+use crate::observe::{PROTECTION, TRANSPORT_SECURITY};
 
 /// How often a connection is looked at.
 const TICK: Duration = Duration::from_secs(4);
-/// After so many ticks without a word from the one whose turn it is, the connection is closed: 16 to 20 s.
-const PATIENCE: u8 = 4;
+/// After so many ticks without a word from a client whose turn it is, the connection is closed: 16 to 20 s.
+const CLIENT_PATIENCE: u8 = 4;
+/// The same where the request seems to be complete, and the service is at work.
+const SERVICE_PATIENCE: u8 = 10;
+/// The same between requests. actix-http has a timer for that, but begins it anew whenever the connection is looked at.
+const IDLE_PATIENCE: u8 = 18;
+/// How the head of a request ends.
+const END: &[u8; 4] = b"\r\n\r\n";
 /// How an answer begins after which nothing more is read.
 const TIMED_OUT: &[u8] = b"HTTP/1.1 408 ";
 /// What the library writes for a request that it cannot read is no longer than this.
@@ -24,44 +31,75 @@ const LONGEST_BARE: usize = 256;
 /// A client's connection.
 ///
 /// actix-http limits the time of the first head on a connection, and of no other; and it waits without end for a client
-/// that does not take its answer. Here each turn has its end: from a request's first byte to its answer's first, and
-/// from one byte of the answer that is taken to the next.
+/// that does not take its answer. Here each turn has its end: from a request's first byte to its answer's first, from
+/// one byte of the answer that is taken to the next, and from there to the next request.
 ///
 /// What is no HTTP never reaches a service: actix-http answers with a bare status. It is given its body here.
 pub(crate) struct Connection<T> {
     io: T,
+    peer: Option<SocketAddr>,
+    encrypted: bool,
     next_tick: Pin<Box<Sleep>>,
     turn: Turn,
+    /// For so many ticks.
+    ticks: u8,
+    /// The last bytes that were read.
+    tail: [u8; 4],
     /// An answer of ours in place of a bare one, not written yet.
     answer: Vec<u8>,
     /// The client was told that it took too long: what is still to come of its request is not waited for.
     over: bool,
 }
 
-/// Whose turn it is, and for how many ticks.
+/// Whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     /// Nobody's: no request has begun since the last answer.
     Idle,
     /// A request has begun, and nothing of its answer was sent.
-    Request(u8),
+    Request,
     /// The client does not take what is sent.
-    Answer(u8),
+    Answer,
 }
 
 impl<T> Connection<T> {
-    pub(crate) fn new(io: T) -> Self {
-        Self { io, next_tick: Box::pin(sleep(TICK)), turn: Turn::Idle, answer: Vec::new(), over: false }
+    pub(crate) fn new(io: T, peer: Option<SocketAddr>, encrypted: bool) -> Self {
+        let next_tick = Box::pin(sleep(TICK));
+        Self { io, peer, encrypted, next_tick, turn: Turn::Idle, ticks: 0, tail: *END, answer: Vec::new(), over: false }
+    }
+
+    fn turn(&mut self, turn: Turn) {
+        if self.turn != turn || turn == Turn::Idle {
+            (self.turn, self.ticks) = (turn, 0);
+        }
+    }
+
+    /// Something of an answer was taken. Where more was read than whole requests, as far as the end of it tells, the next
+    /// one has begun.
+    fn answered(&mut self) {
+        self.turn(Turn::Idle);
+        if !self.is_whole() {
+            self.turn(Turn::Request);
+        }
+    }
+
+    /// Whether what was read ends as a request does: with an empty line, or with the end of a JSON object.
+    fn is_whole(&self) -> bool {
+        self.tail == *END || self.tail[3] == b'}'
     }
 
     /// Fails once somebody's turn has taken too long. Otherwise the task is woken at the next tick.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while self.next_tick.as_mut().poll(cx).is_ready() {
             self.next_tick.set(sleep(TICK));
-            match &mut self.turn {
-                Turn::Idle => {}
-                Turn::Request(ticks) | Turn::Answer(ticks) if *ticks < PATIENCE => *ticks += 1,
-                Turn::Request(_) | Turn::Answer(_) => return Err(io::ErrorKind::TimedOut.into()),
+            self.ticks += 1;
+            let patience = match self.turn {
+                Turn::Idle => IDLE_PATIENCE,
+                Turn::Request if self.is_whole() => SERVICE_PATIENCE,
+                Turn::Request | Turn::Answer => CLIENT_PATIENCE,
+            };
+            if self.ticks > patience {
+                return Err(io::ErrorKind::TimedOut.into());
             }
         }
         Ok(())
@@ -89,8 +127,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
         }
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buffer) {
-            if buffer.filled().len() > before && self.turn == Turn::Idle {
-                self.turn = Turn::Request(0);
+            let new = &buffer.filled()[before..];
+            if !new.is_empty() {
+                let last = new.len().min(4);
+                self.tail.rotate_left(last);
+                self.tail[4 - last..].copy_from_slice(&new[new.len() - last..]);
+                if self.turn == Turn::Idle {
+                    self.turn(Turn::Request);
+                }
             }
             return Poll::Ready(read);
         }
@@ -105,7 +149,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
         let bare = if this.answer.is_empty() { bare_answer(bytes) } else { None };
         let written = match bare {
             Some((0, status)) => {
-                this.answer = explained(status);
+                this.answer = explained(bytes, status, this.peer, this.encrypted);
                 bytes.len()
             }
             _ => 0,
@@ -122,13 +166,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
         };
         match &outcome {
             Poll::Ready(_) => {
-                this.turn = Turn::Idle;
+                this.answered();
                 this.over |= bytes.starts_with(TIMED_OUT);
             }
             Poll::Pending => {
-                if !matches!(this.turn, Turn::Answer(_)) {
-                    this.turn = Turn::Answer(0);
-                }
+                this.turn(Turn::Answer);
                 this.poll_patience(cx)?;
             }
         }
@@ -160,22 +202,27 @@ fn bare_answer(bytes: &[u8]) -> Option<(usize, u16)> {
     bare.then_some((start, status))
 }
 
-/// The whole answer, after which the connection is closed.
-fn explained(status: u16) -> Vec<u8> {
+/// The whole answer in place of `bare`, after which the connection is closed.
+fn explained(bare: &[u8], status: u16, peer: Option<SocketAddr>, encrypted: bool) -> Vec<u8> {
     let id = RequestId::random();
     let problem = Problem::of_status(status);
     let body = problem.body(Some(id.as_str()));
-    log::info!(target: "http", request_id = id.as_str(), status = status; "request refused: no HTTP, or not in time");
-    let mut head = format!("HTTP/1.1 {status} {}\r\n", problem.title());
+    let address = peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default();
+    let (request_id, address) = (id.as_str(), address.as_str());
+    log::info!(target: "http", request_id = request_id, address = address, status = status; "request refused: no HTTP, or not in time");
     let length = body.len().to_string();
+    let date = String::from_utf8_lossy(bare);
+    let date = date.lines().find_map(|line| Some(("date", line.strip_prefix("date: ")?)));
     let own = [
         ("content-type", Problem::MEDIA_TYPE),
         ("content-length", &length),
         ("connection", "close"),
         ("cache-control", "no-store"),
-        ("x-request-id", id.as_str()),
+        ("x-request-id", request_id),
     ];
-    for (name, value) in own.into_iter().chain(PROTECTION) {
+    let secure = encrypted.then_some(("strict-transport-security", TRANSPORT_SECURITY));
+    let mut head = format!("HTTP/1.1 {status} {}\r\n", problem.title());
+    for (name, value) in own.into_iter().chain(PROTECTION).chain(secure).chain(date) {
         head.extend([name, ": ", value, "\r\n"]);
     }
     format!("{head}\r\n{body}").into_bytes()

@@ -18,7 +18,7 @@ pub(crate) const PROTECTION: [(&str, &str); 2] =
     [("x-content-type-options", "nosniff"), ("content-security-policy", "default-src 'none'; frame-ancestors 'none'")];
 
 /// Whoever came by HTTPS once comes by HTTPS alone for a year (RFC 6797).
-const TRANSPORT_SECURITY: &str = "max-age=31536000";
+pub(crate) const TRANSPORT_SECURITY: &str = "max-age=31536000";
 
 /// Around every request, outermost: says who sends it, turns every error into problem+json, writes one line of log.
 #[derive(Clone, Debug)]
@@ -43,11 +43,7 @@ impl Observer {
         };
         let id = caller.request_id.clone();
         let serve = async {
-            let response = if accepts_json(request.headers()) {
-                next.call(request).await?.map_into_left_body()
-            } else {
-                request.into_response(not_acceptable().error_response()).map_into_right_body()
-            };
+            let response = next.call(request).await?.map_into_left_body();
             let mut response = explain(response, &id);
             self.protect(response.headers_mut(), &id);
             log_request(&response, started);
@@ -67,6 +63,17 @@ impl Observer {
             headers.insert(REQUEST_ID, value);
         }
     }
+}
+
+/// Refuses whoever takes no JSON; inside CORS, so that a page can read that too.
+pub(crate) async fn acceptable<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    if accepts_json(request.headers()) {
+        return Ok(next.call(request).await?.map_into_left_body());
+    }
+    Ok(request.into_response(not_acceptable().error_response()).map_into_right_body())
 }
 
 /// Gives every error of ours or of a library the one body, with the request's id in it.

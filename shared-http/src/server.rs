@@ -19,7 +19,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::connection::Connection;
-use crate::observe::{Observer, REQUEST_ID};
+use crate::observe::{Observer, REQUEST_ID, acceptable};
 use crate::tls::Tls;
 use crate::{Settings, TlsFiles, TrustedProxies};
 
@@ -149,7 +149,7 @@ pub fn bind(
         None => builder.listen(options.name, listener, move || {
             let accept = |io: TcpStream| async {
                 let peer = greet(&io);
-                Ok::<_, DispatchError>((Connection::new(io), Protocol::Http1, peer))
+                Ok::<_, DispatchError>((Connection::new(io, peer, false), Protocol::Http1, peer))
             };
             fn_service(accept).and_then(service.factory())
         }),
@@ -160,7 +160,7 @@ pub fn bind(
                 async move {
                     let peer = greet(&io);
                     let io = tls.accept(io).await.map_err(DispatchError::Io)?;
-                    Ok::<_, DispatchError>((Connection::new(io), Protocol::Http1, peer))
+                    Ok::<_, DispatchError>((Connection::new(io, peer, true), Protocol::Http1, peer))
                 }
             };
             fn_service(accept).and_then(service.factory())
@@ -211,6 +211,7 @@ impl<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static> Http<F> {
         let app = App::new()
             .configure(configure)
             .default_service(web::to(|| std::future::ready(Problem::of_status(404).error_response())))
+            .wrap(from_fn(acceptable))
             .wrap(Condition::new(!options.allowed_origins.is_empty(), cors(&options)))
             .wrap(from_fn(move |request, next| observer.clone().observe(request, next)))
             .into_factory()

@@ -142,6 +142,8 @@ async fn pages_of_the_origins_that_are_allowed_may_call() {
                 assert!(answer.header("access-control-expose-headers").to_lowercase().contains("www-authenticate"));
                 assert_eq!(answer.header("access-control-allow-credentials"), "true", "the cookie comes along");
             }
+            let answer = page.clone().with("Accept", "text/html").get("/me").await.fails(406, "not_acceptable");
+            assert_eq!(answer.header("access-control-allow-origin"), origin, "that nothing fits, too");
         }
     }
 }
