@@ -1,7 +1,7 @@
 use shared_http::{AccessSettings, ServerOptions, Settings};
 
 /// All that can be set from outside.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Where to listen, and how.
     pub server: ServerOptions,

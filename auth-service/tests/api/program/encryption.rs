@@ -1,4 +1,4 @@
-//! Redis over TLS, with certificates of the test's own authority.
+//! Stores over TLS: Redis with certificates of the test's own authority, and the Postgres that `./test` starts.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 
 use super::{Desk, Served};
+use crate::database::Database;
 use crate::redis_server::{Redis, until};
 
 /// An authority, and a certificate of its for `localhost`, as files in `folder`.
@@ -44,4 +45,21 @@ async fn redis_is_spoken_to_over_tls_if_its_certificate_is_good() {
     let (code, log) = service.end().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("Redis cannot be reached") && log.contains("certificate"), "{log}");
+}
+
+#[tokio::test]
+async fn postgres_is_spoken_to_over_tls_if_the_address_says_so() {
+    let database = Database::postgres().await;
+    let on = |mode: &str| Desk::new().set("AUTH_DATABASE_URL", &format!("{}?sslmode={mode}", database.url));
+    let service = on("require").serve();
+    assert_eq!(status(&service).await, 200);
+    let mut connection = database.connect().await;
+    let ours = "SELECT count(*), count(*) FILTER (WHERE ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let (all, encrypted): (i64, i64) = sqlx::query_as(ours).fetch_one(&mut connection).await.unwrap();
+    assert!(all > 0 && all == encrypted, "{encrypted} of {all} connections are encrypted");
+    drop(service);
+
+    let ended = on("verify-full").run(&[], "").is(1);
+    assert!(ended.err.contains("certificate"), "nobody vouches for the server: {ended:?}");
 }
