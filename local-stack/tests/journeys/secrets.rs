@@ -36,8 +36,13 @@ struct Fleet {
 
 impl Seat {
     fn new(binary: &'static str, settings: &[(&'static str, &str)]) -> Self {
-        let ours =
-            [("AUTH_ADDR", "127.0.0.1:0"), ("BOOKS_ADDR", "127.0.0.1:0"), ("WORKERS", "2"), ("BCRYPT_COST", "4")];
+        let ours = [
+            ("AUTH_ADDR", "127.0.0.1:0"),
+            ("BOOKS_ADDR", "127.0.0.1:0"),
+            ("WORKERS", "2"),
+            ("BCRYPT_COST", "4"),
+            ("IP_RATE_LIMIT", "0"),
+        ];
         let settings = ours.iter().chain(settings).map(|(name, value)| (*name, (*value).to_owned())).collect();
         Self { binary, settings, program: RefCell::default(), stack: RefCell::default(), out: Cell::default() }
     }
