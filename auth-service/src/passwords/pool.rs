@@ -5,17 +5,20 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::pace::Pace;
 use crate::neighbourhood::Neighbourhood;
 
-/// Jobs that may wait, for each thread: at a quarter of a second each, eight seconds of patience.
-const QUEUED_PER_THREAD: usize = 32;
+/// Jobs that may wait, for each thread: at a quarter of a second each, sixteen seconds of patience.
+const QUEUED_PER_THREAD: usize = 64;
 /// Nobody waits longer than this, in seconds, as far as the pace of the last jobs tells.
-const LONGEST_WAIT: u64 = 8;
+const LONGEST_WAIT: u64 = 15;
+/// Whoever is refused is told so after this. Clients that come back at once, by the thousand in a second, would leave no
+/// time for those who hash.
+const PAUSE: Duration = Duration::from_millis(250);
 /// How much nicer than the threads that serve requests.
 const NICER: i32 = 10;
 
@@ -138,7 +141,7 @@ impl<F: FnOnce() -> T + Send, T: Send> Job for Errand<F, T> {
 }
 
 impl Pool {
-    /// One thread for each core that this process may use, 32 jobs waiting for each.
+    /// One thread for each core that this process may use, 64 jobs waiting for each.
     ///
     /// # Errors
     /// The system gives no threads.
@@ -178,7 +181,10 @@ impl Pool {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PoolError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.push(asker, Box::new(Errand { work, reply }))?;
+        if let Err(busy) = self.shared.push(asker, Box::new(Errand { work, reply })) {
+            tokio::time::sleep(PAUSE).await;
+            return Err(busy);
+        }
         answer.await.unwrap_or_else(|_| Err(PoolError::Failed("the job did not end".into())))
     }
 
