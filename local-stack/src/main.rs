@@ -25,17 +25,18 @@ async fn run() -> Result<(), Box<dyn Error>> {
     settings.finish()?;
     serve(stop, async {
         let demo_data = auth.demo_data;
+        let scheme = if auth.server.tls.is_some() { "https" } else { "http" };
         let auth = auth_service::app::start(auth).await?;
         let books = books_service::start(&books).await?;
-        print!("{}", greeting(auth.addr(), books.addr(), demo_data));
+        print!("{}", greeting(scheme, auth.addr(), books.addr(), demo_data));
         Ok(vec![auth, books])
     })
     .await
 }
 
 /// Where everything is, and how to try it.
-fn greeting(auth: SocketAddr, books: SocketAddr, demo_data: bool) -> String {
-    let (auth, books) = (format!("http://localhost:{}", auth.port()), format!("http://localhost:{}", books.port()));
+fn greeting(scheme: &str, auth: SocketAddr, books: SocketAddr, demo_data: bool) -> String {
+    let [auth, books] = [auth, books].map(|addr| format!("{scheme}://localhost:{}", addr.port()));
     let addresses = format!("\nauth-service   {auth}\nbooks-service  {books}\n\n");
     if demo_data { addresses + &first_steps(&auth, &books) } else { addresses }
 }
