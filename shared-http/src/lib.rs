@@ -23,12 +23,16 @@ mod health;
 mod logging;
 /// What happens around every request: its id, its log line, its error body.
 mod observe;
+/// What every server is told.
+mod options;
 /// Lists in pages.
 mod page;
 /// Whose `X-Forwarded-For` counts.
 mod proxies;
 /// Query strings, taken like bodies.
 mod query;
+/// What never gets to be a request.
+mod refusal;
 /// Starting, and stopping with nothing lost.
 mod server;
 /// Settings from the environment, all that is wrong told at once.
@@ -44,9 +48,10 @@ pub use body::{Body, Fields, MaybeBody};
 pub use caller::{Caller, RequestId};
 pub use health::{Readiness, health, healthcheck};
 pub use logging::start_logging;
+pub use options::ServerOptions;
 pub use page::{Page, link_next};
 pub use proxies::TrustedProxies;
 pub use query::{Params, Query};
-pub use server::{Running, ServerOptions, Stop, bind, serve};
+pub use server::{Running, Stop, bind, serve};
 pub use settings::{Known, Settings, SettingsError};
 pub use tls::TlsFiles;

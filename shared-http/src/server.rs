@@ -1,5 +1,5 @@
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use actix_http::{HttpService, Protocol};
 use actix_server::GracefulShutdownSignal;
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::{AppConfig, Server, ServerHandle};
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, Error, ResponseError, web};
 use futures_util::future::try_join_all;
@@ -20,8 +20,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::connection::Connection;
 use crate::observe::{Observer, REQUEST_ID, acceptable};
+use crate::options::ServerOptions;
 use crate::tls::Tls;
-use crate::{Settings, TlsFiles, TrustedProxies};
 
 /// A request's head arrives within this, or the connection is closed.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -31,77 +31,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const BACKLOG: u32 = 1024;
 /// What is in flight at the end may take this long; under the ten seconds that `docker stop` gives.
 const DRAIN_SECONDS: u64 = 8;
-
-/// What every HTTP server of the stack is told.
-#[derive(Clone, Debug)]
-pub struct ServerOptions {
-    /// The service's name, for the log.
-    pub name: &'static str,
-    /// Where it listens; port 0 takes a free one.
-    pub addr: SocketAddr,
-    /// Threads that serve requests.
-    pub workers: usize,
-    /// Origins whose pages may call (CORS); none by default.
-    pub allowed_origins: Vec<String>,
-    /// The header that may carry an access token, too.
-    pub token_header: Option<HeaderName>,
-    /// Whether those pages may send cookies.
-    pub cookies: bool,
-    /// Whose `X-Forwarded-For` counts.
-    pub trusted_proxies: TrustedProxies,
-    /// HTTPS, where there is a certificate.
-    pub tls: Option<TlsFiles>,
-}
-
-impl ServerOptions {
-    /// Reads what is common to all services; the address stands in `addr`.
-    pub fn read(settings: &mut Settings, name: &'static str, addr: &'static str, default: &'static str) -> Self {
-        Self {
-            name,
-            addr: settings.parsed(addr, default, "an address such as 0.0.0.0:3000", "Where the service listens"),
-            workers: match settings.parsed("WORKERS", "0", "a number", "Threads that serve requests; 0 is one a core") {
-                0 => std::thread::available_parallelism().map_or(1, usize::from),
-                some => some,
-            },
-            allowed_origins: origins(settings),
-            token_header: None,
-            cookies: false,
-            trusted_proxies: TrustedProxies::read(settings),
-            tls: TlsFiles::read(settings),
-        }
-    }
-
-    /// Where this machine asks the service whether it is ready.
-    #[must_use]
-    pub fn ready_url(&self) -> String {
-        let ip = match self.addr.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}/readyz", SocketAddr::new(ip, self.addr.port()))
-    }
-}
-
-fn origins(settings: &mut Settings) -> Vec<String> {
-    let why = "Origins whose pages may call from a browser, such as https://app.example";
-    let origins = settings.list("ALLOWED_ORIGINS", "", why);
-    if !origins.iter().all(|origin| is_origin(origin)) {
-        settings
-            .wrong("ALLOWED_ORIGINS", "must list origins as browsers write them: https://app.example, no path, no *");
-    }
-    origins
-}
-
-/// Scheme, host and perhaps a port, in lower case and nothing behind (RFC 6454 section 6.2).
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    host.is_some_and(|host| {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
-        !host.is_empty() && host.bytes().all(plain)
-    })
-}
 
 /// A server that listens.
 pub struct Running {
@@ -299,22 +228,4 @@ async fn until_stopped(mut stop: Stop, servers: Vec<Running>) -> io::Result<()> 
         drop(handle.stop(true));
     }
     serving.await.map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_origin;
-
-    #[test]
-    fn an_origin_has_one_spelling() {
-        for origin in
-            ["https://app.example", "http://localhost:5173", "http://[::1]:8080", "https://xn--bcher-kva.example"]
-        {
-            assert!(is_origin(origin), "{origin}");
-        }
-        for text in ["*", "null", "app.example", "https://", "https://app.example/", "https://App.example", "ftp://a.b"]
-        {
-            assert!(!is_origin(text), "{text}");
-        }
-    }
 }

@@ -14,6 +14,8 @@ mod new_password;
 mod pace;
 /// The threads that hash.
 mod pool;
+/// Who waits for them.
+mod queue;
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,3 @@
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::pace::Pace;
+use super::queue::{Job, Queue};
 use crate::neighbourhood::Neighbourhood;
 
 /// Jobs that may wait, for each thread: at a quarter of a second each, sixteen seconds of patience.
@@ -37,8 +37,9 @@ pub enum PoolError {
 }
 
 /// Threads for work that takes the processor for a long time: one for each core, at a lower priority than those that
-/// serve requests, with a bounded queue in front, in which those who ask take turns. A job whose requester has gone is skipped; a panic costs only the job
-/// that panicked. Dropping the pool waits for the jobs that run and forgets those that wait.
+/// serve requests, with a bounded queue in front, in which those who ask take turns. A job whose requester has gone is
+/// skipped; a panic costs only the job that panicked. Dropping the pool waits for the jobs that run and forgets those that
+/// wait.
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -50,73 +51,6 @@ struct Shared {
     capacity: usize,
     threads: usize,
     pace: Pace,
-}
-
-/// Who waits, and for whom it is the next turn. Askers are served in turn, so one that asks for much delays another by one
-/// job at most, and the first to be refused is a job of whoever has the most.
-#[derive(Default)]
-struct Queue {
-    turns: VecDeque<Neighbourhood>,
-    jobs: HashMap<Neighbourhood, VecDeque<Box<dyn Job>>>,
-    waiting: usize,
-    closed: bool,
-}
-
-impl Queue {
-    fn push(&mut self, asker: Neighbourhood, job: Box<dyn Job>) {
-        let jobs = self.jobs.entry(asker).or_default();
-        if jobs.is_empty() {
-            self.turns.push_back(asker);
-        }
-        jobs.push_back(job);
-        self.waiting += 1;
-    }
-
-    fn pop(&mut self) -> Option<Box<dyn Job>> {
-        let asker = self.turns.pop_front()?;
-        let jobs = self.jobs.get_mut(&asker)?;
-        let job = jobs.pop_front()?;
-        self.waiting -= 1;
-        if jobs.is_empty() {
-            self.jobs.remove(&asker);
-        } else {
-            self.turns.push_back(asker);
-        }
-        Some(job)
-    }
-
-    /// Takes back the newest job of whoever has the most, if that is more than `asker` would have with one more.
-    fn take_from_the_greediest(&mut self, asker: Neighbourhood) -> Option<Box<dyn Job>> {
-        let own = self.jobs.get(&asker).map_or(0, VecDeque::len);
-        let most = self.jobs.values_mut().max_by_key(|jobs| jobs.len()).filter(|jobs| jobs.len() > own + 1)?;
-        self.waiting -= 1;
-        most.pop_back()
-    }
-
-    /// Drops the jobs that nobody waits for any more.
-    fn prune(&mut self) {
-        for jobs in self.jobs.values_mut() {
-            jobs.retain(|job| job.is_wanted());
-        }
-        self.jobs.retain(|_, jobs| !jobs.is_empty());
-        let jobs = &self.jobs;
-        self.turns.retain(|asker| jobs.contains_key(asker));
-        self.waiting = self.jobs.values().map(VecDeque::len).sum();
-    }
-
-    /// How many jobs come before the next one of `asker`.
-    fn before(&self, asker: Neighbourhood) -> usize {
-        let own = self.jobs.get(&asker).map_or(0, VecDeque::len);
-        let others = self.jobs.iter().filter(|(other, _)| **other != asker);
-        own + others.map(|(_, jobs)| jobs.len().min(own + 1)).sum::<usize>()
-    }
-}
-
-/// A closure and whoever waits for what it says.
-trait Job: Send {
-    fn is_wanted(&self) -> bool;
-    fn run(self: Box<Self>);
-    fn refuse(self: Box<Self>, error: PoolError);
 }
 
 struct Errand<F, T> {
@@ -197,10 +131,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let forgotten = {
-            let mut queue = self.shared.lock();
-            std::mem::replace(&mut *queue, Queue { closed: true, ..Queue::default() })
-        };
+        let forgotten = self.shared.lock().close();
         drop(forgotten);
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {

@@ -53,8 +53,9 @@ impl SqlSessions {
         self
     }
 
-    /// Removes the sessions that expired, those that ended long enough ago, and failures that are forgotten, in batches so small that nobody waits for
-    /// one; how many sessions. Also compares the clocks anew. To be called every minute or so, by any number of instances.
+    /// Removes the sessions that expired, those that ended long enough ago, and failures that are forgotten, in batches so
+    /// small that nobody waits for one; how many sessions. Also compares the clocks anew. To be called every minute or so,
+    /// by any number of instances.
     ///
     /// # Errors
     /// The database is unavailable.
