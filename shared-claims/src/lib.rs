@@ -32,10 +32,18 @@
 /// The extractors [`Member`] and [`Admin`] for actix-web, and how a [`Problem`] becomes a response there.
 #[cfg(feature = "actix")]
 mod actix;
+/// The same for axum.
+#[cfg(feature = "axum")]
+mod axum;
 /// What the two kinds of token say.
 mod claims;
+/// The wall clock, read in one place.
+#[cfg(any(feature = "actix", feature = "axum"))]
+mod clock;
 /// Why a token is refused.
 mod error;
+/// Who may come in: what the extractors decide, without a web framework.
+mod guard;
 /// JSON objects read strictly: whole, in UTF-8, no name twice.
 mod json;
 /// The compact serialisation: three segments, one spelling, one algorithm.
@@ -53,10 +61,9 @@ mod signer;
 /// Who believes them.
 mod verifier;
 
-#[cfg(feature = "actix")]
-pub use actix::{Admin, Guard, Member};
 pub use claims::{AccessClaims, Claims, RefreshClaims};
 pub use error::TokenError;
+pub use guard::{Admin, Guard, Member};
 pub use json::{Members, NotAnObject, Value};
 pub use problem::Problem;
 pub use role::{Role, UnknownRole};

@@ -60,7 +60,7 @@ impl AccessSettings {
         let verifier = Verifier::new(&trust)?;
         log_secret("ACCESS_TOKEN_SECRET", self.secret.as_ref());
         log_secret("ACCESS_TOKEN_SECRET_PREVIOUS", self.previous.as_ref());
-        Ok(Guard::new(verifier).also_from(self.header.clone()))
+        Ok(Guard::new(verifier).also_from(self.header.as_ref().map(HeaderName::as_str)))
     }
 }
 

@@ -7,6 +7,9 @@
 mod claims;
 /// What the fuzzer begins with, without the fuzzer.
 mod corpus;
+/// A member's door and an admin's, on each framework.
+#[cfg(feature = "actix")]
+mod doors;
 /// Who is let in over HTTP, and what the others are told.
 #[cfg(feature = "actix")]
 mod extractors;

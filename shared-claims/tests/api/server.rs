@@ -1,61 +1,54 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use actix_web::{App, HttpResponse, HttpServer, rt, web};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use shared_claims::{AccessClaims, Admin, Guard, Member, Verifier};
+use shared_claims::{AccessClaims, Guard, Verifier};
 
+#[cfg(feature = "axum")]
+use crate::doors::axum;
+use crate::doors::{actix, unguarded};
 use crate::forge::{LIFE, Object, SECRET, access, header, secret, token, trust};
 
 /// A service with a door for members and one for admins.
 pub struct Service {
+    framework: &'static str,
     url: String,
     client: Client,
 }
 
 /// An answer, read to its end.
 pub struct Answer {
+    framework: &'static str,
     pub status: StatusCode,
     pub headers: HashMap<String, String>,
     pub body: Value,
 }
 
-async fn member_door(member: Member) -> HttpResponse {
-    HttpResponse::Ok().json(json!({
-        "userId": member.user_id, "username": member.username, "role": member.role, "sessionId": member.session_id,
-        "issuedAt": member.issued_at, "expiresAt": member.expires_at,
-    }))
-}
-
-async fn admin_door(admin: Admin) -> HttpResponse {
-    HttpResponse::Ok().json(json!({"username": admin.username}))
-}
-
 impl Service {
-    /// Tokens are taken from `Authorization` and, where it has a name, from one more header.
-    pub fn start(extra_header: Option<&'static str>) -> Self {
-        let guard = web::Data::new(Guard::new(verifier()).also_from(extra_header.map(actix_header)));
-        Self::serve(move |config| {
-            config.app_data(guard.clone());
-        })
+    /// The same service on every framework. Tokens are taken from `Authorization` and, where it has a name, from one more
+    /// header.
+    pub fn on_each(extra_header: Option<&str>) -> Vec<Self> {
+        Self::guarded_by(&Arc::new(Guard::new(verifier()).also_from(extra_header)))
     }
 
-    /// The same doors, but nobody thought of a guard.
+    /// The same service on every framework, behind this guard.
+    pub fn guarded_by(guard: &Arc<Guard>) -> Vec<Self> {
+        vec![
+            Self::at("actix", actix(guard)),
+            #[cfg(feature = "axum")]
+            Self::at("axum", axum(guard)),
+        ]
+    }
+
+    /// The same doors, but nobody thought of a guard: what only actix lets happen.
     pub fn unguarded() -> Self {
-        Self::serve(|_| ())
+        Self::at("actix", unguarded())
     }
 
-    fn serve(configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static) -> Self {
-        let app = move || {
-            let doors =
-                App::new().route("/member", web::get().to(member_door)).route("/admin", web::get().to(admin_door));
-            doors.configure(configure.clone())
-        };
-        let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", server.addrs()[0]);
-        rt::spawn(server.run());
-        Self { url, client: Client::new() }
+    fn at(framework: &'static str, url: String) -> Self {
+        Self { framework, url, client: Client::new() }
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -64,14 +57,18 @@ impl Service {
 
     /// The answer to `path` with one header.
     pub async fn ask(&self, path: &str, name: &str, value: impl AsRef<[u8]>) -> Answer {
-        Answer::read(self.get(path).header(name, value.as_ref()).send().await.unwrap()).await
+        self.send(self.get(path).header(name, value.as_ref())).await
     }
 
     /// The answer to `path` with these values of `Authorization`, a header line each.
     pub async fn with_authorization(&self, path: &str, values: &[&str]) -> Answer {
         let request = self.get(path);
         let request = values.iter().fold(request, |request, value| request.header("Authorization", *value));
-        Answer::read(request.send().await.unwrap()).await
+        self.send(request).await
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        Answer::read(self.framework, request.send().await.unwrap()).await
     }
 
     pub async fn with_bearer(&self, path: &str, token: &str) -> Answer {
@@ -80,19 +77,20 @@ impl Service {
 }
 
 impl Answer {
-    pub async fn read(response: Response) -> Self {
+    async fn read(framework: &'static str, response: Response) -> Self {
         let status = response.status();
         let headers =
             response.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
         let headers = headers.collect();
-        Self { status, headers, body: response.json().await.unwrap_or_default() }
+        Self { framework, status, headers, body: response.json().await.unwrap_or_default() }
     }
 
     /// The body is the problem `code`, of this status, and the challenge is this one.
     #[track_caller]
-    pub fn refuses(&self, status: u16, code: &str, challenge: &str, why: &str) {
+    pub fn refuses(&self, status: u16, code: &str, challenge: Option<&str>, why: &str) {
+        let why = format!("{}: {why}", self.framework);
         assert_eq!((self.status.as_u16(), &self.body["code"]), (status, &json!(code)), "{why}: {}", self.body);
-        assert_eq!(self.headers.get("www-authenticate").map(String::as_str), Some(challenge), "{why}");
+        assert_eq!(self.headers.get("www-authenticate").map(String::as_str), challenge, "{why}");
         assert_eq!(self.headers["content-type"], "application/problem+json", "{why}");
         let members: Vec<&String> = self.body.as_object().unwrap().keys().collect();
         assert_eq!(members, ["code", "detail", "status", "title", "type"], "{why}");
@@ -104,37 +102,33 @@ impl Answer {
 
     #[track_caller]
     pub fn lets_in(&self, why: &str) {
-        assert_eq!(self.status, 200, "{why}: {}", self.body);
-        assert_eq!(self.body["username"], "anna", "{why}");
+        assert_eq!(self.status, 200, "{}: {why}: {}", self.framework, self.body);
+        assert_eq!(self.body["username"], "anna", "{}: {why}", self.framework);
     }
 
     /// No token: the challenge says nothing of an error (RFC 6750 section 3.1).
     #[track_caller]
     pub fn asks_for_a_token(&self, why: &str) {
-        self.refuses(401, "missing_token", r#"Bearer realm="api""#, why);
+        self.refuses(401, "missing_token", Some(r#"Bearer realm="api""#), why);
     }
 
     /// A bad token.
     #[track_caller]
     pub fn refuses_the_token(&self, description: &str, why: &str) {
         let challenge = format!(r#"Bearer error="invalid_token", error_description="{description}""#);
-        self.refuses(401, "invalid_token", &challenge, why);
+        self.refuses(401, "invalid_token", Some(&challenge), why);
     }
 
     /// A good token of somebody who may not.
     #[track_caller]
     pub fn refuses_the_role(&self, description: &str, why: &str) {
         let challenge = format!(r#"Bearer error="insufficient_scope", error_description="{description}""#);
-        self.refuses(403, "insufficient_scope", &challenge, why);
+        self.refuses(403, "insufficient_scope", Some(&challenge), why);
     }
 }
 
-fn verifier() -> Verifier<AccessClaims> {
+pub fn verifier() -> Verifier<AccessClaims> {
     Verifier::new(&trust(&secret(SECRET), None)).unwrap()
-}
-
-fn actix_header(name: &'static str) -> actix_web::http::header::HeaderName {
-    actix_web::http::header::HeaderName::from_static(name)
 }
 
 /// The claims of somebody with this role who signed in just now.

@@ -1,0 +1,134 @@
+use std::ops::Deref;
+
+use crate::{AccessClaims, Problem, Role, TokenError, Verifier};
+
+/// What the extractors ask: a verifier, and where tokens may stand. It knows no web framework; how it is handed over
+/// stands with the features `actix` and `axum`.
+pub struct Guard {
+    verifier: Verifier<AccessClaims>,
+    extra_header: Option<String>,
+}
+
+/// Somebody who is signed in, whatever their role. In a handler's signature it means: refuse everybody else.
+///
+/// It is not for `Option<Member>`: a bad token is refused, never taken for no token.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The user's id (`sub`).
+    pub user_id: String,
+    /// The user's name.
+    pub username: String,
+    /// What they may do.
+    pub role: Role,
+    /// The session the token was made in (`sid`).
+    pub session_id: String,
+    /// When the token was made, in seconds since 1970.
+    pub issued_at: u64,
+    /// When it ends, in seconds since 1970.
+    pub expires_at: u64,
+}
+
+/// A [`Member`] whose role is admin. In a handler's signature it means: refuse everybody else.
+#[derive(Clone, Debug)]
+pub struct Admin(pub Member);
+
+impl Guard {
+    /// Tokens are taken from `Authorization: Bearer` and from nowhere else.
+    #[must_use]
+    pub const fn new(verifier: Verifier<AccessClaims>) -> Self {
+        Self { verifier, extra_header: None }
+    }
+
+    /// Takes a bare token from the header `name` too, for clients of an older system (`x-access-token`).
+    #[must_use]
+    pub fn also_from(mut self, name: Option<&str>) -> Self {
+        self.extra_header = name.map(str::to_ascii_lowercase);
+        self
+    }
+
+    /// The name of the one more header that may carry a token, in lower case.
+    #[must_use]
+    pub fn extra_header(&self) -> Option<&str> {
+        self.extra_header.as_deref()
+    }
+
+    /// Who asks, at `now` (seconds since 1970): from the values of `Authorization` and those of the extra header, a value
+    /// a header line. For frameworks that have no adapter here.
+    ///
+    /// # Errors
+    /// 401 without a token, with two or with a bad one; 403 where its role has no rights.
+    pub fn admit<'r>(
+        &self,
+        authorizations: impl IntoIterator<Item = &'r [u8]>,
+        extras: impl IntoIterator<Item = &'r [u8]>,
+        now: u64,
+    ) -> Result<Member, Problem> {
+        let claims = self.verifier.verify(the_token(authorizations, extras)?, now).map_err(refused)?;
+        member(claims)
+    }
+}
+
+fn member(claims: AccessClaims) -> Result<Member, Problem> {
+    let role =
+        claims.known_role().ok_or_else(|| Problem::insufficient_scope("The role in the token has no rights here"))?;
+    Ok(Member {
+        user_id: claims.sub,
+        username: claims.username,
+        role,
+        session_id: claims.sid,
+        issued_at: claims.iat,
+        expires_at: claims.exp,
+    })
+}
+
+/// The one token of the request. Two are refused, wherever they stand (RFC 6750 section 2).
+fn the_token<'r>(
+    authorizations: impl IntoIterator<Item = &'r [u8]>,
+    extras: impl IntoIterator<Item = &'r [u8]>,
+) -> Result<&'r str, Problem> {
+    let mut authorizations = authorizations.into_iter();
+    let mut found = authorizations.next().and_then(bearer).into_iter().chain(extras);
+    match (found.next(), found.next().is_some() || authorizations.next().is_some()) {
+        (_, true) => Err(Problem::invalid_token("The request carries more than one token")),
+        (Some(one), false) => str::from_utf8(one).map_err(|_| refused(TokenError::Malformed)),
+        (None, false) => Err(missing_token()),
+    }
+}
+
+/// What stands behind the scheme `Bearer`, in any case, and spaces alone (RFC 6750 section 2.1); another scheme brings
+/// no token.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer";
+    let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
+    let is_bearer = scheme.eq_ignore_ascii_case(SCHEME) && (rest.is_empty() || rest.starts_with(b" "));
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    is_bearer.then(|| &rest[spaces..])
+}
+
+fn missing_token() -> Problem {
+    Problem::unauthorized("missing_token", "This needs an access token: Authorization: Bearer <token>.")
+}
+
+fn refused(error: TokenError) -> Problem {
+    Problem::invalid_token(&error.to_string())
+}
+
+impl TryFrom<Member> for Admin {
+    type Error = Problem;
+
+    /// A member who is no admin gets 403.
+    fn try_from(member: Member) -> Result<Self, Problem> {
+        match member.role {
+            Role::Admin => Ok(Self(member)),
+            Role::Member => Err(Problem::insufficient_scope("This needs the role admin")),
+        }
+    }
+}
+
+impl Deref for Admin {
+    type Target = Member;
+
+    fn deref(&self) -> &Member {
+        &self.0
+    }
+}
