@@ -46,4 +46,7 @@ pub enum TokenError {
     /// `exp` lies further from `iat` than this service allows, or before it.
     #[error("The token lives longer than allowed")]
     LifeTooLong,
+    /// Its session or its user was signed out; see [`Revocations`](crate::Revocations).
+    #[error("The session has ended")]
+    Revoked,
 }

@@ -1,12 +1,13 @@
 use std::ops::Deref;
 
-use crate::{AccessClaims, Problem, Role, TokenError, Verifier};
+use crate::{AccessClaims, Problem, Revocations, Role, TokenError, Verifier};
 
-/// What the extractors ask: a verifier, and where tokens may stand. It knows no web framework; how it is handed over
+/// What the extractors ask: a verifier, where tokens may stand, and what is revoked. It knows no web framework; how it is handed over
 /// stands with the features `actix` and `axum`.
 pub struct Guard {
     verifier: Verifier<AccessClaims>,
     extra_header: Option<String>,
+    revocations: Option<Revocations>,
 }
 
 /// Somebody who is signed in, whatever their role. In a handler's signature it means: refuse everybody else.
@@ -36,13 +37,20 @@ impl Guard {
     /// Tokens are taken from `Authorization: Bearer` and from nowhere else.
     #[must_use]
     pub const fn new(verifier: Verifier<AccessClaims>) -> Self {
-        Self { verifier, extra_header: None }
+        Self { verifier, extra_header: None, revocations: None }
     }
 
     /// Takes a bare token from the header `name` too, for clients of an older system (`x-access-token`).
     #[must_use]
     pub fn also_from(mut self, name: Option<&str>) -> Self {
         self.extra_header = name.map(str::to_ascii_lowercase);
+        self
+    }
+
+    /// Refuses what is revoked, too.
+    #[must_use]
+    pub fn following(mut self, revocations: Revocations) -> Self {
+        self.revocations = Some(revocations);
         self
     }
 
@@ -56,7 +64,8 @@ impl Guard {
     /// a header line. For frameworks that have no adapter here.
     ///
     /// # Errors
-    /// 401 without a token, with two or with a bad one; 403 where its role has no rights.
+    /// 401 without a token, with two, with a bad or a revoked one; 503 where it would be good, but nobody knows any more
+    /// what is revoked; 403 where its role has no rights.
     pub fn admit<'r>(
         &self,
         authorizations: impl IntoIterator<Item = &'r [u8]>,
@@ -64,7 +73,17 @@ impl Guard {
         now: u64,
     ) -> Result<Member, Problem> {
         let claims = self.verifier.verify(the_token(authorizations, extras)?, now).map_err(refused)?;
+        self.check_revocations(&claims)?;
         member(claims)
+    }
+
+    /// What is known to be revoked is refused even by a list that is too old to clear anybody.
+    fn check_revocations(&self, claims: &AccessClaims) -> Result<(), Problem> {
+        match &self.revocations {
+            Some(list) if list.is_revoked(&claims.sid, &claims.sub, claims.iat) => Err(refused(TokenError::Revoked)),
+            Some(list) if list.is_stale() => Err(Problem::unavailable()),
+            _ => Ok(()),
+        }
     }
 }
 

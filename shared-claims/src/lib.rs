@@ -50,6 +50,10 @@ mod json;
 mod jws;
 /// The one error body of the stack.
 mod problem;
+/// A revoked session or user, as it is told.
+mod revocation;
+/// What is known to be revoked, looked up at every request.
+mod revocations;
 /// What somebody may do.
 mod role;
 /// Signing secrets that are good enough.
@@ -66,6 +70,8 @@ pub use error::TokenError;
 pub use guard::{Admin, Guard, Member};
 pub use json::{Members, NotAnObject, Value};
 pub use problem::Problem;
+pub use revocation::{Revocation, RevocationList};
+pub use revocations::Revocations;
 pub use role::{Role, UnknownRole};
 pub use secret::{Secret, WeakSecret};
 pub use self_test::{SelfTestFailed, self_test};

@@ -107,6 +107,7 @@ async fn every_description_is_fit_for_a_header() {
         TokenError::NotYetValid,
         TokenError::IssuedInFuture,
         TokenError::LifeTooLong,
+        TokenError::Revoked,
     ] {
         // RFC 6750 section 3: %x20-21 / %x23-5B / %x5D-7E.
         let text = error.to_string();

@@ -10,6 +10,9 @@ mod corpus;
 /// A member's door and an admin's, on each framework.
 #[cfg(feature = "actix")]
 mod doors;
+/// Who is shut out over HTTP though the token is good.
+#[cfg(feature = "actix")]
+mod ended;
 /// Who is let in over HTTP, and what the others are told.
 #[cfg(feature = "actix")]
 mod extractors;
@@ -20,6 +23,8 @@ mod forge;
 mod fuzz;
 /// The header: algorithm, type, `crit`.
 mod header;
+/// Log-ins, revocations and polls in any order.
+mod interleavings;
 /// Header and claims as JSON texts: one object, no name twice.
 mod json;
 /// Which key a token is proven with, whatever its header says.
@@ -35,6 +40,8 @@ mod properties;
 /// Where a request may carry its token.
 #[cfg(feature = "actix")]
 mod request;
+/// What a list of revocations says of a token.
+mod revoked;
 /// A service with two doors.
 #[cfg(feature = "actix")]
 mod server;
@@ -48,3 +55,5 @@ mod third_opinion;
 mod times;
 /// Strings, numbers and depths that JSON does not have.
 mod values;
+/// How revocations are written.
+mod wire;

@@ -1,0 +1,147 @@
+use std::time::{Duration, Instant};
+
+use shared_claims::{Revocation, Revocations};
+
+use crate::forge::NOW;
+use crate::wire::{session, subject};
+
+const LATER: u64 = NOW + 900;
+
+/// As often as it takes to look at every part of a list.
+const ROUNDS: usize = 52;
+
+fn list_of(entries: &[Revocation]) -> Revocations {
+    let list = Revocations::new(None);
+    list.add(entries, NOW);
+    list
+}
+
+#[test]
+fn a_token_is_refused_for_its_session_or_for_its_user_and_time() {
+    let (uuid, other) = ("01980a5e-7c1f-7abc-9def-0123456789ab", "01980a5e-7c1f-7abc-9def-0123456789ac");
+    for (entries, (sid, sub, iat), refused, why) in [
+        (vec![], ("s-1", "u-1", NOW), false, "an empty list"),
+        (vec![session("s-1", LATER)], ("s-1", "u-1", NOW), true, "its session"),
+        (vec![session("s-1", LATER)], ("s-1", "u-1", NOW + 100), true, "its session, at any time"),
+        (vec![session("s-1", LATER)], ("s-2", "u-1", NOW), false, "another session"),
+        (vec![session("u-1", LATER)], ("s-1", "u-1", NOW), false, "a session named like its user"),
+        (vec![session(uuid, LATER)], (uuid, "u-1", NOW), true, "a UUID"),
+        (vec![session(uuid, LATER)], (other, "u-1", NOW), false, "another UUID"),
+        (vec![session(&uuid.to_uppercase(), LATER)], (uuid, "u-1", NOW), false, "a name in another case"),
+        (vec![subject("u-1", NOW, LATER)], ("s-1", "u-1", NOW - 1), true, "made before"),
+        (vec![subject("u-1", NOW, LATER)], ("s-1", "u-1", NOW), false, "made in that second"),
+        (vec![subject("u-1", NOW, LATER)], ("s-1", "u-1", NOW + 1), false, "made after"),
+        (vec![subject("u-2", NOW, LATER)], ("s-1", "u-1", NOW - 1), false, "another user"),
+        (vec![subject("s-1", NOW, LATER)], ("s-1", "u-1", NOW - 1), false, "a user named like its session"),
+        (vec![subject(uuid, NOW, LATER)], ("s-1", uuid, NOW - 1), true, "a user with a UUID"),
+        (
+            vec![subject("u-1", NOW, LATER), subject("u-1", NOW - 50, LATER)],
+            ("s-1", "u-1", NOW - 1),
+            true,
+            "latest first",
+        ),
+        (
+            vec![subject("u-1", NOW - 50, LATER), subject("u-1", NOW, LATER)],
+            ("s-1", "u-1", NOW - 1),
+            true,
+            "latest last",
+        ),
+        (
+            vec![subject("u-1", NOW - 50, LATER), subject("u-2", NOW, LATER)],
+            ("s-1", "u-1", NOW - 1),
+            false,
+            "not its own",
+        ),
+        (vec![session("s-2", LATER), subject("u-1", NOW, LATER)], ("s-1", "u-1", NOW - 1), true, "one of two"),
+        (vec![session("s-1", LATER), subject("u-1", NOW, LATER)], ("s-1", "u-1", NOW), true, "the other of two"),
+    ] {
+        assert_eq!(list_of(&entries).is_revoked(sid, sub, iat), refused, "{why}");
+        let merged = Revocations::new(None);
+        entries.iter().for_each(|entry| merged.add(std::slice::from_ref(entry), NOW));
+        assert_eq!(merged.is_revoked(sid, sub, iat), refused, "{why}, told one by one");
+    }
+}
+
+#[test]
+fn a_later_list_takes_nothing_back() {
+    let list = list_of(&[session("s-1", LATER), subject("u-1", NOW, LATER)]);
+    list.add(&[], NOW);
+    list.add(&[session("s-2", LATER), subject("u-1", NOW - 100, NOW + 1)], NOW);
+    list.add(&[session("s-1", NOW - 1)], NOW);
+    (0..ROUNDS).for_each(|_| list.sweep(NOW + 2));
+    assert!(list.is_revoked("s-1", "u-9", NOW), "told with an earlier end meanwhile");
+    assert!(list.is_revoked("s-2", "u-9", NOW));
+    assert!(list.is_revoked("s-9", "u-1", NOW - 1), "told with earlier times meanwhile");
+    assert_eq!(list.len(), 3);
+}
+
+#[test]
+fn nothing_is_forgotten_before_the_clock_here_has_passed_its_end() {
+    for (now, kept, why) in [
+        (LATER - 5, true, "a clock that is 5 s behind"),
+        (LATER, true, "the last second"),
+        (LATER + 1, false, "a second later"),
+        (LATER + 5, false, "a clock that is 5 s ahead"),
+    ] {
+        let list = list_of(&[session("s-1", LATER), subject("u-1", NOW, LATER)]);
+        (0..ROUNDS).for_each(|_| list.sweep(now));
+        assert_eq!(list.is_revoked("s-1", "u-9", NOW), kept, "{why}");
+        assert_eq!(list.is_revoked("s-9", "u-1", NOW - 1), kept, "{why}");
+        assert_eq!(list.is_empty(), !kept, "{why}");
+    }
+}
+
+#[test]
+fn what_is_over_goes_bit_by_bit_while_other_things_come() {
+    let list = list_of(&(0..1000).map(|n| session(&format!("s-{n}"), NOW)).collect::<Vec<_>>());
+    let mut last = list.len();
+    for _ in 0..ROUNDS {
+        list.add(&[session("new", LATER)], NOW + 1);
+        assert!(list.len() <= last && last - list.len() < 200, "{last} before, {} after", list.len());
+        last = list.len();
+    }
+    assert_eq!(last, 1, "the new one");
+}
+
+#[test]
+fn a_clone_is_the_same_list() {
+    let list = Revocations::new(None);
+    list.clone().add(&[session("s-1", LATER)], NOW);
+    assert!(list.is_revoked("s-1", "u-1", NOW));
+}
+
+#[test]
+fn a_list_is_as_old_as_what_was_confirmed_last() {
+    let before = Instant::now();
+    let list = Revocations::new(Some(Duration::from_secs(60)));
+    assert_eq!((list.age(), list.is_stale()), (None, true), "never complete");
+    list.confirm(Instant::now());
+    assert!(list.age().is_some_and(|age| age < Duration::from_secs(50)) && !list.is_stale());
+    list.confirm(before);
+    assert!(!list.is_stale(), "an older answer that comes later changes nothing");
+    assert!(!Revocations::new(None).is_stale(), "whoever set no limit is never too late");
+    let hasty = Revocations::new(Some(Duration::ZERO));
+    hasty.confirm(before);
+    while !hasty.is_stale() {}
+    hasty.confirm(Instant::now() + Duration::from_secs(60));
+    assert_eq!(hasty.age(), Some(Duration::ZERO), "a moment that is to come is now");
+}
+
+#[test]
+fn readers_see_every_list_whole_while_writers_write() {
+    let list = Revocations::new(None);
+    list.add(&[session("old", LATER)], NOW);
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let list = &list;
+            scope.spawn(move || {
+                for n in 0..500 {
+                    list.add(&[session(&format!("s-{writer}-{n}"), LATER)], NOW);
+                    assert!(list.is_revoked(&format!("s-{writer}-{n}"), "u-1", NOW), "what was added counts");
+                    assert!(list.is_revoked("old", "u-1", NOW));
+                }
+            });
+        }
+    });
+    assert_eq!(list.len(), 2001, "no writer took away what another wrote");
+}
