@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::key::Key;
+use super::key::{ByKey, Key};
 use crate::Revocation;
 
 /// One revocation, with its name made short.
@@ -21,8 +21,8 @@ pub(super) struct Cut {
 #[derive(Clone, Default)]
 pub(super) struct Shard {
     /// Each with its `until`.
-    sessions: HashMap<Key, u64>,
-    subjects: HashMap<Key, Cut>,
+    sessions: HashMap<Key, u64, ByKey>,
+    subjects: HashMap<Key, Cut, ByKey>,
 }
 
 impl Mark {
