@@ -56,7 +56,9 @@ impl Revocations {
     #[must_use]
     pub fn is_revoked(&self, sid: &str, sub: &str, iat: u64) -> bool {
         let (session, subject) = (Key::of(sid), Key::of(sub));
-        self.0.shard(session).load().has_session(session) || self.0.shard(subject).load().has_subject(subject, iat)
+        // Both first: a processor then waits for both tables at once.
+        let (sessions, subjects) = (self.0.shard(session).load(), self.0.shard(subject).load());
+        sessions.has_session(session) | subjects.has_subject(subject, iat)
     }
 
     /// Adds `entries` to what is known, and forgets some of what was over before `now`, in seconds since 1970.
