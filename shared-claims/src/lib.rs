@@ -38,10 +38,13 @@ mod axum;
 /// What the two kinds of token say.
 mod claims;
 /// The wall clock, read in one place.
-#[cfg(any(feature = "actix", feature = "axum"))]
+#[cfg(any(feature = "actix", feature = "axum", feature = "revocation", feature = "test-kit"))]
 mod clock;
 /// Why a token is refused.
 mod error;
+/// Following auth-service's list of what is revoked, in the background.
+#[cfg(feature = "revocation")]
+mod follow;
 /// Who may come in: what the extractors decide, without a web framework.
 mod guard;
 /// JSON objects read strictly: whole, in UTF-8, no name twice.
@@ -67,6 +70,8 @@ mod verifier;
 
 pub use claims::{AccessClaims, Claims, RefreshClaims};
 pub use error::TokenError;
+#[cfg(feature = "revocation")]
+pub use follow::{Follow, FollowError};
 pub use guard::{Admin, Guard, Member};
 pub use json::{Members, NotAnObject, Value};
 pub use problem::Problem;
