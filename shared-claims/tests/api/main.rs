@@ -16,6 +16,9 @@ mod ended;
 /// Who is let in over HTTP, and what the others are told.
 #[cfg(feature = "actix")]
 mod extractors;
+/// Following a list over HTTP: good days and bad days.
+#[cfg(feature = "revocation")]
+mod following;
 /// Tokens made by hand, and the verifier they are shown to.
 mod forge;
 /// What the fuzzer asks of each input.
@@ -49,6 +52,9 @@ mod server;
 mod signer;
 /// Three segments of strict base64url.
 mod spelling;
+/// A server that tells what is revoked, and can misbehave.
+#[cfg(feature = "revocation")]
+mod teller;
 /// What the crate `jsonwebtoken` says of the tokens that are accepted here.
 mod third_opinion;
 /// `exp`, `iat`, `nbf`, to the second.

@@ -1,0 +1,168 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared_claims::{Revocation, RevocationList};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// A server on a port of its own that tells what is revoked, or misbehaves, and remembers what it was asked.
+pub struct Teller {
+    pub url: String,
+    state: Arc<State>,
+    // Dropped, it closes all connections.
+    _tasks: JoinSet<()>,
+}
+
+struct State {
+    manner: Mutex<Manner>,
+    revoked: Mutex<Vec<Revocation>>,
+    asked: Mutex<Vec<Asked>>,
+    open: AtomicUsize,
+}
+
+/// One question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub after: Option<String>,
+    pub etag: Option<String>,
+}
+
+/// How it answers.
+#[derive(Clone)]
+pub enum Manner {
+    /// As agreed.
+    Honest,
+    /// As agreed, after a while.
+    Slow(Duration),
+    /// Not at all: the connection closes.
+    Dead,
+    /// With these bytes; then the connection closes.
+    Odd(Vec<u8>),
+}
+
+impl Teller {
+    pub async fn start(revoked: &[Revocation]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(State {
+            manner: Mutex::new(Manner::Honest),
+            revoked: Mutex::new(revoked.to_vec()),
+            asked: Mutex::default(),
+            open: AtomicUsize::new(0),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listen(listener, Arc::clone(&state)));
+        Self { url, state, _tasks: tasks }
+    }
+
+    pub fn behave(&self, manner: Manner) {
+        *self.state.manner.lock().unwrap() = manner;
+    }
+
+    pub fn revoke(&self, revocation: Revocation) {
+        self.state.revoked.lock().unwrap().push(revocation);
+    }
+
+    pub fn asked(&self) -> Vec<Asked> {
+        self.state.asked.lock().unwrap().clone()
+    }
+
+    /// It has been asked that many times more.
+    pub async fn is_asked_again(&self, times: usize) {
+        let before = self.asked().len();
+        until("it is asked", || self.asked().len() >= before + times).await;
+    }
+
+    /// How many connections stand.
+    pub fn open(&self) -> usize {
+        self.state.open.load(Ordering::SeqCst)
+    }
+}
+
+/// Waits for a condition.
+pub async fn until(why: &str, mut condition: impl FnMut() -> bool) {
+    let wait = async {
+        while !condition() {
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), wait).await.expect(why);
+}
+
+/// A whole answer.
+pub fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+async fn listen(listener: TcpListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let state = Arc::clone(&state);
+        connections.spawn(async move {
+            state.open.fetch_add(1, Ordering::SeqCst);
+            // Whoever is asked by a client that goes away has nobody to answer.
+            let _ = serve(stream, &state).await;
+            state.open.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+}
+
+async fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    while let Some(asked) = read(&mut stream).await? {
+        state.asked.lock().unwrap().push(asked.clone());
+        let manner = state.manner.lock().unwrap().clone();
+        match manner {
+            Manner::Honest => (),
+            Manner::Slow(pause) => sleep(pause).await,
+            Manner::Dead => return Ok(()),
+            Manner::Odd(bytes) => return stream.write_all(&bytes).await,
+        }
+        let answer = honest(&state.revoked.lock().unwrap(), &asked);
+        stream.write_all(&answer).await?;
+    }
+    Ok(())
+}
+
+/// The head of the next request; `None` at the end of the connection.
+async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Asked>> {
+    let (mut asked, mut line) = (Asked { after: None, etag: None }, String::new());
+    while stream.read_line(&mut line).await? > 0 {
+        if line.trim().is_empty() {
+            return Ok(Some(asked));
+        }
+        if let Some((target, _)) = line.strip_prefix("GET ").and_then(|rest| rest.split_once(' ')) {
+            assert!(target == "/revocations" || target.starts_with("/revocations?after="), "{target}");
+            asked.after = target.split_once("?after=").map(|(_, cursor)| cursor.to_owned());
+        }
+        if let Some((name, value)) = line.split_once(": ")
+            && name.eq_ignore_ascii_case("if-none-match")
+        {
+            asked.etag = Some(value.trim().to_owned());
+        }
+        line.clear();
+    }
+    Ok(None)
+}
+
+/// What the agreement says: what is new since the cursor, which counts entries; all to whoever has none that is known.
+fn honest(revoked: &[Revocation], asked: &Asked) -> Vec<u8> {
+    let from = asked.after.as_ref().and_then(|cursor| cursor.strip_prefix("c-")?.parse().ok()).unwrap_or(0);
+    let entries = revoked.get(from..).unwrap_or(revoked).to_vec();
+    let list = RevocationList { cursor: format!("c-{}", revoked.len()), entries };
+    let etag = format!("\"{}-{}\"", list.cursor, list.entries.len());
+    if asked.etag.as_ref() == Some(&etag) {
+        return format!("HTTP/1.1 304 Not Modified\r\nETag: {etag}\r\n\r\n").into_bytes();
+    }
+    answer("200 OK", &format!("ETag: {etag}\r\n"), &serde_json::to_string(&list).unwrap())
+}
+
+/// An honest list of this one session, as a text.
+pub fn list_of(sid: &str) -> String {
+    let list: Value = json!({"cursor": "odd", "entries": [{"sid": sid, "until": u64::from(u32::MAX)}]});
+    list.to_string()
+}
