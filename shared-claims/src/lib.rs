@@ -1,7 +1,8 @@
 //! What a token of the stack says, how it is signed, and how it is proven.
 //!
 //! A third service needs this crate alone: it builds a [`Verifier`] from the shared secret, puts a [`Guard`] around it
-//! into its application data, and asks for a [`Member`] or an [`Admin`] in a handler's signature. No call, no database.
+//! into its application data, and asks for a [`Member`] or an [`Admin`] in a handler's signature. No call per request, no
+//! database.
 //!
 //! ```
 //! use actix_web::{App, HttpResponse, test, web};
@@ -28,6 +29,18 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A token lives until its `exp`, unless the guard is told what was revoked before that: [`Guard::following`] a list of
+//! [`Revocations`].
+//!
+//! # Features
+//!
+//! - `actix` (on by default): the extractors for actix-web.
+//! - `axum`: the same for axum, in a router whose state is, or gives by `FromRef`, an `Arc<Guard>`.
+//! - `revocation`: `Follow`, which keeps a list of [`Revocations`] up to date with auth-service's, over HTTP or HTTPS.
+//! - `test-kit`: `TestKit`, which mints tokens for the tests of a service, without a server. For dev-dependencies.
+//!
+//! Without any of them there is [`Guard::admit`], which takes the values of headers and knows no framework.
 
 /// The extractors [`Member`] and [`Admin`] for actix-web, and how a [`Problem`] becomes a response there.
 #[cfg(feature = "actix")]
@@ -65,6 +78,9 @@ mod secret;
 mod self_test;
 /// Who makes tokens.
 mod signer;
+/// Tokens for the tests of a service.
+#[cfg(feature = "test-kit")]
+mod test_kit;
 /// Who believes them.
 mod verifier;
 
@@ -81,4 +97,6 @@ pub use role::{Role, UnknownRole};
 pub use secret::{Secret, WeakSecret};
 pub use self_test::{SelfTestFailed, self_test};
 pub use signer::Signer;
+#[cfg(feature = "test-kit")]
+pub use test_kit::TestKit;
 pub use verifier::{LEEWAY, SetupError, Trust, Verifier};
