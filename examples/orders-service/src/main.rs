@@ -1,1 +1,34 @@
-fn main() {}
+//! A third service. Whoever calls it is proven here, with the shared secret; what was revoked is followed in the background.
+
+mod orders;
+
+use std::error::Error;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use shared_claims::{Follow, Guard, Secret, Trust, Verifier};
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "shared_http's settings report all that is wrong; this needs shared-claims alone"
+)]
+fn setting(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|error| format!("{name}: {error}"))
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let verifier = Verifier::new(&Trust {
+        issuer: "auth-service",
+        audience: "orders-service",
+        max_life: Duration::from_mins(15),
+        secret: &Secret::parse(&setting("ACCESS_TOKEN_SECRET")?)?,
+        previous: None,
+    })?;
+    let revocations = Follow::new(setting("AUTH_URL")?).start().await?;
+    let guard = Data::new(Guard::new(verifier).following(revocations));
+    let app = move || App::new().app_data(guard.clone()).service(orders::list);
+    HttpServer::new(app).bind(setting("ORDERS_ADDR")?)?.run().await?;
+    Ok(())
+}
