@@ -10,6 +10,9 @@ mod corpus;
 /// A member's door and an admin's, on each framework.
 #[cfg(feature = "actix")]
 mod doors;
+/// Following over HTTPS.
+#[cfg(feature = "revocation")]
+mod encryption;
 /// Who is shut out over HTTP though the token is good.
 #[cfg(feature = "actix")]
 mod ended;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared_claims::{Revocation, RevocationList};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 /// A server on a port of its own that tells what is revoked, or misbehaves, and remembers what it was asked.
 pub struct Teller {
@@ -46,8 +47,18 @@ pub enum Manner {
 
 impl Teller {
     pub async fn start(revoked: &[Revocation]) -> Self {
+        Self::listen(revoked, None).await
+    }
+
+    /// The same over HTTPS, as `localhost`.
+    pub async fn encrypted(revoked: &[Revocation], tls: TlsAcceptor) -> Self {
+        Self::listen(revoked, Some(tls)).await
+    }
+
+    async fn listen(revoked: &[Revocation], tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let url = if tls.is_some() { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") };
         let state = Arc::new(State {
             manner: Mutex::new(Manner::Honest),
             revoked: Mutex::new(revoked.to_vec()),
@@ -55,7 +66,7 @@ impl Teller {
             open: AtomicUsize::new(0),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(listen(listener, Arc::clone(&state)));
+        tasks.spawn(accept(listener, tls, Arc::clone(&state)));
         Self { url, state, _tasks: tasks }
     }
 
@@ -98,20 +109,26 @@ pub fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-async fn listen(listener: TcpListener, state: Arc<State>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let state = Arc::clone(&state);
+        let (state, tls) = (Arc::clone(&state), tls.clone());
         connections.spawn(async move {
             state.open.fetch_add(1, Ordering::SeqCst);
-            // Whoever is asked by a client that goes away has nobody to answer.
-            let _ = serve(stream, &state).await;
+            // A client that goes away, or does not trust this server, is not to be answered.
+            let _ = match tls {
+                None => serve(stream, &state).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => serve(stream, &state).await,
+                    Err(error) => Err(error),
+                },
+            };
             state.open.fetch_sub(1, Ordering::SeqCst);
         });
     }
 }
 
-async fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(asked) = read(&mut stream).await? {
         state.asked.lock().unwrap().push(asked.clone());
@@ -120,16 +137,20 @@ async fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
             Manner::Honest => (),
             Manner::Slow(pause) => sleep(pause).await,
             Manner::Dead => return Ok(()),
-            Manner::Odd(bytes) => return stream.write_all(&bytes).await,
+            Manner::Odd(bytes) => {
+                stream.write_all(&bytes).await?;
+                return stream.shutdown().await;
+            }
         }
         let answer = honest(&state.revoked.lock().unwrap(), &asked);
         stream.write_all(&answer).await?;
+        stream.flush().await?;
     }
     Ok(())
 }
 
 /// The head of the next request; `None` at the end of the connection.
-async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Asked>> {
+async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Option<Asked>> {
     let (mut asked, mut line) = (Asked { after: None, etag: None }, String::new());
     while stream.read_line(&mut line).await? > 0 {
         if line.trim().is_empty() {
