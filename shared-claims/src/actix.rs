@@ -7,7 +7,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, web};
 
 use crate::{Admin, Guard, Member, Problem, clock};
 
-/// Needs the application data `web::Data<Guard>`; without it the answer is 500, and the log says why.
+/// For actix-web: needs the application data `web::Data<Guard>`; without it the answer is 500, and the log says why.
 impl FromRequest for Member {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;

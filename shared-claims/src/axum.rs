@@ -8,7 +8,36 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{Admin, Guard, Member, Problem, clock};
 
-/// Needs a router whose state is, or gives by `FromRef`, an `Arc<Guard>`; without it the router does not compile.
+/// For axum: needs a router whose state is, or gives by `FromRef`, an `Arc<Guard>`.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use axum::{Router, routing::get};
+/// use shared_claims::{Guard, Member};
+///
+/// async fn orders(member: Member) -> String {
+///     format!("orders of {}", member.username)
+/// }
+///
+/// fn routes(guard: Guard) -> Router {
+///     Router::new().route("/orders", get(orders)).with_state(Arc::new(guard))
+/// }
+/// ```
+///
+/// Whoever forgets the guard has nothing to start:
+///
+/// ```compile_fail,E0277
+/// # use std::sync::Arc;
+/// # use axum::{Router, routing::get};
+/// # use shared_claims::{Guard, Member};
+/// # async fn orders(member: Member) -> String {
+/// #     format!("orders of {}", member.username)
+/// # }
+/// fn routes() -> Router {
+///     Router::new().route("/orders", get(orders)).with_state(())
+/// }
+/// ```
 impl<S> FromRequestParts<S> for Member
 where
     Arc<Guard>: FromRef<S>,

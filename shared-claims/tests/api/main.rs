@@ -39,6 +39,9 @@ mod keys;
 mod length;
 /// Tokens to and from Node's `jsonwebtoken`.
 mod node;
+/// What stands in the log of an outage.
+#[cfg(feature = "revocation")]
+mod outage;
 /// `iss` and `aud`.
 mod parties;
 /// Every change to a token, and texts that nobody thought of.

@@ -1,0 +1,59 @@
+use std::cell::RefCell;
+use std::sync::Once;
+use std::time::Duration;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use shared_claims::Follow;
+
+use crate::teller::{Manner, Teller, until};
+
+/// Keeps what is logged apart by thread: a test and its follower share one.
+struct Lines;
+
+thread_local! {
+    static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Log for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("shared_claims::follow")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            LINES.with_borrow_mut(|lines| lines.push((record.level(), record.args().to_string())));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn lines() -> Vec<(Level, String)> {
+    LINES.with_borrow(Clone::clone)
+}
+
+#[tokio::test]
+async fn an_outage_is_told_once_and_so_is_its_end() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Lines).unwrap();
+        log::set_max_level(LevelFilter::Info);
+    });
+    let teller = Teller::start(&[]).await;
+    let follow = Follow { poll: Duration::from_millis(10), ..Follow::new(&*teller.url) };
+    let _list = follow.start().await.unwrap();
+    assert_eq!(lines(), [], "a good start is nothing to tell");
+    for outage in 1..3 {
+        teller.behave(Manner::Odd(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec()));
+        teller.is_asked_again(4).await;
+        let all = lines();
+        assert_eq!(all.len(), outage * 2 - 1, "{all:?}");
+        let (level, line) = &all[outage * 2 - 2];
+        assert!(*level == Level::Warn && line.contains("503 Service Unavailable"), "it says why: {line}");
+        teller.behave(Manner::Honest);
+        until("it says that it is over", || lines().len() == outage * 2).await;
+        teller.is_asked_again(4).await;
+        assert_eq!(lines().last().map(|(level, _)| *level), Some(Level::Info));
+        assert_eq!(lines().len(), outage * 2);
+    }
+}
