@@ -17,7 +17,7 @@ fn behind(list: &Revocations, entries: &[Revocation]) -> Vec<Service> {
 
 /// A list that has not been complete for longer than it may.
 fn stale() -> Revocations {
-    Revocations::new(Some(Duration::from_secs(60)))
+    Revocations::new(Some(Duration::from_mins(1)))
 }
 
 #[actix_web::test]

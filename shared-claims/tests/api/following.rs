@@ -144,7 +144,7 @@ async fn whoever_starts_first_does_not_wait_for_ever() {
     teller.behave(Manner::Dead);
     let impatient = Follow { patience: Duration::from_millis(100), ..quick(&teller) };
     let list = impatient.start().await.unwrap();
-    let strict = Follow { max_age: Some(Duration::from_secs(60)), ..impatient }.start().await.unwrap();
+    let strict = Follow { max_age: Some(Duration::from_mins(1)), ..impatient }.start().await.unwrap();
     assert_eq!((list.age(), list.is_stale(), strict.is_stale()), (None, false, true));
     teller.behave(Manner::Honest);
     until("the first list comes late", || has(&list, "s-1") && has(&strict, "s-1") && !strict.is_stale()).await;

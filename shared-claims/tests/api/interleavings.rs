@@ -58,7 +58,7 @@ impl World {
         self.now.saturating_add_signed(self.skew)
     }
 
-    fn live(&mut self, event: Event) {
+    fn live(&mut self, event: &Event) {
         let until = self.now + LIFE + LEEWAY;
         match event {
             Event::LogIn { user } => {
@@ -70,7 +70,7 @@ impl World {
             Event::EndUser { user } => self.revoked.push(subject(&format!("u-{user}"), self.now, until)),
             Event::Wait { seconds } => self.now += seconds,
             Event::Poll { lost } => {
-                let from = if lost { 0 } else { self.told };
+                let from = if *lost { 0 } else { self.told };
                 let entries: Vec<_> = self.revoked[from..].iter().filter(|one| end(one) >= self.now).cloned().collect();
                 self.list.add(&entries, self.clock_there());
                 (0..52).for_each(|_| self.list.sweep(self.clock_there()));
@@ -109,7 +109,7 @@ proptest! {
     ) {
         let mut world = World::new(skew);
         for event in events {
-            world.live(event);
+            world.live(&event);
             for token in &world.tokens {
                 let refused = world.list.is_revoked(&token.sid, &token.sub, token.iat);
                 prop_assert!(refused || !world.must_refuse(token), "let in: {} at {}", token.sid, world.now);

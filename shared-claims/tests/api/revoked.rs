@@ -57,7 +57,9 @@ fn a_token_is_refused_for_its_session_or_for_its_user_and_time() {
     ] {
         assert_eq!(list_of(&entries).is_revoked(sid, sub, iat), refused, "{why}");
         let merged = Revocations::new(None);
-        entries.iter().for_each(|entry| merged.add(std::slice::from_ref(entry), NOW));
+        for entry in &entries {
+            merged.add(std::slice::from_ref(entry), NOW);
+        }
         assert_eq!(merged.is_revoked(sid, sub, iat), refused, "{why}, told one by one");
     }
 }
@@ -94,13 +96,13 @@ fn nothing_is_forgotten_before_the_clock_here_has_passed_its_end() {
 #[test]
 fn what_is_over_goes_bit_by_bit_while_other_things_come() {
     let list = list_of(&(0..1000).map(|n| session(&format!("s-{n}"), NOW)).collect::<Vec<_>>());
-    let mut last = list.len();
+    let mut before = list.len();
     for _ in 0..ROUNDS {
         list.add(&[session("new", LATER)], NOW + 1);
-        assert!(list.len() <= last && last - list.len() < 200, "{last} before, {} after", list.len());
-        last = list.len();
+        assert!(list.len() <= before && before - list.len() < 200, "{before} before, {} after", list.len());
+        before = list.len();
     }
-    assert_eq!(last, 1, "the new one");
+    assert_eq!(before, 1, "the new one");
 }
 
 #[test]
@@ -113,7 +115,7 @@ fn a_clone_is_the_same_list() {
 #[test]
 fn a_list_is_as_old_as_what_was_confirmed_last() {
     let before = Instant::now();
-    let list = Revocations::new(Some(Duration::from_secs(60)));
+    let list = Revocations::new(Some(Duration::from_mins(1)));
     assert_eq!((list.age(), list.is_stale()), (None, true), "never complete");
     list.confirm(Instant::now());
     assert!(list.age().is_some_and(|age| age < Duration::from_secs(50)) && !list.is_stale());
@@ -123,7 +125,7 @@ fn a_list_is_as_old_as_what_was_confirmed_last() {
     let hasty = Revocations::new(Some(Duration::ZERO));
     hasty.confirm(before);
     while !hasty.is_stale() {}
-    hasty.confirm(Instant::now() + Duration::from_secs(60));
+    hasty.confirm(Instant::now() + Duration::from_mins(1));
     assert_eq!(hasty.age(), Some(Duration::ZERO), "a moment that is to come is now");
 }
 
