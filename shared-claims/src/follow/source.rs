@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client};
@@ -96,6 +96,9 @@ impl Source {
 /// All of the body. One that ends before its `Content-Length` or its last chunk is an error.
 async fn whole(mut body: Incoming) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
+    if body.size_hint().lower() > LONGEST as u64 {
+        return Err(Fault::TooLong);
+    }
     while let Some(frame) = timeout(READ_PATIENCE, body.frame()).await? {
         let Ok(data) = frame?.into_data() else { continue };
         if bytes.len() + data.len() > LONGEST {
