@@ -50,6 +50,19 @@ async fn what_is_revoked_later_is_asked_for_by_cursor_and_etag() {
 }
 
 #[tokio::test]
+async fn unless_told_otherwise_it_asks_every_second() {
+    let teller = Teller::start(&[]).await;
+    let list = Follow::new(&*teller.url).start().await.unwrap();
+    // The worst moment: right after a question.
+    teller.is_asked_again(1).await;
+    teller.revoke(session("s-1", UNTIL));
+    let before = Instant::now();
+    until("it is known", || has(&list, "s-1")).await;
+    let (told, busy) = (before.elapsed(), Duration::from_millis(500));
+    assert!(told > Duration::from_millis(700) && told < Duration::from_secs(1) + busy, "{told:?}");
+}
+
+#[tokio::test]
 async fn whoever_asks_for_nothing_new_is_up_to_date() {
     let teller = Teller::start(&[]).await;
     let list = Follow { max_age: Some(Duration::from_secs(10)), ..quick(&teller) }.start().await.unwrap();
