@@ -17,6 +17,8 @@ mod connection;
 pub mod database;
 /// Times as people write them.
 mod duration;
+/// What a client has already.
+mod etag;
 /// `/livez` and `/readyz`, and the command that asks for them.
 mod health;
 /// Log lines, as text or JSON, one line each.
@@ -46,6 +48,7 @@ pub use access::{AccessSettings, log_secret};
 pub use at::{At, at};
 pub use body::{Body, Fields, MaybeBody};
 pub use caller::{Caller, RequestId};
+pub use etag::has_tag;
 pub use health::{Readiness, health, healthcheck};
 pub use logging::start_logging;
 pub use options::ServerOptions;

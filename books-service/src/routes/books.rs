@@ -6,10 +6,10 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use shared_claims::{Admin, Member, Problem};
 use shared_http::database::StoreError;
-use shared_http::{Body, Query, link_next};
+use shared_http::{Body, Query, has_tag, link_next};
 
 use super::Library;
-use super::conditions::{expected, has};
+use super::conditions::expected;
 use super::details::{details, edit};
 use super::query::listing;
 use crate::books::{Book, BookId, Edit, NotChanged};
@@ -103,7 +103,7 @@ async fn save(request: &HttpRequest, id: &BookId, edit: Edit, library: &Library)
 
 /// The head of an answer to a reader, and whether the reader has already what `tag` stands for.
 fn reading(request: &HttpRequest, tag: &str) -> (HttpResponseBuilder, bool) {
-    let known = has(request, tag);
+    let known = has_tag(request, tag);
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header((ETAG, quoted(tag)));
     (response, known)

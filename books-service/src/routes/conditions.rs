@@ -1,5 +1,5 @@
 use actix_web::HttpRequest;
-use actix_web::http::header::{EntityTag, Header, IF_MATCH, IF_NONE_MATCH, IfMatch, IfNoneMatch};
+use actix_web::http::header::{EntityTag, Header, IF_MATCH, IfMatch};
 
 use crate::books::Expected;
 
@@ -20,16 +20,6 @@ pub fn expected(request: &HttpRequest) -> Expected {
 fn version(tag: &EntityTag) -> Option<i64> {
     let version = tag.tag().parse::<i64>().ok()?;
     (!tag.weak && tag.tag() == version.to_string()).then_some(version)
-}
-
-/// Whether `If-None-Match` says that the client has what `tag` stands for (RFC 9110 section 13.1.2). Tags compare weakly.
-pub fn has(request: &HttpRequest, tag: &str) -> bool {
-    request.headers().contains_key(IF_NONE_MATCH)
-        && match IfNoneMatch::parse(request) {
-            Ok(IfNoneMatch::Any) => true,
-            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.tag() == tag),
-            Err(_) => false,
-        }
 }
 
 #[cfg(test)]
@@ -55,25 +45,6 @@ mod tests {
                 request = request.append_header((IF_MATCH, *line));
             }
             assert_eq!(super::expected(&request.to_http_request()), expected, "{why}");
-        }
-    }
-
-    #[test]
-    fn if_none_match_compares_weakly() {
-        for (line, has, why) in [
-            (None, false, "absent"),
-            (Some("*"), true, "any"),
-            (Some("\"7\""), true, "the same"),
-            (Some("W/\"7\""), true, "the same, weakened on the way"),
-            (Some("\"6\", \"7\""), true, "in a list"),
-            (Some("\"6\""), false, "another"),
-            (Some("7"), false, "no tag"),
-        ] {
-            let mut request = TestRequest::default();
-            if let Some(line) = line {
-                request = request.append_header((IF_NONE_MATCH, line));
-            }
-            assert_eq!(super::has(&request.to_http_request(), "7"), has, "{why}");
         }
     }
 }

@@ -1,6 +1,6 @@
 /// The handlers of `/books`.
 mod books;
-/// `If-Match` and `If-None-Match`.
+/// `If-Match`.
 mod conditions;
 /// A book in a request's body.
 mod details;
