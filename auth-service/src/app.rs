@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, Data};
-use shared_claims::{LEEWAY, SetupError};
+use shared_claims::{Revocations, SetupError};
 use shared_http::clock::now_ms;
 use shared_http::database::{self, StoreError};
 use shared_http::{Readiness, Running, bind, health, log_secret};
@@ -16,6 +16,7 @@ use crate::config::{Config, StoreConfig};
 use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::passwords::Passwords;
+use crate::revocations::Feed;
 use crate::routes::{State, table};
 use crate::sessions::{
     self, FailureStore, LocalRates, RateStore, RedisRates, RedisSessions, SessionStore, SqlSessions,
@@ -61,13 +62,14 @@ enum Limited {
     Redis(Arc<RedisSessions>),
 }
 
-/// Starts the service that `config` describes. It serves once the result is waited for.
+/// Starts the service that `config` describes. It serves once the result is waited for. What is revoked is `known` from
+/// then on, for verifiers of the same process, too.
 ///
 /// # Errors
 /// See [`StartError`].
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub async fn start(config: Config, known: Revocations) -> Result<Running, StartError> {
     let tokens = Tokens::new(&config)?;
-    let guard = Data::new(config.access.guard(AUDIENCE)?);
+    let guard = Data::new(config.access.guard(AUDIENCE)?.following(known.clone()));
     log_secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref());
     log_secret("REFRESH_TOKEN_SECRET_PREVIOUS", config.refresh_previous.as_ref());
     let server = config.server.clone();
@@ -78,10 +80,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         users.seed_demo(&passwords, now_ms()).await?;
     }
     let readiness = readiness(pool, &sessions);
+    let revocations = Arc::new(Feed::new(Arc::clone(&sessions), known));
+    revocations.follow(config.revocations.poll).await;
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
     let limits = limits(&limited, calls, failures);
     let allowed_origins = server.allowed_origins.clone();
-    let state = Data::new(State { users, sessions, passwords, grants, limits, allowed_origins });
+    let state = Data::new(State { users, sessions, passwords, grants, limits, revocations, allowed_origins });
     let routes = move |routes: &mut web::ServiceConfig| {
         routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(table);
     };
@@ -93,14 +97,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 /// # Errors
 /// See [`StartError`].
 pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
-    let [opened, limited] = sessions::MIGRATIONS;
-    let pool = database::open(&config.database_url, &[users::MIGRATION, opened, limited]).await?;
+    let migrations = [&[users::MIGRATION], &sessions::MIGRATIONS[..]].concat();
+    let pool = database::open(&config.database_url, &migrations).await?;
     let (sessions, limited): (Arc<dyn SessionStore>, _) = if let Some(address) = config.redis_url {
         let sessions = Arc::new(RedisSessions::new(address, config.rules)?);
         (Arc::<RedisSessions>::clone(&sessions), Limited::Redis(sessions))
     } else {
-        let keep_ended = config.access_ttl + Duration::from_secs(LEEWAY);
-        let sessions = Arc::new(SqlSessions::new(pool.clone(), config.rules, keep_ended).await?);
+        let sessions = Arc::new(SqlSessions::new(pool.clone(), config.rules).await?);
         let swept = Arc::downgrade(&sessions);
         every_minute(async move || {
             if let Err(error) = swept.upgrade()?.sweep(SWEEP_BATCH).await {

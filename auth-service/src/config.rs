@@ -1,10 +1,8 @@
 //! What the service is told by its environment, and nothing else.
 
-use std::time::Duration;
-
 use secrecy::ExposeSecret;
 use shared_claims::Secret;
-use shared_http::{AccessSettings, ServerOptions, Settings};
+use shared_http::{AccessSettings, RevocationSettings, ServerOptions, Settings};
 
 use crate::passwords::{Cost, Pepper};
 use crate::sessions::{NotAnAddress, RedisAddress, Rules};
@@ -18,6 +16,8 @@ pub struct Config {
     pub stores: StoreConfig,
     /// Access tokens: how they are signed and verified.
     pub access: AccessSettings,
+    /// How this instance follows what others revoke.
+    pub revocations: RevocationSettings,
     /// The services that may take an access token.
     pub access_audience: Vec<String>,
     /// Signs refresh tokens; no other service has it.
@@ -40,8 +40,6 @@ pub struct StoreConfig {
     pub redis_url: Option<RedisAddress>,
     /// How long sessions live.
     pub rules: Rules,
-    /// How long the last access token of an ended session may live.
-    pub access_ttl: Duration,
     /// The work factor of new hashes.
     pub bcrypt_cost: Cost,
     /// What every password goes through, beside the database.
@@ -55,6 +53,7 @@ impl Config {
             server: Self::server(settings),
             stores: StoreConfig::read(settings),
             access: AccessSettings::read(settings),
+            revocations: RevocationSettings::read(settings),
             access_audience: settings.list(
                 "ACCESS_TOKEN_AUDIENCE",
                 "auth-service,books-service",
@@ -125,7 +124,6 @@ impl StoreConfig {
             ),
             redis_url: redis_url(settings),
             rules: rules(settings),
-            access_ttl: AccessSettings::ttl(settings),
             bcrypt_cost: settings.parsed(
                 "BCRYPT_COST",
                 "12",
@@ -152,6 +150,7 @@ fn rules(settings: &mut Settings) -> Rules {
             "10s",
             "How long the refresh token before the newest is still answered, with the newest; 0 is never",
         ),
+        access_ttl: AccessSettings::ttl(settings),
     }
 }
 

@@ -1,13 +1,20 @@
 //! What a proof is worth: a password opens a session, a refresh token goes on with one (RFC 6749 section 6), or ends it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared_claims::TokenError;
 use shared_http::database::StoreError;
+use tokio::time::sleep;
 
 use crate::sessions::{Advance, Label, NewSession, Session, SessionStore};
 use crate::tokens::{Pair, Presented, Tokens};
 use crate::users::{Account, User, Users};
+
+/// A token may be dated this far ahead when it is handed out: a cut-off lies in the next second.
+const NEAR: Duration = Duration::from_secs(1);
+/// Nobody waits longer than this for the date to come near, whatever the clocks say.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Opens sessions, goes on with them, and ends them.
 pub struct Grants {
@@ -65,7 +72,7 @@ impl Grants {
         let session = self.sessions.open(NewSession { user_id: user_id.clone(), label }).await?;
         let unchanged = |now: &Account| !now.user.disabled && now.hash.as_stored() == proven.hash.as_stored();
         if let Some(now) = self.users.account(&user_id).await?.filter(unchanged) {
-            return Ok(Some(self.grant(now.user, session, now_ms)));
+            return Ok(Some(self.grant(now.user, session, now_ms).await));
         }
         self.sessions.end(&user_id, session.id).await?;
         Ok(None)
@@ -85,7 +92,7 @@ impl Grants {
             Advance::Replayed => return Err(Refused::Replayed(presented)),
         };
         if let Some(user) = self.users.find(user_id).await?.filter(|user| !user.disabled) {
-            return Ok(self.grant(user, session, now_ms));
+            return Ok(self.grant(user, session, now_ms).await);
         }
         self.sessions.end(user_id, session.id).await?;
         Err(Refused::NoUser(presented))
@@ -102,8 +109,12 @@ impl Grants {
         Ok(ended.then_some(presented))
     }
 
-    fn grant(&self, user: User, session: Session, now_ms: i64) -> Granted {
-        let pair = self.tokens.issue(&user, &session, now_ms);
+    /// The tokens, when their date is near: whoever is cut off and goes on again and again would otherwise get tokens dated
+    /// further and further ahead, which verifiers refuse.
+    async fn grant(&self, user: User, session: Session, now_ms: i64) -> Granted {
+        let ahead = u64::try_from(session.issued_at - now_ms).unwrap_or(0);
+        sleep(Duration::from_millis(ahead).saturating_sub(NEAR).min(LONGEST_PAUSE)).await;
+        let pair = self.tokens.issue(&user, &session);
         Granted { user, session, pair }
     }
 }

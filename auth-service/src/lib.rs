@@ -17,6 +17,8 @@ pub mod limits;
 pub mod neighbourhood;
 /// What a password must be, how it is stored, and where it is hashed.
 pub mod passwords;
+/// What was revoked, for all who verify.
+pub mod revocations;
 /// Everything that speaks HTTP.
 mod routes;
 /// What a refresh token names.

@@ -25,7 +25,8 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Serve => {
             let stop = Stop::listen()?;
             let config = read(Config::read)?;
-            serve(stop, async { Ok::<_, app::StartError>(vec![app::start(config).await?]) }).await?;
+            let known = config.revocations.known();
+            serve(stop, async { Ok::<_, app::StartError>(vec![app::start(config, known).await?]) }).await?;
         }
         Command::Users(command) => {
             let stores = app::open(read(StoreConfig::read)?).await?;

@@ -62,18 +62,19 @@ impl Tokens {
         })
     }
 
-    /// Both tokens of `session`, which is `user`'s, at `now_ms`.
+    /// Both tokens of `session`, which is `user`'s.
     ///
-    /// The refresh token follows from the session alone, so that asking twice gives the same one. The access token ends
-    /// with the session, if that is sooner than its own life.
+    /// The refresh token follows from the session alone, so that asking twice gives the same one. The access token is dated
+    /// as the session says, because cut-offs are told by that clock; it ends with the session, if that is sooner than its
+    /// own life.
     #[must_use]
-    pub fn issue(&self, user: &User, session: &Session, now_ms: i64) -> Pair {
-        let now = seconds(now_ms);
-        let expires_in = self.access_ttl.min(seconds(session.ends_at).saturating_sub(now)).max(1);
+    pub fn issue(&self, user: &User, session: &Session) -> Pair {
+        let date = seconds(session.issued_at);
+        let expires_in = self.access_ttl.min(seconds(session.ends_at).saturating_sub(date)).max(1);
         let access = AccessClaims {
             sub: user.id.clone(),
-            exp: now + expires_in,
-            iat: now,
+            exp: date + expires_in,
+            iat: date,
             jti: Uuid::new_v4().to_string(),
             sid: session.id.to_string(),
             username: user.username.to_string(),

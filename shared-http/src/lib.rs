@@ -35,6 +35,8 @@ mod proxies;
 mod query;
 /// What never gets to be a request.
 mod refusal;
+/// How the list of revocations is followed.
+mod revocations;
 /// Starting, and stopping with nothing lost.
 mod server;
 /// Settings from the environment, all that is wrong told at once.
@@ -55,6 +57,7 @@ pub use options::ServerOptions;
 pub use page::{Page, link_next};
 pub use proxies::TrustedProxies;
 pub use query::{Params, Query};
+pub use revocations::RevocationSettings;
 pub use server::{Running, Stop, bind, serve};
 pub use settings::{Known, Settings, SettingsError};
 pub use tls::TlsFiles;

@@ -28,7 +28,12 @@ pub(super) async fn add(
 pub(super) async fn set_role(house: House<'_>, console: &mut Console, name: &str, role: &str) -> Result<(), CliError> {
     let change = UserChange { role: Some(parse_role(role)?), ..UserChange::default() };
     let user = change_user(house, &find(house, name).await?, &change).await?;
-    Ok(console.say(format!("{} is {} now", user.username, user.role))?)
+    let (name, role) = (&user.username, user.role);
+    let cut_off = house.sessions.cut_off(&user.id).await;
+    cut_off.map_err(|error| {
+        CliError::refused(format!("{name} is {role} now, but access tokens still say otherwise: {error}"))
+    })?;
+    Ok(console.say(format!("{name} is {role} now"))?)
 }
 
 pub(super) async fn set_password(house: House<'_>, console: &mut Console, name: &str) -> Result<(), CliError> {

@@ -10,6 +10,8 @@ mod me;
 mod registration;
 /// What goes out.
 mod replies;
+/// What was revoked.
+mod revocations;
 /// Logging in, going on, logging out.
 mod sessions;
 /// People, managed by admins.
@@ -25,6 +27,7 @@ use shared_http::{Caller, at};
 use crate::grants::Grants;
 use crate::limits::{Limits, Slowed};
 use crate::passwords::{NotHashed, Passwords, PoolError};
+use crate::revocations::Feed;
 use crate::sessions::SessionStore;
 use crate::users::{Account, Users};
 
@@ -40,6 +43,8 @@ pub struct State {
     pub grants: Grants,
     /// How often somebody may call, and guess.
     pub limits: Limits,
+    /// What was revoked.
+    pub revocations: Arc<Feed>,
     /// Origins whose pages may use the cookie.
     pub allowed_origins: Vec<String>,
 }
@@ -50,6 +55,7 @@ pub fn table(config: &mut ServiceConfig) {
         // Anyone.
         .service(at("/register").post(registration::register))
         .service(at("/login").post(sessions::log_in))
+        .service(at("/revocations").get(revocations::read))
         // Whoever holds a refresh token.
         .service(at("/token").post(sessions::refresh))
         .service(at("/refresh").post(sessions::refresh))

@@ -70,7 +70,7 @@ pub(super) async fn change(
     let wish = Wish::take(fields)?;
     let before = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let change = wish.into_change(&state, &caller, &before).await?;
-    if change.ends_sessions() {
+    if change.ends_sessions() || change.outdates_tokens() {
         // While sessions cannot be ended, nobody is half dismissed.
         state.sessions.ping().await?;
     }
@@ -84,6 +84,8 @@ pub(super) async fn change(
     // Whoever may not sign in, or signed in with a password that is no more, is signed out.
     if after.disabled || change.ends_sessions() {
         state.sessions.end_all(&after.id, None).await?;
+    } else if change.outdates_tokens() {
+        state.sessions.cut_off(&after.id).await?;
     }
     log_change(&admin, &before, &after, change.hash.is_some());
     Ok(HttpResponse::Ok().json(Record::from(&after)))

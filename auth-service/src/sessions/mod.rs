@@ -9,9 +9,11 @@ mod clock;
 mod failures;
 mod rates;
 mod redis;
+mod revocations;
 mod session;
 mod sql;
 mod sql_failures;
+mod sql_revocations;
 mod statements;
 
 use async_trait::async_trait;
@@ -20,6 +22,7 @@ use shared_http::database::StoreError;
 pub use self::failures::{Attempt, FailureStore};
 pub use self::rates::{LocalRates, RateStore};
 pub use self::redis::{NotAnAddress, RedisAddress, RedisRates, RedisSessions};
+pub use self::revocations::{Cursor, News, NotACursor, Position, ShardNews};
 pub use self::session::{FIRST_GENERATION, Label, NewSession, NotASessionId, Rules, Session, SessionId};
 pub use self::sql::{MIGRATIONS, SqlSessions};
 
@@ -59,17 +62,29 @@ pub trait SessionStore: Send + Sync {
     /// The store is unavailable, or the record is corrupt.
     async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError>;
 
-    /// Ends a session, whatever generation it is at. True when it was alive, so at most once.
+    /// Ends a session, whatever generation it is at, and lists that it ended. True when it was alive, so at most once.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError>;
 
-    /// Ends all sessions of a user, but for `except`; how many of them were alive.
+    /// Ends all sessions of a user, but for `except`, and cuts the user's access tokens off; how many were alive.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError>;
+
+    /// Cuts all access tokens of a user off that were issued so far, of sessions that go on, too.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn cut_off(&self, user_id: &str) -> Result<(), StoreError>;
+
+    /// What was revoked behind `cursor`; all of it, where the cursor is not this list's.
+    ///
+    /// # Errors
+    /// The store is unavailable, or an entry is corrupt.
+    async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError>;
 
     /// The living sessions of a user, the newest first.
     ///

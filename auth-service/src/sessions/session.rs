@@ -100,6 +100,8 @@ pub struct Session {
     pub opened_at: i64,
     /// When it came to its current generation.
     pub advanced_at: i64,
+    /// The date of its newest access token, the claim `iat`: now, or a little later, for the sake of a cut-off.
+    pub issued_at: i64,
     /// When it ends if it is not used; never after `ends_at`.
     pub idle_ends_at: i64,
     /// When it ends however often it is used; fixed at login.
@@ -137,6 +139,8 @@ pub struct Rules {
     pub max_age: Duration,
     /// How long after an advance the generation before is still answered; zero is never.
     pub grace: Duration,
+    /// How long an access token lives, and so how long verifiers have to know that its session ended.
+    pub access_ttl: Duration,
 }
 
 /// Whole milliseconds.

@@ -3,47 +3,51 @@
 //! A statement that changes something is read to its end (`fetch_all`, never `fetch_one` or `fetch_optional`): those two
 //! answer at the first row, before the commit is known to have succeeded.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::time::Duration;
-
 use async_trait::async_trait;
+use shared_claims::LEEWAY;
 use shared_http::database::{LIMIT, StoreError, within};
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use super::clock::DatabaseClock;
+use super::revocations::keep_ms;
 use super::session::{ms, newest_first};
+use super::sql_revocations::EVERY_SESSION;
 use super::statements::{ADVANCE, END, END_ALL, LIST, OPEN, SWEEP};
-use super::{Advance, FIRST_GENERATION, Label, NewSession, Rules, STORE, Session, SessionId, SessionStore};
+use super::{
+    Advance, Cursor, FIRST_GENERATION, Label, NewSession, News, Rules, STORE, Session, SessionId, SessionStore,
+};
 
 /// The tables that [`SqlSessions`] needs, for `shared_http::database::open`.
-pub const MIGRATIONS: [(&str, &str); 2] = [
+pub const MIGRATIONS: [(&str, &str); 3] = [
     ("0002_sessions", include_str!("../../migrations/0002_sessions.sql")),
     ("0003_failures", include_str!("../../migrations/0003_failures.sql")),
+    ("0004_revocations", include_str!("../../migrations/0004_revocations.sql")),
 ];
+
+/// How far the clocks of two instances may differ, in milliseconds.
+const LEEWAY_MS: i64 = LEEWAY.cast_signed() * 1000;
 
 /// Sessions in `SQLite` or Postgres.
 pub struct SqlSessions {
     pub(super) pool: AnyPool,
     rules: Rules,
-    keep_ended_ms: i64,
     pub(super) clock: DatabaseClock,
 }
 
 impl SqlSessions {
     /// Takes a database that has [`MIGRATIONS`].
     ///
-    /// An ended session is kept for `keep_ended`: the life of an access token and the leeway its verifiers allow.
-    ///
     /// # Errors
-    /// The database's clock cannot be read.
-    pub async fn new(pool: AnyPool, rules: Rules, keep_ended: Duration) -> Result<Self, StoreError> {
-        // A statement tells its time before it waits for its turn, so an end may be that much later than it says.
-        let keep_ended_ms = ms(keep_ended.saturating_add(LIMIT));
+    /// The database is unavailable, or its clock cannot be read.
+    pub async fn new(pool: AnyPool, rules: Rules) -> Result<Self, StoreError> {
         let clock = DatabaseClock::default();
         clock.measure(&pool).await?;
-        Ok(Self { pool, rules, keep_ended_ms, clock })
+        let sessions = Self { pool, rules, clock };
+        sessions.name_list().await?;
+        Ok(sessions)
     }
 
     /// Adds `skew_ms`, whatever it is at each moment, to the store's clock. For tests.
@@ -53,8 +57,8 @@ impl SqlSessions {
         self
     }
 
-    /// Removes the sessions that expired, those that ended long enough ago, and failures that are forgotten, in batches so
-    /// small that nobody waits for one; how many sessions. Also compares the clocks anew. To be called every minute or so,
+    /// Removes the sessions that expired, those whose end need not be listed any more, cut-offs likewise, and failures that
+    /// are forgotten, in batches so small that nobody waits for one; how many sessions. Also compares the clocks anew. To be called every minute or so,
     /// by any number of instances.
     ///
     /// # Errors
@@ -62,6 +66,7 @@ impl SqlSessions {
     pub async fn sweep(&self, batch: u32) -> Result<u64, StoreError> {
         self.clock.measure(&self.pool).await?;
         while batch > 0 && self.sweep_failures(batch).await? >= u64::from(batch) {}
+        while batch > 0 && self.sweep_cutoffs(batch).await? >= u64::from(batch) {}
         let mut swept = 0;
         loop {
             let rows = self.sweep_batch(batch).await?;
@@ -73,16 +78,21 @@ impl SqlSessions {
     }
 
     async fn sweep_batch(&self, batch: u32) -> Result<u64, StoreError> {
-        let now = self.clock.now();
-        let sweep = sqlx::query(SWEEP).bind(now).bind(now - self.keep_ended_ms).bind(i64::from(batch));
+        let sweep = sqlx::query(SWEEP).bind(self.clock.now()).bind(i64::from(batch));
         Ok(within(STORE, sweep.execute(&self.pool)).await?.rows_affected())
+    }
+
+    /// How long an end is listed, behind the newest token. A statement tells its time before it waits for its turn, so an end
+    /// may be that much later than it says.
+    pub(super) fn keep_ms(&self) -> i64 {
+        keep_ms(self.rules.access_ttl.saturating_add(LIMIT))
     }
 }
 
 #[async_trait]
 impl SessionStore for SqlSessions {
     async fn open(&self, new: NewSession) -> Result<Session, StoreError> {
-        let session = opened(new, self.clock.now(), &self.rules);
+        let mut session = opened(new, self.clock.now(), &self.rules);
         let insert = sqlx::query(OPEN)
             .bind(session.id.to_string())
             .bind(session.user_id.clone())
@@ -92,7 +102,9 @@ impl SessionStore for SqlSessions {
             .bind(session.ends_at)
             .bind(session.label.user_agent.clone())
             .bind(session.label.address.clone());
-        within(STORE, insert.execute(&self.pool)).await?;
+        let rows = within(STORE, insert.fetch_all(&self.pool)).await?;
+        let row = rows.first().ok_or_else(|| StoreError::corrupt(STORE, "a session that was not inserted"))?;
+        session.issued_at = row.try_get("issued_at")?;
         Ok(session)
     }
 
@@ -105,14 +117,16 @@ impl SessionStore for SqlSessions {
             .bind(now)
             .bind(now + ms(self.rules.refresh_ttl))
             .bind(ms(self.rules.grace))
-            .bind(FIRST_GENERATION);
+            .bind(FIRST_GENERATION)
+            .bind(self.keep_ms())
+            .bind(LEEWAY_MS);
         let rows = within(STORE, update.fetch_all(&self.pool)).await?;
         rows.first().map_or(Ok(Advance::Gone), advanced)
     }
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let update = sqlx::query(END).bind(id.to_string()).bind(user_id.to_owned()).bind(now);
+        let update = sqlx::query(END).bind(id.to_string()).bind(user_id.to_owned()).bind(now).bind(self.keep_ms());
         let rows = within(STORE, update.fetch_all(&self.pool)).await?;
         Ok(alive(&rows, now)? > 0)
     }
@@ -120,9 +134,29 @@ impl SessionStore for SqlSessions {
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         let now = self.clock.now();
         let except = except.map(|id| id.to_string()).unwrap_or_default();
-        let update = sqlx::query(END_ALL).bind(user_id.to_owned()).bind(except).bind(now);
-        let rows = within(STORE, update.fetch_all(&self.pool)).await?;
-        alive(&rows, now)
+        within(STORE, async {
+            let mut step = self.pool.begin().await?;
+            // First, so that of two who do this for the same user one waits here, with nothing in hand.
+            self.cut_off_in(&mut step, user_id, &except, now).await?;
+            let update = sqlx::query(END_ALL).bind(user_id).bind(except.as_str()).bind(now).bind(self.keep_ms());
+            let rows = update.fetch_all(&mut *step).await?;
+            step.commit().await?;
+            alive(&rows, now)
+        })
+        .await
+    }
+
+    async fn cut_off(&self, user_id: &str) -> Result<(), StoreError> {
+        within(STORE, async {
+            let mut step = self.pool.begin().await?;
+            self.cut_off_in(&mut step, user_id, EVERY_SESSION, self.clock.now()).await?;
+            Ok::<_, StoreError>(step.commit().await?)
+        })
+        .await
+    }
+
+    async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
+        self.news(cursor).await
     }
 
     async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError> {
@@ -144,6 +178,7 @@ fn opened(new: NewSession, now: i64, rules: &Rules) -> Session {
         generation: FIRST_GENERATION,
         opened_at: now,
         advanced_at: now,
+        issued_at: now,
         idle_ends_at: ends_at.min(now + ms(rules.refresh_ttl)),
         ends_at,
         label: new.label,
@@ -178,6 +213,7 @@ fn session(row: &AnyRow) -> Result<Session, StoreError> {
         generation: row.try_get("generation")?,
         opened_at: row.try_get("opened_at")?,
         advanced_at: row.try_get("advanced_at")?,
+        issued_at: row.try_get("issued_at")?,
         idle_ends_at: row.try_get("idle_ends_at")?,
         ends_at: row.try_get("ends_at")?,
         label: Label { user_agent: row.try_get("user_agent")?, address: row.try_get("address")? },

@@ -147,6 +147,13 @@ impl UserChange {
         self.disabled == Some(true) || self.hash.is_some()
     }
 
+    /// Whether access tokens may say of them what is no longer so. Also where nothing seems to change: the change may be a second
+    /// try, and the first have got no further.
+    #[must_use]
+    pub fn outdates_tokens(&self) -> bool {
+        self.role.is_some()
+    }
+
     fn applied_to(&self, before: &User) -> User {
         User {
             role: self.role.unwrap_or(before.role),

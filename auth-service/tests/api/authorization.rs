@@ -15,7 +15,7 @@ use crate::service::{GOOD, Person, Service, new_name};
 /// name that nobody has.
 type Row = (&'static str, &'static str, &'static str, [u16; 3]);
 
-const ROWS: [Row; 26] = [
+const ROWS: [Row; 28] = [
     ("POST", "/register", r#"{"username":"{new}","password":"vK7#qz!Lw2"}"#, [201, 201, 201]),
     ("POST", "/login", r#"{"username":"{me}","password":"vK7#qz!Lw2"}"#, [200, 200, 200]),
     ("POST", "/token", r#"{"token":"{refresh}"}"#, [200, 200, 200]),
@@ -37,6 +37,8 @@ const ROWS: [Row; 26] = [
     ("PATCH", "/users/{id}", r#"{"role":"admin"}"#, [401, 403, 200]),
     ("DELETE", "/users/{id}", "", [401, 403, 204]),
     ("DELETE", "/users/{id}/sessions", "", [401, 403, 204]),
+    ("GET", "/revocations", "", [200, 200, 200]),
+    ("HEAD", "/revocations", "", [200, 200, 200]),
     ("GET", "/livez", "", [200, 200, 200]),
     ("HEAD", "/livez", "", [200, 200, 200]),
     ("GET", "/readyz", "", [200, 200, 200]),

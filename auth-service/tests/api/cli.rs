@@ -27,8 +27,8 @@ struct Desk {
 impl Desk {
     async fn of(stage: Stage) -> Self {
         let hour = Duration::from_hours(1);
-        let rules = Rules { refresh_ttl: hour, max_age: hour, grace: Duration::ZERO };
-        let sessions = SqlSessions::new(stage.pool.clone(), rules, hour).await.unwrap();
+        let rules = Rules { refresh_ttl: hour, max_age: hour, grace: Duration::ZERO, access_ttl: hour };
+        let sessions = SqlSessions::new(stage.pool.clone(), rules).await.unwrap();
         Self { stage, passwords: passwords(), sessions }
     }
 

@@ -23,6 +23,7 @@ mod redis_server;
 mod refresh;
 mod register;
 mod requests;
+mod revocations;
 mod secrets;
 mod service;
 mod session_model;

@@ -91,6 +91,8 @@ impl Service {
             ("WORKERS", "2"),
             // All tests have one address.
             ("IP_RATE_LIMIT", "0"),
+            // What is revoked is refused at the next poll; only the tests of that wait for one.
+            ("REVOCATION_POLL", "1h"),
         ];
         let settings: Vec<_> = fixed.into_iter().map(own).chain(settings.into_iter().map(own)).collect();
         let (started, starting) = oneshot::channel();
@@ -162,7 +164,9 @@ fn serve(settings: &[(String, String)], started: oneshot::Sender<(SocketAddr, Se
     System::new().block_on(async {
         let mut patience = 5;
         let running = loop {
-            match app::start(config(settings)).await {
+            let config = config(settings);
+            let known = config.revocations.known();
+            match app::start(config, known).await {
                 Err(StartError::Store(_) | StartError::Seed(_)) if patience > 0 => patience -= 1,
                 started => break started.unwrap(),
             }

@@ -6,6 +6,7 @@ mod outages;
 mod owners;
 mod races;
 mod records;
+mod revocations;
 mod rules;
 
 use std::path::PathBuf;
@@ -26,11 +27,12 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
 /// So long that the real time a test takes is nothing beside the time it lets pass.
-const RULES: Rules =
-    Rules { refresh_ttl: Duration::from_hours(2), max_age: Duration::from_hours(5), grace: Duration::from_mins(10) };
-
-/// How long an ended SQL session is kept.
-const KEEP_ENDED: Duration = Duration::from_mins(15);
+const RULES: Rules = Rules {
+    refresh_ttl: Duration::from_hours(2),
+    max_age: Duration::from_hours(5),
+    grace: Duration::from_mins(10),
+    access_ttl: Duration::from_mins(15),
+};
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -62,7 +64,7 @@ impl Kind {
     async fn sql_stage(self, rules: Rules) -> (Stage, Arc<SqlSessions>) {
         let skew_ms = Arc::new(AtomicI64::new(0));
         let database = self.database().await;
-        let sessions = SqlSessions::new(database.pool.clone(), rules, KEEP_ENDED).await.unwrap();
+        let sessions = SqlSessions::new(database.pool.clone(), rules).await.unwrap();
         let store = Arc::new(sessions.with_skew(skew_ms.clone()));
         (
             Stage {
@@ -148,7 +150,7 @@ impl Stage {
     }
 
     async fn open(&self) -> Session {
-        self.store.open(self.new_session()).await.unwrap()
+        undated(self.store.open(self.new_session()).await.unwrap())
     }
 
     /// A session at `generation`, come there just now.
@@ -161,11 +163,15 @@ impl Stage {
     }
 
     async fn advance(&self, id: SessionId, presented: i64) -> Advance {
-        self.store.advance(&self.user, id, presented).await.unwrap()
+        match self.store.advance(&self.user, id, presented).await.unwrap() {
+            Advance::Advanced(session) => Advance::Advanced(undated(session)),
+            Advance::Repeated(session) => Advance::Repeated(undated(session)),
+            other => other,
+        }
     }
 
     async fn list(&self) -> Vec<Session> {
-        self.store.list(&self.user).await.unwrap()
+        self.store.list(&self.user).await.unwrap().into_iter().map(undated).collect()
     }
 
     async fn assert_listed(&self, sessions: &[&Session]) {
@@ -180,6 +186,11 @@ impl Stage {
         assert!(self.list().await.iter().all(|session| session.id != id), "an ended session is listed");
         assert!(!self.store.end(&self.user, id).await.unwrap(), "an ended session was ended again");
     }
+}
+
+/// A session without the date of its access token, which is the matter of `revocations` alone.
+fn undated(session: Session) -> Session {
+    Session { issued_at: 0, ..session }
 }
 
 fn advanced(outcome: Advance) -> Session {
@@ -239,6 +250,15 @@ contract! {
         an_expired_session_ends_for_every_clock
         the_living_are_listed_newest_first
         a_label_comes_back_as_it_was;
+    revocations:
+        each_end_is_listed_and_nothing_else
+        a_cursor_gives_what_came_behind_it
+        a_cursor_that_was_lost_gives_everything
+        a_cut_off_refuses_what_was_issued_and_nothing_else
+        a_cut_off_refuses_what_a_session_that_goes_on_was_given
+        signing_out_again_and_again_dates_no_token_far_ahead
+        an_entry_outlives_the_last_token_that_it_kills
+        ends_at_once_are_all_listed;
     races:
         fifty_uses_of_one_generation_have_one_successor
         an_end_wins_over_any_advance

@@ -51,8 +51,7 @@ impl Stage {
     }
 
     async fn open(url: &str, file: Option<PathBuf>) -> Self {
-        let pool =
-            database::open(url, &[users::MIGRATION, sessions::MIGRATIONS[0], sessions::MIGRATIONS[1]]).await.unwrap();
+        let pool = database::open(url, &[&[users::MIGRATION], &sessions::MIGRATIONS[..]].concat()).await.unwrap();
         Self { users: Users::new(pool.clone()), pool, file }
     }
 

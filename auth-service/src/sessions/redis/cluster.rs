@@ -18,7 +18,7 @@ use super::super::STORE;
 use super::address::at;
 use super::link::{Link, PULSE, Source};
 
-const SLOTS: u16 = 16384;
+pub(super) const SLOTS: u16 = 16384;
 
 /// What a node is given to say who is master of what, before the next one is asked.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -241,7 +241,7 @@ fn range(asked: &str, slots: Vec<Value>) -> RedisResult<Range> {
 }
 
 /// The slot of a key: of what stands between its first `{` and the next `}`, if that is not nothing.
-fn slot(key: &str) -> u16 {
+pub(super) fn slot(key: &str) -> u16 {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
     crc16(tag.filter(|tag| !tag.is_empty()).unwrap_or(key).as_bytes()) % SLOTS
 }

@@ -16,7 +16,7 @@ pub(super) static LIMITS: Lua = Lua::new(include_str!("limits.lua"));
 impl RedisSessions {
     /// What a limit says is no promise that a fail-over must keep, so no replica is waited for.
     async fn limit(&self, key: String, name: &'static str, arguments: Vec<String>) -> Result<i64, StoreError> {
-        self.step(Step { script: &LIMITS, key, name, arguments, writes: false }).await
+        self.step(Step { script: &LIMITS, keys: vec![key], name, arguments, writes: false }).await
     }
 
     async fn failures(

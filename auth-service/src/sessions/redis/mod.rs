@@ -4,6 +4,7 @@ mod address;
 mod cluster;
 mod limits;
 mod link;
+mod revocations;
 mod sentinel;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,9 +19,11 @@ pub use self::address::{NotAnAddress, RedisAddress};
 use self::cluster::Cluster;
 pub use self::limits::RedisRates;
 use self::link::{Connection, Link, Source};
+use self::revocations::keys;
 use self::sentinel::Sentinels;
+use super::revocations::keep_ms;
 use super::session::{ms, newest_first};
-use super::{Advance, Label, NewSession, Rules, STORE, Session, SessionId, SessionStore};
+use super::{Advance, Cursor, Label, NewSession, News, Rules, STORE, Session, SessionId, SessionStore};
 
 /// Sessions.
 static SESSIONS: Lua = Lua::new(include_str!("script.lua"));
@@ -28,8 +31,8 @@ static SESSIONS: Lua = Lua::new(include_str!("script.lua"));
 /// How often a step may be told to go elsewhere.
 const REDIRECTIONS: usize = 3;
 
-/// A session as the script replies it: id, user agent, address, generation, opened, advanced, idle end, end.
-type Record = (String, String, String, i64, i64, i64, i64, i64);
+/// A session as the script replies it: id, user agent, address, generation, opened, advanced, issued, idle end, end.
+type Record = (String, String, String, i64, i64, i64, i64, i64, i64);
 
 /// Sessions in Redis, version 7 or newer.
 pub struct RedisSessions {
@@ -69,17 +72,24 @@ impl RedisSessions {
         self
     }
 
-    /// Takes one step on the sessions of `user_id`. All keys of a user carry `{user}`: a cluster keeps them in one slot, and
-    /// the script may derive one from another.
+    /// Takes one step on the sessions of `user_id`, and on the list of revocations beside them if it may end one.
     async fn session_step<T: FromRedisValue>(
         &self,
         user_id: &str,
         name: &'static str,
         arguments: Vec<String>,
+        may_end: bool,
     ) -> Result<T, StoreError> {
+        let mut keys = keys(user_id).to_vec();
+        keys.truncate(if may_end { 2 } else { 1 });
         // A promise that a fail-over must keep, unless it only reads.
         let writes = name != "list";
-        self.step(Step { script: &SESSIONS, key: format!("sessions:{{{user_id}}}"), name, arguments, writes }).await
+        self.step(Step { script: &SESSIONS, keys, name, arguments, writes }).await
+    }
+
+    /// How long an end is listed, as an argument of a step.
+    fn keep(&self) -> String {
+        keep_ms(self.rules.access_ttl).to_string()
     }
 
     /// Takes one step of a script.
@@ -92,7 +102,7 @@ impl RedisSessions {
     async fn take(&self, step: &Step) -> Result<Value, StoreError> {
         let mut link = match &self.masters {
             Masters::One(link) => Arc::clone(link),
-            Masters::Many(cluster) => cluster.link(&step.key).await?,
+            Masters::Many(cluster) => cluster.link(&step.keys[0]).await?,
         };
         let mut asking = false;
         for _ in 0..REDIRECTIONS {
@@ -155,10 +165,10 @@ impl Lua {
     }
 }
 
-/// A step of a script, on a key.
+/// A step of a script, on keys of one slot, one at least.
 struct Step {
     script: &'static Lua,
-    key: String,
+    keys: Vec<String>,
     name: &'static str,
     arguments: Vec<String>,
     /// Whether it is a promise that a fail-over must keep.
@@ -168,7 +178,7 @@ struct Step {
 impl Step {
     fn command(&self, verb: &str, script: &str, skew_ms: i64) -> Cmd {
         let mut command = redis::cmd(verb);
-        command.arg(script).arg(1).arg(&self.key).arg(self.name).arg(skew_ms).arg(&self.arguments);
+        command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(self.name).arg(skew_ms).arg(&self.arguments);
         command
     }
 }
@@ -183,7 +193,7 @@ impl SessionStore for RedisSessions {
             new.label.user_agent,
             new.label.address,
         ];
-        session(&new.user_id, self.session_step(&new.user_id, "open", arguments).await?)
+        session(&new.user_id, self.session_step(&new.user_id, "open", arguments, false).await?)
     }
 
     async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
@@ -192,8 +202,16 @@ impl SessionStore for RedisSessions {
             presented.to_string(),
             ms(self.rules.refresh_ttl).to_string(),
             ms(self.rules.grace).to_string(),
+            self.keep(),
         ];
-        let (outcome, record): (String, Option<Record>) = self.session_step(user_id, "advance", arguments).await?;
+        // While a slot is on its way to another node, a step on two keys has to wait. So it is on one, if it ends nothing.
+        let may_end = matches!(self.masters, Masters::One(_));
+        let mut reply: (String, Option<Record>) =
+            self.session_step(user_id, "advance", arguments.clone(), may_end).await?;
+        if reply.0 == "replay" {
+            reply = self.session_step(user_id, "advance", arguments, true).await?;
+        }
+        let (outcome, record) = reply;
         match (outcome.as_str(), record) {
             ("advanced", Some(record)) => session(user_id, record).map(Advance::Advanced),
             ("repeated", Some(record)) => session(user_id, record).map(Advance::Repeated),
@@ -204,16 +222,25 @@ impl SessionStore for RedisSessions {
     }
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.session_step(user_id, "end", vec![id.to_string()]).await
+        self.session_step(user_id, "end", vec![id.to_string(), self.keep()], true).await
     }
 
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         let except = except.map(|id| id.to_string()).unwrap_or_default();
-        self.session_step(user_id, "end_all", vec![except]).await
+        self.session_step(user_id, "end_all", vec![user_id.to_owned(), except, self.keep()], true).await
+    }
+
+    async fn cut_off(&self, user_id: &str) -> Result<(), StoreError> {
+        let done: i64 = self.session_step(user_id, "cut_off", vec![user_id.to_owned(), self.keep()], true).await?;
+        if done == 0 { Ok(()) } else { Err(StoreError::corrupt(STORE, format!("the script says {done}"))) }
+    }
+
+    async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
+        self.news(cursor).await
     }
 
     async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError> {
-        let records: Vec<Record> = self.session_step(user_id, "list", vec![]).await?;
+        let records: Vec<Record> = self.session_step(user_id, "list", vec![], false).await?;
         records.into_iter().map(|record| session(user_id, record)).collect::<Result<_, _>>().map(newest_first)
     }
 
@@ -226,13 +253,14 @@ impl SessionStore for RedisSessions {
 }
 
 fn session(user_id: &str, record: Record) -> Result<Session, StoreError> {
-    let (id, user_agent, address, generation, opened_at, advanced_at, idle_ends_at, ends_at) = record;
+    let (id, user_agent, address, generation, opened_at, advanced_at, issued_at, idle_ends_at, ends_at) = record;
     let session = Session {
         id: id.parse().map_err(|error| StoreError::corrupt(STORE, format!("{id:?}: {error}")))?,
         user_id: user_id.to_owned(),
         generation,
         opened_at,
         advanced_at,
+        issued_at,
         idle_ends_at,
         ends_at,
         label: Label { user_agent, address },

@@ -1,23 +1,29 @@
 -- One step on the sessions of one user, atomic and by the clock of Redis.
 --
 -- KEYS[1]  the user's index: a sorted set of session ids, each scored by when it ends if it is not used
+-- KEYS[2]  the list of revocations of the slot, a stream; not given where the step is not expected to end anything
 -- ARGV     the step, milliseconds to add to the clock (0 outside tests), and the arguments of the step
 --
 -- The record of a session is the hash KEYS[1] .. ':' .. id, in the same slot as the index. A session is alive while it
--- has both and its time has not come: so what "end all" cannot find cannot be advanced either. Keys carry a time to
--- live only so that nothing is left behind.
+-- has both and its time has not come: so what "end all" cannot find cannot be advanced either. From when on the tokens of
+-- the user count, as long as that is to come, is the score of one more member of the index. Keys carry a time to live only
+-- so that nothing is left behind.
 --
 -- Every answer of a step is promised to outlive a fail-over, so "repeated" writes, too: the advance that it repeats may
 -- have been another connection's, which no replica has acknowledged yet, and only what this one wrote can be waited for.
 --
--- The first write of a step is the one that a full Redis refuses, if any is: a step happens as a whole or not at all.
+-- The first write of a step is the one that a full Redis refuses, if any is: a step happens as a whole or not at all. So
+-- what ends something begins with a write that frees memory, and is never refused.
 
-local index, skew = KEYS[1], tonumber(ARGV[2])
+local index, list, skew = KEYS[1], KEYS[2], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
 
 local FIRST_GENERATION = 1
-local NUMBERS = {'generation', 'opened_at', 'advanced_at', 'idle_ends_at', 'ends_at'}
+local NUMBERS = {'generation', 'opened_at', 'advanced_at', 'issued_at', 'idle_ends_at', 'ends_at'}
+-- Of the oldest entries of the list, so many are looked at whenever one is added: what is over makes room.
+local OLDEST = 8
+local NOT_BEFORE = 'not_before'
 
 local function record(id)
   return index .. ':' .. id
@@ -55,8 +61,15 @@ local function find(id)
 end
 
 -- Keys live as long as the session. Also what a step writes that changes nothing: even a full Redis takes it.
-local function keep(id, session)
+local function live_on(id, session)
   redis.call('PEXPIREAT', record(id), text(session.idle_ends_at - skew))
+end
+
+local function keep_in_index(member, ends_at)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
+  redis.call('ZADD', index, text(ends_at), member)
+  local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')[2]
+  redis.call('PEXPIREAT', index, text(last - skew))
 end
 
 local function save(id, session)
@@ -66,11 +79,60 @@ local function save(id, session)
     table.insert(values, text(session[name]))
   end
   redis.call('HSET', record(id), unpack(values))
-  keep(id, session)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
-  redis.call('ZADD', index, text(session.idle_ends_at), id)
-  local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')[2]
-  redis.call('PEXPIREAT', index, text(last - skew))
+  live_on(id, session)
+  keep_in_index(id, session.idle_ends_at)
+end
+
+-- When a token is dated that is issued now.
+local function issue_date()
+  return math.max(now, tonumber(redis.call('ZSCORE', index, NOT_BEFORE) or 0))
+end
+
+-- The sessions in the index.
+local function ids()
+  local ids = {}
+  for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+    if member ~= NOT_BEFORE then
+      table.insert(ids, member)
+    end
+  end
+  return ids
+end
+
+-- Adds to the list what verifiers have to know until then.
+local function revoke(until_ms, ...)
+  for _, entry in ipairs(redis.call('XRANGE', list, '-', '+', 'COUNT', OLDEST)) do
+    local fields = entry[2]
+    if fields[#fields] * 1000 > now - skew then
+      break
+    end
+    redis.call('XDEL', list, entry[1])
+  end
+  local seconds = math.ceil(until_ms / 1000)
+  local entry = {...}
+  table.insert(entry, 'until')
+  table.insert(entry, text(seconds))
+  redis.call('XADD', list, '*', unpack(entry))
+  redis.call('PEXPIREAT', list, text(math.max(redis.call('PEXPIRETIME', list), seconds * 1000 - skew)))
+end
+
+-- Ends a session that is there, whatever is left of it.
+local function finish(id, session, keep)
+  drop(id)
+  local newest = session and session.issued_at or now
+  revoke(math.max(newest, now) + keep, 'sid', id)
+end
+
+-- Cuts all tokens off that were issued so far. Tokens count whole seconds: see revocations.rs.
+local function cut_off(user, keep)
+  local newest = now
+  for _, id in ipairs(ids()) do
+    local session = find(id)
+    newest = math.max(newest, session and session.issued_at or now)
+  end
+  local not_before = math.max((math.floor(newest / 1000) + 1) * 1000, issue_date())
+  keep_in_index(NOT_BEFORE, not_before)
+  revoke(not_before + keep, 'sub', user, 'not_before', text(not_before / 1000))
 end
 
 local function reply(id)
@@ -87,6 +149,7 @@ function steps.open(id, ttl, max_age, user_agent, address)
     generation = FIRST_GENERATION,
     opened_at = now,
     advanced_at = now,
+    issued_at = issue_date(),
     idle_ends_at = now + math.min(ttl, max_age),
     ends_at = now + max_age,
   })
@@ -94,7 +157,8 @@ function steps.open(id, ttl, max_age, user_agent, address)
 end
 
 -- Generations are compared as text: a number from a token may be larger than Lua can tell from its neighbours.
-function steps.advance(id, presented, ttl, grace)
+-- "replay" is the answer where the step would end the session and was not given the list: nothing happened.
+function steps.advance(id, presented, ttl, grace, keep)
   local session, corrupt = find(id)
   if not session then
     return corrupt or {'gone', false}
@@ -102,38 +166,51 @@ function steps.advance(id, presented, ttl, grace)
   if presented == text(session.generation) then
     session.generation = session.generation + 1
     session.advanced_at = now
+    session.issued_at = issue_date()
     session.idle_ends_at = math.min(now + ttl, session.ends_at)
     save(id, session)
     return {'advanced', reply(id)}
   end
   local one_behind = session.generation > FIRST_GENERATION and presented == text(session.generation - 1)
   if one_behind and tonumber(grace) > 0 and now - session.advanced_at <= tonumber(grace) then
-    keep(id, session)
+    live_on(id, session)
+    redis.call('HSET', record(id), 'issued_at', text(issue_date()))
     return {'repeated', reply(id)}
   end
-  drop(id)
+  if not list then
+    return {'replay', false}
+  end
+  finish(id, session, keep)
   return {'replayed', false}
 end
 
-steps['end'] = function(id)
-  local session = find(id)
-  drop(id)
+steps['end'] = function(id, keep)
+  local session, corrupt = find(id)
+  if session or corrupt then
+    finish(id, session, keep)
+  end
   return session and 1 or 0
 end
 
-function steps.end_all(except)
+function steps.end_all(user, except, keep)
   local alive = 0
-  for _, id in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+  for _, id in ipairs(ids()) do
     if id ~= except then
-      alive = alive + steps['end'](id)
+      alive = alive + steps['end'](id, keep)
     end
   end
+  cut_off(user, keep)
   return alive
+end
+
+function steps.cut_off(user, keep)
+  cut_off(user, keep)
+  return 0
 end
 
 function steps.list()
   local sessions = {}
-  for _, id in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+  for _, id in ipairs(ids()) do
     local session, corrupt = find(id)
     if corrupt then
       return corrupt

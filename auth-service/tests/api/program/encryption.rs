@@ -44,7 +44,7 @@ async fn redis_is_spoken_to_over_tls_if_its_certificate_is_good() {
     service.signal(Signal::TERM);
     let (code, log) = service.end().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("Redis cannot be reached") && log.contains("certificate"), "{log}");
+    assert!(log.contains("the session store is unavailable") && log.contains("certificate"), "{log}");
 }
 
 #[tokio::test]

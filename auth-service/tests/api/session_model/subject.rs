@@ -61,12 +61,13 @@ impl Subject {
             refresh_ttl: time(rules.ttl),
             max_age: time(rules.max_age),
             grace: time(rules.grace),
+            access_ttl: Duration::from_mins(15),
         };
         let skew_ms = Arc::<AtomicI64>::default();
         let (mut sweeper, mut flaw) = (None, None);
         let sessions: Arc<dyn SessionStore> = match place {
             Place::Sqlite | Place::Postgres => {
-                let sessions = SqlSessions::new(people.pool.clone(), lives, Duration::from_mins(15)).await.unwrap();
+                let sessions = SqlSessions::new(people.pool.clone(), lives).await.unwrap();
                 let sessions = Arc::new(sessions.with_skew(Arc::clone(&skew_ms)));
                 sweeper = Some(Arc::clone(&sessions));
                 sessions

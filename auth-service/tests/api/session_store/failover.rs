@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::outages::RECOVERY;
 use super::owners::{Load, Owner};
+use super::records::index_of;
 use super::{RULES, Stage, redis_stage};
 use crate::redis_server::{Cluster, Redis, Watched, until};
 
@@ -94,7 +95,7 @@ async fn what_no_replica_has_is_not_acknowledged() {
     let stage = Arc::new(redis_stage(&cluster.url(), RULES));
     let mut owner = Owner::new(&stage).await;
     owner.insist().await;
-    let slot: u16 = cluster.nodes[0].ask(&format!("CLUSTER KEYSLOT sessions:{{{}}}", owner.user)).await;
+    let slot: u16 = cluster.nodes[0].ask(&format!("CLUSTER KEYSLOT {}", index_of(&owner.user))).await;
     let replica = &cluster.nodes[3 + Cluster::master_of(slot)];
     // Another instance, whose connection has written nothing yet.
     let other = redis_stage(&cluster.url(), RULES);
@@ -119,7 +120,7 @@ async fn a_slot_that_moves_is_followed() {
     let cluster = Cluster::start().await;
     let stage = Arc::new(redis_stage(&cluster.url(), RULES));
     let mut owner = Owner::new(&stage).await;
-    let index = format!("sessions:{{{}}}", owner.user);
+    let index = index_of(&owner.user);
     let slot: u16 = cluster.nodes[0].ask(&format!("CLUSTER KEYSLOT {index}")).await;
     let (from, to) = (Cluster::master_of(slot), (Cluster::master_of(slot) + 1) % 3);
     let (source, target) = (&cluster.nodes[from], &cluster.nodes[to]);
@@ -177,7 +178,7 @@ async fn a_master_that_was_replaced_is_left() {
     watched.servers[0].signal(Signal::CONT);
     assert_recovered(&gone, &mut probes).await;
     for probe in &probes {
-        let key = format!("HGET sessions:{{{}}}:{} generation", probe.user, probe.id);
+        let key = format!("HGET {}:{} generation", index_of(&probe.user), probe.id);
         assert_eq!(watched.servers[master].ask::<i64>(&key).await, probe.generation, "the new master has it");
     }
     load.settle().await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth_service::sessions::{Advance, SessionId};
 use tokio::task::{JoinSet, yield_now};
 
-use super::{Database, Kind, RULES, Stage, advanced};
+use super::{Database, Kind, RULES, Stage, advanced, undated};
 
 const ROUNDS: usize = 20;
 /// Fewer than an SQL store has connections, so that the one who ends a session is at the row with them.
@@ -51,8 +51,8 @@ pub async fn fifty_uses_of_one_generation_have_one_successor(kind: Kind) {
     let (mut advances, mut repeats) = (vec![], vec![]);
     for outcome in race.join_all().await {
         match outcome {
-            Advance::Advanced(session) => advances.push(session),
-            Advance::Repeated(session) => repeats.push(session),
+            Advance::Advanced(session) => advances.push(undated(session)),
+            Advance::Repeated(session) => repeats.push(undated(session)),
             other => panic!("{other:?}"),
         }
     }

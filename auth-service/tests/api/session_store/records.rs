@@ -3,10 +3,11 @@
 use auth_service::sessions::{Advance, Session};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, Client, Cmd};
+use shared_http::clock::now_ms;
 use shared_http::database::StoreError;
 use sqlx::AssertSqlSafe;
 
-use super::{KEEP_ENDED, Kind, MINUTE, RULES, Stage, advanced, redis_url};
+use super::{Kind, MINUTE, RULES, Stage, advanced, ms, redis_url};
 
 impl Stage {
     async fn sql(&self, statement: &str) {
@@ -21,7 +22,24 @@ impl Stage {
     }
 
     fn index(&self) -> String {
-        format!("sessions:{{{}}}", self.user)
+        index_of(&self.user)
+    }
+
+    /// The user's cut-off, as long as it is to come: two seconds at most.
+    async fn assert_only_the_cut_off_is_left(&self, redis: &mut MultiplexedConnection) {
+        let left: Vec<String> = redis.keys(format!("*{}*", self.user)).await.unwrap();
+        assert!(left.is_empty() || left == [self.index()], "{left:?}");
+        let members: Vec<String> = redis.zrange(self.index(), 0, -1).await.unwrap();
+        assert!(members.is_empty() || members == ["not_before"], "{members:?}");
+        let expires_at: i64 = Cmd::pexpire_time(self.index()).query_async(redis).await.unwrap();
+        assert!(expires_at <= now_ms() + 2000);
+    }
+
+    /// The shard of the list of revocations that lies beside the index.
+    fn list_key(&self) -> String {
+        let index = self.index();
+        let (place, _) = index.rsplit_once(':').unwrap();
+        place.replace("sessions", "revocations")
     }
 
     fn record(&self, session: &Session) -> String {
@@ -34,6 +52,17 @@ impl Stage {
         let list = self.store.list(&self.user).await;
         assert!(matches!(list, Err(StoreError::Corrupt { .. })), "{why}: {list:?}");
     }
+}
+
+/// Where Redis keeps the sessions of a user: in one of sixteen slots, named by the first four bits of the slot that the user's id
+/// alone would have.
+pub fn index_of(user: &str) -> String {
+    const TAGS: [&str; 16] =
+        ["07", "1oy", "2cx", "3r", "4ex", "5y", "64", "7xz", "8u", "9vz", "aoo", "bed", "cy", "dcd", "es", "fg"];
+    let crc = user.bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| crc << 1 ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 })
+    });
+    format!("sessions:{{{}}}:{user}", TAGS[usize::from(crc % 16384 / 1024)])
 }
 
 async fn raw_redis() -> MultiplexedConnection {
@@ -55,7 +84,7 @@ async fn a_sweep_takes_what_is_over_and_nothing_else() {
         assert_eq!(store.sweep(2).await.unwrap(), 5, "the expired, in more than one batch");
         assert_eq!(stage.rows().await, 3);
 
-        stage.pass(KEEP_ENDED);
+        stage.pass(RULES.access_ttl);
         assert_eq!(store.sweep(2).await.unwrap(), 0, "the ended are kept");
         stage.pass(MINUTE);
         assert_eq!(store.sweep(2).await.unwrap(), 2, "but not for longer than need be");
@@ -99,7 +128,9 @@ async fn a_hash_that_is_no_session_is_an_error() {
         let _: () = redis.hset(stage.record(&session), field, value).await.unwrap();
         stage.assert_corrupt(&session, why).await;
     }
-    for field in ["generation", "opened_at", "advanced_at", "idle_ends_at", "ends_at", "user_agent", "address"] {
+    for field in
+        ["generation", "opened_at", "advanced_at", "issued_at", "idle_ends_at", "ends_at", "user_agent", "address"]
+    {
         let stage = Kind::Redis.stage(RULES).await;
         let session = stage.open().await;
         let _: () = redis.hdel(stage.record(&session), field).await.unwrap();
@@ -137,8 +168,9 @@ async fn redis_keeps_nothing_for_longer_than_the_session() {
         assert_eq!(expires_at, ends_at, "{key}");
     }
     stage.store.end_all(&stage.user, None).await.unwrap();
-    let left: Vec<String> = redis.keys(format!("*{}*", stage.user)).await.unwrap();
-    assert_eq!(left, [""; 0]);
+    stage.assert_only_the_cut_off_is_left(&mut redis).await;
+    let expires_at: i64 = Cmd::pexpire_time(stage.list_key()).query_async(&mut redis).await.unwrap();
+    assert!(expires_at >= newer.issued_at + ms(RULES.access_ttl), "the list stays");
 }
 
 #[tokio::test]
@@ -165,6 +197,5 @@ async fn what_cannot_be_found_cannot_be_advanced() {
     let _: () = redis.del(stage.index()).await.unwrap();
     assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 0);
     assert_eq!(stage.advance(session.id, 1).await, Advance::Gone);
-    let left: Vec<String> = redis.keys(format!("*{}*", stage.user)).await.unwrap();
-    assert_eq!(left, [""; 0]);
+    stage.assert_only_the_cut_off_is_left(&mut redis).await;
 }

@@ -1,0 +1,123 @@
+//! What was revoked, for all who verify: this service itself, and whoever asks for the list.
+
+/// The list of the store, as this instance has read it.
+mod list;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use shared_claims::Revocations;
+use shared_http::clock::now_ms;
+use shared_http::database::StoreError;
+use tokio::sync::Mutex;
+use tokio::time::{interval, timeout};
+
+use self::list::List;
+use crate::sessions::{Cursor, SessionStore};
+
+/// A start waits this long for the first list.
+const FIRST_LIST: Duration = Duration::from_secs(5);
+
+/// More entries than this are a long list.
+const LONG: usize = 2_000;
+
+/// Reads the list of revocations as it grows.
+pub struct Feed {
+    sessions: Arc<dyn SessionStore>,
+    /// Whoever holds it is reading; when the last reading began.
+    turn: Mutex<Option<Instant>>,
+    list: RwLock<List>,
+    known: Revocations,
+}
+
+impl Feed {
+    /// Reads the list that `sessions` keeps; what it says is `known` from then on.
+    #[must_use]
+    pub fn new(sessions: Arc<dyn SessionStore>, known: Revocations) -> Self {
+        Self { sessions, turn: Mutex::default(), list: RwLock::default(), known }
+    }
+
+    /// Reads on every `poll`, for this service's own verifier, as long as somebody has the feed. The first reading is waited
+    /// for, a few seconds long.
+    pub async fn follow(self: &Arc<Self>, poll: Duration) {
+        let mut away = self.try_to_read(false, FIRST_LIST).await;
+        let feed = Arc::downgrade(self);
+        actix_web::rt::spawn(async move {
+            let mut turns = interval(poll);
+            loop {
+                turns.tick().await;
+                let Some(feed) = feed.upgrade() else { return };
+                away = feed.try_to_read(away, Duration::MAX).await;
+            }
+        });
+    }
+
+    /// Reads on. Whether the store is away; an outage is in the log once.
+    async fn try_to_read(&self, was_away: bool, patience: Duration) -> bool {
+        let outcome = timeout(patience, self.read_on()).await;
+        match &outcome {
+            Ok(Ok(())) if was_away => log::info!("the list of revocations can be read again"),
+            Ok(Err(error)) if !was_away => {
+                log::warn!("the list of revocations cannot be read, the last one counts: {error}")
+            }
+            Err(_) if !was_away => {
+                log::warn!("the list of revocations is not read yet: it takes longer than {patience:?}")
+            }
+            _ => {}
+        }
+        !matches!(outcome, Ok(Ok(())))
+    }
+
+    /// Reads all that was revoked before this was called. Those who ask at the same time share a reading.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn read_on(&self) -> Result<(), StoreError> {
+        let asked = Instant::now();
+        let mut last = self.turn.lock().await;
+        if last.is_some_and(|began| began >= asked) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let mut cursor = self.newest();
+        let mut pages = Vec::new();
+        loop {
+            let news = self.sessions.revoked(&cursor).await?;
+            cursor.follow(&news);
+            let more = news.more;
+            pages.push(news);
+            if !more {
+                break;
+            }
+        }
+        let now = now_ms().unsigned_abs() / 1000;
+        for entries in pages.iter().flat_map(|news| &news.shards).map(|shard| &shard.entries) {
+            let entries: Vec<_> = entries.iter().map(|(_, entry)| entry.clone()).collect();
+            self.known.add(&entries, now);
+        }
+        self.known.confirm(began);
+        self.list.write().unwrap_or_else(PoisonError::into_inner).take(pages, now);
+        *last = Some(began);
+        Ok(())
+    }
+
+    /// How far it has read.
+    #[must_use]
+    pub fn newest(&self) -> Cursor {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).cursor()
+    }
+
+    /// What was read behind `after`, as the JSON of a [`shared_claims::RevocationList`]; everything, where that is no cursor
+    /// of this list. That may be megabytes.
+    #[must_use]
+    pub fn since(&self, after: Option<&Cursor>) -> Bytes {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).since(after)
+    }
+
+    /// Whether the list is so long that writing it takes a while.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.list.read().unwrap_or_else(PoisonError::into_inner).len() > LONG
+    }
+}

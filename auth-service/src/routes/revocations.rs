@@ -1,0 +1,37 @@
+use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web, web::Data};
+use shared_claims::Problem;
+use shared_http::{Query, has_tag};
+
+use super::State;
+
+/// Whoever keeps it asks again before using it.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
+
+/// `GET /revocations`: what was revoked behind the cursor `after`; all of it without one, or with one that was lost.
+pub(super) async fn read(
+    state: Data<State>,
+    request: HttpRequest,
+    Query(mut params): Query,
+) -> Result<HttpResponse, Problem> {
+    let after = params.optional_text("after", |_| Ok(())).and_then(|after| after.parse().ok());
+    params.finish()?;
+    let feed = &state.revocations;
+    feed.read_on().await?;
+    let tag = feed.newest().to_string();
+    let known = has_tag(&request, &tag);
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    // Weak: of the same list more and more is over.
+    response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header((ETAG, format!("W/\"{tag}\"")));
+    if known {
+        return Ok(response.finish());
+    }
+    let json = if feed.is_long() {
+        // On a thread that serves nobody else.
+        let feed = feed.clone();
+        web::block(move || feed.since(after.as_ref())).await.map_err(|_| Problem::internal())?
+    } else {
+        feed.since(after.as_ref())
+    };
+    Ok(response.content_type("application/json").body(json))
+}

@@ -1,0 +1,130 @@
+//! The list of revocations in Redis: a stream for each of sixteen slots.
+//!
+//! Redis takes one step on one slot at a time, and an entry is written by the step that ends the session. So the sessions of
+//! all people live in sixteen slots, and each has its own shard of the list beside them: few enough that reading them all is
+//! nothing, and enough for sixteen masters.
+
+use std::array;
+
+use futures_util::future::try_join_all;
+use shared_claims::Revocation;
+use shared_http::database::StoreError;
+use uuid::Uuid;
+
+use super::super::{Cursor, News, Position, STORE, ShardNews};
+use super::cluster::slot;
+use super::{Lua, RedisSessions, Step};
+
+/// How many shards there are.
+const SHARDS: usize = 16;
+/// How many entries of a shard are read at once.
+const PAGE: usize = 4_000;
+
+/// What stands in the braces of a shard's keys. Their slots lie evenly apart, so any masters share them evenly.
+const TAGS: [&str; SHARDS] =
+    ["07", "1oy", "2cx", "3r", "4ex", "5y", "64", "7xz", "8u", "9vz", "aoo", "bed", "cy", "dcd", "es", "fg"];
+
+static REVOCATIONS: Lua = Lua::new(include_str!("revocations.lua"));
+
+/// The list's name where it was asked for, the newest id, and entries with their fields.
+type Reply = (String, String, Vec<(String, Vec<String>)>);
+
+/// The key of a user's index, and of the shard beside it.
+pub(super) fn keys(user_id: &str) -> [String; 2] {
+    let number = usize::from(slot(user_id)) / (usize::from(super::cluster::SLOTS) / SHARDS);
+    [format!("sessions:{{{}}}:{user_id}", TAGS[number]), shard(number)]
+}
+
+fn shard(number: usize) -> String {
+    format!("revocations:{{{}}}", TAGS[number])
+}
+
+impl RedisSessions {
+    /// What came behind `cursor`, all of it where that is not of this list.
+    pub(super) async fn news(&self, cursor: &Cursor) -> Result<News, StoreError> {
+        let after = <[Position; SHARDS]>::try_from(cursor.positions.as_slice()).unwrap_or_default();
+        let (list, shards) = self.read_all(after).await?;
+        if list == cursor.list {
+            return Ok(News { list, more: shards.iter().any(is_torn), shards });
+        }
+        let (list, mut shards) = self.read_all([Position::default(); SHARDS]).await?;
+        for shard in &mut shards {
+            shard.anew = true;
+        }
+        Ok(News { list, more: shards.iter().any(is_torn), shards })
+    }
+
+    async fn read_all(&self, after: [Position; SHARDS]) -> Result<(String, Vec<ShardNews>), StoreError> {
+        let shards: [_; SHARDS] = array::from_fn(|number| self.read(number, after[number]));
+        let (mut names, shards): (Vec<_>, _) = try_join_all(shards).await?.into_iter().unzip();
+        Ok((names.swap_remove(0), shards))
+    }
+
+    /// The list's name, if this shard keeps it, and what came to the shard. A shard whose newest entry lies before the
+    /// position was forgotten: it is read from its beginning.
+    async fn read(&self, number: usize, after: Position) -> Result<(String, ShardNews), StoreError> {
+        let (list, newest, entries): Reply = self.read_after(number, after).await?;
+        let newest = if newest.is_empty() { Position::default() } else { position(&newest)? };
+        let anew = newest < after;
+        let entries = if anew { self.read_after(number, Position::default()).await?.2 } else { entries };
+        let entries = entries.into_iter().map(|(id, fields)| Ok((position(&id)?, revocation(&fields)?)));
+        Ok((list, ShardNews { anew, entries: entries.collect::<Result<_, StoreError>>()? }))
+    }
+
+    async fn read_after(&self, number: usize, after: Position) -> Result<Reply, StoreError> {
+        let mut arguments = vec![format!("{}-{}", after.at, after.number), PAGE.to_string()];
+        if number == 0 {
+            arguments.push(Uuid::new_v4().simple().to_string());
+        }
+        // What is read need not outlive a fail-over: whoever was told of an end remembers it.
+        let step = Step { script: &REVOCATIONS, keys: vec![shard(number)], name: "read", arguments, writes: false };
+        self.step(step).await
+    }
+}
+
+fn is_torn(shard: &ShardNews) -> bool {
+    shard.entries.len() >= PAGE
+}
+
+/// An id of a stream is `milliseconds-number`.
+fn position(id: &str) -> Result<Position, StoreError> {
+    let parts = id.split_once('-').and_then(|(at, number)| Some((at.parse().ok()?, number.parse().ok()?)));
+    parts.map(|(at, number)| Position { at, number }).ok_or_else(|| corrupt(id))
+}
+
+fn revocation(fields: &[String]) -> Result<Revocation, StoreError> {
+    let number = |text: &String| text.parse().map_err(|_| corrupt(text));
+    match fields {
+        [sid, id, until, time] if sid == "sid" && until == "until" => {
+            Ok(Revocation::Session { sid: id.clone(), until: number(time)? })
+        }
+        [sub, id, not_before, date, until, time] if sub == "sub" && not_before == "not_before" && until == "until" => {
+            Ok(Revocation::Subject { sub: id.clone(), not_before: number(date)?, until: number(time)? })
+        }
+        _ => Err(corrupt(&fields.join(" "))),
+    }
+}
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::corrupt(STORE, format!("an entry of the list of revocations says {what:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shards_lie_evenly_apart() {
+        for (number, tag) in TAGS.iter().enumerate() {
+            assert_eq!(usize::from(slot(tag)) / 1024, number, "{tag}");
+        }
+    }
+
+    #[test]
+    fn all_keys_of_a_user_are_in_one_slot() {
+        for user in ["0198c0de-0000-7000-8000-000000000000", "", "x", "{y}"] {
+            let [index, shard] = keys(user);
+            assert_eq!(slot(&index), slot(&shard), "{user}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The list of what was revoked, as verifiers follow it.
+//!
+//! An entry is written by the step that ends the session, or cuts a user's tokens off, and lives until the last token that it
+//! kills is over: longer than it by twice the leeway, because the clock of a verifier may differ, and the clock of another
+//! one in the other direction.
+//!
+//! Tokens count whole seconds, so one of the second of a cut-off may have been made before or after it. The rule: a cut-off
+//! lies at the beginning of the next second, later still if a session that goes on has a token dated there; and whatever is
+//! issued after it is dated at that second or later, so at most a little ahead, within the leeway. So all tokens made before
+//! are refused, and none made after.
+//!
+//! The list may have several shards, as many as the store has places that it changes in one step. In each, entries have
+//! positions that only grow, by the clock where it can be, so that even a store that forgot everything gives none twice.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use shared_claims::{LEEWAY, Revocation};
+
+use super::session::ms;
+
+/// A place in a shard: milliseconds since 1970, and a number among those of the same one. The default is before all.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Position {
+    pub(super) at: u64,
+    pub(super) number: u64,
+}
+
+/// How far somebody has read, in each shard of which list. As text it is `name.position.position…`, a position being empty
+/// or hexadecimal. The default is one that no list has.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Cursor {
+    /// The name of the list.
+    pub list: String,
+    /// One for each shard.
+    pub positions: Vec<Position>,
+}
+
+/// A text that is no cursor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a cursor")]
+pub struct NotACursor;
+
+/// What came to the list behind a cursor.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// The name of the list; where it is another than the cursor's, this is all there is.
+    pub list: String,
+    /// One for each shard.
+    pub shards: Vec<ShardNews>,
+    /// Whether there is more to be read at once.
+    pub more: bool,
+}
+
+/// What came to one shard.
+#[derive(Clone, Debug, Default)]
+pub struct ShardNews {
+    /// The shard does not go on where the cursor is: these entries come from its beginning.
+    pub anew: bool,
+    /// In the order of their positions.
+    pub entries: Vec<(Position, Revocation)>,
+}
+
+impl Cursor {
+    /// Moves on to where `news` was read.
+    pub fn follow(&mut self, news: &News) {
+        if self.list != news.list || self.positions.len() != news.shards.len() {
+            *self = Self { list: news.list.clone(), positions: vec![Position::default(); news.shards.len()] };
+        }
+        for (position, shard) in self.positions.iter_mut().zip(&news.shards) {
+            if shard.anew {
+                *position = Position::default();
+            }
+            if let Some((last, _)) = shard.entries.last() {
+                *position = *last;
+            }
+        }
+    }
+}
+
+/// How long an entry is kept behind the date of the newest token that it kills, in milliseconds.
+pub(super) fn keep_ms(access_ttl: Duration) -> i64 {
+    ms(access_ttl.saturating_add(Duration::from_secs(2 * LEEWAY)))
+}
+
+/// The second in which the time `ms` is over.
+pub(super) fn whole_seconds(ms: i64) -> u64 {
+    u64::try_from(ms).unwrap_or(0).div_ceil(1000)
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.at, self.number) {
+            (0, 0) => Ok(()),
+            (at, 0) => write!(f, "{at:x}"),
+            (at, number) => write!(f, "{at:x}-{number:x}"),
+        }
+    }
+}
+
+impl FromStr for Position {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let number = |text: &str| match text {
+            "" => Ok(0),
+            text if text.starts_with('+') => Err(NotACursor),
+            text => u64::from_str_radix(text, 16).map_err(|_| NotACursor),
+        };
+        let (at, count) = text.split_once('-').unwrap_or((text, ""));
+        Ok(Self { at: number(at)?, number: number(count)? })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.list)?;
+        self.positions.iter().try_for_each(|position| write!(f, ".{position}"))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let mut parts = text.split('.');
+        let list = parts.next().filter(|list| !list.is_empty()).ok_or(NotACursor)?;
+        Ok(Self { list: list.to_owned(), positions: parts.map(str::parse).collect::<Result<_, _>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_is_written() {
+        let at = |at, number| Position { at, number };
+        for (positions, text) in [
+            (vec![], "list"),
+            (vec![at(0, 0)], "list."),
+            (vec![at(255, 0), at(0, 0), at(16, 17)], "list.ff..10-11"),
+            (vec![at(0, 1), at(u64::MAX, u64::MAX)], "list.0-1.ffffffffffffffff-ffffffffffffffff"),
+        ] {
+            let cursor = Cursor { list: "list".to_owned(), positions };
+            assert_eq!((cursor.to_string().as_str(), text.parse()), (text, Ok(cursor)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused() {
+        for text in ["", ".", ".1", "list.x", "list.+1", "list.1-2-3", "list.10000000000000000", "list.é", "list. 1"] {
+            assert_eq!(text.parse::<Cursor>(), Err(NotACursor), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn positions_are_in_the_order_of_time() {
+        let at = |at, number| Position { at, number };
+        assert!([at(0, 0), at(0, 1), at(1, 0), at(1, 2), at(2, 0)].is_sorted());
+    }
+}

@@ -1,0 +1,276 @@
+//! `GET /revocations`, and what this service's own doors make of it.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::answer::{Answer, names};
+use crate::database::{Database, server};
+use crate::forge::access_claims;
+use crate::redis_server::{Redis, until};
+use crate::service::{GOOD, Person, Service, on_each_store, text};
+
+const SOON: (&str, &str) = ("REVOCATION_POLL", "20ms");
+const NEW: &str = "Mz4?tuRnip-9";
+
+/// What ends tokens: how it is called, and what the list says then of the user and of their two sessions.
+const SOURCES: [(&str, bool, [bool; 2]); 10] = [
+    ("logout", false, [true, false]),
+    ("replay", false, [true, false]),
+    ("one device", false, [true, false]),
+    ("all devices", true, [true, true]),
+    ("password change", true, [false, true]),
+    ("password by an admin", true, [true, true]),
+    ("role change", true, [false, false]),
+    ("disable", true, [true, true]),
+    ("sign-out by an admin", true, [true, true]),
+    ("delete", true, [true, true]),
+];
+
+impl Service {
+    async fn revocations(&self, query: &str) -> Answer {
+        self.nobody().get(&format!("/revocations{query}")).await
+    }
+
+    /// What was revoked behind `cursor`, and the next cursor.
+    async fn revoked_since(&self, cursor: &str) -> (Vec<Value>, String) {
+        let list = self.revocations(&format!("?after={cursor}")).await.is(200).json();
+        assert_eq!(names(&list), ["cursor", "entries"]);
+        (list["entries"].as_array().unwrap().clone(), text(&list["cursor"]))
+    }
+
+    /// Lets `source` end what `person` has.
+    async fn revoke(&self, source: &str, person: &Person) {
+        let (me, admin) = (self.bearer(&person.pair.access), self.admin().await);
+        let user = format!("/users/{}", person.id);
+        let session = access_claims(&person.pair.access).sid;
+        match source {
+            "logout" => self.log_out(&person.pair.refresh).await.is(200),
+            "replay" => {
+                let next = self.refresh(&person.pair.refresh).await.is(200).pair();
+                self.refresh(&next.refresh).await.is(200);
+                self.refresh(&person.pair.refresh).await.fails(403, "invalid_refresh_token")
+            }
+            "one device" => me.delete(&format!("/me/sessions/{session}")).await.is(204),
+            "all devices" => me.delete("/me/sessions").await.is(204),
+            "password change" => {
+                me.put("/me/password", &json!({"currentPassword": GOOD, "newPassword": NEW})).await.is(204)
+            }
+            "password by an admin" => admin.patch(&user, &json!({"password": NEW})).await.is(200),
+            "role change" => admin.patch(&user, &json!({"role": "admin"})).await.is(200),
+            "disable" => admin.patch(&user, &json!({"disabled": true})).await.is(200),
+            "sign-out by an admin" => admin.delete(&format!("{user}/sessions")).await.is(204),
+            "delete" => admin.delete(&user).await.is(204),
+            other => panic!("{other}"),
+        };
+    }
+
+    /// Waits until `token` is refused as one whose session has ended.
+    async fn refuses(&self, token: &str) {
+        until("the token is refused", async || {
+            let answer = self.bearer(token).get("/me").await;
+            answer.header("www-authenticate").contains("The session has ended")
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn each_source_is_told_and_refused_here() {
+    on_each_store([SOON], async |service| {
+        for (source, of_user, [first, second]) in SOURCES {
+            println!("{source}");
+            let person = service.newcomer().await;
+            let other = service.log_in((&person.name, GOOD)).await;
+            let bystander = service.newcomer().await;
+            let (_, cursor) = service.revoked_since("").await;
+            service.revoke(source, &person).await;
+
+            let (entries, _) = service.revoked_since(&cursor).await;
+            let ids = [&person.pair, &other].map(|pair| access_claims(&pair.access).sid);
+            let told = ids.each_ref().map(|id| entries.iter().any(|entry| entry["sid"] == *id));
+            assert_eq!(told, [first, second], "{entries:?}");
+            assert_eq!(entries.iter().any(|entry| entry["sub"] == *person.id), of_user, "{entries:?}");
+            for entry in entries.iter().filter(|entry| ids.contains(&text_or_empty(&entry["sid"]))) {
+                assert_eq!(names(entry), ["sid", "until"]);
+            }
+            for entry in entries.iter().filter(|entry| entry["sub"] == *person.id) {
+                assert_eq!(names(entry), ["notBefore", "sub", "until"]);
+                assert!(entry["until"].as_u64() > entry["notBefore"].as_u64(), "{entry}");
+            }
+
+            service.refuses(&person.pair.access).await;
+            if of_user || second {
+                service.refuses(&other.access).await;
+            } else {
+                service.bearer(&other.access).get("/me").await.is(200);
+            }
+            service.bearer(&bystander.pair.access).get("/me").await.is(200);
+        }
+    })
+    .await;
+}
+
+fn text_or_empty(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn whoever_may_come_back_comes_back_at_once() {
+    on_each_store([SOON], async |service| {
+        let person = service.newcomer().await;
+        let mut pair = person.pair.clone();
+        // So often that it happens within one second, and the list is read in between.
+        for round in 0..12 {
+            service.bearer(&pair.access).delete("/me/sessions").await.is(204);
+            let next = service.log_in((&person.name, GOOD)).await;
+            service.refuses(&pair.access).await;
+            service.bearer(&next.access).get("/me").await.is(200);
+            pair = next;
+            println!("round {round}");
+        }
+        let admin = service.admin().await;
+        let path = format!("/users/{}", person.id);
+        for role in ["admin", "member", "admin", "member"] {
+            admin.patch(&path, &json!({"role": role})).await.is(200);
+            service.refuses(&pair.access).await;
+            pair = service.refresh(&pair.refresh).await.is(200).pair();
+            service.bearer(&pair.access).get("/me").await.is(200);
+            assert_eq!(access_claims(&pair.access).role, role);
+        }
+        let change = json!({"currentPassword": GOOD, "newPassword": NEW});
+        service.bearer(&pair.access).put("/me/password", &change).await.is(204);
+        service.refuses(&pair.access).await;
+        pair = service.refresh(&pair.refresh).await.is(200).pair();
+        service.bearer(&pair.access).get("/me").await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_list_can_be_kept_and_is_asked_for_again() {
+    on_each_store([], async |service| {
+        let person = service.newcomer().await;
+        let answer = service.revocations("").await.is(200);
+        assert_eq!(answer.header("cache-control"), "public, max-age=0, must-revalidate");
+        assert_eq!(answer.header("content-type"), "application/json");
+        let cursor = text(&answer.json()["cursor"]);
+        let tag = answer.header("etag").to_owned();
+        assert_eq!(tag, format!("W/\"{cursor}\""));
+
+        let again = service.nobody().with("If-None-Match", &tag);
+        for query in [String::new(), format!("?after={cursor}")] {
+            let same = again.get(&format!("/revocations{query}")).await;
+            if service.revocations("").await.header("etag") == tag {
+                let same = same.is(304);
+                assert_eq!((same.body.as_str(), same.header("etag")), ("", tag.as_str()));
+            }
+        }
+        service.log_out(&person.pair.refresh).await.is(200);
+        let changed = again.get(&format!("/revocations?after={cursor}")).await.is(200);
+        assert_ne!(changed.header("etag"), tag);
+        let sid = access_claims(&person.pair.access).sid;
+        assert!(changed.json()["entries"].as_array().unwrap().iter().any(|entry| entry["sid"] == sid));
+        let head = service.nobody().call(Method::HEAD, "/revocations", None).await.is(200);
+        assert!(head.body.is_empty() && !head.header("etag").is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_cursor_is_answered_by_the_whole_list() {
+    on_each_store([], async |service| {
+        let person = service.newcomer().await;
+        service.log_out(&person.pair.refresh).await.is(200);
+        let sid = access_claims(&person.pair.access).sid;
+        let (_, cursor) = service.revoked_since("").await;
+        let (list, rest) = cursor.split_once('.').unwrap();
+        let far = rest.split('.').map(|_| ".ffffffffffffffff").collect::<String>();
+        for after in [
+            String::new(),
+            "x".to_owned(),
+            "%00".to_owned(),
+            "%F0%9F%A6%80".to_owned(),
+            format!("other.{rest}"),
+            format!("{list}{far}"),
+            format!("{cursor}.1"),
+            list.to_owned(),
+            "1".repeat(4000),
+        ] {
+            let (entries, next) = service.revoked_since(&after).await;
+            assert!(entries.iter().any(|entry| entry["sid"] == sid), "{after}");
+            assert!(next.starts_with(list), "{after}");
+        }
+        let (entries, _) = service.revoked_since(&cursor).await;
+        assert!(entries.iter().all(|entry| entry["sid"] != sid), "it was not lost");
+        service.revocations("?after=a&after=b").await.refuses(&["after"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_instances_tell_the_same() {
+    let redis = server("TEST_REDIS_URL");
+    for redis in [None, Some(("REDIS_URL", redis.as_str()))] {
+        let one = Service::start_on(Database::postgres().await, redis).await;
+        let two = Service::start_on(one.database.clone(), redis).await;
+        let mut cursor = one.revoked_since("").await.1;
+        for round in 0..6 {
+            let (here, there) = if round % 2 == 0 { (&one, &two) } else { (&two, &one) };
+            let person = here.newcomer().await;
+            here.log_out(&person.pair.refresh).await.is(200);
+            let (entries, next) = there.revoked_since(&cursor).await;
+            let sid = access_claims(&person.pair.access).sid;
+            assert!(entries.iter().any(|entry| entry["sid"] == sid), "what one wrote the other tells");
+            let (again, _) = here.revoked_since(&next).await;
+            assert!(again.iter().all(|entry| entry["sid"] != sid), "the cursor of one is the other's too");
+            cursor = next;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_told_and_ends_by_itself() {
+    let mut redis = Redis::with(&[]).await;
+    let settings = [SOON, ("REDIS_URL", &*redis.url()), ("REVOCATION_MAX_AGE", "1s")];
+    let mut service = Service::start(settings).await;
+    service.patience = 0;
+    let (gone, there) = (service.newcomer().await, service.newcomer().await);
+    service.log_out(&gone.pair.refresh).await.is(200);
+    service.refuses(&gone.pair.access).await;
+    let (_, cursor) = service.revoked_since("").await;
+
+    redis.stop();
+    until("the list cannot be had", async || service.revocations("").await.status == 503).await;
+    until("nobody is cleared any more", async || service.bearer(&there.pair.access).get("/me").await.status == 503)
+        .await;
+    service.bearer(&gone.pair.access).get("/me").await.fails(401, "invalid_token");
+
+    // It comes back, and has lost all it knew.
+    redis.start_again().await;
+    until("the list can be had", async || service.revocations("").await.status == 200).await;
+    until("they are cleared", async || service.bearer(&there.pair.access).get("/me").await.status == 200).await;
+    service.bearer(&gone.pair.access).get("/me").await.fails(401, "invalid_token");
+    let new = service.log_in((&there.name, GOOD)).await;
+    service.log_out(&new.refresh).await.is(200);
+    let (entries, next) = service.revoked_since(&cursor).await;
+    assert_ne!(cursor.split('.').next(), next.split('.').next(), "it is another list");
+    assert!(entries.iter().any(|entry| entry["sid"] == access_claims(&new.access).sid));
+}
+
+#[tokio::test]
+async fn without_a_greatest_age_an_outage_lets_everybody_in() {
+    let mut redis = Redis::with(&[]).await;
+    let mut service = Service::start([SOON, ("REDIS_URL", &*redis.url())]).await;
+    service.patience = 0;
+    let (gone, there) = (service.newcomer().await, service.newcomer().await);
+    service.log_out(&gone.pair.refresh).await.is(200);
+    service.refuses(&gone.pair.access).await;
+    redis.stop();
+    until("the list cannot be had", async || service.revocations("").await.status == 503).await;
+    sleep(Duration::from_millis(300)).await; // Several polls.
+    service.bearer(&there.pair.access).get("/me").await.is(200);
+    service.bearer(&gone.pair.access).get("/me").await.fails(401, "invalid_token");
+}

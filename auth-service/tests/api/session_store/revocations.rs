@@ -1,0 +1,284 @@
+//! What the list of revocations says, and what it does to tokens.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use auth_service::sessions::{Advance, Cursor, Position, Session, SessionId};
+use shared_claims::{LEEWAY, Revocation};
+use shared_http::clock::now_ms;
+use tokio::task::JoinSet;
+
+use super::{Kind, MINUTE, RULES, SECOND, Stage, ms, new_user};
+
+/// Somebody who reads the list, and looks at what is about one user and their sessions.
+struct Reader<'a> {
+    stage: &'a Stage,
+    cursor: Cursor,
+    ids: HashSet<String>,
+    /// All that was read.
+    known: Vec<Revocation>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(stage: &'a Stage, sessions: &[&Session]) -> Self {
+        let ids = sessions.iter().map(|session| session.id.to_string()).collect();
+        Self { stage, cursor: Cursor::default(), ids, known: vec![] }
+    }
+
+    /// What came since it was called last.
+    async fn read(&mut self) -> Vec<Revocation> {
+        let mut read = vec![];
+        loop {
+            let news = self.stage.store.revoked(&self.cursor).await.unwrap();
+            self.cursor.follow(&news);
+            let more = news.more;
+            read.extend(news.shards.into_iter().flat_map(|shard| shard.entries).map(|(_, entry)| entry));
+            if !more {
+                break;
+            }
+        }
+        read.retain(|entry| match entry {
+            Revocation::Session { sid, .. } => self.ids.contains(sid),
+            Revocation::Subject { sub, .. } => *sub == self.stage.user,
+        });
+        self.known.extend(read.iter().cloned());
+        read
+    }
+
+    /// The names of what came: a session's id, or `*` for the user.
+    async fn names(&mut self) -> Vec<String> {
+        let name = |entry: &Revocation| match entry {
+            Revocation::Session { sid, .. } => sid.clone(),
+            Revocation::Subject { .. } => "*".to_owned(),
+        };
+        let mut names: Vec<_> = self.read().await.iter().map(name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether a token that the session has been given is refused, by what was read.
+    fn refuses(&self, session: &Session) -> bool {
+        self.known.iter().any(|entry| match entry {
+            Revocation::Session { sid, .. } => *sid == session.id.to_string(),
+            Revocation::Subject { sub, not_before, .. } => {
+                *sub == session.user_id && date(session) < i64::try_from(*not_before).unwrap()
+            }
+        })
+    }
+}
+
+/// The claim `iat` of the session's newest access token.
+fn date(session: &Session) -> i64 {
+    session.issued_at / 1000
+}
+
+fn names<const N: usize>(sessions: [&Session; N]) -> Vec<String> {
+    let mut names: Vec<_> = sessions.iter().map(|session| session.id.to_string()).collect();
+    names.sort_unstable();
+    names
+}
+
+impl Stage {
+    /// A session, with the date of its access token.
+    async fn log_in(&self) -> Session {
+        self.store.open(self.new_session()).await.unwrap()
+    }
+
+    /// The session after its next refresh, or after the same one again.
+    async fn refresh(&self, session: &Session, generation: i64) -> Session {
+        match self.store.advance(&self.user, session.id, generation).await.unwrap() {
+            Advance::Advanced(session) | Advance::Repeated(session) => session,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub async fn each_end_is_listed_and_nothing_else(kind: Kind) {
+    let stage = kind.stage(RULES).await;
+    let (kept, ended, replayed, other) =
+        (stage.open().await, stage.open().await, stage.open_at(3).await, stage.open_at(2).await);
+    let expired = stage.open().await;
+    let mut reader = Reader::new(&stage, &[&kept, &ended, &replayed, &other, &expired]);
+    assert_eq!(reader.names().await, names([]), "nothing has ended");
+
+    assert!(stage.store.end(&stage.user, ended.id).await.unwrap());
+    assert_eq!(reader.names().await, names([&ended]), "an end");
+    assert!(!stage.store.end(&stage.user, ended.id).await.unwrap());
+    assert_eq!(reader.names().await, names([]), "it ended once");
+
+    assert_eq!(stage.advance(replayed.id, 1).await, Advance::Replayed);
+    assert_eq!(reader.names().await, names([&replayed]), "a replay");
+
+    stage.advance(other.id, 1).await;
+    stage.advance(kept.id, 1).await;
+    let nobody = new_user();
+    assert!(!stage.store.end(&nobody, other.id).await.unwrap());
+    stage.list().await;
+    assert_eq!(reader.names().await, names([]), "what ends nothing");
+
+    assert_eq!(stage.store.end_all(&stage.user, Some(kept.id)).await.unwrap(), 2);
+    let mut all = names([&other, &expired]);
+    all.insert(0, "*".to_owned());
+    assert_eq!(reader.names().await, all, "all but one");
+    stage.store.cut_off(&stage.user).await.unwrap();
+    assert_eq!(reader.names().await, ["*"], "a cut-off");
+    stage.assert_listed(&[&stage.list().await[0]]).await;
+    assert_eq!(stage.list().await[0].id, kept.id, "the session goes on");
+}
+
+pub async fn a_cursor_gives_what_came_behind_it(kind: Kind) {
+    let stage = kind.stage(RULES).await;
+    let mut sessions = vec![];
+    for _ in 0..5 {
+        sessions.push(stage.open().await);
+    }
+    let all: Vec<_> = sessions.iter().collect();
+    let mut reader = Reader::new(&stage, &all);
+    for (number, session) in sessions.iter().enumerate() {
+        assert!(stage.store.end(&stage.user, session.id).await.unwrap());
+        let mut late = Reader::new(&stage, &all);
+        assert_eq!(late.names().await.len(), number + 1, "without a cursor: everything");
+        assert_eq!(reader.names().await, names([session]), "with one: the rest");
+        assert_eq!(reader.names().await, names([]), "again: nothing");
+        let text = reader.cursor.to_string();
+        assert!(
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte)),
+            "fit for a URL: {text}"
+        );
+        reader.cursor = text.parse().unwrap();
+    }
+}
+
+pub async fn a_cursor_that_was_lost_gives_everything(kind: Kind) {
+    let stage = kind.stage(RULES).await;
+    let (one, two) = (stage.open().await, stage.open().await);
+    let mut reader = Reader::new(&stage, &[&one, &two]);
+    assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 2);
+    assert_eq!(reader.names().await.len(), 3);
+    let good = reader.cursor.clone();
+    let far: Position = "ffffffffffffff".parse().unwrap();
+    for (cursor, why) in [
+        (Cursor::default(), "none"),
+        (Cursor { list: "other".to_owned(), ..good.clone() }, "of another store"),
+        (Cursor { positions: vec![], ..good.clone() }, "too short"),
+        (Cursor { positions: vec![far; 3], ..good.clone() }, "of another form"),
+        (Cursor { positions: vec![far; good.positions.len()], ..good.clone() }, "ahead: the store lost what it said"),
+    ] {
+        reader.cursor = cursor;
+        assert_eq!(reader.names().await.len(), 3, "{why}");
+        assert_eq!(reader.cursor.list, good.list, "{why}");
+    }
+}
+
+pub async fn a_cut_off_refuses_what_was_issued_and_nothing_else(kind: Kind) {
+    let stage = kind.stage(RULES).await;
+    // So many that it happens within one second, and at the turn of one.
+    for round in 0..30 {
+        let before = stage.log_in().await;
+        stage.store.end_all(&stage.user, None).await.unwrap();
+        let after = stage.log_in().await;
+        let stranger =
+            stage.store.open(auth_service::sessions::NewSession { user_id: new_user(), ..stage.new_session() });
+        let stranger = stranger.await.unwrap();
+        let mut reader = Reader::new(&stage, &[&before, &after, &stranger]);
+        reader.read().await;
+        assert!(reader.refuses(&before), "round {round}");
+        if before.issued_at == before.opened_at {
+            let forgotten = Session { id: stranger.id, ..before };
+            assert!(reader.refuses(&forgotten), "round {round}: of a session that the store does not know any more");
+        }
+        assert!(!reader.refuses(&after) && !reader.refuses(&stranger), "round {round}");
+        assert!(after.issued_at <= now_ms() + 1000, "round {round}: hardly ahead");
+    }
+}
+
+pub async fn a_cut_off_refuses_what_a_session_that_goes_on_was_given(kind: Kind) {
+    let stage = kind.stage(RULES).await;
+    let mut session = stage.log_in().await;
+    for round in 0..6 {
+        let before = session.clone();
+        if round % 2 == 0 {
+            stage.store.cut_off(&stage.user).await.unwrap();
+        } else {
+            stage.store.end_all(&stage.user, Some(session.id)).await.unwrap();
+        }
+        let repeated =
+            if session.generation > 1 { Some(stage.refresh(&session, session.generation - 1).await) } else { None };
+        session = stage.refresh(&session, session.generation).await;
+        let mut reader = Reader::new(&stage, &[&session]);
+        reader.read().await;
+        assert!(reader.refuses(&before), "round {round}");
+        assert!(!reader.refuses(&session), "round {round}");
+        assert!(repeated.is_none_or(|repeated| !reader.refuses(&repeated)), "round {round}");
+    }
+}
+
+pub async fn signing_out_again_and_again_dates_no_token_far_ahead(kind: Kind) {
+    let stage = kind.stage(RULES).await;
+    for _ in 0..20 {
+        stage.store.end_all(&stage.user, None).await.unwrap();
+        stage.store.cut_off(&stage.user).await.unwrap();
+        let session = stage.log_in().await;
+        assert!(session.issued_at <= now_ms() + 1000, "one second ahead at most");
+        assert!(session.opened_at <= now_ms() && session.advanced_at == session.opened_at, "nothing else is ahead");
+    }
+}
+
+pub async fn an_entry_outlives_the_last_token_that_it_kills(kind: Kind) {
+    let stage = kind.stage(RULES).await;
+    let (one, two) = (stage.log_in().await, stage.log_in().await);
+    assert!(stage.store.end(&stage.user, one.id).await.unwrap());
+    stage.store.end_all(&stage.user, None).await.unwrap();
+    let mut reader = Reader::new(&stage, &[&one, &two]);
+    let newest = two.issued_at.max(one.issued_at);
+    let over = newest / 1000 + ms(RULES.access_ttl) / 1000 + 2 * LEEWAY.cast_signed();
+    for entry in reader.read().await {
+        let (Revocation::Session { until, .. } | Revocation::Subject { until, .. }) = entry;
+        let until = until.cast_signed();
+        assert!(until >= over, "{until} is before {over}");
+        assert!(until <= over + 5, "{until} is long after {over}");
+    }
+    stage.pass(RULES.access_ttl + 9 * SECOND);
+    assert_eq!(
+        Reader::new(&stage, &[&one, &two]).names().await.len(),
+        3,
+        "a verifier whose clock is behind needs them"
+    );
+    stage.pass(MINUTE);
+    if !matches!(kind, Kind::Redis | Kind::Cluster(_)) {
+        assert_eq!(Reader::new(&stage, &[&one, &two]).names().await.len(), 0, "nobody needs them");
+    }
+}
+
+pub async fn ends_at_once_are_all_listed(kind: Kind) {
+    let stage = kind.stage(RULES).await;
+    let mut sessions = vec![];
+    for _ in 0..60 {
+        sessions.push(stage.open().await);
+    }
+    let all: Vec<_> = sessions.iter().collect();
+    let mut reader = Reader::new(&stage, &all);
+    let mut race = JoinSet::new();
+    for session in &sessions {
+        let (store, user, id) = (Arc::clone(&stage.store), stage.user.clone(), session.id);
+        race.spawn(async move {
+            store.end(&user, id).await.unwrap();
+            id
+        });
+    }
+    let mut told: HashSet<SessionId> = HashSet::new();
+    while let Some(ended) = race.join_next().await {
+        told.insert(ended.unwrap());
+        reader.read().await;
+        let known: HashSet<SessionId> = reader
+            .known
+            .iter()
+            .filter_map(|entry| match entry {
+                Revocation::Session { sid, .. } => sid.parse().ok(),
+                Revocation::Subject { .. } => None,
+            })
+            .collect();
+        assert!(told.is_subset(&known), "who was told that a session ended is told so by the list");
+    }
+    assert_eq!(reader.known.len(), sessions.len(), "each once");
+}

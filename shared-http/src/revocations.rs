@@ -1,0 +1,49 @@
+use std::time::Duration;
+
+use shared_claims::Revocations;
+
+use crate::Settings;
+
+/// More often than this, asking is no use.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
+
+/// How a service follows the list of revocations.
+#[derive(Clone, Copy, Debug)]
+pub struct RevocationSettings {
+    /// How often the list is asked for.
+    pub poll: Duration,
+    /// How old the list may be before nobody is let in; `None` is any age.
+    pub max_age: Option<Duration>,
+}
+
+impl RevocationSettings {
+    /// Reads them.
+    pub fn read(settings: &mut Settings) -> Self {
+        let poll = settings.duration("REVOCATION_POLL", "1s", "How often a service asks what was revoked");
+        if poll < SHORTEST_POLL {
+            settings.wrong("REVOCATION_POLL", "must be 10ms at least");
+        }
+        let why = "Tokens are refused, by 503, where nothing newer is known of revocations; 0 is to go on";
+        let max_age = settings.duration("REVOCATION_MAX_AGE", "0", why);
+        if !max_age.is_zero() && max_age < poll {
+            settings.wrong("REVOCATION_MAX_AGE", "must be 0, or REVOCATION_POLL at least");
+        }
+        Self { poll, max_age: Some(max_age).filter(|max_age| !max_age.is_zero()) }
+    }
+
+    /// Reads whose list to follow, for services other than auth-service.
+    pub fn auth_url(settings: &mut Settings) -> Option<String> {
+        let why = "Where auth-service is, such as http://auth:3000: who signed out there is refused here; unset, only exp counts";
+        let url = settings.optional("AUTH_URL", why)?;
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            settings.wrong("AUTH_URL", "must look like https://auth.example.com or http://auth:3000");
+        }
+        Some(url)
+    }
+
+    /// An empty list for a guard to ask.
+    #[must_use]
+    pub fn known(&self) -> Revocations {
+        Revocations::new(self.max_age)
+    }
+}
