@@ -1,9 +1,9 @@
 use std::io;
 
 use actix_web::web::Data;
-use shared_claims::SetupError;
+use shared_claims::{Follow, FollowError, Guard, Revocations, SetupError};
 use shared_http::database::{self, StoreError};
-use shared_http::{Readiness, Running, bind, health};
+use shared_http::{Readiness, RevocationSettings, Running, bind, health};
 
 use crate::Config;
 use crate::books::{Books, Catalogue, demo_books};
@@ -17,6 +17,9 @@ pub enum StartError {
     /// Access tokens cannot be verified.
     #[error(transparent)]
     Tokens(#[from] SetupError),
+    /// Revocations cannot be followed.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
     /// The database cannot be opened or brought up to date.
     #[error(transparent)]
     Database(#[from] StoreError),
@@ -26,12 +29,13 @@ pub enum StartError {
 }
 
 /// Starts the service that `config` describes: the one that `main`, local-stack and the tests all run. It listens when
-/// this returns, and serves once the answer is awaited.
+/// this returns, and serves once the answer is awaited. What is revoked is `known` to somebody in this process, or else asked
+/// of the auth-service that `config` names.
 ///
 /// # Errors
 /// Something that it needs cannot be had.
-pub async fn start(config: &Config) -> Result<Running, StartError> {
-    let guard = Data::new(config.access.guard("books-service")?);
+pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Running, StartError> {
+    let guard = Data::new(guard(config, known).await?);
     let books = open(&config.database_url).await?;
     if config.demo_data {
         books.seed(demo_books()).await?;
@@ -42,6 +46,19 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         app.app_data(guard.clone()).app_data(library.clone()).configure(health(&readiness)).configure(routes);
     });
     Ok(service?)
+}
+
+async fn guard(config: &Config, known: Option<Revocations>) -> Result<Guard, StartError> {
+    let guard = config.access.guard("books-service")?;
+    let revocations = match (&config.auth_url, known) {
+        (Some(url), _) => {
+            let RevocationSettings { poll, max_age } = config.revocations;
+            Follow { poll, max_age, ..Follow::new(url) }.start().await?
+        }
+        (None, Some(known)) => known,
+        (None, None) => return Ok(guard),
+    };
+    Ok(guard.following(revocations))
 }
 
 /// Opens the books at this address and brings them up to date, also beside a running service.

@@ -1,4 +1,4 @@
-use shared_http::{AccessSettings, ServerOptions, Settings};
+use shared_http::{AccessSettings, RevocationSettings, ServerOptions, Settings};
 
 /// All that can be set from outside.
 #[derive(Clone)]
@@ -7,6 +7,10 @@ pub struct Config {
     pub server: ServerOptions,
     /// Which access tokens to take.
     pub access: AccessSettings,
+    /// How revocations are followed.
+    pub revocations: RevocationSettings,
+    /// Whose revocations are followed; nobody's, and then a token counts until its end.
+    pub auth_url: Option<String>,
     /// `sqlite://…?mode=rwc` or `postgres://…`. It may hold a password.
     pub database_url: String,
     /// Whether a new library begins with the three demo books.
@@ -19,6 +23,8 @@ impl Config {
         let mut config = Self {
             server: Self::server(settings),
             access: AccessSettings::read(settings),
+            revocations: RevocationSettings::read(settings),
+            auth_url: RevocationSettings::auth_url(settings),
             database_url: Self::database_url(settings),
             demo_data: settings.flag(
                 "DEMO_DATA",

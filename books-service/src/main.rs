@@ -68,7 +68,7 @@ async fn serve() -> Result<(), Failure> {
     start_logging(&mut settings);
     let config = Config::read(&mut settings);
     settings.finish()?;
-    shared_http::serve(stop, async { Ok::<_, StartError>(vec![start(&config).await?]) }).await?;
+    shared_http::serve(stop, async { Ok::<_, StartError>(vec![start(&config, None).await?]) }).await?;
     Ok(())
 }
 

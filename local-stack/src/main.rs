@@ -26,8 +26,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     serve(stop, async {
         let demo_data = auth.demo_data;
         let scheme = if auth.server.tls.is_some() { "https" } else { "http" };
-        let auth = auth_service::app::start(auth).await?;
-        let books = books_service::start(&books).await?;
+        // In one process, books-service knows what auth-service knows, without a call.
+        let known = auth.revocations.known();
+        let auth = auth_service::app::start(auth, known.clone()).await?;
+        let books = books_service::start(&books, Some(known)).await?;
         print!("{}", greeting(scheme, auth.addr(), books.addr(), demo_data));
         Ok(vec![auth, books])
     })

@@ -93,7 +93,7 @@ impl Library {
         let mut settings = Settings::from_pairs(fixed.into_iter().chain(settings));
         let config = Config::read(&mut settings);
         settings.finish().unwrap();
-        let running = start(&config).await.unwrap();
+        let running = start(&config, None).await.unwrap();
         let url = format!("http://{}", running.addr());
         tokio::spawn(running.wait());
         Self { url, client: Client::new() }
