@@ -41,6 +41,8 @@ mod fuzz;
 mod local_stack;
 /// People and books move to another database.
 mod moving;
+/// What is revoked is refused everywhere in time.
+mod revocations;
 /// Both secrets are replaced under load.
 mod secrets;
 

@@ -100,10 +100,11 @@ async fn two_services(settings: &[(&str, &str)]) -> Started {
         ("REDIS_URL", &redis),
         ("REFRESH_TOKEN_SECRET", &refresh),
     ];
-    let books = [("BOOKS_ADDR", "127.0.0.1:0"), ("BOOKS_DATABASE_URL", &library.url)];
     let auth = Program::start(&binary("auth-service"), folder.path(), &[&both[..], &auth, settings].concat());
+    let auth_url = logged(&auth).await;
+    let books = [("BOOKS_ADDR", "127.0.0.1:0"), ("BOOKS_DATABASE_URL", &*library.url), ("AUTH_URL", &auth_url)];
     let books = Program::start(&binary("books-service"), folder.path(), &[&both[..], &books, settings].concat());
-    let stack = Stack::new("two services", logged(&auth).await, logged(&books).await);
+    let stack = Stack::new("two services", auth_url, logged(&books).await);
     Started { stack, programs: vec![auth, books], databases: vec![people, library], _folder: folder }
 }
 
