@@ -9,7 +9,7 @@ use actix_web::web::{self, Data};
 use shared_claims::{Revocations, SetupError};
 use shared_http::clock::now_ms;
 use shared_http::database::{self, StoreError};
-use shared_http::{Readiness, Running, bind, health, log_secret};
+use shared_http::{Metrics, Readiness, Running, bind, health, log_secret};
 use sqlx::AnyPool;
 
 use crate::config::{Config, StoreConfig};
@@ -89,7 +89,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let routes = move |routes: &mut web::ServiceConfig| {
         routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(table);
     };
-    Ok(bind(&server, routes)?)
+    Ok(bind(&server, Metrics::new(env!("CARGO_PKG_VERSION")), routes)?)
 }
 
 /// Opens the stores that `config` names.

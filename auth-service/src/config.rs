@@ -97,7 +97,7 @@ impl Config {
 
     /// Reads the settings of the HTTP server alone.
     pub fn server(settings: &mut Settings) -> ServerOptions {
-        ServerOptions::read(settings, "auth-service", "AUTH_ADDR", "0.0.0.0:3000")
+        ServerOptions::read(settings, "auth-service", ("AUTH_ADDR", "0.0.0.0:3000"), "AUTH_METRICS_ADDR")
     }
 
     /// A refresh secret that verifies access tokens would let every service sign itself a session.

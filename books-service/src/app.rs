@@ -3,7 +3,7 @@ use std::io;
 use actix_web::web::Data;
 use shared_claims::{Follow, FollowError, Guard, Revocations, SetupError};
 use shared_http::database::{self, StoreError};
-use shared_http::{Readiness, RevocationSettings, Running, bind, health};
+use shared_http::{Metrics, Readiness, RevocationSettings, Running, bind, health};
 
 use crate::Config;
 use crate::books::{Books, Catalogue, demo_books};
@@ -42,7 +42,8 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     }
     let readiness = readiness(books.clone());
     let library = Data::new(Library { catalogue: Catalogue::new(books.clone()), books });
-    let service = bind(&config.server, move |app| {
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    let service = bind(&config.server, metrics, move |app| {
         app.app_data(guard.clone()).app_data(library.clone()).configure(health(&readiness)).configure(routes);
     });
     Ok(service?)

@@ -44,6 +44,6 @@ impl Config {
 
     /// Reads the settings of the HTTP server alone.
     pub fn server(settings: &mut Settings) -> ServerOptions {
-        ServerOptions::read(settings, "books-service", "BOOKS_ADDR", "0.0.0.0:4000")
+        ServerOptions::read(settings, "books-service", ("BOOKS_ADDR", "0.0.0.0:4000"), "BOOKS_METRICS_ADDR")
     }
 }

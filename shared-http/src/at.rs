@@ -4,6 +4,8 @@ use actix_web::http::header::ALLOW;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, guard, web};
 use shared_claims::Problem;
 
+use crate::metrics::Route;
+
 /// One line of a URL table: a path and what its methods do.
 ///
 /// A path that is read answers `HEAD` too, `OPTIONS` lists what there is, and every other method is refused by 405 with
@@ -15,8 +17,8 @@ pub struct At {
 
 /// The line for `path`, which may hold `{parameters}`.
 #[must_use]
-pub fn at(path: &str) -> At {
-    At { resource: web::resource(path), methods: vec![Method::OPTIONS] }
+pub fn at(path: &'static str) -> At {
+    At { resource: web::resource(path).app_data(Route::new(path)), methods: vec![Method::OPTIONS] }
 }
 
 impl At {

@@ -9,6 +9,8 @@ use sqlx::AnyPool;
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
+use crate::metrics::StoreCall;
+
 /// A store answers within this, or the request is told to come back.
 pub const LIMIT: Duration = Duration::from_secs(1);
 
@@ -75,7 +77,7 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// Runs `work` against `store` for at most [`LIMIT`].
+/// Runs `work` against `store` for at most [`LIMIT`]. Every call of a store goes through here, and is timed by that name.
 ///
 /// # Errors
 /// What `work` says, or [`StoreError::Unavailable`] when time is up; then whether it took effect is unknown.
@@ -83,10 +85,13 @@ pub async fn within<T, E: Into<StoreError>>(
     store: &'static str,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(LIMIT, work).await {
+    let call = StoreCall::begin();
+    let done = match tokio::time::timeout(LIMIT, work).await {
         Ok(done) => done.map_err(Into::into),
         Err(_) => Err(StoreError::unavailable(store, "no answer within 1 s")),
-    }
+    };
+    call.end(store, done.is_err());
+    done
 }
 
 /// Opens `url` (`sqlite://file.db?mode=rwc` or `postgres://…`) and brings it to the newest of `migrations`.

@@ -23,6 +23,8 @@ mod etag;
 mod health;
 /// Log lines, as text or JSON, one line each.
 mod logging;
+/// What is counted and timed, and the address where it can be asked for.
+mod metrics;
 /// What happens around every request: its id, its log line, its error body.
 mod observe;
 /// What every server is told.
@@ -37,14 +39,18 @@ mod query;
 mod refusal;
 /// How the list of revocations is followed.
 mod revocations;
-/// Starting, and stopping with nothing lost.
+/// Starting.
 mod server;
 /// Settings from the environment, all that is wrong told at once.
 mod settings;
+/// Stopping with nothing lost.
+mod stop;
 /// HTTPS in the process.
 mod tls;
 /// Violations, collected field by field.
 mod violations;
+/// What each worker answers with.
+mod worker;
 
 pub use access::{AccessSettings, log_secret};
 pub use at::{At, at};
@@ -53,11 +59,13 @@ pub use caller::{Caller, RequestId};
 pub use etag::has_tag;
 pub use health::{Readiness, health, healthcheck};
 pub use logging::start_logging;
+pub use metrics::{Metrics, Outcomes, Timing};
 pub use options::ServerOptions;
 pub use page::{Page, link_next};
 pub use proxies::TrustedProxies;
 pub use query::{Params, Query};
 pub use revocations::RevocationSettings;
-pub use server::{Running, Stop, bind, serve};
+pub use server::{Running, bind};
 pub use settings::{Known, Settings, SettingsError};
+pub use stop::{Stop, serve};
 pub use tls::TlsFiles;

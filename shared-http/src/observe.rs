@@ -1,4 +1,5 @@
-use std::time::Instant;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -9,6 +10,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError};
 use shared_claims::Problem;
 
+use crate::metrics::{self, Route, Routes};
 use crate::{Caller, RequestId, TrustedProxies};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,18 +22,22 @@ pub(crate) const PROTECTION: [(&str, &str); 2] =
 /// Whoever came by HTTPS once comes by HTTPS alone for a year (RFC 6797).
 pub(crate) const TRANSPORT_SECURITY: &str = "max-age=31536000";
 
-/// Around every request, outermost: says who sends it, turns every error into problem+json, writes one line of log.
-#[derive(Clone, Debug)]
+/// Around every request, outermost: says who sends it, turns every error into problem+json, times it, writes one line of log.
+/// One a worker.
 pub(crate) struct Observer {
     /// Whose `X-Forwarded-For` counts.
     pub(crate) proxies: TrustedProxies,
     /// Whether answers travel by HTTPS.
     pub(crate) encrypted: bool,
+    /// The service whose requests are timed; `None` where they are not.
+    pub(crate) timed: Option<&'static str>,
+    /// Its URL table, where that does not tell by itself.
+    pub(crate) routes: Routes,
 }
 
 impl Observer {
     pub(crate) async fn observe<B: MessageBody + 'static>(
-        self,
+        self: Rc<Self>,
         request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
@@ -46,10 +52,28 @@ impl Observer {
             let response = next.call(request).await?.map_into_left_body();
             let mut response = explain(response, &id);
             self.protect(response.headers_mut(), &id);
-            log_request(&response, started);
+            self.account(&response, started);
             Ok(response)
         };
         caller.serve(serve).await
+    }
+
+    /// Times and logs what began at `started`. Where nobody wants either, the clock is not even read.
+    fn account<B>(&self, response: &ServiceResponse<B>, started: Instant) {
+        let timed = self.timed.filter(|_| metrics::is_on());
+        let logged = log::log_enabled!(target: "http", log::Level::Info);
+        if timed.is_none() && !logged {
+            return;
+        }
+        let (request, time) = (response.request(), started.elapsed());
+        self.routes.with(request, |route| {
+            if let Some(service) = timed {
+                route.took(time, service, request.method(), response.status());
+            }
+            if logged {
+                log_request(response, route, time);
+            }
+        });
     }
 
     fn protect(&self, headers: &mut HeaderMap, id: &RequestId) {
@@ -92,17 +116,12 @@ fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> Servi
     response
 }
 
-fn log_request<B>(response: &ServiceResponse<B>, started: Instant) {
-    if !log::log_enabled!(target: "http", log::Level::Info) {
-        return;
-    }
-    let request = response.request();
-    let route = request.match_pattern().unwrap_or_else(|| "-".to_owned());
-    let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+fn log_request<B>(response: &ServiceResponse<B>, route: &Route, time: Duration) {
+    let duration_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     log::info!(
         target: "http",
-        method = request.method().as_str(),
-        route = route.as_str(),
+        method = response.request().method().as_str(),
+        route = route.pattern(),
         status = response.status().as_u16(),
         duration_us = duration_us;
         "request"

@@ -23,14 +23,22 @@ pub struct ServerOptions {
     pub trusted_proxies: TrustedProxies,
     /// HTTPS, where there is a certificate.
     pub tls: Option<TlsFiles>,
+    /// Where it shows its metrics, by plain HTTP and to whoever asks; nowhere, and nothing is counted, where it is `None`.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl ServerOptions {
-    /// Reads what is common to all services; the address stands in `addr`.
-    pub fn read(settings: &mut Settings, name: &'static str, addr: &'static str, default: &'static str) -> Self {
+    /// Reads what is common to all services; the address stands in `addr`, and that of the metrics in `metrics`.
+    pub fn read(
+        settings: &mut Settings,
+        name: &'static str,
+        (addr, default): (&'static str, &'static str),
+        metrics: &'static str,
+    ) -> Self {
         Self {
             name,
             addr: settings.parsed(addr, default, "an address such as 0.0.0.0:3000", "Where the service listens"),
+            metrics: metrics_addr(settings, metrics),
             workers: match settings.parsed("WORKERS", "0", "a number", "Threads that serve requests; 0 is one a core") {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
                 some => some,
@@ -54,6 +62,12 @@ impl ServerOptions {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}/readyz", SocketAddr::new(ip, self.addr.port()))
     }
+}
+
+fn metrics_addr(settings: &mut Settings, name: &'static str) -> Option<SocketAddr> {
+    let why = "Where the service shows its metrics to Prometheus, such as 127.0.0.1:9100; nowhere by default";
+    let text = settings.optional(name, why)?;
+    text.parse().map_err(|_| settings.wrong(name, "must be an address such as 127.0.0.1:9100")).ok()
 }
 
 fn origins(settings: &mut Settings) -> Vec<String> {

@@ -1,0 +1,168 @@
+use std::fmt::Write;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpResponse, rt, web};
+use futures_util::future::{BoxFuture, join_all};
+
+use super::{Outcomes, RECORDER, Timing, process, start, upkeep};
+use crate::at;
+
+/// The media type of Prometheus's text.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// A gauge that takes longer is left out.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The gauges of all services that run in this process.
+static SHOWN: Mutex<Vec<Weak<Shown>>> = Mutex::new(Vec::new());
+
+/// What a service shows of its own, beside its requests and its stores.
+pub struct Metrics {
+    version: &'static str,
+    gauges: Vec<Gauge>,
+    outcomes: Vec<&'static Outcomes>,
+    timings: Vec<&'static Timing>,
+}
+
+/// The same, while the service `service` runs.
+pub(crate) struct Shown {
+    service: &'static str,
+    version: &'static str,
+    gauges: Vec<Gauge>,
+}
+
+struct Gauge {
+    name: &'static str,
+    help: &'static str,
+    look: Box<dyn Fn() -> BoxFuture<'static, Option<f64>> + Send + Sync>,
+}
+
+/// A line of the page.
+struct Line {
+    name: &'static str,
+    help: &'static str,
+    labels: String,
+    value: f64,
+}
+
+impl Metrics {
+    /// Of a program of this version, such as `env!("CARGO_PKG_VERSION")`.
+    #[must_use]
+    pub const fn new(version: &'static str) -> Self {
+        Self { version, gauges: Vec::new(), outcomes: Vec::new(), timings: Vec::new() }
+    }
+
+    /// Adds a number that is looked up whenever somebody asks, and left out where it is `None` or takes longer than a second.
+    #[must_use]
+    pub fn gauge<F>(
+        mut self,
+        name: &'static str,
+        help: &'static str,
+        look: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Option<f64>> + Send + 'static,
+    {
+        self.gauges.push(Gauge { name, help, look: Box::new(move || Box::pin(look())) });
+        self
+    }
+
+    /// Shows a counter from the start, at 0.
+    #[must_use]
+    pub fn counter(mut self, outcomes: &'static Outcomes) -> Self {
+        self.outcomes.push(outcomes);
+        self
+    }
+
+    /// Shows a timer from the start.
+    #[must_use]
+    pub fn timing(mut self, timing: &'static Timing) -> Self {
+        self.timings.push(timing);
+        self
+    }
+
+    /// Begins to count, for the service `service`. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// The collector refuses its own set-up.
+    pub(crate) fn start(self, service: &'static str) -> io::Result<Arc<Shown>> {
+        start()?;
+        for outcomes in &self.outcomes {
+            outcomes.counters();
+        }
+        for timing in &self.timings {
+            timing.times();
+        }
+        rt::spawn(upkeep());
+        Ok(self.shown(service))
+    }
+
+    /// Shows the gauges wherever somebody asks, until the answer is dropped.
+    pub(crate) fn shown(self, service: &'static str) -> Arc<Shown> {
+        let shown = Arc::new(Shown { service, version: self.version, gauges: self.gauges });
+        let mut all = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|other| other.strong_count() > 0);
+        all.push(Arc::downgrade(&shown));
+        shown
+    }
+}
+
+/// Adds `GET /metrics`.
+pub(crate) fn show(config: &mut web::ServiceConfig) {
+    config.service(at("/metrics").get(page));
+}
+
+async fn page() -> HttpResponse {
+    let mut text = RECORDER.get().map(metrics_exporter_prometheus::PrometheusHandle::render).unwrap_or_default();
+    let shown: Vec<Arc<Shown>> =
+        SHOWN.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
+    let mut lines: Vec<Line> = join_all(shown.iter().map(|shown| shown.lines())).await.into_iter().flatten().collect();
+    lines.extend(of_process());
+    // The lines of one name stand together, whichever service they are of.
+    lines.sort_by_key(|line| line.name);
+    write_lines(&mut text, &lines);
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).body(text)
+}
+
+impl Shown {
+    async fn lines(&self) -> Vec<Line> {
+        let of_service = format!("{{service=\"{}\"}}", self.service);
+        let looks = self.gauges.iter().map(|gauge| async {
+            let value = tokio::time::timeout(PATIENCE, (gauge.look)()).await.ok()??;
+            Some(Line { name: gauge.name, help: gauge.help, labels: of_service.clone(), value })
+        });
+        let build = Line {
+            name: "build_info",
+            help: "1; the labels say what runs",
+            labels: format!("{{service=\"{}\",version=\"{}\"}}", self.service, self.version),
+            value: 1.0,
+        };
+        join_all(looks).await.into_iter().flatten().chain([build]).collect()
+    }
+}
+
+fn of_process() -> impl Iterator<Item = Line> {
+    let line = |name, help, value: Option<f64>| Some(Line { name, help, labels: String::new(), value: value? });
+    let started = "When the process started, in seconds since 1970";
+    let memory = "The memory that the process holds, in bytes";
+    [
+        line("process_start_time_seconds", started, process::start_time()),
+        line("process_resident_memory_bytes", memory, process::resident_memory()),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn write_lines(text: &mut String, lines: &[Line]) {
+    let mut before = "";
+    for Line { name, help, labels, value } in lines {
+        if *name != before {
+            // Writing to a String does not fail.
+            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+        }
+        let _ = writeln!(text, "{name}{labels} {value}");
+        before = name;
+    }
+}
