@@ -13,6 +13,7 @@ use shared_http::{Metrics, Readiness, Running, bind, health, log_secret};
 use sqlx::AnyPool;
 
 use crate::config::{Config, StoreConfig};
+use crate::counts::{HASHING, LOGINS, REFRESHES};
 use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::passwords::Passwords;
@@ -84,12 +85,13 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     revocations.follow(config.revocations.poll).await;
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
     let limits = limits(&limited, calls, failures);
+    let metrics = metrics(&limited, &passwords);
     let allowed_origins = server.allowed_origins.clone();
     let state = Data::new(State { users, sessions, passwords, grants, limits, revocations, allowed_origins });
     let routes = move |routes: &mut web::ServiceConfig| {
         routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(table);
     };
-    Ok(bind(&server, Metrics::new(env!("CARGO_PKG_VERSION")), routes)?)
+    Ok(bind(&server, metrics, routes)?)
 }
 
 /// Opens the stores that `config` names.
@@ -156,6 +158,28 @@ fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
         Some(())
     });
     rates
+}
+
+/// What is shown beside requests and stores. Sessions are counted where that is one step: not in Redis, which keeps those of each
+/// user by themselves.
+fn metrics(limited: &Limited, passwords: &Arc<Passwords>) -> Metrics {
+    let queued = Arc::clone(passwords);
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION")).counter(&LOGINS).counter(&REFRESHES).timing(&HASHING).gauge(
+        "auth_password_queue_depth",
+        "Passwords that wait for a thread to hash them",
+        move || std::future::ready(Some(as_gauge(queued.queue_depth()))),
+    );
+    let Limited::Sql(sessions) = limited else { return metrics };
+    let sessions = Arc::clone(sessions);
+    metrics.gauge("auth_sessions_open", "Sessions that have neither ended nor expired", move || {
+        let sessions = Arc::clone(&sessions);
+        async move { sessions.count_open().await.inspect_err(|error| log::warn!("not counted: {error}")).ok().map(as_gauge) }
+    })
+}
+
+/// Precise up to four thousand million.
+fn as_gauge(count: impl TryInto<u32>) -> f64 {
+    f64::from(count.try_into().unwrap_or(u32::MAX))
 }
 
 fn readiness(pool: AnyPool, sessions: &Arc<dyn SessionStore>) -> Readiness {

@@ -9,6 +9,8 @@ pub mod app;
 pub mod cli;
 /// The settings.
 pub mod config;
+/// What is counted and timed.
+pub mod counts;
 /// What a proof is worth.
 pub mod grants;
 /// How often somebody may call, and guess.

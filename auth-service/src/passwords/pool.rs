@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::pace::Pace;
 use super::queue::{Job, Queue};
+use crate::counts::HASHING;
 use crate::neighbourhood::Neighbourhood;
 
 /// Jobs that may wait, for each thread: at a quarter of a second each, sixteen seconds of patience.
@@ -185,6 +186,7 @@ impl Shared {
                 log::error!("a hashing job panicked");
             }
             self.pace.took(start);
+            HASHING.took(start.elapsed());
         }
     }
 

@@ -6,6 +6,8 @@ mod admitted;
 mod cookie;
 /// The caller's own account and devices.
 mod me;
+/// What came of a login or a refresh.
+mod outcomes;
 /// Becoming somebody.
 mod registration;
 /// What goes out.

@@ -7,9 +7,11 @@ use shared_http::{Body, Caller, Fields, MaybeBody};
 
 use super::admitted::Admitted;
 use super::cookie::Jar;
+use super::outcomes::{is_counted, no_refresh_token, outcome, refused};
 use super::replies::Tokens;
 use super::{State, guess, invalid_credentials};
-use crate::grants::{Granted, Refused};
+use crate::counts::{LOGINS, REFRESHES};
+use crate::grants::Granted;
 use crate::neighbourhood::Neighbourhood;
 use crate::passwords::Verdict;
 use crate::sessions::{Label, Session};
@@ -20,15 +22,26 @@ pub(super) async fn log_in(
     Admitted(caller): Admitted,
     state: Data<State>,
     request: HttpRequest,
-    Body(mut fields): Body,
+    Body(fields): Body,
+) -> Result<HttpResponse, Problem> {
+    let done = open(&caller, &state, &request, fields).await;
+    LOGINS.count(outcome(&done));
+    done
+}
+
+async fn open(
+    caller: &Caller,
+    state: &State,
+    request: &HttpRequest,
+    mut fields: Fields,
 ) -> Result<HttpResponse, Problem> {
     let credentials = Credentials::take(&mut fields);
     let cookie = fields.optional_flag("cookie").unwrap_or_default();
     fields.finish()?;
-    let jar = if cookie { Some(Jar::to_fill(&request, &state.allowed_origins)?) } else { None };
-    let account = credentials.prove(&state, &caller).await?;
+    let jar = if cookie { Some(Jar::to_fill(request, &state.allowed_origins)?) } else { None };
+    let account = credentials.prove(state, caller).await?;
     let user_id = account.user.id.clone();
-    let label = label(&request, &caller);
+    let label = label(request, caller);
     let granted = state.grants.open(account, label, now_ms()).await?.ok_or_else(|| failed(&user_id))?;
     log::info!(target: "audit", event = "login.ok", user = user_id.as_str(), session:% = granted.session.id; "logged in");
     Ok(reply(&granted, jar))
@@ -41,7 +54,15 @@ pub(super) async fn refresh(
     request: HttpRequest,
     MaybeBody(fields): MaybeBody,
 ) -> Result<HttpResponse, Problem> {
-    let (token, jar) = presented(&state, &request, fields)?.ok_or_else(no_refresh_token)?;
+    let done = go_on(&state, &request, fields).await;
+    if !is_counted(&done) {
+        REFRESHES.count(outcome(&done));
+    }
+    done
+}
+
+async fn go_on(state: &State, request: &HttpRequest, fields: Option<Fields>) -> Result<HttpResponse, Problem> {
+    let (token, jar) = presented(state, request, fields)?.ok_or_else(no_refresh_token)?;
     // A refusal leaves the cookie alone: by now the browser may have another one, from a login in the next tab.
     let granted = state.grants.refresh(&token, now_ms()).await.map_err(refused)?;
     let (user, session) = (granted.user.id.as_str(), granted.session.id);
@@ -164,32 +185,4 @@ fn failed(user: &str) -> Problem {
 
 fn log_failure(user: &str) {
     log::info!(target: "audit", event = "login.failed", user = user; "login failed");
-}
-
-fn no_refresh_token() -> Problem {
-    Problem::unauthorized(
-        "missing_refresh_token",
-        "This needs a refresh token, in the body ({\"token\": \"…\"}) or in the cookie.",
-    )
-}
-
-fn refused(why: Refused) -> Problem {
-    let (event, presented) = match why {
-        Refused::Store(error) => return error.into(),
-        Refused::Unproven(error) => {
-            log::info!(target: "audit", event = "refresh.unproven", reason:% = error; "refresh refused");
-            return invalid_refresh_token();
-        }
-        Refused::Gone(presented) => ("refresh.gone", presented),
-        Refused::Replayed(presented) => ("refresh.replayed", presented),
-        Refused::NoUser(presented) => ("refresh.disabled", presented),
-    };
-    let (user, session) = (presented.user_id.as_str(), presented.session);
-    log::warn!(target: "audit", event = event, user = user, session:% = session; "refresh refused");
-    invalid_refresh_token()
-}
-
-/// One answer for a forged, expired, ended and replayed token: only the log knows which.
-fn invalid_refresh_token() -> Problem {
-    Problem::new(403, "invalid_refresh_token", "The refresh token is not valid any more. Log in again.")
 }

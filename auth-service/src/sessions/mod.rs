@@ -12,6 +12,7 @@ mod redis;
 mod revocations;
 mod session;
 mod sql;
+mod sql_count;
 mod sql_failures;
 mod sql_revocations;
 mod statements;

@@ -1,0 +1,16 @@
+use shared_http::database::{StoreError, within};
+
+use super::{STORE, SqlSessions};
+
+/// $1 now. The index `sessions_open` has all that this asks for.
+const COUNT_OPEN: &str = "SELECT COUNT(*) FROM sessions WHERE ended_at = 0 AND idle_ends_at > $1";
+
+impl SqlSessions {
+    /// How many sessions are alive, of all users.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn count_open(&self) -> Result<i64, StoreError> {
+        within(STORE, sqlx::query_scalar(COUNT_OPEN).bind(self.clock.now()).fetch_one(&self.pool)).await
+    }
+}
