@@ -9,11 +9,12 @@ use shared_claims::Problem;
 use uuid::Uuid;
 
 use crate::observe::REQUEST_ID;
+use crate::trace::Trace;
 
 const LONGEST_ID: usize = 64;
 
 /// Who sends a request, as far as the connection tells. Every log line that is written while the request is served
-/// carries both, without being told.
+/// carries all of it, without being told.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The address that the request comes from; `None` where the system does not say. An IPv4 address is never written
@@ -21,6 +22,8 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// The request's id: in its log lines, in its answer's `X-Request-Id`, and in the body of an error.
     pub request_id: RequestId,
+    /// What the request is a part of, if its sender says so.
+    pub(crate) trace: Option<Trace>,
 }
 
 tokio::task_local! {

@@ -6,7 +6,7 @@ mod access;
 mod at;
 /// Request bodies: JSON objects, taken member by member, every violation told at once.
 mod body;
-/// Who sends a request: address and request id, in every log line too.
+/// Who sends a request: address, request id and trace, in every log line too.
 mod caller;
 /// The wall clock.
 pub mod clock;
@@ -47,6 +47,8 @@ mod settings;
 mod stop;
 /// HTTPS in the process.
 mod tls;
+/// The trace that a request is a part of.
+mod trace;
 /// Violations, collected field by field.
 mod violations;
 /// What each worker answers with.
@@ -69,3 +71,4 @@ pub use server::{Running, bind};
 pub use settings::{Known, Settings, SettingsError};
 pub use stop::{Stop, serve};
 pub use tls::TlsFiles;
+pub use trace::traceparent;

@@ -106,6 +106,10 @@ fn pairs(record: &Record<'_>) -> Map<String, serde_json::Value> {
         if let Some(address) = caller.address {
             pairs.0.insert("address".to_owned(), address.to_string().into());
         }
+        if let Some(trace) = caller.trace {
+            pairs.0.insert("trace_id".to_owned(), trace.id().into());
+            pairs.0.insert("parent_id".to_owned(), trace.parent().into());
+        }
     });
     pairs.0
 }

@@ -11,6 +11,7 @@ use actix_web::{Error, ResponseError};
 use shared_claims::Problem;
 
 use crate::metrics::{self, Route, Routes};
+use crate::trace::Trace;
 use crate::{Caller, RequestId, TrustedProxies};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -46,6 +47,7 @@ impl Observer {
         let caller = Caller {
             address: peer.map(|peer| self.proxies.caller(peer, request.headers())),
             request_id: RequestId::of(request.headers()),
+            trace: Trace::of(request.headers()),
         };
         let id = caller.request_id.clone();
         let serve = async {

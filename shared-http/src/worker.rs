@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::metrics::Routes;
 use crate::observe::{Observer, REQUEST_ID, acceptable};
 use crate::options::ServerOptions;
+use crate::trace::TRACEPARENT;
 
 /// A request's head arrives within this, or the connection is closed.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -80,7 +81,7 @@ fn cors(options: &ServerOptions) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH])
-        .allowed_headers(options.token_header.iter().chain([&REQUEST_ID]))
+        .allowed_headers(options.token_header.iter().chain([&REQUEST_ID, &TRACEPARENT]))
         .expose_headers([
             "ETag",
             "Link",

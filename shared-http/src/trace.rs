@@ -1,0 +1,133 @@
+use actix_web::http::header::{HeaderMap, HeaderName};
+use uuid::Uuid;
+
+use crate::Caller;
+
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The only flag of version 00: whether the caller keeps this trace. All others are to be 0.
+const SAMPLED: u8 = 1;
+
+/// The trace that a request is a part of, as its caller said in `traceparent` (W3C Trace Context).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trace {
+    id: u128,
+    parent: u64,
+    flags: u8,
+}
+
+impl Trace {
+    /// What the one `traceparent` says. More of them, and one that is not to the letter, count as none.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(TRACEPARENT);
+        let (value, None) = (values.next()?, values.next()) else { return None };
+        Self::parse(value.to_str().ok()?)
+    }
+
+    /// `00-`, 32 hex digits of the trace, `-`, 16 of the caller's own part in it, `-`, 2 of flags.
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.strip_prefix("00-")?.split('-');
+        let [id, parent, flags] = [parts.next()?, parts.next()?, parts.next()?];
+        let whole = parts.next().is_none() && [id.len(), parent.len(), flags.len()] == [32, 16, 2];
+        let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        if !whole || ![id, parent, flags].into_iter().all(is_hex) {
+            return None;
+        }
+        let (id, parent) = (u128::from_str_radix(id, 16).ok()?, u64::from_str_radix(parent, 16).ok()?);
+        let flags = u8::from_str_radix(flags, 16).ok()?;
+        (id != 0 && parent != 0).then_some(Self { id, parent, flags })
+    }
+
+    /// The trace, for the log: 32 hex digits.
+    pub(crate) fn id(self) -> String {
+        format!("{:032x}", self.id)
+    }
+
+    /// The caller's part in it, for the log: 16 hex digits.
+    pub(crate) fn parent(self) -> String {
+        format!("{:016x}", self.parent)
+    }
+
+    /// What a call says that is made for this request: the same trace, and `span` as the part that calls.
+    fn passed_on(self, span: u64) -> String {
+        format!("00-{:032x}-{span:016x}-{:02x}", self.id, self.flags & SAMPLED)
+    }
+}
+
+/// The value of the header `traceparent` for a call that is made on behalf of the request being served, with a new id for
+/// that call; `None` where there is no request, or its caller traces nothing.
+///
+/// Neither service makes such a call: what they do in the background is on nobody's behalf, and databases take no headers.
+#[must_use]
+pub fn traceparent() -> Option<String> {
+    // Half of a UUID has random bits enough, and its variant's bits are never all 0.
+    let (_, span) = Uuid::new_v4().as_u64_pair();
+    Caller::with(|caller| caller.trace.map(|trace| trace.passed_on(span))).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_traceparent_is_taken_to_the_letter() {
+        let cases = [
+            (GOOD, true, "the example of the standard"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", true, "not sampled"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff", true, "flags that nobody knows"),
+            ("00-00000000000000000000000000000001-0000000000000001-01", true, "small ids"),
+            ("", false, "empty"),
+            ("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false, "another version"),
+            ("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false, "no version"),
+            ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", false, "upper case"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00F067AA0BA902B7-01", false, "upper case in the parent"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01", false, "a short trace"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e47361-00f067aa0ba902b7-01", false, "a long trace"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b-01", false, "a short parent"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1", false, "short flags"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0x", false, "flags that are no number"),
+            ("00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false, "a sign"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", false, "no flags"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-00", false, "more behind it"),
+            ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", false, "no trace"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", false, "no parent"),
+            (" 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false, "a space"),
+        ];
+        for (value, taken, why) in cases {
+            assert_eq!(Trace::parse(value).is_some(), taken, "{why}");
+        }
+    }
+
+    #[test]
+    fn two_of_them_are_none() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Trace::of(&headers), None);
+        headers.append(TRACEPARENT, HeaderValue::from_static(GOOD));
+        let trace = Trace::of(&headers).unwrap();
+        assert_eq!((trace.id().as_str(), trace.parent().as_str()), (&GOOD[3..35], &GOOD[36..52]));
+        headers.append(TRACEPARENT, HeaderValue::from_static(GOOD));
+        assert_eq!(Trace::of(&headers), None, "even where they agree");
+    }
+
+    #[test]
+    fn what_is_passed_on_is_the_trace_and_another_parent() {
+        let trace = Trace::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff").unwrap();
+        assert_eq!(trace.passed_on(0xb7), "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000000000b7-01");
+        assert_eq!(traceparent(), None, "no request is served here");
+    }
+
+    #[tokio::test]
+    async fn each_call_of_a_request_has_an_id_of_its_own() {
+        let caller = Caller { address: None, request_id: crate::RequestId::random(), trace: Trace::parse(GOOD) };
+        let [one, other] = caller.serve(async { [(); 2].map(|()| traceparent().unwrap()) }).await;
+        for value in [&one, &other] {
+            assert!(Trace::parse(value).is_some_and(|trace| trace.id() == GOOD[3..35]), "{value}");
+            assert!(value.ends_with("-01"), "{value}");
+        }
+        assert!(one != other && one != GOOD, "{one} {other}");
+    }
+}
