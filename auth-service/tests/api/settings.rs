@@ -29,6 +29,7 @@ fn what_is_not_set_has_the_default_of_the_readme() {
     let config = read(&[]).unwrap();
     assert_eq!(config.server.addr.to_string(), "0.0.0.0:3000");
     assert!(config.server.workers > 0 && config.server.allowed_origins.is_empty());
+    assert_eq!(config.server.metrics, None, "nothing is counted");
     assert_eq!((config.access.issuer.as_str(), config.access.ttl), ("auth-service", Duration::from_mins(15)));
     assert_eq!(config.access_audience, ["auth-service", "books-service"]);
     assert_eq!(config.stores.rules.refresh_ttl, Duration::from_hours(7 * 24));
@@ -52,6 +53,7 @@ fn each_wrong_setting_is_told() {
             "AUTH_DATABASE_URL must be sqlite:",
             "no such database",
         ),
+        (&[("AUTH_METRICS_ADDR", "9100")], "AUTH_METRICS_ADDR must be an address such as", "a port alone"),
         (&[("REFRESH_TOKEN_SECRET", "short")], "REFRESH_TOKEN_SECRET is shorter than 32 bytes", "short"),
         (&[("REFRESH_TOKEN_SECRET", &format!("{REFRESH_SECRET}\n"))], "REFRESH_TOKEN_SECRET starts or ends", "frayed"),
         (&[("ACCESS_TOKEN_SECRET_PREVIOUS", "short")], "ACCESS_TOKEN_SECRET_PREVIOUS is shorter", "a short one before"),

@@ -39,12 +39,16 @@ mod endings;
 mod fuzz;
 /// local-stack as a program: its first start, its second, and starts that fail.
 mod local_stack;
+/// What is shown to Prometheus, and what is made of it.
+mod metrics;
 /// People and books move to another database.
 mod moving;
 /// What is revoked is refused everywhere in time.
 mod revocations;
 /// Both secrets are replaced under load.
 mod secrets;
+/// The trace of a caller, in the log.
+mod traces;
 
 /// The tests that `docs/checklist.md` names, against those that there are.
 mod checklist;

@@ -34,12 +34,17 @@ pub async fn walk(story: impl AsyncFn(&Stack)) {
 
 /// Tells a story that needs settings of its own. An outside stack has none to offer: there it is skipped, and says so.
 pub async fn walk_with(settings: &[(&str, &str)], story: impl AsyncFn(&Stack)) {
+    walk_watching(settings, async |stack, _| story(stack).await).await;
+}
+
+/// The same, and shows the story the programs: one, or auth-service and books-service.
+pub async fn walk_watching(settings: &[(&str, &str)], story: impl AsyncFn(&Stack, &[Program])) {
     let names = settings.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     if is_outside(&format!("a story that needs {names}")) {
         return;
     }
     let walks = [local_stack(settings).await, two_services(settings).await].map(async |started| {
-        story(&started.stack).await;
+        story(&started.stack, &started.programs).await;
         started.stop().await;
     });
     join_all(walks).await;

@@ -1,0 +1,86 @@
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+use super::page::Page;
+use crate::process::{Folder, file};
+
+/// What the alerts and the board ask for, and nobody shows yet: the list of revocations is to come.
+const TO_COME: [&str; 1] = ["revocation_feed_age_seconds"];
+
+/// Prometheus's own tool finds nothing wrong with it.
+pub fn checked(page: &Page) {
+    let folder = Folder::new();
+    let path = folder.path().join("page");
+    fs::write(&path, &page.0).unwrap();
+    let said = promtool(Command::new("promtool").args(["check", "metrics"]).stdin(File::open(&path).unwrap()));
+    assert_eq!(said, "", "{}", page.0);
+}
+
+/// What Prometheus's tool says of what it finds nothing wrong with.
+fn promtool(command: &mut Command) -> String {
+    let done = command.output().expect("promtool is not there: run ./test, which installs what is missing");
+    let [out, err] = [done.stdout, done.stderr].map(|said| String::from_utf8(said).unwrap());
+    assert!(done.status.success(), "{out}{err}");
+    out + &err
+}
+
+pub fn whatever_is_watched_is_shown(auth: &Page, books: &Page) {
+    let shown: BTreeSet<&str> = auth.names().union(&books.names()).copied().collect();
+    let asked: BTreeSet<String> = expressions().iter().flat_map(|text| names(text)).collect();
+    assert!(asked.len() > 8, "{asked:?}");
+    // Where sessions are in Redis nobody counts them.
+    let known = |name: &str| shown.contains(name) || TO_COME.contains(&name) || name == "auth_sessions_open";
+    let missing: Vec<_> = asked.iter().filter(|name| !known(name)).collect();
+    assert!(missing.is_empty(), "the alerts or the board ask for {missing:?}, which nobody shows");
+}
+
+/// All that the alerts and the board ask.
+fn expressions() -> Vec<String> {
+    let alerts = file("deploy/prometheus/alerts.yml");
+    let alerts = alerts.lines().filter_map(|line| line.trim().strip_prefix("expr: ").map(str::to_owned));
+    let board: serde_json::Value = serde_json::from_str(&file("deploy/grafana/board.json")).unwrap();
+    let panels = board["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    alerts.chain(panels.map(|target| target["expr"].as_str().unwrap().to_owned())).collect()
+}
+
+/// The metrics that an expression names: with a low line in it, outside of braces, and neither a function nor a label.
+fn names(expression: &str) -> Vec<String> {
+    let (mut plain, mut depth) = (String::new(), 0);
+    for character in expression.replace("by (", "{").chars() {
+        match character {
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth -= 1,
+            // Of `by (…)`.
+            ')' if depth > 0 => depth -= 1,
+            _ if depth == 0 => plain.push(character),
+            _ => {}
+        }
+    }
+    let words = plain.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let metrics = words.filter(|word| word.contains('_') && !word.ends_with('('));
+    metrics.map(|word| word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()).collect()
+}
+
+#[test]
+fn an_expression_names_its_metrics() {
+    for (expression, expected, why) in [
+        ("up == 0", vec![], "of Prometheus itself"),
+        ("a_b > 1", vec!["a_b"], "alone"),
+        ("a_b", vec!["a_b"], "at the end"),
+        (r#"rate(a_b{c_d="e_f"}[5m])"#, vec!["a_b"], "with labels and a time"),
+        ("histogram_quantile(0.9, sum by (c_d, le) (rate(a_b[5m])))", vec!["a_b"], "in a function, by a label"),
+        ("absent(a_b) or absent(c_d)", vec!["a_b", "c_d"], "two"),
+    ] {
+        assert_eq!(names(expression), expected, "{why}");
+    }
+}
+
+#[test]
+fn prometheus_takes_the_alerts_and_the_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy/prometheus");
+    // The example names the alerts, which are checked with it.
+    let said = promtool(Command::new("promtool").args(["check", "config"]).arg(root.join("prometheus.yml")));
+    assert!(said.contains("rules found"), "{said}");
+}
