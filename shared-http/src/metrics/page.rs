@@ -166,3 +166,43 @@ fn write_lines(text: &mut String, lines: &[Line]) {
         before = name;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    static CAKES: Outcomes = Outcomes::new("cakes_total", "Cakes, by what came of them", &["eaten", "lost"]);
+    static BAKING: Timing = Timing::new("baking_seconds", "Time that a cake takes");
+
+    #[actix_web::test]
+    async fn what_a_service_shows_is_on_the_page_while_it_runs() {
+        let metrics = Metrics::new("1.2.3").counter(&CAKES).timing(&BAKING);
+        let metrics = metrics.gauge("guests", "Guests", || std::future::ready(Some(2.5)));
+        let metrics = metrics.gauge("ghosts", "Nobody knows", || std::future::ready(None));
+        let shown = metrics.start("bakery").unwrap();
+        let other = Metrics::new("9").gauge("guests", "Guests", || std::future::ready(Some(1.0))).shown("inn");
+        CAKES.count("eaten");
+        CAKES.count("stolen");
+        BAKING.took(Duration::from_millis(1500));
+        let page = text().await;
+        for (part, why) in [
+            ("\ncakes_total{result=\"eaten\"} 1\n", "a result"),
+            ("\ncakes_total{result=\"lost\"} 1\n", "the last takes what is unknown"),
+            ("\nbaking_seconds_sum 1.5\n", "a time in seconds"),
+            ("\nguests{service=\"bakery\"} 2.5\nguests{service=\"inn\"} 1\n", "one name, two services"),
+            ("\nbuild_info{service=\"bakery\",version=\"1.2.3\"} 1\n", "what runs"),
+        ] {
+            assert_eq!(page.matches(part).count(), 1, "{why}: {page}");
+        }
+        assert_eq!(page.matches("# TYPE guests ").count(), 1, "a name is explained once: {page}");
+        assert!(!page.contains("ghosts"), "nobody knows: {page}");
+        drop((shown, other));
+        assert!(!text().await.contains("guests"), "nobody runs any more");
+    }
+
+    async fn text() -> String {
+        String::from_utf8(to_bytes(page().await.into_body()).await.unwrap().to_vec()).unwrap()
+    }
+}

@@ -59,3 +59,22 @@ fn describe() {
         describe_counter!(ERRORS, "Calls of a store that failed, or took longer than a second");
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::database::{StoreError, within};
+    use crate::metrics::{RECORDER, start};
+
+    #[tokio::test]
+    async fn every_call_is_timed_and_a_failure_is_counted() {
+        start().unwrap();
+        within("a store", async { Ok::<_, StoreError>(()) }).await.unwrap();
+        within("a store", async { Err::<(), _>(StoreError::unavailable("a store", "down")) }).await.unwrap_err();
+        let page = RECORDER.get().unwrap().render();
+        for line in
+            [r#"store_call_duration_seconds_count{store="a store"} 2"#, r#"store_errors_total{store="a store"} 1"#]
+        {
+            assert!(page.lines().any(|shown| shown == line), "{line} in {page}");
+        }
+    }
+}
