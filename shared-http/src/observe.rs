@@ -91,12 +91,13 @@ impl Observer {
     }
 }
 
-/// Refuses whoever takes no JSON; inside CORS, so that a page can read that too.
+/// Refuses whoever takes no JSON, if that `is_all` there is; inside CORS, so that a page can read that too.
 pub(crate) async fn acceptable<B: MessageBody + 'static>(
+    is_all: bool,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    if accepts_json(request.headers()) {
+    if !is_all || accepts_json(request.headers()) {
         return Ok(next.call(request).await?.map_into_left_body());
     }
     Ok(request.into_response(not_acceptable().error_response()).map_into_right_body())

@@ -58,7 +58,7 @@ impl<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static> Http<F> {
         let app = App::new()
             .configure(configure)
             .default_service(web::to(|| std::future::ready(Problem::of_status(404).error_response())))
-            .wrap(Condition::new(is_public, from_fn(acceptable)))
+            .wrap(from_fn(move |request, next| acceptable(is_public, request, next)))
             .wrap(Condition::new(!options.allowed_origins.is_empty(), cors(&options)))
             .wrap(from_fn(move |request, next| Rc::clone(&observer).observe(request, next)))
             .into_factory()
