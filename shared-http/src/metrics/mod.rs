@@ -5,6 +5,8 @@
 
 /// The time that requests take, by route.
 mod http;
+/// What is looked up when somebody asks, as text.
+mod lines;
 /// A counter by what came of it.
 mod outcomes;
 /// What is answered to `GET /metrics`.

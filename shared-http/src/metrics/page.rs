@@ -1,4 +1,3 @@
-use std::fmt::Write;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -7,7 +6,8 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, rt, web};
 use futures_util::future::{BoxFuture, join_all};
 
-use super::{Outcomes, RECORDER, Timing, process, start, upkeep};
+use super::lines::{Line, of_process, write_lines};
+use super::{Outcomes, RECORDER, Timing, start, upkeep};
 use crate::at;
 
 /// The media type of Prometheus's text.
@@ -37,14 +37,6 @@ struct Gauge {
     name: &'static str,
     help: &'static str,
     look: Box<dyn Fn() -> BoxFuture<'static, Option<f64>> + Send + Sync>,
-}
-
-/// A line of the page.
-struct Line {
-    name: &'static str,
-    help: &'static str,
-    labels: String,
-    value: f64,
 }
 
 impl Metrics {
@@ -140,30 +132,6 @@ impl Shown {
             value: 1.0,
         };
         join_all(looks).await.into_iter().flatten().chain([build]).collect()
-    }
-}
-
-fn of_process() -> impl Iterator<Item = Line> {
-    let line = |name, help, value: Option<f64>| Some(Line { name, help, labels: String::new(), value: value? });
-    let started = "When the process started, in seconds since 1970";
-    let memory = "The memory that the process holds, in bytes";
-    [
-        line("process_start_time_seconds", started, process::start_time()),
-        line("process_resident_memory_bytes", memory, process::resident_memory()),
-    ]
-    .into_iter()
-    .flatten()
-}
-
-fn write_lines(text: &mut String, lines: &[Line]) {
-    let mut before = "";
-    for Line { name, help, labels, value } in lines {
-        if *name != before {
-            // Writing to a String does not fail.
-            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
-        }
-        let _ = writeln!(text, "{name}{labels} {value}");
-        before = name;
     }
 }
 
