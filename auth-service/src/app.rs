@@ -173,7 +173,10 @@ fn metrics(limited: &Limited, passwords: &Arc<Passwords>) -> Metrics {
     let sessions = Arc::clone(sessions);
     metrics.gauge("auth_sessions_open", "Sessions that have neither ended nor expired", move || {
         let sessions = Arc::clone(&sessions);
-        async move { sessions.count_open().await.inspect_err(|error| log::warn!("not counted: {error}")).ok().map(as_gauge) }
+        async move {
+            let counted = sessions.count_open().await;
+            counted.inspect_err(|error| log::warn!("open sessions are not counted: {error}")).ok().map(as_gauge)
+        }
     })
 }
 
