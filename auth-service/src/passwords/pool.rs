@@ -65,8 +65,12 @@ impl<F: FnOnce() -> T + Send, T: Send> Job for Errand<F, T> {
     }
 
     fn run(self: Box<Self>) {
+        let start = Instant::now();
+        let done = (self.work)();
+        // Before the answer: whoever has that finds the work counted.
+        HASHING.took(start.elapsed());
         // Nobody there any more: the answer is worth nothing.
-        let _ = self.reply.send(Ok((self.work)()));
+        let _ = self.reply.send(Ok(done));
     }
 
     fn refuse(self: Box<Self>, error: PoolError) {
@@ -186,7 +190,6 @@ impl Shared {
                 log::error!("a hashing job panicked");
             }
             self.pace.took(start);
-            HASHING.took(start.elapsed());
         }
     }
 
