@@ -9,7 +9,7 @@ use actix_web::web::{self, Data};
 use shared_claims::{Revocations, SetupError};
 use shared_http::clock::now_ms;
 use shared_http::database::{self, StoreError};
-use shared_http::{Metrics, Readiness, Running, bind, health, log_secret};
+use shared_http::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
 use sqlx::AnyPool;
 
 use crate::config::{Config, StoreConfig};
@@ -81,11 +81,11 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
         users.seed_demo(&passwords, now_ms()).await?;
     }
     let readiness = readiness(pool, &sessions);
-    let revocations = Arc::new(Feed::new(Arc::clone(&sessions), known));
+    let revocations = Arc::new(Feed::new(Arc::clone(&sessions), known.clone()));
     revocations.follow(config.revocations.poll).await;
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
     let limits = limits(&limited, calls, failures);
-    let metrics = metrics(&limited, &passwords);
+    let metrics = RevocationSettings::shown(metrics(&limited, &passwords), &known);
     let allowed_origins = server.allowed_origins.clone();
     let state = Data::new(State { users, sessions, passwords, grants, limits, revocations, allowed_origins });
     let routes = move |routes: &mut web::ServiceConfig| {

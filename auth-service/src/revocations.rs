@@ -59,10 +59,10 @@ impl Feed {
         match &outcome {
             Ok(Ok(())) if was_away => log::info!("the list of revocations can be read again"),
             Ok(Err(error)) if !was_away => {
-                log::warn!("the list of revocations cannot be read, the last one counts: {error}")
+                log::warn!("the list of revocations cannot be read, the last one counts: {error}");
             }
             Err(_) if !was_away => {
-                log::warn!("the list of revocations is not read yet: it takes longer than {patience:?}")
+                log::warn!("the list of revocations is not read yet: it takes longer than {patience:?}");
             }
             _ => {}
         }

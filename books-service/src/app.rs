@@ -1,7 +1,7 @@
 use std::io;
 
 use actix_web::web::Data;
-use shared_claims::{Follow, FollowError, Guard, Revocations, SetupError};
+use shared_claims::{Follow, FollowError, Revocations, SetupError};
 use shared_http::database::{self, StoreError};
 use shared_http::{Metrics, Readiness, RevocationSettings, Running, bind, health};
 
@@ -35,31 +35,33 @@ pub enum StartError {
 /// # Errors
 /// Something that it needs cannot be had.
 pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Running, StartError> {
-    let guard = Data::new(guard(config, known).await?);
+    let revocations = revocations(config, known).await?;
+    let guard = config.access.guard("books-service")?;
+    let guard = Data::new(match &revocations {
+        Some(revocations) => guard.following(revocations.clone()),
+        None => guard,
+    });
     let books = open(&config.database_url).await?;
     if config.demo_data {
         books.seed(demo_books()).await?;
     }
     let readiness = readiness(books.clone());
     let library = Data::new(Library { catalogue: Catalogue::new(books.clone()), books });
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    let mut metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    if let Some(revocations) = &revocations {
+        metrics = RevocationSettings::shown(metrics, revocations);
+    }
     let service = bind(&config.server, metrics, move |app| {
         app.app_data(guard.clone()).app_data(library.clone()).configure(health(&readiness)).configure(routes);
     });
     Ok(service?)
 }
 
-async fn guard(config: &Config, known: Option<Revocations>) -> Result<Guard, StartError> {
-    let guard = config.access.guard("books-service")?;
-    let revocations = match (&config.auth_url, known) {
-        (Some(url), _) => {
-            let RevocationSettings { poll, max_age } = config.revocations;
-            Follow { poll, max_age, ..Follow::new(url) }.start().await?
-        }
-        (None, Some(known)) => known,
-        (None, None) => return Ok(guard),
-    };
-    Ok(guard.following(revocations))
+/// What is revoked, and goes on being; nothing is known of it where nobody is to be followed.
+async fn revocations(config: &Config, known: Option<Revocations>) -> Result<Option<Revocations>, FollowError> {
+    let Some(url) = &config.auth_url else { return Ok(known) };
+    let RevocationSettings { poll, max_age } = config.revocations;
+    Follow { poll, max_age, ..Follow::new(url) }.start().await.map(Some)
 }
 
 /// Opens the books at this address and brings them up to date, also beside a running service.

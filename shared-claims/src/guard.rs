@@ -8,6 +8,17 @@ pub struct Guard {
     verifier: Verifier<AccessClaims>,
     extra_header: Option<String>,
     revocations: Option<Revocations>,
+    tell: fn(&'static str),
+}
+
+/// Why somebody is not let in.
+enum Refusal {
+    NoToken,
+    TwoTokens,
+    Token(TokenError),
+    /// Nobody knows any more what is revoked.
+    Stale,
+    NoRights,
 }
 
 /// Somebody who is signed in, whatever their role. In a handler's signature it means: refuse everybody else.
@@ -37,7 +48,7 @@ impl Guard {
     /// Tokens are taken from `Authorization: Bearer` and from nowhere else.
     #[must_use]
     pub const fn new(verifier: Verifier<AccessClaims>) -> Self {
-        Self { verifier, extra_header: None, revocations: None }
+        Self { verifier, extra_header: None, revocations: None, tell: |_| () }
     }
 
     /// Takes a bare token from the header `name` too, for clients of an older system (`x-access-token`).
@@ -51,6 +62,16 @@ impl Guard {
     #[must_use]
     pub fn following(mut self, revocations: Revocations) -> Self {
         self.revocations = Some(revocations);
+        self
+    }
+
+    /// What may become of a token: see [`Guard::telling`].
+    pub const OUTCOMES: [&str; 7] = ["ok", "missing", "expired", "revoked", "stale", "forbidden", "invalid"];
+
+    /// Calls `tell` with one of [`Guard::OUTCOMES`] for each request that is decided; for counters.
+    #[must_use]
+    pub const fn telling(mut self, tell: fn(&'static str)) -> Self {
+        self.tell = tell;
         self
     }
 
@@ -72,24 +93,36 @@ impl Guard {
         extras: impl IntoIterator<Item = &'r [u8]>,
         now: u64,
     ) -> Result<Member, Problem> {
-        let claims = self.verifier.verify(the_token(authorizations, extras)?, now).map_err(refused)?;
+        let decided = self.decide(authorizations, extras, now);
+        (self.tell)(decided.as_ref().map_or_else(Refusal::outcome, |_| "ok"));
+        decided.map_err(Problem::from)
+    }
+
+    fn decide<'r>(
+        &self,
+        authorizations: impl IntoIterator<Item = &'r [u8]>,
+        extras: impl IntoIterator<Item = &'r [u8]>,
+        now: u64,
+    ) -> Result<Member, Refusal> {
+        let claims = self.verifier.verify(the_token(authorizations, extras)?, now).map_err(Refusal::Token)?;
         self.check_revocations(&claims)?;
         member(claims)
     }
 
     /// What is known to be revoked is refused even by a list that is too old to clear anybody.
-    fn check_revocations(&self, claims: &AccessClaims) -> Result<(), Problem> {
+    fn check_revocations(&self, claims: &AccessClaims) -> Result<(), Refusal> {
         match &self.revocations {
-            Some(list) if list.is_revoked(&claims.sid, &claims.sub, claims.iat) => Err(refused(TokenError::Revoked)),
-            Some(list) if list.is_stale() => Err(Problem::unavailable()),
+            Some(list) if list.is_revoked(&claims.sid, &claims.sub, claims.iat) => {
+                Err(Refusal::Token(TokenError::Revoked))
+            }
+            Some(list) if list.is_stale() => Err(Refusal::Stale),
             _ => Ok(()),
         }
     }
 }
 
-fn member(claims: AccessClaims) -> Result<Member, Problem> {
-    let role =
-        claims.known_role().ok_or_else(|| Problem::insufficient_scope("The role in the token has no rights here"))?;
+fn member(claims: AccessClaims) -> Result<Member, Refusal> {
+    let role = claims.known_role().ok_or(Refusal::NoRights)?;
     Ok(Member {
         user_id: claims.sub,
         username: claims.username,
@@ -104,13 +137,13 @@ fn member(claims: AccessClaims) -> Result<Member, Problem> {
 fn the_token<'r>(
     authorizations: impl IntoIterator<Item = &'r [u8]>,
     extras: impl IntoIterator<Item = &'r [u8]>,
-) -> Result<&'r str, Problem> {
+) -> Result<&'r str, Refusal> {
     let mut authorizations = authorizations.into_iter();
     let mut found = authorizations.next().and_then(bearer).into_iter().chain(extras);
     match (found.next(), found.next().is_some() || authorizations.next().is_some()) {
-        (_, true) => Err(Problem::invalid_token("The request carries more than one token")),
-        (Some(one), false) => str::from_utf8(one).map_err(|_| refused(TokenError::Malformed)),
-        (None, false) => Err(missing_token()),
+        (_, true) => Err(Refusal::TwoTokens),
+        (Some(one), false) => str::from_utf8(one).map_err(|_| Refusal::Token(TokenError::Malformed)),
+        (None, false) => Err(Refusal::NoToken),
     }
 }
 
@@ -124,12 +157,31 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     is_bearer.then(|| &rest[spaces..])
 }
 
-fn missing_token() -> Problem {
-    Problem::unauthorized("missing_token", "This needs an access token: Authorization: Bearer <token>.")
+impl Refusal {
+    const fn outcome(&self) -> &'static str {
+        match self {
+            Self::NoToken => "missing",
+            Self::Token(TokenError::Expired) => "expired",
+            Self::Token(TokenError::Revoked) => "revoked",
+            Self::TwoTokens | Self::Token(_) => "invalid",
+            Self::Stale => "stale",
+            Self::NoRights => "forbidden",
+        }
+    }
 }
 
-fn refused(error: TokenError) -> Problem {
-    Problem::invalid_token(&error.to_string())
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoToken => {
+                Self::unauthorized("missing_token", "This needs an access token: Authorization: Bearer <token>.")
+            }
+            Refusal::TwoTokens => Self::invalid_token("The request carries more than one token"),
+            Refusal::Token(error) => Self::invalid_token(&error.to_string()),
+            Refusal::Stale => Self::unavailable(),
+            Refusal::NoRights => Self::insufficient_scope("The role in the token has no rights here"),
+        }
+    }
 }
 
 impl TryFrom<Member> for Admin {

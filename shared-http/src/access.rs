@@ -3,7 +3,11 @@ use std::time::Duration;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use shared_claims::{Guard, Secret, SetupError, Trust, Verifier};
 
-use crate::Settings;
+use crate::{Outcomes, Settings};
+
+/// What became of access tokens.
+pub(crate) static VERIFIED: Outcomes =
+    Outcomes::new("jwt_verify_total", "Requests that need an access token, by what was found", &Guard::OUTCOMES);
 
 /// What a service is told about the access tokens it takes.
 #[derive(Clone, Debug)]
@@ -60,7 +64,9 @@ impl AccessSettings {
         let verifier = Verifier::new(&trust)?;
         log_secret("ACCESS_TOKEN_SECRET", self.secret.as_ref());
         log_secret("ACCESS_TOKEN_SECRET_PREVIOUS", self.previous.as_ref());
-        Ok(Guard::new(verifier).also_from(self.header.as_ref().map(HeaderName::as_str)))
+        Ok(Guard::new(verifier)
+            .telling(|outcome| VERIFIED.count(outcome))
+            .also_from(self.header.as_ref().map(HeaderName::as_str)))
     }
 }
 

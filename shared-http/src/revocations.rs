@@ -1,8 +1,9 @@
+use std::future::ready;
 use std::time::Duration;
 
 use shared_claims::Revocations;
 
-use crate::Settings;
+use crate::{Metrics, Settings};
 
 /// More often than this, asking is no use.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
@@ -39,6 +40,20 @@ impl RevocationSettings {
             settings.wrong("AUTH_URL", "must look like https://auth.example.com or http://auth:3000");
         }
         Some(url)
+    }
+
+    /// Shows how old `known` is, in seconds, and how long.
+    #[must_use]
+    pub fn shown(metrics: Metrics, known: &Revocations) -> Metrics {
+        let (age, list) = (known.clone(), known.clone());
+        let help = "Since when nothing newer is known of revocations; infinite before the first list";
+        let age = move || ready(Some(age.age().map_or(f64::INFINITY, |age| age.as_secs_f64())));
+        let entries = move || ready(Some(f64::from(u32::try_from(list.len()).unwrap_or(u32::MAX))));
+        metrics.gauge("revocation_feed_age_seconds", help, age).gauge(
+            "revocation_entries",
+            "Sessions that ended and users that were cut off, as far as is known",
+            entries,
+        )
     }
 
     /// An empty list for a guard to ask.
