@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use shared_claims::Revocations;
+use shared_http::Shared;
 use shared_http::clock::now_ms;
 use shared_http::database::StoreError;
-use tokio::sync::Mutex;
-use tokio::time::{interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::list::List;
 use crate::sessions::{Cursor, SessionStore};
@@ -25,8 +25,7 @@ const LONG: usize = 2_000;
 /// Reads the list of revocations as it grows.
 pub struct Feed {
     sessions: Arc<dyn SessionStore>,
-    /// Whoever holds it is reading; when the last reading began.
-    turn: Mutex<Option<Instant>>,
+    reading: Shared<(), Result<(), StoreError>>,
     list: RwLock<List>,
     known: Revocations,
 }
@@ -35,7 +34,7 @@ impl Feed {
     /// Reads the list that `sessions` keeps; what it says is `known` from then on.
     #[must_use]
     pub fn new(sessions: Arc<dyn SessionStore>, known: Revocations) -> Self {
-        Self { sessions, turn: Mutex::default(), list: RwLock::default(), known }
+        Self { sessions, reading: Shared::default(), list: RwLock::default(), known }
     }
 
     /// Reads on every `poll`, for this service's own verifier, as long as somebody has the feed. The first reading is waited
@@ -45,6 +44,7 @@ impl Feed {
         let feed = Arc::downgrade(self);
         actix_web::rt::spawn(async move {
             let mut turns = interval(poll);
+            turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 turns.tick().await;
                 let Some(feed) = feed.upgrade() else { return };
@@ -69,27 +69,22 @@ impl Feed {
         !matches!(outcome, Ok(Ok(())))
     }
 
-    /// Reads all that was revoked before this was called. Those who ask at the same time share a reading.
+    /// Reads all that was revoked before this was called. Those who ask at the same time share a reading, and its failure.
     ///
     /// # Errors
     /// The store's.
     pub async fn read_on(&self) -> Result<(), StoreError> {
-        let asked = Instant::now();
-        let mut last = self.turn.lock().await;
-        if last.is_some_and(|began| began >= asked) {
-            return Ok(());
-        }
+        self.reading.run(async |()| self.read_pages().await).await
+    }
+
+    async fn read_pages(&self) -> Result<(), StoreError> {
         let began = Instant::now();
-        let mut cursor = self.newest();
-        let mut pages = Vec::new();
-        loop {
+        let (mut cursor, mut pages, mut more) = (self.newest(), Vec::new(), true);
+        while more {
             let news = self.sessions.revoked(&cursor).await?;
             cursor.follow(&news);
-            let more = news.more;
+            more = news.more;
             pages.push(news);
-            if !more {
-                break;
-            }
         }
         let now = now_ms().unsigned_abs() / 1000;
         for entries in pages.iter().flat_map(|news| &news.shards).map(|shard| &shard.entries) {
@@ -98,7 +93,6 @@ impl Feed {
         }
         self.known.confirm(began);
         self.list.write().unwrap_or_else(PoisonError::into_inner).take(pages, now);
-        *last = Some(began);
         Ok(())
     }
 

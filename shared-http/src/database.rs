@@ -22,7 +22,7 @@ const START_PAUSE: Duration = Duration::from_millis(250);
 const SQLITE_CANTOPEN: &str = "14";
 
 /// A store that did not do what it was asked to. The text is for the log; a client sees 503 or 500 and no more.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Down, slow, full, or of unknown outcome: the caller may come back.
     #[error("{store} is unavailable: {cause}")]

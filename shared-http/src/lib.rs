@@ -43,6 +43,8 @@ mod revocations;
 mod server;
 /// Settings from the environment, all that is wrong told at once.
 mod settings;
+/// Work done once for all who wait for it.
+mod sharing;
 /// Stopping with nothing lost.
 mod stop;
 /// HTTPS in the process.
@@ -69,6 +71,7 @@ pub use query::{Params, Query};
 pub use revocations::RevocationSettings;
 pub use server::{Running, bind};
 pub use settings::{Known, Settings, SettingsError};
+pub use sharing::Shared;
 pub use stop::{Stop, serve};
 pub use tls::TlsFiles;
 pub use trace::traceparent;

@@ -5,11 +5,11 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use shared_http::Page;
+use shared_http::Shared;
 use shared_http::database::StoreError;
 
 use super::recent::Recent;
 use super::revisions::Revisions;
-use super::sharing::Shared;
 use super::store::STORE;
 use super::{Book, Books, Listing};
 

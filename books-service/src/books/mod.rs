@@ -12,8 +12,6 @@ mod recent;
 mod revisions;
 /// The SQL of a list.
 mod search;
-/// One run of some work for everybody who asked before it began.
-mod sharing;
 /// Where the books are, and the SQL that reads one.
 mod store;
 /// All books at once, in and out.

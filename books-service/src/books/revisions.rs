@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
+use shared_http::Shared;
 use shared_http::database::{StoreError, within};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool, query_scalar};
 
-use super::sharing::Shared;
 use super::store::{REVISION, STORE};
 
 /// How many writes the catalogue has seen, asked of the database once for all who want to know.
