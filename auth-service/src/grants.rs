@@ -11,9 +11,7 @@ use crate::sessions::{Advance, Label, NewSession, Session, SessionStore};
 use crate::tokens::{Pair, Presented, Tokens};
 use crate::users::{Account, User, Users};
 
-/// A token may be dated this far ahead when it is handed out: a cut-off lies in the next second.
-const NEAR: Duration = Duration::from_secs(1);
-/// Nobody waits longer than this for the date to come near, whatever the clocks say.
+/// Nobody waits longer than this for the date of a token, whatever the clocks say.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Opens sessions, goes on with them, and ends them.
@@ -67,12 +65,12 @@ impl Grants {
     ///
     /// # Errors
     /// A store is unavailable.
-    pub async fn open(&self, proven: Account, label: Label, now_ms: i64) -> Result<Option<Granted>, StoreError> {
+    pub async fn open(&self, proven: Account, label: Label) -> Result<Option<Granted>, StoreError> {
         let user_id = proven.user.id;
         let session = self.sessions.open(NewSession { user_id: user_id.clone(), label }).await?;
         let unchanged = |now: &Account| !now.user.disabled && now.hash.as_stored() == proven.hash.as_stored();
         if let Some(now) = self.users.account(&user_id).await?.filter(unchanged) {
-            return Ok(Some(self.grant(now.user, session, now_ms).await));
+            return Ok(Some(self.grant(now.user, session).await));
         }
         self.sessions.end(&user_id, session.id).await?;
         Ok(None)
@@ -92,7 +90,7 @@ impl Grants {
             Advance::Replayed => return Err(Refused::Replayed(presented)),
         };
         if let Some(user) = self.users.find(user_id).await?.filter(|user| !user.disabled) {
-            return Ok(self.grant(user, session, now_ms).await);
+            return Ok(self.grant(user, session).await);
         }
         self.sessions.end(user_id, session.id).await?;
         Err(Refused::NoUser(presented))
@@ -105,15 +103,20 @@ impl Grants {
     /// The store is unavailable; whether the session ended is not known.
     pub async fn end(&self, token: &str, now_ms: i64) -> Result<Option<Presented>, StoreError> {
         let Ok(presented) = self.tokens.prove_for_logout(token, now_ms) else { return Ok(None) };
-        let ended = self.sessions.end(&presented.user_id, presented.session).await?;
-        Ok(ended.then_some(presented))
+        if self.sessions.end(&presented.user_id, presented.session).await? {
+            return Ok(Some(presented));
+        }
+        // Ended already, or lost: then nobody has been told.
+        self.sessions.end_forgotten(&presented.user_id, presented.session).await?;
+        Ok(None)
     }
 
-    /// The tokens, when their date is near: whoever is cut off and goes on again and again would otherwise get tokens dated
-    /// further and further ahead, which verifiers refuse.
-    async fn grant(&self, user: User, session: Session, now_ms: i64) -> Granted {
-        let ahead = u64::try_from(session.issued_at - now_ms).unwrap_or(0);
-        sleep(Duration::from_millis(ahead).saturating_sub(NEAR).min(LONGEST_PAUSE)).await;
+    /// The tokens, when their date has come: a cut-off lies in the next second, and verifiers refuse what is dated ahead.
+    async fn grant(&self, user: User, session: Session) -> Granted {
+        let ahead = Duration::from_millis(u64::try_from(session.issued_ahead).unwrap_or(0));
+        if !ahead.is_zero() {
+            sleep(ahead.min(LONGEST_PAUSE)).await;
+        }
         let pair = self.tokens.issue(&user, &session);
         Granted { user, session, pair }
     }

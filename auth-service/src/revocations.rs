@@ -3,9 +3,10 @@
 /// The list of the store, as this instance has read it.
 mod list;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use shared_claims::Revocations;
 use shared_http::Shared;
@@ -19,14 +20,11 @@ use crate::sessions::{Cursor, SessionStore};
 /// A start waits this long for the first list.
 const FIRST_LIST: Duration = Duration::from_secs(5);
 
-/// More entries than this are a long list.
-const LONG: usize = 2_000;
-
 /// Reads the list of revocations as it grows.
 pub struct Feed {
     sessions: Arc<dyn SessionStore>,
     reading: Shared<(), Result<(), StoreError>>,
-    list: RwLock<List>,
+    list: ArcSwap<List>,
     known: Revocations,
 }
 
@@ -34,7 +32,7 @@ impl Feed {
     /// Reads the list that `sessions` keeps; what it says is `known` from then on.
     #[must_use]
     pub fn new(sessions: Arc<dyn SessionStore>, known: Revocations) -> Self {
-        Self { sessions, reading: Shared::default(), list: RwLock::default(), known }
+        Self { sessions, reading: Shared::default(), list: ArcSwap::default(), known }
     }
 
     /// Reads on every `poll`, for this service's own verifier, as long as somebody has the feed. The first reading is waited
@@ -79,39 +77,34 @@ impl Feed {
 
     async fn read_pages(&self) -> Result<(), StoreError> {
         let began = Instant::now();
-        let (mut cursor, mut pages, mut more) = (self.newest(), Vec::new(), true);
-        while more {
-            let news = self.sessions.revoked(&cursor).await?;
-            cursor.follow(&news);
-            more = news.more;
-            pages.push(news);
-        }
-        let now = now_ms().unsigned_abs() / 1000;
-        for entries in pages.iter().flat_map(|news| &news.shards).map(|shard| &shard.entries) {
-            let entries: Vec<_> = entries.iter().map(|(_, entry)| entry.clone()).collect();
-            self.known.add(&entries, now);
+        loop {
+            let list = self.list.load_full();
+            let news = self.sessions.revoked(list.cursor()).await?;
+            let entries: Vec<_> =
+                news.shards.iter().flat_map(|shard| &shard.entries).map(|(_, entry)| entry.clone()).collect();
+            self.known.add(&entries, now_ms().unsigned_abs() / 1000);
+            let mut list = List::clone(&list);
+            list.take(&news);
+            // Nobody else is reading.
+            self.list.store(Arc::new(list));
+            if !news.more {
+                break;
+            }
         }
         self.known.confirm(began);
-        self.list.write().unwrap_or_else(PoisonError::into_inner).take(pages, now);
         Ok(())
     }
 
     /// How far it has read.
     #[must_use]
     pub fn newest(&self) -> Cursor {
-        self.list.read().unwrap_or_else(PoisonError::into_inner).cursor()
+        self.list.load().cursor().clone()
     }
 
-    /// What was read behind `after`, as the JSON of a [`shared_claims::RevocationList`]; everything, where that is no cursor
-    /// of this list. That may be megabytes.
+    /// What was read behind `after`, as the JSON of a [`shared_claims::RevocationList`] in pieces; everything, where that is no
+    /// cursor of this list. That may be megabytes, which all who are given them share.
     #[must_use]
-    pub fn since(&self, after: Option<&Cursor>) -> Bytes {
-        self.list.read().unwrap_or_else(PoisonError::into_inner).since(after)
-    }
-
-    /// Whether the list is so long that writing it takes a while.
-    #[must_use]
-    pub fn is_long(&self) -> bool {
-        self.list.read().unwrap_or_else(PoisonError::into_inner).len() > LONG
+    pub fn since(&self, after: Option<&Cursor>) -> Vec<Bytes> {
+        self.list.load().since(after)
     }
 }

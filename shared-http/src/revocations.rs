@@ -26,8 +26,8 @@ impl RevocationSettings {
         }
         let why = "Tokens are refused, by 503, where nothing newer is known of revocations; 0 is to go on";
         let max_age = settings.duration("REVOCATION_MAX_AGE", "0", why);
-        if !max_age.is_zero() && max_age < poll {
-            settings.wrong("REVOCATION_MAX_AGE", "must be 0, or REVOCATION_POLL at least");
+        if !max_age.is_zero() && max_age < 2 * poll {
+            settings.wrong("REVOCATION_MAX_AGE", "must be 0, or twice REVOCATION_POLL at least");
         }
         Self { poll, max_age: Some(max_age).filter(|max_age| !max_age.is_zero()) }
     }

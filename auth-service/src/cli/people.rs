@@ -58,6 +58,10 @@ pub(super) async fn enable(house: House<'_>, console: &mut Console, name: &str) 
 /// Sessions that outlive their user are worth nothing, because a refresh reads the user again.
 pub(super) async fn delete(house: House<'_>, console: &mut Console, name: &str) -> Result<(), CliError> {
     let user = find(house, name).await?;
+    if user.role != Role::Admin {
+        // Before as well as after: once the name is gone, nobody could try again. An admin may be the last, and stay.
+        house.sessions.end_all(&user.id, None).await?;
+    }
     match house.users.delete(&user.id).await? {
         Deleted::Done(user) => sign_out(house, console, &user, "is deleted").await,
         Deleted::NotFound => Err(nobody(name)),

@@ -1,98 +1,179 @@
-use std::collections::VecDeque;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Serialize, Serializer};
 use shared_claims::Revocation;
 
 use crate::sessions::{Cursor, News, Position, ShardNews};
 
-/// The list of the store as far as it was read, less what is over.
-#[derive(Default)]
+/// A segment that is shorter than this takes in what comes next.
+const SHORT: usize = 64 * 1024;
+
+/// The list of the store as far as it was read, less what is over: written once, and shared by all who are answered with it.
+#[derive(Clone, Default)]
 pub(super) struct List {
     read: Cursor,
-    shards: Vec<VecDeque<(Position, Revocation)>>,
-    /// All of it as JSON, once somebody has asked for it.
-    whole: OnceLock<Bytes>,
+    shards: Vec<Vec<Arc<Segment>>>,
 }
 
-/// A `shared_claims::RevocationList` whose entries stand elsewhere.
-#[derive(Serialize)]
-struct Wire<E: Serialize> {
-    cursor: String,
-    entries: E,
+/// Neighbours in a shard.
+#[derive(Default)]
+struct Segment {
+    /// Where each entry begins in `json`.
+    places: Vec<(Position, usize)>,
+    /// When the last of them is over, in seconds since 1970.
+    until: u64,
+    /// The entries, a comma before each.
+    json: Bytes,
 }
-
-/// From each shard, what stands from a place on.
-struct From<'a>(&'a List, Vec<usize>);
 
 impl List {
     /// How far it was read.
-    pub(super) fn cursor(&self) -> Cursor {
-        self.read.clone()
+    pub(super) const fn cursor(&self) -> &Cursor {
+        &self.read
     }
 
-    /// How many entries there are.
-    pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(VecDeque::len).sum()
-    }
-
-    /// Takes what was read, and drops what was over before `now`, in seconds since 1970.
-    pub(super) fn take(&mut self, pages: Vec<News>, now: u64) {
-        let before = (self.read.clone(), self.len());
-        for news in pages {
-            self.read.follow(&news);
-            if self.shards.len() != news.shards.len() {
-                self.shards = vec![VecDeque::new(); news.shards.len()];
+    /// Takes what was read, and drops what was over by the store's clock.
+    pub(super) fn take(&mut self, news: &News) {
+        self.read.follow(news);
+        self.shards.resize(news.shards.len(), Vec::new());
+        for (shard, ShardNews { anew, entries }) in self.shards.iter_mut().zip(&news.shards) {
+            if *anew {
+                shard.clear();
             }
-            for (shard, ShardNews { anew, entries }) in self.shards.iter_mut().zip(news.shards) {
-                if anew {
-                    shard.clear();
-                }
-                shard.extend(entries);
+            let now = u64::try_from(news.now / 1000).unwrap_or(0);
+            shard.retain(|segment| segment.until > now);
+            if !entries.is_empty() {
+                let last = shard.pop_if(|last| last.json.len() < SHORT).unwrap_or_default();
+                shard.push(Arc::new(last.with(entries)));
             }
-        }
-        for shard in &mut self.shards {
-            while shard.front().is_some_and(|(_, entry)| until(entry) <= now) {
-                shard.pop_front();
-            }
-        }
-        if before != (self.read.clone(), self.len()) {
-            self.whole = OnceLock::new();
         }
     }
 
-    /// The JSON of what came behind `after`; everything, where that is no cursor of this list.
-    pub(super) fn since(&self, after: Option<&Cursor>) -> Bytes {
+    /// The JSON of a `shared_claims::RevocationList` in pieces: what came behind `after`; everything, where that is no cursor of
+    /// this list.
+    pub(super) fn since(&self, after: Option<&Cursor>) -> Vec<Bytes> {
         let known = after.filter(|cursor| cursor.list == self.read.list && cursor.positions.len() == self.shards.len());
-        let Some(cursor) = known else {
-            return self.whole.get_or_init(|| self.json(vec![0; self.shards.len()])).clone();
-        };
-        let behind = |(number, shard): (usize, &VecDeque<(Position, Revocation)>)| {
-            let position = cursor.positions[number];
+        let mut pieces = vec![Bytes::from(format!(r#"{{"cursor":"{}","entries":["#, self.read))];
+        for (number, shard) in self.shards.iter().enumerate() {
+            let position = known.map(|cursor| cursor.positions[number]).unwrap_or_default();
             // A shard that is not there yet was forgotten by the store.
-            let ahead = position > self.read.positions[number];
-            if ahead { 0 } else { shard.partition_point(|(place, _)| *place <= position) }
-        };
-        self.json(self.shards.iter().enumerate().map(behind).collect())
-    }
-
-    fn json(&self, from: Vec<usize>) -> Bytes {
-        let wire = Wire { cursor: self.read.to_string(), entries: From(self, from) };
-        // Strings and integers always have a JSON form.
-        serde_json::to_vec(&wire).unwrap_or_default().into()
+            let position = if position > self.read.positions[number] { Position::default() } else { position };
+            pieces.extend(shard.iter().map(|segment| segment.behind(position)).filter(|piece| !piece.is_empty()));
+        }
+        if let Some(first) = pieces.get_mut(1) {
+            *first = first.slice(1..);
+        }
+        pieces.push(Bytes::from_static(b"]}"));
+        pieces
     }
 }
 
-impl Serialize for From<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let shards = self.0.shards.iter().zip(&self.1);
-        serializer.collect_seq(shards.flat_map(|(shard, from)| shard.range(*from..).map(|(_, entry)| entry)))
+impl Segment {
+    fn with(&self, entries: &[(Position, Revocation)]) -> Self {
+        let (mut places, mut json) = (self.places.clone(), self.json.to_vec());
+        for (position, entry) in entries {
+            places.push((*position, json.len()));
+            json.push(b',');
+            // Strings and integers always have a JSON form.
+            json.extend(serde_json::to_vec(entry).unwrap_or_default());
+        }
+        let until = entries.iter().map(|(_, entry)| until(entry)).fold(self.until, u64::max);
+        Self { places, until, json: json.into() }
+    }
+
+    fn behind(&self, position: Position) -> Bytes {
+        let first = self.places.partition_point(|(place, _)| *place <= position);
+        self.places.get(first).map_or_else(Bytes::new, |(_, begins)| self.json.slice(*begins..))
     }
 }
 
-fn until(entry: &Revocation) -> u64 {
+const fn until(entry: &Revocation) -> u64 {
     match entry {
         Revocation::Session { until, .. } | Revocation::Subject { until, .. } => *until,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn entry(name: u64, until: u64) -> Revocation {
+        Revocation::Session { sid: format!("s-{name}"), until }
+    }
+
+    fn at(at: u64) -> Position {
+        format!("{at:x}").parse().unwrap_or_default()
+    }
+
+    /// What came to two shards: entries by their number, which is their position, too.
+    fn news(list: &str, now: i64, shards: [(bool, &[u64]); 2]) -> News {
+        let shards = shards.map(|(anew, names)| ShardNews {
+            anew,
+            entries: names.iter().map(|name| (at(*name), entry(*name, 1000 + name))).collect(),
+        });
+        News { list: list.to_owned(), now, shards: shards.into(), more: false }
+    }
+
+    fn names(list: &List, after: Option<&Cursor>) -> Vec<String> {
+        let json: Value = serde_json::from_slice(&list.since(after).concat()).unwrap_or_default();
+        assert_eq!(json["cursor"], list.cursor().to_string());
+        let sid = |entry: &Value| entry["sid"].as_str().unwrap_or_default().to_owned();
+        json["entries"].as_array().map_or_else(Vec::new, |entries| entries.iter().map(sid).collect())
+    }
+
+    #[test]
+    fn a_list_gives_what_came_behind_a_cursor() {
+        let mut list = List::default();
+        assert_eq!(names(&list, None), [""; 0]);
+        list.take(&news("a", 0, [(true, &[1, 2]), (true, &[])]));
+        let early = list.cursor().clone();
+        list.take(&news("a", 0, [(false, &[3]), (false, &[4, 4, 5])]));
+        assert_eq!(names(&list, None), ["s-1", "s-2", "s-3", "s-4", "s-4", "s-5"]);
+        assert_eq!(names(&list, Some(&early)), ["s-3", "s-4", "s-4", "s-5"]);
+        assert_eq!(names(&list, Some(list.cursor())), [""; 0]);
+        for (list_name, positions, expected, why) in [
+            ("b", vec![at(9), at(9)], 6, "another list's"),
+            ("a", vec![at(9)], 6, "of another form"),
+            ("a", vec![at(2), at(9)], 4, "ahead in one shard"),
+            ("a", vec![at(1), at(4)], 3, "in the midst"),
+        ] {
+            let cursor = Cursor { list: list_name.to_owned(), positions };
+            assert_eq!(names(&list, Some(&cursor)).len(), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_is_dropped_by_the_clock_of_the_store() {
+        let mut list = List::default();
+        list.take(&news("a", 0, [(true, &[1, 2]), (true, &[5])]));
+        list.take(&news("a", 1_002_000, [(false, &[]), (false, &[])]));
+        assert_eq!(names(&list, None), ["s-5"]);
+        list.take(&news("a", 1_004_999, [(false, &[]), (false, &[])]));
+        assert_eq!(names(&list, None), ["s-5"], "not before its time");
+        list.take(&news("a", 1_005_000, [(false, &[]), (false, &[])]));
+        assert_eq!(names(&list, None), [""; 0]);
+    }
+
+    #[test]
+    fn another_list_takes_the_place_of_one_that_was_lost() {
+        let mut list = List::default();
+        list.take(&news("a", 0, [(true, &[1, 2]), (true, &[5])]));
+        list.take(&news("a", 0, [(true, &[3]), (false, &[])]));
+        assert_eq!(names(&list, None), ["s-3", "s-5"], "a shard that was lost");
+        list.take(&news("b", 0, [(true, &[7]), (true, &[])]));
+        assert_eq!(names(&list, None), ["s-7"]);
+    }
+
+    #[test]
+    fn long_segments_are_left_alone() {
+        let mut list = List::default();
+        let many: Vec<u64> = (1..=5000).collect();
+        for names in many.chunks(100) {
+            list.take(&news("a", 0, [(false, names), (false, &[])]));
+        }
+        assert_eq!(names(&list, None).len(), 5000);
+        assert!((2..10).contains(&list.shards[0].len()), "{} segments", list.shards[0].len());
     }
 }

@@ -1,5 +1,5 @@
 use actix_web::{HttpResponse, web::Data, web::Path};
-use shared_claims::{Member, Problem};
+use shared_claims::{Member, Problem, Role};
 use shared_http::{Body, Caller, Fields};
 
 use super::admitted::Admitted;
@@ -51,9 +51,13 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let current = current_password(&mut fields);
     fields.finish()?;
-    prove(&state, &caller, &member, current).await?;
-    // While sessions cannot be ended, nobody is half gone.
-    state.sessions.ping().await?;
+    let account = prove(&state, &caller, &member, current).await?;
+    // While sessions cannot be ended, nobody is half gone. Before as well as after, unless it may be the last admin, who stays.
+    if account.user.role == Role::Admin {
+        state.sessions.ping().await?;
+    } else {
+        state.sessions.end_all(&member.user_id, None).await?;
+    }
     match state.users.delete(&member.user_id).await? {
         Deleted::Done(_) | Deleted::NotFound => {}
         Deleted::LastAdmin => return Err(last_admin()),

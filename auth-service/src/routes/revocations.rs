@@ -1,5 +1,9 @@
+use std::convert::Infallible;
+
+use actix_web::body::SizedStream;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web, web::Data};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use futures_util::stream;
 use shared_claims::Problem;
 use shared_http::{Query, has_tag};
 
@@ -26,12 +30,8 @@ pub(super) async fn read(
     if known {
         return Ok(response.finish());
     }
-    let json = if feed.is_long() {
-        // On a thread that serves nobody else.
-        let feed = feed.clone();
-        web::block(move || feed.since(after.as_ref())).await.map_err(|_| Problem::internal())?
-    } else {
-        feed.since(after.as_ref())
-    };
-    Ok(response.content_type("application/json").body(json))
+    let pieces = feed.since(after.as_ref());
+    let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+    let body = SizedStream::new(length, stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)));
+    Ok(response.content_type("application/json").body(body))
 }

@@ -42,7 +42,7 @@ async fn open(
     let account = credentials.prove(state, caller).await?;
     let user_id = account.user.id.clone();
     let label = label(request, caller);
-    let granted = state.grants.open(account, label, now_ms()).await?.ok_or_else(|| failed(&user_id))?;
+    let granted = state.grants.open(account, label).await?.ok_or_else(|| failed(&user_id))?;
     log::info!(target: "audit", event = "login.ok", user = user_id.as_str(), session:% = granted.session.id; "logged in");
     Ok(reply(&granted, jar))
 }

@@ -2,6 +2,7 @@ use actix_web::http::header::{LINK, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
 use shared_claims::{Admin, Problem, Role};
 use shared_http::{Body, Caller, Fields, Query, link_next};
+use uuid::Uuid;
 
 use super::registration::Newcomer;
 use super::replies::{Added, Record};
@@ -20,7 +21,7 @@ pub(super) async fn list(
     still_admin(&state, &admin).await?;
     let limit = params.optional_integer("limit", 1..=PAGE).unwrap_or(PAGE);
     let q = params.optional_text("q", |_| Ok(()));
-    let cursor = params.optional_text("cursor", |cursor| match uuid::Uuid::try_parse(cursor) {
+    let cursor = params.optional_text("cursor", |cursor| match Uuid::try_parse(cursor) {
         Ok(id) if id.to_string() == cursor => Ok(()),
         _ => Err("must be one that a page gave in its Link".to_owned()),
     });
@@ -95,12 +96,15 @@ pub(super) async fn change(
 pub(super) async fn delete(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
     still_admin(&state, &admin).await?;
     state.sessions.ping().await?;
-    match state.users.delete_by(&admin.user_id, &id).await?.ok_or_else(no_admin)? {
-        Deleted::Done(_) => {}
-        Deleted::NotFound => return Err(Problem::not_found("user")),
-        Deleted::LastAdmin => return Err(last_admin()),
+    let deleted = state.users.delete_by(&admin.user_id, &id).await?.ok_or_else(no_admin)?;
+    if matches!(deleted, Deleted::LastAdmin) {
+        return Err(last_admin());
     }
-    state.sessions.end_all(&id, None).await?;
+    // Also of somebody who is gone: an earlier try may have got no further.
+    end_all(&state, &id).await?;
+    if matches!(deleted, Deleted::NotFound) {
+        return Err(Problem::not_found("user"));
+    }
     log::info!(target: "audit", event = "user.deleted", user = id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "deleted");
     Ok(HttpResponse::NoContent().finish())
 }
@@ -108,10 +112,18 @@ pub(super) async fn delete(admin: Admin, state: Data<State>, id: Path<String>) -
 /// `DELETE /users/{id}/sessions`: signs somebody out everywhere.
 pub(super) async fn sign_out(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
     still_admin(&state, &admin).await?;
+    end_all(&state, &id).await?;
     let user = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
-    state.sessions.end_all(&user.id, None).await?;
     log::info!(target: "audit", event = "session.all_ended", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Ends all sessions of whoever has or had this id.
+async fn end_all(state: &State, id: &str) -> Result<(), Problem> {
+    if Uuid::try_parse(id).is_ok_and(|uuid| uuid.to_string() == id) {
+        state.sessions.end_all(id, None).await?;
+    }
+    Ok(())
 }
 
 /// What an admin wants to be different about somebody.

@@ -69,6 +69,13 @@ pub trait SessionStore: Send + Sync {
     /// The store is unavailable.
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError>;
 
+    /// Lists that the session `id` has ended, of which the store knows nothing any more: for whoever holds a token of it, so
+    /// that it was there.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError>;
+
     /// Ends all sessions of a user, but for `except`, and cuts the user's access tokens off; how many were alive.
     ///
     /// # Errors

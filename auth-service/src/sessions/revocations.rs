@@ -1,13 +1,13 @@
 //! The list of what was revoked, as verifiers follow it.
 //!
 //! An entry is written by the step that ends the session, or cuts a user's tokens off, and lives until the last token that it
-//! kills is over: longer than it by twice the leeway, because the clock of a verifier may differ, and the clock of another
-//! one in the other direction.
+//! kills is over, which a session knows of its own: longer than it by twice the leeway, because the clock of a verifier may
+//! differ, and the clock of another one in the other direction.
 //!
 //! Tokens count whole seconds, so one of the second of a cut-off may have been made before or after it. The rule: a cut-off
-//! lies at the beginning of the next second, later still if a session that goes on has a token dated there; and whatever is
-//! issued after it is dated at that second or later, so at most a little ahead, within the leeway. So all tokens made before
-//! are refused, and none made after.
+//! lies at the beginning of the next second, later still if a session that goes on has a token dated there; whatever is
+//! issued after it is dated at that second or later, and handed out when that has come. So all tokens made before are refused,
+//! and none made after.
 //!
 //! The list may have several shards, as many as the store has places that it changes in one step. In each, entries have
 //! positions that only grow, by the clock where it can be, so that even a store that forgot everything gives none twice.
@@ -47,6 +47,8 @@ pub struct NotACursor;
 pub struct News {
     /// The name of the list; where it is another than the cursor's, this is all there is.
     pub list: String,
+    /// The time by the store's clock, in milliseconds since 1970.
+    pub now: i64,
     /// One for each shard.
     pub shards: Vec<ShardNews>,
     /// Whether there is more to be read at once.
@@ -79,7 +81,7 @@ impl Cursor {
     }
 }
 
-/// How long an entry is kept behind the date of the newest token that it kills, in milliseconds.
+/// How long behind its date a token is listed, if it is revoked, in milliseconds.
 pub(super) fn keep_ms(access_ttl: Duration) -> i64 {
     ms(access_ttl.saturating_add(Duration::from_secs(2 * LEEWAY)))
 }

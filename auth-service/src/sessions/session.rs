@@ -102,6 +102,8 @@ pub struct Session {
     pub advanced_at: i64,
     /// The date of its newest access token, the claim `iat`: now, or a little later, for the sake of a cut-off.
     pub issued_at: i64,
+    /// How far that lies ahead of now.
+    pub issued_ahead: i64,
     /// When it ends if it is not used; never after `ends_at`.
     pub idle_ends_at: i64,
     /// When it ends however often it is used; fixed at login.

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use shared_claims::LEEWAY;
-use shared_http::database::{LIMIT, StoreError, within};
+use shared_http::database::{StoreError, within};
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::clock::DatabaseClock;
 use super::revocations::keep_ms;
 use super::session::{ms, newest_first};
 use super::sql_revocations::EVERY_SESSION;
-use super::statements::{ADVANCE, END, END_ALL, LIST, OPEN, SWEEP};
+use super::statements::{ADVANCE, END, END_ALL, END_FORGOTTEN, LIST, OPEN, SWEEP};
 use super::{
     Advance, Cursor, FIRST_GENERATION, Label, NewSession, News, Rules, STORE, Session, SessionId, SessionStore,
 };
@@ -82,10 +82,9 @@ impl SqlSessions {
         Ok(within(STORE, sweep.execute(&self.pool)).await?.rows_affected())
     }
 
-    /// How long an end is listed, behind the newest token. A statement tells its time before it waits for its turn, so an end
-    /// may be that much later than it says.
+    /// How long behind its date a token is listed, if it is revoked.
     pub(super) fn keep_ms(&self) -> i64 {
-        keep_ms(self.rules.access_ttl.saturating_add(LIMIT))
+        keep_ms(self.rules.access_ttl)
     }
 }
 
@@ -101,10 +100,12 @@ impl SessionStore for SqlSessions {
             .bind(session.idle_ends_at)
             .bind(session.ends_at)
             .bind(session.label.user_agent.clone())
-            .bind(session.label.address.clone());
+            .bind(session.label.address.clone())
+            .bind(self.keep_ms());
         let rows = within(STORE, insert.fetch_all(&self.pool)).await?;
         let row = rows.first().ok_or_else(|| StoreError::corrupt(STORE, "a session that was not inserted"))?;
         session.issued_at = row.try_get("issued_at")?;
+        session.issued_ahead = session.issued_at - session.opened_at;
         Ok(session)
     }
 
@@ -121,14 +122,20 @@ impl SessionStore for SqlSessions {
             .bind(self.keep_ms())
             .bind(LEEWAY_MS);
         let rows = within(STORE, update.fetch_all(&self.pool)).await?;
-        rows.first().map_or(Ok(Advance::Gone), advanced)
+        rows.first().map_or(Ok(Advance::Gone), |row| advanced(row, now))
     }
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let update = sqlx::query(END).bind(id.to_string()).bind(user_id.to_owned()).bind(now).bind(self.keep_ms());
+        let update = sqlx::query(END).bind(id.to_string()).bind(user_id.to_owned()).bind(now);
         let rows = within(STORE, update.fetch_all(&self.pool)).await?;
         Ok(alive(&rows, now)? > 0)
+    }
+
+    async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let insert = sqlx::query(END_FORGOTTEN).bind(id.to_string()).bind(user_id).bind(now).bind(now + self.keep_ms());
+        within(STORE, insert.execute(&self.pool)).await.map(drop)
     }
 
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
@@ -138,7 +145,7 @@ impl SessionStore for SqlSessions {
             let mut step = self.pool.begin().await?;
             // First, so that of two who do this for the same user one waits here, with nothing in hand.
             self.cut_off_in(&mut step, user_id, &except, now).await?;
-            let update = sqlx::query(END_ALL).bind(user_id).bind(except.as_str()).bind(now).bind(self.keep_ms());
+            let update = sqlx::query(END_ALL).bind(user_id).bind(except.as_str()).bind(now);
             let rows = update.fetch_all(&mut *step).await?;
             step.commit().await?;
             alive(&rows, now)
@@ -179,6 +186,7 @@ fn opened(new: NewSession, now: i64, rules: &Rules) -> Session {
         opened_at: now,
         advanced_at: now,
         issued_at: now,
+        issued_ahead: 0,
         idle_ends_at: ends_at.min(now + ms(rules.refresh_ttl)),
         ends_at,
         label: new.label,
@@ -186,8 +194,9 @@ fn opened(new: NewSession, now: i64, rules: &Rules) -> Session {
 }
 
 /// The answer of [`ADVANCE`] where it met a living session.
-fn advanced(row: &AnyRow) -> Result<Advance, StoreError> {
+fn advanced(row: &AnyRow, now: i64) -> Result<Advance, StoreError> {
     let session = session(row)?;
+    let session = Session { issued_ahead: session.issued_at - now, ..session };
     let (ended_at, repeats): (i64, i64) = (row.try_get("ended_at")?, row.try_get("repeats")?);
     Ok(match (ended_at, repeats) {
         (0, 0) => Advance::Advanced(session),
@@ -214,6 +223,7 @@ fn session(row: &AnyRow) -> Result<Session, StoreError> {
         opened_at: row.try_get("opened_at")?,
         advanced_at: row.try_get("advanced_at")?,
         issued_at: row.try_get("issued_at")?,
+        issued_ahead: 0,
         idle_ends_at: row.try_get("idle_ends_at")?,
         ends_at: row.try_get("ends_at")?,
         label: Label { user_agent: row.try_get("user_agent")?, address: row.try_get("address")? },

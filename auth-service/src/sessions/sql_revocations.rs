@@ -24,51 +24,62 @@ const PAGE: u32 = 8_000;
 
 const NAME: &str = "INSERT INTO revocations (id, list, position) VALUES (1, $1, 0) ON CONFLICT (id) DO NOTHING";
 
-/// $2 the session that goes on, or every one; $3 now; $4 how long a cut-off is listed. A cut-off never goes back.
+/// $2 the session that goes on, or every one; $3 now; $4 how long a cut-off is listed. It never goes back, and where it does
+/// not go on, nobody is told again.
 const CUT_OFF: &str = "
-INSERT INTO cutoffs (user_id, not_before, revoked_until, position)
-SELECT $1, (newest / 1000 + 1) * 1000, (newest / 1000 + 1) * 1000 + $4, 0
+INSERT INTO cutoffs (user_id, not_before, tokens_end_at, position, waiting)
+SELECT $1, (newest / 1000 + 1) * 1000, CASE
+    WHEN last > (newest / 1000 + 1) * 1000 + $4 THEN last ELSE (newest / 1000 + 1) * 1000 + $4 END, 0, 1
 FROM (
-    SELECT COALESCE(MAX(CASE WHEN issued_at > $3 THEN issued_at ELSE $3 END), $3) AS newest
-    FROM sessions WHERE user_id = $1 AND ended_at = 0 AND (id = $2 OR $2 = '*')) AS going_on
+    SELECT MAX(tokens_end_at) AS last, COALESCE(MAX(CASE
+        WHEN ended_at = 0 AND issued_at > $3 AND (id = $2 OR $2 = '*') THEN issued_at
+        ELSE $3 END), $3) AS newest
+    FROM sessions WHERE user_id = $1) AS tokens
 WHERE TRUE
 ON CONFLICT (user_id) DO UPDATE SET
-    not_before = CASE WHEN excluded.not_before > cutoffs.not_before THEN excluded.not_before ELSE cutoffs.not_before END,
-    revoked_until =
-        CASE WHEN excluded.revoked_until > cutoffs.revoked_until THEN excluded.revoked_until ELSE cutoffs.revoked_until END,
-    position = 0";
+    not_before = excluded.not_before, tokens_end_at = excluded.tokens_end_at, waiting = 1
+WHERE excluded.not_before > cutoffs.not_before";
 
+/// $1 now.
 const STATE: &str = "
 SELECT list, position, CASE
-    WHEN EXISTS (SELECT 1 FROM sessions WHERE ended_at > 0 AND position = 0) THEN 1
-    WHEN EXISTS (SELECT 1 FROM cutoffs WHERE position = 0) THEN 1
+    WHEN EXISTS (SELECT 1 FROM sessions WHERE ended_at > 0 AND tokens_end_at > 0 AND position = 0 AND tokens_end_at > $1) THEN 1
+    WHEN EXISTS (SELECT 1 FROM cutoffs WHERE waiting = 1) THEN 1
     ELSE 0 END AS waiting
 FROM revocations";
 
 /// $1 now: positions follow the clock, so that a database that was set back to an older state gives none twice.
 const TAKE_TURN: &str = "
-UPDATE revocations SET position = CASE WHEN position < $1 THEN $1 ELSE position + 1 END RETURNING position";
+UPDATE revocations SET position = CASE WHEN position < $1 THEN $1 ELSE position + 1 END RETURNING list, position";
 
-const PLACE_SESSIONS: &str = "
+/// $1 the position, $2 how many, $3 now. In the order in which `end_all` takes the same rows.
+const PLACE: [&str; 2] = [
+    "
+UPDATE cutoffs SET position = $1, waiting = 0
+WHERE waiting = 1 AND $3 > 0 AND user_id IN (SELECT user_id FROM cutoffs WHERE waiting = 1 LIMIT $2)",
+    "
 UPDATE sessions SET position = $1
-WHERE id IN (SELECT id FROM sessions WHERE ended_at > 0 AND position = 0 LIMIT $2)";
-
-const PLACE_CUTOFFS: &str = "
-UPDATE cutoffs SET position = $1
-WHERE position = 0 AND user_id IN (SELECT user_id FROM cutoffs WHERE position = 0 LIMIT $2)";
+WHERE id IN (
+    SELECT id FROM sessions
+    WHERE ended_at > 0 AND tokens_end_at > 0 AND position = 0 AND tokens_end_at > $3 LIMIT $2)",
+];
 
 /// $1 behind which position, $2 now, $3 how many.
 const READ: &str = "
-SELECT id AS sid, '' AS sub, 0 AS not_before, revoked_until, position
-FROM sessions WHERE ended_at > 0 AND position > $1 AND revoked_until > $2
+SELECT * FROM (
+    SELECT id AS sid, '' AS sub, 0 AS not_before, tokens_end_at, position
+    FROM sessions WHERE ended_at > 0 AND tokens_end_at > 0 AND position > $1 AND tokens_end_at > $2
+    ORDER BY position LIMIT $3) AS ended
 UNION ALL
-SELECT '' AS sid, user_id AS sub, not_before, revoked_until, position
-FROM cutoffs WHERE position > $1 AND revoked_until > $2
+SELECT * FROM (
+    SELECT '' AS sid, user_id AS sub, not_before, tokens_end_at, position
+    FROM cutoffs WHERE position > $1 AND tokens_end_at > $2
+    ORDER BY position LIMIT $3) AS cut_off
 ORDER BY position LIMIT $3";
 
 const SWEEP: &str = "
 DELETE FROM cutoffs
-WHERE revoked_until <= $1 AND user_id IN (SELECT user_id FROM cutoffs WHERE revoked_until <= $1 LIMIT $2)";
+WHERE tokens_end_at <= $1 AND user_id IN (SELECT user_id FROM cutoffs WHERE tokens_end_at <= $1 LIMIT $2)";
 
 impl SqlSessions {
     /// Gives the list its name, if it has none.
@@ -91,13 +102,13 @@ impl SqlSessions {
 
     /// What came behind `cursor`, all of it where that is not of this list.
     pub(super) async fn news(&self, cursor: &Cursor) -> Result<News, StoreError> {
-        let (list, newest) = loop {
-            let row = within(STORE, sqlx::query(STATE).fetch_one(&self.pool)).await?;
-            if row.try_get::<i64, _>("waiting")? == 0 {
-                break (row.try_get("list")?, position(&row)?);
-            }
-            within(STORE, self.give_positions()).await?;
-        };
+        let now = self.clock.now();
+        let mut row = within(STORE, sqlx::query(STATE).bind(now).fetch_one(&self.pool)).await?;
+        let mut waiting = row.try_get::<i64, _>("waiting")? > 0;
+        while waiting {
+            (row, waiting) = within(STORE, self.give_positions()).await?;
+        }
+        let (list, newest): (String, _) = (row.try_get("list")?, position(&row)?);
         let known = cursor.positions.first().filter(|position| cursor.list == list && **position <= newest);
         let (anew, after) = (known.is_none(), known.copied().unwrap_or_default());
         let mut entries = self.read(after).await?;
@@ -106,18 +117,24 @@ impl SqlSessions {
             // The rest of the last turn may be on the next page.
             entries.retain(|(position, _)| *position < last);
         }
-        Ok(News { list, shards: vec![ShardNews { anew, entries }], more })
+        Ok(News { list, now, shards: vec![ShardNews { anew, entries }], more })
     }
 
-    async fn give_positions(&self) -> Result<(), StoreError> {
+    /// Gives a position to what has none, and says whether there may be more. What is written after a turn that was not full
+    /// may wait for the next reading: otherwise whoever writes fast enough would keep this one from ever coming to an end.
+    async fn give_positions(&self) -> Result<(AnyRow, bool), StoreError> {
         let mut turn = self.pool.begin().await?;
-        let rows = sqlx::query(TAKE_TURN).bind(self.clock.now()).fetch_all(&mut *turn).await?;
-        let row = rows.first().ok_or_else(|| StoreError::corrupt(STORE, "revocations has no row"))?;
+        let now = self.clock.now();
+        let mut rows = sqlx::query(TAKE_TURN).bind(now).fetch_all(&mut *turn).await?;
+        let row = rows.pop().ok_or_else(|| StoreError::corrupt(STORE, "revocations has no row"))?;
         let position: i64 = row.try_get("position")?;
-        for place in [PLACE_SESSIONS, PLACE_CUTOFFS] {
-            sqlx::query(place).bind(position).bind(TURN).execute(&mut *turn).await?;
+        let mut full = false;
+        for place in PLACE {
+            let placed = sqlx::query(place).bind(position).bind(TURN).bind(now).execute(&mut *turn).await?;
+            full |= placed.rows_affected() >= TURN.unsigned_abs();
         }
-        Ok(turn.commit().await?)
+        turn.commit().await?;
+        Ok((row, full))
     }
 
     async fn read(&self, after: Position) -> Result<Vec<(Position, Revocation)>, StoreError> {
@@ -141,7 +158,7 @@ fn position(row: &AnyRow) -> Result<Position, StoreError> {
 
 fn revocation(row: &AnyRow) -> Result<Revocation, StoreError> {
     let (sid, sub): (String, String) = (row.try_get("sid")?, row.try_get("sub")?);
-    let until = whole_seconds(row.try_get("revoked_until")?);
+    let until = whole_seconds(row.try_get("tokens_end_at")?);
     if sub.is_empty() {
         return Ok(Revocation::Session { sid, until });
     }

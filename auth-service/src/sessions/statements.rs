@@ -1,16 +1,19 @@
 //! What [`super::SqlSessions`] says to its database about sessions: one text for `SQLite` and Postgres.
 
-/// $4 now. A token of the new session is dated no earlier than its user's cut-off.
+/// $4 now, $9 how long behind its date a token is listed. A token of the new session is dated no earlier than its user's cut-off.
 pub(super) const OPEN: &str = "
 INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
-    user_agent, address, issued_at)
-SELECT $1, $2, $3, 0, $4, $4, $5, $6, 0, $7, $8, CASE WHEN not_before > $4 THEN not_before ELSE $4 END
-FROM (SELECT COALESCE(MAX(not_before), 0) AS not_before FROM cutoffs WHERE user_id = $2) AS cutoff
+    user_agent, address, issued_at, tokens_end_at)
+SELECT $1, $2, $3, 0, $4, $4, $5, $6, 0, $7, $8, date, date + $9
+FROM (
+    SELECT MAX(date) AS date
+    FROM (SELECT $4 AS date UNION ALL SELECT not_before FROM cutoffs WHERE user_id = $2) AS dates) AS newest
 RETURNING issued_at";
 
 /// $3 what is presented, $4 now, $5 when the session ends if it is not used from now on, $6 the grace, $7 the first
-/// generation, $8 how long an end is listed, $9 how far the clocks of two instances may differ. Right of an equals sign stands
-/// the row as it was, after `RETURNING` as it is now.
+/// generation, $8 how long behind its date a token is listed, $9 how far the clocks of two instances may differ. Right of an
+/// equals sign stands the row as it was, after `RETURNING` as it is now. What a replay does to the last two columns is nothing:
+/// its end is listed for the tokens there were.
 pub(super) const ADVANCE: &str = "
 UPDATE sessions SET
     generation = CASE WHEN generation = $3 THEN generation + 1 ELSE generation END,
@@ -29,20 +32,34 @@ UPDATE sessions SET
             SELECT $4 AS date
             UNION ALL SELECT not_before FROM cutoffs WHERE cutoffs.user_id = $2
             UNION ALL SELECT CASE WHEN issued_at <= $4 + $9 THEN issued_at ELSE 0 END) AS dates),
-    revoked_until = CASE WHEN issued_at > $4 THEN issued_at ELSE $4 END + $8
+    tokens_end_at = (
+        SELECT MAX(date) FROM (
+            SELECT $4 + $8 AS date
+            UNION ALL SELECT not_before + $8 FROM cutoffs WHERE cutoffs.user_id = $2
+            UNION ALL SELECT tokens_end_at) AS dates)
 WHERE id = $1 AND user_id = $2 AND ended_at = 0 AND idle_ends_at > $4
 RETURNING id, user_id, generation, opened_at, advanced_at, idle_ends_at, ends_at, user_agent, address, issued_at,
     repeats, ended_at";
 
-/// $3 now, $4 how long an end is listed. An expired session is ended too: a caller whose clock is a little behind may still
-/// see it alive.
+/// $3 now. An expired session is ended too: a caller whose clock is a little behind may still see it alive.
 pub(super) const END: &str = "
-UPDATE sessions SET ended_at = $3, revoked_until = CASE WHEN issued_at > $3 THEN issued_at ELSE $3 END + $4
-WHERE id = $1 AND user_id = $2 AND ended_at = 0
+UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at = 0
 RETURNING idle_ends_at";
 
+/// $3 now, $4 until when its tokens may live. A record of nothing but the end.
+pub(super) const END_FORGOTTEN: &str = "
+INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
+    user_agent, address, issued_at, tokens_end_at)
+VALUES ($1, $2, 1, 0, $3, $3, $3, $3, $3, '', '', $3, $4)
+ON CONFLICT (id) DO NOTHING";
+
+/// $3 now. Nobody has to be told of a session whose tokens the cut-off of its user has cut off already.
 pub(super) const END_ALL: &str = "
-UPDATE sessions SET ended_at = $3, revoked_until = CASE WHEN issued_at > $3 THEN issued_at ELSE $3 END + $4
+UPDATE sessions SET
+    ended_at = $3,
+    tokens_end_at = CASE
+        WHEN issued_at < (SELECT not_before FROM cutoffs WHERE cutoffs.user_id = $1) THEN 0
+        ELSE tokens_end_at END
 WHERE user_id = $1 AND id <> $2 AND ended_at = 0
 RETURNING idle_ends_at";
 
@@ -54,8 +71,8 @@ FROM sessions WHERE user_id = $1 AND ended_at = 0 AND idle_ends_at > $2";
 /// whose clock is a little behind, when its turn comes.
 pub(super) const SWEEP: &str = "
 DELETE FROM sessions
-WHERE ((ended_at = 0 AND idle_ends_at <= $1) OR (ended_at > 0 AND revoked_until <= $1))
+WHERE ((ended_at = 0 AND idle_ends_at <= $1) OR (ended_at > 0 AND tokens_end_at <= $1))
 AND id IN (
     SELECT id FROM sessions
-    WHERE (ended_at = 0 AND idle_ends_at <= $1) OR (ended_at > 0 AND revoked_until <= $1)
+    WHERE (ended_at = 0 AND idle_ends_at <= $1) OR (ended_at > 0 AND tokens_end_at <= $1)
     LIMIT $2)";

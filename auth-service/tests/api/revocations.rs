@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::answer::{Answer, names};
+use crate::caller::Caller;
 use crate::database::{Database, server};
 use crate::forge::access_claims;
 use crate::redis_server::{Redis, until};
@@ -16,17 +17,19 @@ const SOON: (&str, &str) = ("REVOCATION_POLL", "20ms");
 const NEW: &str = "Mz4?tuRnip-9";
 
 /// What ends tokens: how it is called, and what the list says then of the user and of their two sessions.
-const SOURCES: [(&str, bool, [bool; 2]); 10] = [
+const SOURCES: [(&str, bool, [bool; 2]); 11] = [
     ("logout", false, [true, false]),
     ("replay", false, [true, false]),
     ("one device", false, [true, false]),
-    ("all devices", true, [true, true]),
-    ("password change", true, [false, true]),
-    ("password by an admin", true, [true, true]),
+    // One entry says it of all the sessions.
+    ("all devices", true, [false, false]),
+    ("password change", true, [false, false]),
+    ("password by an admin", true, [false, false]),
     ("role change", true, [false, false]),
-    ("disable", true, [true, true]),
-    ("sign-out by an admin", true, [true, true]),
-    ("delete", true, [true, true]),
+    ("disable", true, [false, false]),
+    ("sign-out by an admin", true, [false, false]),
+    ("delete", true, [false, false]),
+    ("leave", true, [false, false]),
 ];
 
 impl Service {
@@ -63,6 +66,7 @@ impl Service {
             "disable" => admin.patch(&user, &json!({"disabled": true})).await.is(200),
             "sign-out by an admin" => admin.delete(&format!("{user}/sessions")).await.is(204),
             "delete" => admin.delete(&user).await.is(204),
+            "leave" => me.delete_with("/me", &json!({"currentPassword": GOOD})).await.is(204),
             other => panic!("{other}"),
         };
     }
@@ -161,13 +165,6 @@ async fn the_list_can_be_kept_and_is_asked_for_again() {
         assert_eq!(tag, format!("W/\"{cursor}\""));
 
         let again = service.nobody().with("If-None-Match", &tag);
-        for query in [String::new(), format!("?after={cursor}")] {
-            let same = again.get(&format!("/revocations{query}")).await;
-            if service.revocations("").await.header("etag") == tag {
-                let same = same.is(304);
-                assert_eq!((same.body.as_str(), same.header("etag")), ("", tag.as_str()));
-            }
-        }
         service.log_out(&person.pair.refresh).await.is(200);
         let changed = again.get(&format!("/revocations?after={cursor}")).await.is(200);
         assert_ne!(changed.header("etag"), tag);
@@ -255,6 +252,8 @@ async fn an_outage_is_told_and_ends_by_itself() {
     service.bearer(&gone.pair.access).get("/me").await.fails(401, "invalid_token");
     let new = service.log_in((&there.name, GOOD)).await;
     service.log_out(&new.refresh).await.is(200);
+    service.log_out(&there.pair.refresh).await.is(200);
+    service.refuses(&there.pair.access).await;
     let (entries, next) = service.revoked_since(&cursor).await;
     assert_ne!(cursor.split('.').next(), next.split('.').next(), "it is another list");
     assert!(entries.iter().any(|entry| entry["sid"] == access_claims(&new.access).sid));
@@ -273,4 +272,41 @@ async fn without_a_greatest_age_an_outage_lets_everybody_in() {
     sleep(Duration::from_millis(300)).await; // Several polls.
     service.bearer(&there.pair.access).get("/me").await.is(200);
     service.bearer(&gone.pair.access).get("/me").await.fails(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn whoever_has_the_list_is_told_so() {
+    // A Redis that no other test writes to.
+    let redis = Redis::with(&[]).await;
+    for settings in [None, Some(("REDIS_URL", &*redis.url()))] {
+        let service = Service::start_on(Database::sqlite(), settings).await;
+        let answer = service.revocations("").await.is(200);
+        let cursor = text(&answer.json()["cursor"]);
+        for query in [String::new(), format!("?after={cursor}")] {
+            for tag in [answer.header("etag"), "*", &format!("\"other\", \"{cursor}\"")] {
+                let same =
+                    service.nobody().with("If-None-Match", tag).get(&format!("/revocations{query}")).await.is(304);
+                assert_eq!((same.body.as_str(), same.header("etag")), ("", answer.header("etag")));
+                assert_eq!(same.header("cache-control"), answer.header("cache-control"));
+            }
+            service.nobody().with("If-None-Match", "\"other\"").get(&format!("/revocations{query}")).await.is(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_that_got_half_way_is_finished_by_the_next() {
+    let redis = Redis::with(&[]).await;
+    let mut service = Service::start([("REDIS_URL", &*redis.url())]).await;
+    let (person, admin) = (service.newcomer().await, service.admin().await.headers);
+    service.patience = 0;
+    let admin = Caller { service: &service, headers: admin };
+    let path = format!("/users/{}", person.id);
+    // It answers, and takes no writes.
+    redis.ask::<()>("CONFIG SET min-replicas-to-write 1").await;
+    admin.delete(&path).await.fails(503, "unavailable");
+    redis.ask::<()>("CONFIG SET min-replicas-to-write 0").await;
+    admin.delete(&path).await.fails(404, "not_found");
+    let (entries, _) = service.revoked_since("").await;
+    assert!(entries.iter().any(|entry| entry["sub"] == *person.id), "{entries:?}");
 }

@@ -2,6 +2,7 @@
 
 mod failover;
 mod guesses;
+mod interleavings;
 mod outages;
 mod owners;
 mod races;
@@ -76,6 +77,18 @@ impl Kind {
             },
             store,
         )
+    }
+
+    /// The same store, for an instance with other rules.
+    async fn beside(self, stage: &Stage, rules: Rules) -> Arc<dyn SessionStore> {
+        match self {
+            Self::Redis => redis_stage(&redis_url(), rules).store,
+            Self::Cluster(url) => redis_stage(url, rules).store,
+            Self::Sqlite | Self::Postgres => {
+                let pool = stage.database.as_ref().unwrap().pool.clone();
+                Arc::new(SqlSessions::new(pool, rules).await.unwrap())
+            }
+        }
     }
 
     /// A new SQL database.
@@ -190,7 +203,7 @@ impl Stage {
 
 /// A session without the date of its access token, which is the matter of `revocations` alone.
 fn undated(session: Session) -> Session {
-    Session { issued_at: 0, ..session }
+    Session { issued_at: 0, issued_ahead: 0, ..session }
 }
 
 fn advanced(outcome: Advance) -> Session {
@@ -258,7 +271,9 @@ contract! {
         a_cut_off_refuses_what_a_session_that_goes_on_was_given
         signing_out_again_and_again_dates_no_token_far_ahead
         an_entry_outlives_the_last_token_that_it_kills
-        ends_at_once_are_all_listed;
+        ends_at_once_are_all_listed
+        the_end_of_a_session_that_was_lost_is_listed_once
+        a_shorter_life_of_tokens_ends_no_entry_early;
     races:
         fifty_uses_of_one_generation_have_one_successor
         an_end_wins_over_any_advance

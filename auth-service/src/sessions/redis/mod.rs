@@ -31,8 +31,9 @@ static SESSIONS: Lua = Lua::new(include_str!("script.lua"));
 /// How often a step may be told to go elsewhere.
 const REDIRECTIONS: usize = 3;
 
-/// A session as the script replies it: id, user agent, address, generation, opened, advanced, issued, idle end, end.
-type Record = (String, String, String, i64, i64, i64, i64, i64, i64);
+/// A session as the script replies it: id, user agent, address, generation, opened, advanced, issued, the end of its tokens,
+/// idle end, end, and the time.
+type Record = (String, String, String, i64, i64, i64, i64, i64, i64, i64, i64);
 
 /// Sessions in Redis, version 7 or newer.
 pub struct RedisSessions {
@@ -192,6 +193,7 @@ impl SessionStore for RedisSessions {
             ms(self.rules.max_age).to_string(),
             new.label.user_agent,
             new.label.address,
+            self.keep(),
         ];
         session(&new.user_id, self.session_step(&new.user_id, "open", arguments, false).await?)
     }
@@ -225,14 +227,19 @@ impl SessionStore for RedisSessions {
         self.session_step(user_id, "end", vec![id.to_string(), self.keep()], true).await
     }
 
+    async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError> {
+        let arguments = vec![id.to_string(), self.keep()];
+        self.session_step::<i64>(user_id, "end_forgotten", arguments, true).await.map(drop)
+    }
+
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         let except = except.map(|id| id.to_string()).unwrap_or_default();
         self.session_step(user_id, "end_all", vec![user_id.to_owned(), except, self.keep()], true).await
     }
 
     async fn cut_off(&self, user_id: &str) -> Result<(), StoreError> {
-        let done: i64 = self.session_step(user_id, "cut_off", vec![user_id.to_owned(), self.keep()], true).await?;
-        if done == 0 { Ok(()) } else { Err(StoreError::corrupt(STORE, format!("the script says {done}"))) }
+        let arguments = vec![user_id.to_owned(), self.keep()];
+        self.session_step::<i64>(user_id, "cut_off", arguments, true).await.map(drop)
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
@@ -241,7 +248,8 @@ impl SessionStore for RedisSessions {
 
     async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError> {
         let records: Vec<Record> = self.session_step(user_id, "list", vec![], false).await?;
-        records.into_iter().map(|record| session(user_id, record)).collect::<Result<_, _>>().map(newest_first)
+        let sessions: Vec<_> = records.into_iter().map(|record| session(user_id, record)).collect::<Result<_, _>>()?;
+        Ok(newest_first(sessions.into_iter().map(|session| Session { issued_ahead: 0, ..session }).collect()))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -253,7 +261,8 @@ impl SessionStore for RedisSessions {
 }
 
 fn session(user_id: &str, record: Record) -> Result<Session, StoreError> {
-    let (id, user_agent, address, generation, opened_at, advanced_at, issued_at, idle_ends_at, ends_at) = record;
+    let (id, user_agent, address, generation, opened_at, advanced_at, issued_at, _, idle_ends_at, ends_at, now) =
+        record;
     let session = Session {
         id: id.parse().map_err(|error| StoreError::corrupt(STORE, format!("{id:?}: {error}")))?,
         user_id: user_id.to_owned(),
@@ -261,6 +270,7 @@ fn session(user_id: &str, record: Record) -> Result<Session, StoreError> {
         opened_at,
         advanced_at,
         issued_at,
+        issued_ahead: issued_at - now,
         idle_ends_at,
         ends_at,
         label: Label { user_agent, address },

@@ -18,7 +18,7 @@ use super::{Lua, RedisSessions, Step};
 /// How many shards there are.
 const SHARDS: usize = 16;
 /// How many entries of a shard are read at once.
-const PAGE: usize = 4_000;
+const PAGE: usize = 500;
 
 /// What stands in the braces of a shard's keys. Their slots lie evenly apart, so any masters share them evenly.
 const TAGS: [&str; SHARDS] =
@@ -26,8 +26,8 @@ const TAGS: [&str; SHARDS] =
 
 static REVOCATIONS: Lua = Lua::new(include_str!("revocations.lua"));
 
-/// The list's name where it was asked for, the newest id, and entries with their fields.
-type Reply = (String, String, Vec<(String, Vec<String>)>);
+/// The list's name where it was asked for, the time, the newest id, and entries with their fields.
+type Reply = (String, i64, String, Vec<(String, Vec<String>)>);
 
 /// The key of a user's index, and of the shard beside it.
 pub(super) fn keys(user_id: &str) -> [String; 2] {
@@ -43,32 +43,39 @@ impl RedisSessions {
     /// What came behind `cursor`, all of it where that is not of this list.
     pub(super) async fn news(&self, cursor: &Cursor) -> Result<News, StoreError> {
         let after = <[Position; SHARDS]>::try_from(cursor.positions.as_slice()).unwrap_or_default();
-        let (list, shards) = self.read_all(after).await?;
-        if list == cursor.list {
-            return Ok(News { list, more: shards.iter().any(is_torn), shards });
+        let mut news = self.read_all(after).await?;
+        if news.list != cursor.list {
+            news = self.read_all([Position::default(); SHARDS]).await?;
+            for shard in &mut news.shards {
+                shard.anew = true;
+            }
         }
-        let (list, mut shards) = self.read_all([Position::default(); SHARDS]).await?;
-        for shard in &mut shards {
-            shard.anew = true;
-        }
-        Ok(News { list, more: shards.iter().any(is_torn), shards })
+        Ok(news)
     }
 
-    async fn read_all(&self, after: [Position; SHARDS]) -> Result<(String, Vec<ShardNews>), StoreError> {
+    async fn read_all(&self, after: [Position; SHARDS]) -> Result<News, StoreError> {
         let shards: [_; SHARDS] = array::from_fn(|number| self.read(number, after[number]));
-        let (mut names, shards): (Vec<_>, _) = try_join_all(shards).await?.into_iter().unzip();
-        Ok((names.swap_remove(0), shards))
+        let mut news = News { list: String::new(), now: 0, shards: Vec::with_capacity(SHARDS), more: false };
+        for (list, now, shard) in try_join_all(shards).await? {
+            news.list += &list;
+            news.now = news.now.max(now);
+            news.more |= shard.entries.len() >= PAGE;
+            news.shards.push(shard);
+        }
+        Ok(news)
     }
 
-    /// The list's name, if this shard keeps it, and what came to the shard. A shard whose newest entry lies before the
+    /// The list's name, if this shard keeps it, the time, and what came to the shard. A shard whose newest entry lies before the
     /// position was forgotten: it is read from its beginning.
-    async fn read(&self, number: usize, after: Position) -> Result<(String, ShardNews), StoreError> {
-        let (list, newest, entries): Reply = self.read_after(number, after).await?;
+    async fn read(&self, number: usize, after: Position) -> Result<(String, i64, ShardNews), StoreError> {
+        let (list, now, newest, mut entries) = self.read_after(number, after).await?;
         let newest = if newest.is_empty() { Position::default() } else { position(&newest)? };
         let anew = newest < after;
-        let entries = if anew { self.read_after(number, Position::default()).await?.2 } else { entries };
+        if anew {
+            entries = self.read_after(number, Position::default()).await?.3;
+        }
         let entries = entries.into_iter().map(|(id, fields)| Ok((position(&id)?, revocation(&fields)?)));
-        Ok((list, ShardNews { anew, entries: entries.collect::<Result<_, StoreError>>()? }))
+        Ok((list, now, ShardNews { anew, entries: entries.collect::<Result<_, StoreError>>()? }))
     }
 
     async fn read_after(&self, number: usize, after: Position) -> Result<Reply, StoreError> {
@@ -80,10 +87,6 @@ impl RedisSessions {
         let step = Step { script: &REVOCATIONS, keys: vec![shard(number)], name: "read", arguments, writes: false };
         self.step(step).await
     }
-}
-
-fn is_torn(shard: &ShardNews) -> bool {
-    shard.entries.len() >= PAGE
 }
 
 /// An id of a stream is `milliseconds-number`.

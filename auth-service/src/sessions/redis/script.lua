@@ -5,9 +5,9 @@
 -- ARGV     the step, milliseconds to add to the clock (0 outside tests), and the arguments of the step
 --
 -- The record of a session is the hash KEYS[1] .. ':' .. id, in the same slot as the index. A session is alive while it
--- has both and its time has not come: so what "end all" cannot find cannot be advanced either. From when on the tokens of
--- the user count, as long as that is to come, is the score of one more member of the index. Keys carry a time to live only
--- so that nothing is left behind.
+-- has both and its time has not come: so what "end all" cannot find cannot be advanced either. Two other kinds of members of
+-- the index: NOT_BEFORE, scored MARGIN behind the moment from which on the tokens of the user count, and for each session
+-- that was unknown when it ended one that begins with ENDED. Keys carry a time to live only so that nothing is left behind.
 --
 -- Every answer of a step is promised to outlive a fail-over, so "repeated" writes, too: the advance that it repeats may
 -- have been another connection's, which no replica has acknowledged yet, and only what this one wrote can be waited for.
@@ -20,10 +20,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
 
 local FIRST_GENERATION = 1
-local NUMBERS = {'generation', 'opened_at', 'advanced_at', 'issued_at', 'idle_ends_at', 'ends_at'}
+local NUMBERS = {'generation', 'opened_at', 'advanced_at', 'issued_at', 'tokens_end_at', 'idle_ends_at', 'ends_at'}
 -- Of the oldest entries of the list, so many are looked at whenever one is added: what is over makes room.
 local OLDEST = 8
-local NOT_BEFORE = 'not_before'
+local NOT_BEFORE, ENDED = 'not_before', 'ended:'
+-- How far the clock of a Redis that takes over may be behind, and no token be dated before a cut-off all the same.
+local MARGIN = 10000
 
 local function record(id)
   return index .. ':' .. id
@@ -65,11 +67,17 @@ local function live_on(id, session)
   redis.call('PEXPIREAT', record(id), text(session.idle_ends_at - skew))
 end
 
+local function expire_index()
+  local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')[2]
+  if last then
+    redis.call('PEXPIREAT', index, text(last - skew))
+  end
+end
+
 local function keep_in_index(member, ends_at)
   redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
   redis.call('ZADD', index, text(ends_at), member)
-  local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')[2]
-  redis.call('PEXPIREAT', index, text(last - skew))
+  expire_index()
 end
 
 local function save(id, session)
@@ -83,16 +91,24 @@ local function save(id, session)
   keep_in_index(id, session.idle_ends_at)
 end
 
--- When a token is dated that is issued now.
-local function issue_date()
-  return math.max(now, tonumber(redis.call('ZSCORE', index, NOT_BEFORE) or 0))
+-- From when on the tokens of the user count, if that is near.
+local function not_before()
+  return (redis.call('ZSCORE', index, NOT_BEFORE) or MARGIN) - MARGIN
+end
+
+-- Dates the token that is issued now: not before the cut-off, nor before the one that the session had, unless that was dated
+-- by a clock that was wrong.
+local function issue(session, keep)
+  local last = session.issued_at or 0
+  session.issued_at = math.max(now, not_before(), last <= now + MARGIN and last or 0)
+  session.tokens_end_at = math.max(session.tokens_end_at or 0, session.issued_at + keep)
 end
 
 -- The sessions in the index.
 local function ids()
   local ids = {}
   for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
-    if member ~= NOT_BEFORE then
+    if member ~= NOT_BEFORE and member:sub(1, #ENDED) ~= ENDED then
       table.insert(ids, member)
     end
   end
@@ -119,40 +135,52 @@ end
 -- Ends a session that is there, whatever is left of it.
 local function finish(id, session, keep)
   drop(id)
-  local newest = session and session.issued_at or now
-  revoke(math.max(newest, now) + keep, 'sid', id)
+  revoke(session and session.tokens_end_at or now + keep, 'sid', id)
 end
 
--- Cuts all tokens off that were issued so far. Tokens count whole seconds: see revocations.rs.
-local function cut_off(user, keep)
-  local newest = now
+-- Cuts off all tokens that were issued so far, where the session "except" goes on, or all do: since when, and until when they
+-- live. Tokens count whole seconds: see revocations.rs.
+local function cut_off(user, keep, goes_on)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
+  local newest, last = now, 0
   for _, id in ipairs(ids()) do
     local session = find(id)
-    newest = math.max(newest, session and session.issued_at or now)
+    if session then
+      last = math.max(last, session.tokens_end_at)
+      if goes_on == '*' or goes_on == id then
+        newest = math.max(newest, session.issued_at)
+      end
+    end
   end
-  local not_before = math.max((math.floor(newest / 1000) + 1) * 1000, issue_date())
-  keep_in_index(NOT_BEFORE, not_before)
-  revoke(not_before + keep, 'sub', user, 'not_before', text(not_before / 1000))
+  local known, from = not_before(), (math.floor(newest / 1000) + 1) * 1000
+  if from <= known then
+    return known
+  end
+  keep_in_index(NOT_BEFORE, from + MARGIN)
+  revoke(math.max(from + keep, last), 'sub', user, 'not_before', text(from / 1000))
+  return from
 end
 
 local function reply(id)
   local values = redis.call('HMGET', record(id), 'user_agent', 'address', unpack(NUMBERS))
   table.insert(values, 1, id)
+  table.insert(values, text(now))
   return values
 end
 
 local steps = {}
 
-function steps.open(id, ttl, max_age, user_agent, address)
+function steps.open(id, ttl, max_age, user_agent, address, keep)
   redis.call('HSET', record(id), 'user_agent', user_agent, 'address', address)
-  save(id, {
+  local session = {
     generation = FIRST_GENERATION,
     opened_at = now,
     advanced_at = now,
-    issued_at = issue_date(),
     idle_ends_at = now + math.min(ttl, max_age),
     ends_at = now + max_age,
-  })
+  }
+  issue(session, keep)
+  save(id, session)
   return reply(id)
 end
 
@@ -166,7 +194,7 @@ function steps.advance(id, presented, ttl, grace, keep)
   if presented == text(session.generation) then
     session.generation = session.generation + 1
     session.advanced_at = now
-    session.issued_at = issue_date()
+    issue(session, keep)
     session.idle_ends_at = math.min(now + ttl, session.ends_at)
     save(id, session)
     return {'advanced', reply(id)}
@@ -174,7 +202,8 @@ function steps.advance(id, presented, ttl, grace, keep)
   local one_behind = session.generation > FIRST_GENERATION and presented == text(session.generation - 1)
   if one_behind and tonumber(grace) > 0 and now - session.advanced_at <= tonumber(grace) then
     live_on(id, session)
-    redis.call('HSET', record(id), 'issued_at', text(issue_date()))
+    issue(session, keep)
+    redis.call('HSET', record(id), 'issued_at', text(session.issued_at), 'tokens_end_at', text(session.tokens_end_at))
     return {'repeated', reply(id)}
   end
   if not list then
@@ -192,19 +221,42 @@ steps['end'] = function(id, keep)
   return session and 1 or 0
 end
 
+-- Of a session that is not there any more; told once.
+function steps.end_forgotten(id, keep)
+  if redis.call('ZSCORE', index, id) then
+    return 0
+  end
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
+  local tokens_end_at = now + tonumber(keep)
+  if not redis.call('ZSCORE', index, ENDED .. id) then
+    keep_in_index(ENDED .. id, tokens_end_at)
+    revoke(tokens_end_at, 'sid', id)
+  end
+  return 0
+end
+
+-- Nobody has to be told of a session whose tokens the cut-off has cut off already.
 function steps.end_all(user, except, keep)
-  local alive = 0
+  local alive, from = 0, cut_off(user, keep, except)
   for _, id in ipairs(ids()) do
     if id ~= except then
-      alive = alive + steps['end'](id, keep)
+      local session, corrupt = find(id)
+      if session then
+        alive = alive + 1
+      end
+      if corrupt or session and session.issued_at >= from then
+        finish(id, session, keep)
+      else
+        drop(id)
+      end
     end
   end
-  cut_off(user, keep)
+  expire_index()
   return alive
 end
 
 function steps.cut_off(user, keep)
-  cut_off(user, keep)
+  cut_off(user, keep, '*')
   return 0
 end
 

@@ -107,6 +107,7 @@ impl SessionStore for Flawed {
             opened_at: now,
             advanced_at: now,
             issued_at: now,
+            issued_ahead: 0,
             idle_ends_at: now + self.ttl(),
             ends_at: now + ms(self.rules.max_age),
             label: new.label,
@@ -153,13 +154,17 @@ impl SessionStore for Flawed {
         Ok(ended)
     }
 
-    /// Tokens are not what the model is about.
+    async fn end_forgotten(&self, _: &str, _: SessionId) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Access tokens are not what the model is about.
     async fn cut_off(&self, _: &str) -> Result<(), StoreError> {
         Ok(())
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
-        Ok(News { list: cursor.list.clone(), shards: vec![], more: false })
+        Ok(News { list: cursor.list.clone(), now: self.now(), shards: vec![], more: false })
     }
 
     async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError> {

@@ -112,7 +112,7 @@ impl Subject {
             let other = HASHES.iter().position(|text| *text != account.hash.as_stored()).unwrap();
             assert!(self.people.users.replace_hash(user, &account.hash, &hash(other)).await.unwrap());
         }
-        self.grants.open(account, Label::new("Firefox", "192.0.2.7"), self.now_ms()).await.unwrap()
+        self.grants.open(account, Label::new("Firefox", "192.0.2.7")).await.unwrap()
     }
 
     pub async fn refresh(&self, token: &str) -> Result<Granted, Refused> {
