@@ -1,5 +1,10 @@
 //! SQL databases, opened and guarded alike by every service: one text for `SQLite` and Postgres through sqlx's `Any`.
 
+/// Copies of a database that is in use.
+mod backup;
+/// What stands behind an address.
+mod kind;
+
 use std::fmt::Display;
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -7,7 +12,10 @@ use std::time::{Duration, Instant};
 use shared_claims::Problem;
 use sqlx::AnyPool;
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+
+pub use self::backup::{BackupError, backup};
+pub(crate) use self::kind::Kind;
 
 use crate::metrics::StoreCall;
 
@@ -31,6 +39,15 @@ pub enum StoreError {
         store: &'static str,
         /// The driver's words.
         cause: String,
+    },
+    /// A newer version of the program was here. Neither coming back nor trying again will help.
+    #[error(
+        "this database was made by a newer version (migration {version:04}): start that version, or restore a backup \
+        from before"
+    )]
+    Newer {
+        /// A migration that this program does not know.
+        version: i64,
     },
     /// A record that no version of this program writes. Coming back will not help.
     #[error("{store} holds a record that makes no sense: {what}")]
@@ -72,7 +89,7 @@ impl From<StoreError> for Problem {
         log::error!("{error}");
         match error {
             StoreError::Unavailable { .. } => Self::unavailable(),
-            StoreError::Corrupt { .. } => Self::internal(),
+            StoreError::Newer { .. } | StoreError::Corrupt { .. } => Self::internal(),
         }
     }
 }
@@ -100,7 +117,7 @@ pub async fn within<T, E: Into<StoreError>>(
 /// is not up yet is waited for, ten seconds at most.
 ///
 /// # Errors
-/// The database cannot be reached, or a migration fails.
+/// The database cannot be reached, a migration fails, or a newer program has migrated further.
 pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Result<AnyPool, StoreError> {
     install_default_drivers();
     let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(LIMIT).connect_lazy(url)?;
@@ -108,7 +125,7 @@ pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Res
     let began = Instant::now();
     while let Err(error) = prepare(&pool, url, &migrator).await {
         if began.elapsed() > START_PATIENCE || !may_pass(&error) {
-            return Err(StoreError::unavailable("the database", error));
+            return Err(not_prepared(error));
         }
         log::warn!("the database is not ready, trying again: {error}");
         tokio::time::sleep(START_PAUSE).await;
@@ -124,10 +141,25 @@ pub async fn ping(pool: &AnyPool) -> Result<(), StoreError> {
     within("the database", sqlx::query("SELECT 1").execute(pool)).await.map(|_| ())
 }
 
+/// The database at `url` as it is: it is not brought up to date, nor made where it is missing. For questions that are
+/// asked beside a running service.
+///
+/// # Errors
+/// The address is none.
+pub fn look(url: &str) -> Result<AnyPool, StoreError> {
+    install_default_drivers();
+    let url = url.replace("mode=rwc", "mode=rw");
+    Ok(AnyPoolOptions::new().max_connections(1).acquire_timeout(LIMIT).connect_lazy(&url)?)
+}
+
+/// The number that the name of a migration starts with.
+pub(crate) fn version_of(name: &str) -> i64 {
+    name.split_once('_').map_or(name, |(number, _)| number).parse().unwrap_or(0)
+}
+
 fn migration(&(name, sql): &(&'static str, &'static str)) -> Migration {
-    let (number, description) = name.split_once('_').unwrap_or((name, ""));
-    let version = number.parse().unwrap_or(0);
-    Migration::new(version, description.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
+    let (_, description) = name.split_once('_').unwrap_or((name, ""));
+    Migration::new(version_of(name), description.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
 }
 
 async fn prepare(pool: &AnyPool, url: &str, migrator: &Migrator) -> Result<(), sqlx::Error> {
@@ -138,10 +170,19 @@ async fn prepare(pool: &AnyPool, url: &str, migrator: &Migrator) -> Result<(), s
     migrator.run(pool).await.map_err(Into::into)
 }
 
+fn not_prepared(error: sqlx::Error) -> StoreError {
+    if let sqlx::Error::Migrate(error) = &error
+        && let MigrateError::VersionMissing(version) = **error
+    {
+        return StoreError::Newer { version };
+    }
+    StoreError::unavailable("the database", error)
+}
+
 /// Whether another try may succeed: the server is starting, or another instance migrates at this moment.
 fn may_pass(error: &sqlx::Error) -> bool {
+    use MigrateError as M;
     use sqlx::Error as E;
-    use sqlx::migrate::MigrateError as M;
     match error {
         E::Migrate(error) => match &**error {
             M::Execute(cause) | M::ExecuteMigration(cause, _) => may_pass(cause),

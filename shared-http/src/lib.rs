@@ -8,6 +8,8 @@ mod at;
 mod body;
 /// Who sends a request: address, request id and trace, in every log line too.
 mod caller;
+/// When a certificate is good.
+mod certificate;
 /// The wall clock.
 pub mod clock;
 /// A client's connection, and its end.
@@ -15,6 +17,8 @@ mod connection;
 /// SQL databases.
 #[cfg(feature = "database")]
 pub mod database;
+/// What the command `doctor` of every service looks at.
+pub mod doctor;
 /// Times as people write them.
 mod duration;
 /// What a client has already.

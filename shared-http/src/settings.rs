@@ -38,6 +38,13 @@ impl fmt::Display for SettingsError {
     }
 }
 
+impl SettingsError {
+    /// What is wrong, a line each.
+    pub(crate) fn each(&self) -> &[String] {
+        &self.0
+    }
+}
+
 impl Settings {
     /// The environment, and behind it `.env` of this folder or one above.
     #[must_use]
@@ -76,9 +83,15 @@ impl Settings {
 
     /// Sets `name` to `value` where nothing is set.
     pub fn fill(&mut self, name: &str, value: impl Into<String>) {
-        if self.raw(name).is_none() && self.raw(&format!("{name}_FILE")).is_none() {
+        if !self.is_set(name) {
             self.values.insert(name.to_owned(), value.into());
         }
+    }
+
+    /// Whether there is a value for `name`, or a file that holds one; a right one or not.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.raw(name).is_some() || self.raw(&format!("{name}_FILE")).is_some()
     }
 
     /// A text.

@@ -44,7 +44,7 @@ impl TlsFiles {
         }
     }
 
-    fn load(&self) -> io::Result<CertifiedKey> {
+    pub(crate) fn load(&self) -> io::Result<CertifiedKey> {
         let named = |path: &PathBuf, error: String| io::Error::other(format!("{}: {error}", path.display()));
         let of_cert = |error: String| named(&self.cert, error);
         let chain: Vec<CertificateDer<'_>> = CertificateDer::pem_file_iter(&self.cert)

@@ -132,9 +132,5 @@ fn no_such_book() -> Problem {
 
 /// The error of a question that several requests shared.
 fn unavailable(error: &Arc<StoreError>) -> Problem {
-    match &**error {
-        StoreError::Unavailable { store, cause } => StoreError::unavailable(store, cause),
-        StoreError::Corrupt { store, what } => StoreError::corrupt(store, what),
-    }
-    .into()
+    StoreError::clone(error).into()
 }

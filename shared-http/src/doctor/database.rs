@@ -1,0 +1,108 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use sqlx::{AnyPool, Row};
+
+use super::{Finding, clock};
+use crate::clock::now_ms;
+use crate::database::{Kind, StoreError, look, version_of};
+
+const WHAT: &str = "database";
+const MIGRATIONS: &str = "migrations";
+
+/// Whether the database at `url` answers, tells the same time, and has each of `migrations`. It is not changed, nor made
+/// where it is missing.
+pub async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<Finding> {
+    if url.is_empty() {
+        return vec![Finding::bad(WHAT, "no address is set, see settings")];
+    }
+    let kind = Kind::of(url);
+    if let Some(found) = kind.file().and_then(|file| file_trouble(file, url)) {
+        return vec![found];
+    }
+    match ask(url, &kind, migrations).await {
+        Ok(found) => found,
+        Err(error) => vec![Finding::bad(WHAT, error.to_string())],
+    }
+}
+
+/// What is wrong with a file, before anybody opens it.
+fn file_trouble(file: &Path, url: &str) -> Option<Finding> {
+    let shown = file.display();
+    if file.exists() {
+        let writable = std::fs::OpenOptions::new().append(true).open(file);
+        return writable.err().map(|error| Finding::bad(WHAT, format!("{shown} cannot be written: {error}")));
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(if !folder.is_dir() {
+        Finding::bad(WHAT, format!("{shown} is not there, and its folder is not either: make the folder"))
+    } else if url.contains("mode=rwc") {
+        Finding::good(WHAT, format!("{shown} is not there yet: the first start makes it"))
+    } else {
+        Finding::bad(WHAT, format!("{shown} is not there; with ?mode=rwc the start makes it"))
+    })
+}
+
+async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<Finding>, StoreError> {
+    let pool = look(url)?;
+    let asked = now_ms();
+    sqlx::query("SELECT 1").execute(&pool).await?;
+    let mut found = vec![Finding::good(WHAT, format!("{kind} answers, after {} ms", now_ms() - asked))];
+    if matches!(kind, Kind::Postgres) {
+        found.push(clock("the database", ahead_ms(&pool).await?));
+    }
+    found.push(match applied(&pool).await {
+        Ok(applied) => compare(&applied, migrations),
+        Err(_) => Finding::doubtful(MIGRATIONS, "none was applied yet: the next start does it"),
+    });
+    Ok(found)
+}
+
+/// How far Postgres is ahead of this machine; what lies within the way there and back is no difference.
+async fn ahead_ms(pool: &AnyPool) -> Result<i64, StoreError> {
+    let asked = now_ms();
+    let clock = "SELECT CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000 AS BIGINT) AS ms";
+    let there: i64 = sqlx::query(clock).fetch_one(pool).await?.try_get("ms")?;
+    Ok(there - there.clamp(asked, now_ms().max(asked)))
+}
+
+/// The numbers of the migrations that the database has.
+async fn applied(pool: &AnyPool) -> Result<BTreeSet<i64>, sqlx::Error> {
+    let rows = sqlx::query("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await?;
+    rows.iter().map(|row| row.try_get("version")).collect()
+}
+
+fn compare(applied: &BTreeSet<i64>, migrations: &[(&str, &str)]) -> Finding {
+    let known: BTreeSet<i64> = migrations.iter().map(|(name, _)| version_of(name)).collect();
+    if let Some(version) = applied.difference(&known).next() {
+        return Finding::bad(MIGRATIONS, StoreError::Newer { version: *version }.to_string());
+    }
+    let (missing, all) = (known.difference(applied).count(), known.len());
+    if missing > 0 {
+        return Finding::doubtful(
+            MIGRATIONS,
+            format!("{missing} of {all} are still to be applied: the next start does it"),
+        );
+    }
+    Finding::good(MIGRATIONS, format!("all {all} are applied"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_database_is_as_new_as_the_program_or_not() {
+        let known = [("0001_books", ""), ("0002_shelves", "")];
+        for (applied, verdict, why) in [
+            (&[1, 2][..], Verdict::Good, "all"),
+            (&[1], Verdict::Doubtful, "one to come"),
+            (&[], Verdict::Doubtful, "none yet"),
+            (&[1, 2, 99], Verdict::Bad, "a newer program was here"),
+            (&[1, 99], Verdict::Bad, "a newer program from another branch"),
+        ] {
+            assert_eq!(compare(&applied.iter().copied().collect(), &known).verdict, verdict, "{why}");
+        }
+    }
+}
