@@ -99,8 +99,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
 /// # Errors
 /// See [`StartError`].
 pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
-    let migrations = [&[users::MIGRATION], &sessions::MIGRATIONS[..]].concat();
-    let pool = database::open(&config.database_url, &migrations).await?;
+    let pool = database::open(&config.database_url, &migrations()).await?;
     let (sessions, limited): (Arc<dyn SessionStore>, _) = if let Some(address) = config.redis_url {
         let sessions = Arc::new(RedisSessions::new(address, config.rules)?);
         (Arc::<RedisSessions>::clone(&sessions), Limited::Redis(sessions))
@@ -121,6 +120,26 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
         passwords.expect_cost(cost);
     }
     Ok(Stores { users, sessions, passwords: Arc::new(passwords), limited, pool })
+}
+
+/// All that is done to a new database, in this order.
+#[must_use]
+pub fn migrations() -> Vec<(&'static str, &'static str)> {
+    std::iter::once(users::MIGRATION).chain(sessions::MIGRATIONS).collect()
+}
+
+/// People and sessions as they are: the database is not brought up to date, nor made. For questions that are asked beside a
+/// running service.
+///
+/// # Errors
+/// An address is none, or the database does not answer.
+pub async fn look(config: &StoreConfig) -> Result<(Users, Arc<dyn SessionStore>), StoreError> {
+    let pool = database::look(&config.database_url)?;
+    let sessions: Arc<dyn SessionStore> = match config.redis_url.clone() {
+        Some(address) => Arc::new(RedisSessions::new(address, config.rules)?),
+        None => Arc::new(SqlSessions::new(pool.clone(), config.rules, config.access_ttl).await?),
+    };
+    Ok((Users::new(pool), sessions))
 }
 
 /// Calls `sweep` again and again, until it says that there is nothing to sweep any more.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use auth_service::app;
-use auth_service::cli::{Cli, Command, keygen, run_users};
+use auth_service::cli::{Cli, Command, Console, TokenCommand, inspect, keygen, run_users, unless_unread, verify};
 use auth_service::config::{Config, StoreConfig};
 use clap::Parser;
 use shared_http::{Settings, SettingsError, Stop, healthcheck, serve, start_logging};
@@ -32,10 +32,20 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             let stores = app::open(read(StoreConfig::read)?).await?;
             run_users(command, &stores.users, &stores.passwords, &*stores.sessions).await?;
         }
+        Command::Token(command) => token(command).await?,
         Command::Healthcheck { url } => healthcheck(&url.unwrap_or_else(own_url)).await?,
         Command::Keygen { files } => keygen(&files)?,
     }
     Ok(())
+}
+
+async fn token(command: TokenCommand) -> Result<(), Box<dyn Error>> {
+    let console = &mut Console::of_process();
+    let done = match command {
+        TokenCommand::Inspect { token } => inspect(&token, console),
+        TokenCommand::Verify { token, audience } => verify(&token, &audience, &read(Config::read)?, console).await,
+    };
+    Ok(unless_unread(done)?)
 }
 
 fn own_url() -> String {

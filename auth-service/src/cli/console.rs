@@ -32,6 +32,18 @@ impl Console {
         writeln!(self.output, "{line}")
     }
 
+    /// Where lines go.
+    pub(super) fn output(&mut self) -> &mut dyn Write {
+        &mut self.output
+    }
+
+    /// One line of the input.
+    pub(super) fn read_line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.input.read_line(&mut line)?;
+        Ok(line)
+    }
+
     /// All of the input, for an import.
     pub(super) fn read_all(&mut self) -> io::Result<Vec<u8>> {
         let mut all = Vec::new();
@@ -44,8 +56,7 @@ impl Console {
         if self.terminal {
             return typed_twice();
         }
-        let mut line = String::new();
-        self.input.read_line(&mut line)?;
+        let line = self.read_line()?;
         let text = line.strip_suffix('\n').unwrap_or(&line);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {

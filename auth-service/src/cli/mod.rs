@@ -1,5 +1,5 @@
-//! The command line: what an operator does without a browser. Nothing secret is ever an argument, because arguments
-//! stand in the process list and in the shell's history.
+//! The command line: what an operator does without a browser. No password and no secret is ever an argument, because
+//! arguments stand in the process list and in the shell's history; a token need not be one.
 
 /// Where questions are asked and answers printed.
 mod console;
@@ -13,6 +13,8 @@ mod keygen;
 mod list;
 /// Commands about one person.
 mod people;
+/// `token`.
+mod token;
 
 use std::io;
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ use crate::users::Users;
 pub use console::Console;
 pub use import::BadLine;
 pub use keygen::{env_lines, keygen};
+pub use token::{TokenCommand, inspect, verify};
 
 /// Registers people, logs them in, keeps their sessions, signs their tokens.
 #[derive(Debug, Parser)]
@@ -51,6 +54,9 @@ pub enum Command {
     /// Manage people, also while the service runs
     #[command(subcommand)]
     Users(UsersCommand),
+    /// Say what a token says, and why it is taken or refused
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Ask a running service whether it is ready: exit code 0 or 1
     Healthcheck {
         /// What to ask instead of this machine's /readyz, such as `http://127.0.0.1:3000/livez`
@@ -162,7 +168,7 @@ pub struct House<'a> {
 /// Runs a command about people on this process's terminal or standard streams.
 ///
 /// # Errors
-/// Why it did not succeed, for the operator. A reader that has seen enough (`| head`) is none.
+/// Why it did not succeed, for the operator; see [`unless_unread`].
 pub async fn run_users(
     command: UsersCommand,
     users: &Users,
@@ -170,7 +176,15 @@ pub async fn run_users(
     sessions: &dyn SessionStore,
 ) -> Result<(), CliError> {
     let house = House { users, passwords, sessions };
-    match run_users_on(command, house, &mut Console::of_process()).await {
+    unless_unread(run_users_on(command, house, &mut Console::of_process()).await)
+}
+
+/// A reader that has seen enough (`| head`) is no error.
+///
+/// # Errors
+/// Any other that `done` holds.
+pub fn unless_unread(done: Result<(), CliError>) -> Result<(), CliError> {
+    match done {
         Err(CliError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }

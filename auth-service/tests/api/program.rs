@@ -5,6 +5,7 @@ mod commands;
 mod encryption;
 mod serving;
 mod tls;
+mod token;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

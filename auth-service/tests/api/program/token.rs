@@ -1,0 +1,170 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use shared_claims::Secret;
+use shared_http::clock::now_ms;
+
+use super::{Desk, Ended, Served};
+use crate::service::{ACCESS_SECRET, GOOD, REFRESH_SECRET};
+
+const OTHER_SECRET: &str = "another stack's secret, of 32 bytes and more";
+
+/// A token with this header and these claims.
+fn token(header: &Value, claims: &Value, secret: &str) -> String {
+    let segment = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", segment(header), segment(claims));
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(&message);
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+}
+
+/// `base`, with the members of `change` in the place of its own; null takes one away.
+fn with(mut base: Value, change: &Value) -> Value {
+    for (name, value) in change.as_object().unwrap() {
+        if value.is_null() {
+            base.as_object_mut().unwrap().remove(name);
+        } else {
+            base[name] = value.clone();
+        }
+    }
+    base
+}
+
+fn header(typ: &str, secret: &str) -> Value {
+    json!({"alg": "HS256", "typ": typ, "kid": Secret::parse(secret).unwrap().key_id()})
+}
+
+fn now() -> i64 {
+    now_ms() / 1000
+}
+
+fn access_claims() -> Value {
+    json!({
+        "iss": "auth-service", "aud": ["auth-service", "books-service"], "sub": "u", "jti": "j", "sid": "s",
+        "username": "anna", "role": "member", "iat": now(), "exp": now() + 900,
+    })
+}
+
+/// What fails, in the order it is told.
+fn failing(ended: &Ended) -> Vec<&str> {
+    let lines = ended.out.lines().filter_map(|line| line.strip_prefix("FAIL  "));
+    lines.map(|line| line.split_whitespace().next().unwrap()).collect()
+}
+
+#[test]
+fn every_check_of_a_token_is_told_and_the_verifier_has_the_last_word() {
+    let desk = Desk::new();
+    let access = |change: Value, more: Value| {
+        token(&with(header("at+jwt", ACCESS_SECRET), &change), &with(access_claims(), &more), ACCESS_SECRET)
+    };
+    let good = access(json!({}), json!({}));
+    let (none, now) = (json!({}), now());
+    for (token, fails, last, why) in [
+        (good.clone(), &[][..], "accepted", "good"),
+        (format!("Bearer {good}"), &[], "accepted", "copied with its scheme"),
+        (good.replace('.', ":"), &["spelling", "header", "signature", "claims"], "not a JWS", "no points"),
+        (format!("{good}="), &["spelling", "signature"], "not a JWS", "padding"),
+        (format!("{good}{}", "A".repeat(4096)), &["length", "signature"], "longer than 4096", "too long"),
+        (access(json!({"alg": "none"}), none.clone()), &["alg", "signature"], "not signed with HS256", "alg"),
+        (access(json!({"typ": "JWT"}), none.clone()), &["typ", "signature"], "of another type", "typ"),
+        (access(json!({"crit": ["b64"]}), none.clone()), &["crit", "signature"], "critical header", "crit"),
+        (access(json!({"kid": 7}), none.clone()), &["kid", "signature"], "header is not", "kid is a number"),
+        (access(json!({"kid": null}), none.clone()), &[], "accepted", "no kid: every secret is tried"),
+        (token(&header("at+jwt", OTHER_SECRET), &access_claims(), OTHER_SECRET), &["signature"], "signature", "theirs"),
+        (access(none.clone(), json!({"sid": null})), &["claims"], "The claim sid", "a claim is missing"),
+        (access(none.clone(), json!({"iss": "other"})), &["iss"], "another issuer", "iss"),
+        (access(none.clone(), json!({"aud": ["x"]})), &["aud"], "another audience", "aud"),
+        (access(none.clone(), json!({"iat": now + 60})), &["iat"], "issued in the future", "iat"),
+        (access(none.clone(), json!({"nbf": now + 60})), &["nbf"], "not valid yet", "nbf"),
+        (access(none.clone(), json!({"iat": now - 900, "exp": now - 60})), &["exp"], "has expired", "exp"),
+        (access(none.clone(), json!({"exp": now + 901})), &["life"], "lives longer", "life"),
+        (
+            access(none.clone(), json!({"exp": now - 60, "iss": "x", "aud": "y"})),
+            &["iss", "aud", "exp", "life"],
+            "another issuer",
+            "all that is wrong is told, not the first alone",
+        ),
+        (access(none, json!({"role": "owner"})), &[], "its role has no rights", "a role that nobody knows"),
+    ] {
+        let code = i32::from(last != "accepted");
+        let ended = desk.run(&["token", "verify", "-"], &format!("{token}\n")).is(code);
+        assert_eq!(failing(&ended), fails, "{why}: {ended:?}");
+        let verdict = if code == 0 { &ended.out } else { &ended.err };
+        assert!(verdict.lines().last().unwrap().contains(last), "{why}: {ended:?}");
+        let signature = token.rsplit('.').next().unwrap();
+        assert!(!format!("{ended:?}").contains(signature) || token.contains(':'), "the signature is shown: {why}");
+        assert!(!desk.folder.join("auth.db").exists(), "a question makes no database");
+    }
+}
+
+#[test]
+fn it_is_told_which_secret_made_a_token() {
+    let desk = Desk::new().set("ACCESS_TOKEN_SECRET_PREVIOUS", OTHER_SECRET);
+    for (secret, said) in [
+        (ACCESS_SECRET, "made with ACCESS_TOKEN_SECRET\n"),
+        (OTHER_SECRET, "made with ACCESS_TOKEN_SECRET_PREVIOUS\n"),
+        (REFRESH_SECRET, "not made with ACCESS_TOKEN_SECRET or ACCESS_TOKEN_SECRET_PREVIOUS:"),
+    ] {
+        let token = token(&header("at+jwt", secret), &access_claims(), secret);
+        let ended = desk.run(&["token", "verify", &token], "");
+        assert!(ended.out.contains(said), "{said}: {ended:?}");
+    }
+    let for_books = token(
+        &header("at+jwt", ACCESS_SECRET),
+        &with(access_claims(), &json!({"aud": "books-service"})),
+        ACCESS_SECRET,
+    );
+    desk.run(&["token", "verify", &for_books], "").is(1);
+    desk.run(&["token", "verify", &for_books, "--audience", "books-service"], "").is(0);
+}
+
+#[test]
+fn a_token_is_shown_without_its_signature_and_without_settings() {
+    let desk = Desk::bare();
+    let claims = with(access_claims(), &json!({"exp": 1_769_860_800, "note": "\u{1b}[31m\u{9b}31m"}));
+    let token = token(&header("at+jwt", ACCESS_SECRET), &claims, ACCESS_SECRET);
+    let ended = desk.run(&["token", "inspect", "-"], &token).is(0);
+    for part in ["  alg  \"HS256\"", "  exp       1769860800  2026-01-31T12:00:00Z, ", "32 bytes, not shown"] {
+        assert!(ended.out.contains(part), "{part}: {}", ended.out);
+    }
+    assert!(!ended.out.contains(token.rsplit('.').next().unwrap()), "{}", ended.out);
+    assert!(!ended.out.contains(['\u{1b}', '\u{9b}']), "nothing steers the terminal: {:?}", ended.out);
+    for (text, code, part) in [("", 1, ""), ("a.b", 0, "must have 3"), ("é.ü.ö", 0, "not base64url")] {
+        let ended = desk.run(&["token", "inspect", "-"], text).is(code);
+        assert!(ended.out.contains(part), "{text}: {ended:?}");
+    }
+}
+
+async fn post(service: &Served, path: &str, body: Value) -> Value {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.post(service.url(path)).json(&body).send().await.unwrap().json().await.unwrap()
+}
+
+/// The two tokens of a login or a refresh.
+fn pair(answer: &Value) -> [String; 2] {
+    ["accessToken", "refreshToken"].map(|name| answer[name].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_good_token_of_an_ended_session_is_refused() {
+    let desk = Desk::new().set("REFRESH_GRACE", "0");
+    desk.run(&["users", "add", "anna"], GOOD).is(0);
+    let service = desk.serve();
+    let verify = |token: &str| desk.run(&["token", "verify", "-"], token);
+    let [access, first] = pair(&post(&service, "/login", json!({"username": "anna", "password": GOOD})).await);
+    for token in [&access, &first] {
+        let ended = verify(token).is(0);
+        assert!(ended.out.contains("anna is member, enabled"), "{ended:?}");
+    }
+    let [_, second] = pair(&post(&service, "/token", json!({"token": first})).await);
+    let ended = verify(&first).is(1);
+    assert!(ended.err.ends_with("refused: the token was used before\n"), "{ended:?}");
+    verify(&second).is(0);
+    post(&service, "/logout", json!({"token": second})).await;
+    for token in [&access, &second] {
+        let ended = verify(token).is(1);
+        assert_eq!(failing(&ended), ["session"]);
+        assert!(ended.err.ends_with("refused: the session has ended\n"), "{ended:?}");
+    }
+}
