@@ -4,7 +4,10 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use auth_service::app;
-use auth_service::cli::{Cli, Command, Console, TokenCommand, inspect, keygen, run_users, unless_unread, verify};
+use auth_service::cli::{
+    Cli, Command, Console, SessionsCommand, TokenCommand, inspect, keygen, run_sessions, run_users, unless_unread,
+    verify,
+};
 use auth_service::config::{Config, StoreConfig};
 use clap::Parser;
 use shared_http::{Settings, SettingsError, Stop, healthcheck, serve, start_logging};
@@ -32,11 +35,18 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             let stores = app::open(read(StoreConfig::read)?).await?;
             run_users(command, &stores.users, &stores.passwords, &*stores.sessions).await?;
         }
+        Command::Sessions(command) => sessions(command).await?,
         Command::Token(command) => token(command).await?,
         Command::Healthcheck { url } => healthcheck(&url.unwrap_or_else(own_url)).await?,
         Command::Keygen { files } => keygen(&files)?,
     }
     Ok(())
+}
+
+async fn sessions(command: SessionsCommand) -> Result<(), Box<dyn Error>> {
+    let stores = app::open(read(StoreConfig::read)?).await?;
+    let done = run_sessions(command, &stores.users, &*stores.sessions, &mut Console::of_process()).await;
+    Ok(unless_unread(done)?)
 }
 
 async fn token(command: TokenCommand) -> Result<(), Box<dyn Error>> {

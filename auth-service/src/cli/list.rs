@@ -32,7 +32,7 @@ fn row(user: &User) -> [String; 6] {
 }
 
 /// Columns as wide as their widest cell, two spaces between them, none at the end of a line.
-fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {

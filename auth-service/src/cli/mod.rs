@@ -13,6 +13,8 @@ mod keygen;
 mod list;
 /// Commands about one person.
 mod people;
+/// `sessions`.
+mod sessions;
 /// `token`.
 mod token;
 
@@ -30,6 +32,7 @@ use crate::users::Users;
 pub use console::Console;
 pub use import::BadLine;
 pub use keygen::{env_lines, keygen};
+pub use sessions::{SessionsCommand, run_sessions};
 pub use token::{TokenCommand, inspect, verify};
 
 /// Registers people, logs them in, keeps their sessions, signs their tokens.
@@ -54,6 +57,9 @@ pub enum Command {
     /// Manage people, also while the service runs
     #[command(subcommand)]
     Users(UsersCommand),
+    /// Show and end sessions, also while the service runs
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// Say what a token says, and why it is taken or refused
     #[command(subcommand)]
     Token(TokenCommand),

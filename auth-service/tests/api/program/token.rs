@@ -168,3 +168,35 @@ async fn a_good_token_of_an_ended_session_is_refused() {
         assert!(ended.err.ends_with("refused: the session has ended\n"), "{ended:?}");
     }
 }
+
+#[tokio::test]
+async fn sessions_are_listed_and_ended_beside_a_running_service() {
+    let desk = Desk::new();
+    desk.run(&["users", "add", "anna"], GOOD).is(0);
+    desk.run(&["users", "add", "ben"], GOOD).is(0);
+    let service = desk.serve();
+    let mut refresh = Vec::new();
+    for _ in 0..3 {
+        let [_, token] = pair(&post(&service, "/login", json!({"username": "anna", "password": GOOD})).await);
+        refresh.push(token);
+    }
+    let list = desk.run(&["sessions", "list", "anna"], "").is(0).out;
+    assert!(list.starts_with("ID ") && list.ends_with("anna: 3 sessions\n") && list.lines().count() == 5, "{list}");
+    let id = list.lines().nth(1).unwrap().split_whitespace().next().unwrap();
+    for (arguments, code, said) in [
+        (&["revoke", id, "ben"][..], 1, "ben has no living session"),
+        (&["revoke", "first", "anna"], 1, "\"first\" is not the name of a session"),
+        (&["revoke", id, "anna"], 0, "anna: session "),
+        (&["revoke", id, "anna"], 1, "anna has no living session"),
+        (&["list", "anna"], 0, "anna: 2 sessions"),
+        (&["revoke-all", "anna"], 0, "anna: 2 sessions ended"),
+        (&["revoke-all", "anna"], 0, "anna: 0 sessions ended"),
+        (&["list", "anna"], 0, "anna: 0 sessions"),
+        (&["list", "carl"], 1, "there is nobody called \"carl\""),
+    ] {
+        let ended = desk.run(&[&["sessions"], arguments].concat(), "").is(code);
+        assert!(format!("{}{}", ended.out, ended.err).contains(said), "{arguments:?}: {ended:?}");
+    }
+    let answer = post(&service, "/token", json!({"token": refresh[0]})).await;
+    assert_eq!(answer["code"], "invalid_refresh_token", "{answer}");
+}

@@ -1,0 +1,97 @@
+use clap::Subcommand;
+use shared_http::clock::rfc3339;
+
+use super::list::table;
+use super::{CliError, Console};
+use crate::sessions::{Session, SessionId, SessionStore};
+use crate::users::{User, Users};
+
+const TITLE: [&str; 6] = ["ID", "OPENED", "USED", "ENDS", "ADDRESS", "DEVICE"];
+
+/// What can be done with sessions. Names are user names, emails or user ids.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+      auth-service sessions list anna                 where anna is signed in\n  \
+      auth-service sessions revoke-all anna           sign her out everywhere; the account stays\n\n\
+    An access token that is out lives on until its exp, unless services follow what is revoked.")]
+pub enum SessionsCommand {
+    /// Show where somebody is signed in
+    List {
+        /// Who
+        name: String,
+    },
+    /// End one session: exit code 1 where it was not alive
+    Revoke {
+        /// Which, as `sessions list` or the claim sid says
+        id: String,
+        /// Whose it is
+        name: String,
+    },
+    /// End all sessions of somebody
+    RevokeAll {
+        /// Whose
+        name: String,
+    },
+}
+
+/// Runs a command about sessions.
+///
+/// # Errors
+/// Why it did not succeed.
+pub async fn run_sessions(
+    command: SessionsCommand,
+    users: &Users,
+    sessions: &dyn SessionStore,
+    console: &mut Console,
+) -> Result<(), CliError> {
+    use SessionsCommand as C;
+    match command {
+        C::List { name } => list(&find(users, &name).await?, sessions, console).await,
+        C::Revoke { id, name } => revoke(&find(users, &name).await?, &id, sessions, console).await,
+        C::RevokeAll { name } => {
+            let user = find(users, &name).await?;
+            let ended = sessions.end_all(&user.id, None).await?;
+            Ok(console.say(format!("{}: {} ended", user.username, counted(ended)))?)
+        }
+    }
+}
+
+async fn list(user: &User, sessions: &dyn SessionStore, console: &mut Console) -> Result<(), CliError> {
+    let sessions = sessions.list(&user.id).await?;
+    let count = u64::try_from(sessions.len()).unwrap_or(u64::MAX);
+    if count > 0 {
+        let rows: Vec<_> = std::iter::once(TITLE.map(str::to_owned)).chain(sessions.iter().map(row)).collect();
+        table(&rows).iter().try_for_each(|line| console.say(line))?;
+    }
+    Ok(console.say(format!("{}: {}", user.username, counted(count)))?)
+}
+
+async fn revoke(user: &User, id: &str, sessions: &dyn SessionStore, console: &mut Console) -> Result<(), CliError> {
+    let id: SessionId = id.parse().map_err(|error| CliError::refused(format!("{id:?} is {error}")))?;
+    if sessions.end(&user.id, id).await? {
+        return Ok(console.say(format!("{}: session {id} ended", user.username))?);
+    }
+    Err(CliError::refused(format!("{} has no living session {id}", user.username)))
+}
+
+async fn find(users: &Users, name: &str) -> Result<User, CliError> {
+    let named = users.account_by_login(name).await?.map(|account| account.user);
+    let found = if named.is_some() { named } else { users.find(name).await? };
+    found.ok_or_else(|| CliError::refused(format!("there is nobody called {name:?}")))
+}
+
+/// What the client said of itself stands last, because nothing bounds what it looks like.
+fn row(session: &Session) -> [String; 6] {
+    [
+        session.id.to_string(),
+        rfc3339(session.opened_at),
+        rfc3339(session.advanced_at),
+        rfc3339(session.idle_ends_at),
+        session.label.address().to_owned(),
+        session.label.user_agent().to_owned(),
+    ]
+}
+
+fn counted(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "session" } else { "sessions" })
+}
