@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use auth_service::app;
 use auth_service::cli::{
-    Cli, Command, Console, SessionsCommand, TokenCommand, inspect, keygen, run_sessions, run_users, unless_unread,
-    verify,
+    Cli, Command, Console, SessionsCommand, TokenCommand, inspect, keygen, run_doctor, run_sessions, run_users,
+    unless_unread, verify,
 };
 use auth_service::config::{Config, StoreConfig};
 use clap::Parser;
@@ -37,6 +37,9 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         }
         Command::Sessions(command) => sessions(command).await?,
         Command::Token(command) => token(command).await?,
+        Command::Doctor => {
+            unless_unread(run_doctor(Settings::from_process(), &mut Console::of_process()).await)?;
+        }
         Command::Healthcheck { url } => healthcheck(&url.unwrap_or_else(own_url)).await?,
         Command::Keygen { files } => keygen(&files)?,
     }

@@ -9,7 +9,8 @@ use crate::Config;
 use crate::books::{Books, Catalogue, demo_books};
 use crate::routes::{Library, routes};
 
-const MIGRATIONS: [(&str, &str); 1] = [("0001_books", include_str!("../migrations/0001_books.sql"))];
+/// All that is done to a new database, in this order.
+pub const MIGRATIONS: [(&str, &str); 1] = [("0001_books", include_str!("../migrations/0001_books.sql"))];
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]

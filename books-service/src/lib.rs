@@ -8,8 +8,11 @@ pub mod app;
 pub mod books;
 /// What the environment says.
 pub mod config;
+/// What is wrong, before it hurts.
+mod doctor;
 /// The HTTP contract: who may call, what comes in, what goes out.
 pub mod routes;
 
 pub use app::{StartError, start};
 pub use config::Config;
+pub use doctor::doctor;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use books_service::app::open;
 use books_service::books::Books;
-use books_service::{Config, StartError, start};
+use books_service::{Config, StartError, doctor, start};
 use clap::{Parser, Subcommand};
 use shared_http::{Settings, Stop, healthcheck, start_logging};
 
@@ -38,6 +38,8 @@ enum Command {
         /// The file; - is the standard input
         file: PathBuf,
     },
+    /// Say what is wrong before it hurts: settings, secret, certificate, address, database. Exit code 0 unless a line says FAIL
+    Doctor,
     /// Ask a running service whether it is ready: exit code 0 or 1
     Healthcheck {
         /// What to ask instead of this machine's /readyz, such as <http://127.0.0.1:4000/livez>
@@ -51,6 +53,7 @@ async fn main() -> ExitCode {
         Command::Serve => serve().await,
         Command::Export => export().await,
         Command::Import { file } => import(&file).await,
+        Command::Doctor => look().await,
         Command::Healthcheck { url } => ask(url).await,
     };
     match done {
@@ -73,10 +76,14 @@ async fn serve() -> Result<(), Failure> {
 }
 
 async fn books() -> Result<Books, Failure> {
+    Ok(open(&database_url()?).await?)
+}
+
+fn database_url() -> Result<String, Failure> {
     let mut settings = Settings::from_process();
     let url = Config::database_url(&mut settings);
     settings.finish()?;
-    Ok(open(&url).await?)
+    Ok(url)
 }
 
 async fn export() -> Result<(), Failure> {
@@ -93,6 +100,13 @@ async fn import(file: &Path) -> Result<(), Failure> {
     let done = books().await?.import(&text).await?;
     println!("{} added; {} were there already and are as they were", done.added, done.present);
     Ok(())
+}
+
+async fn look() -> Result<(), Failure> {
+    match doctor(Settings::from_process(), io::stdout().lock()).await? {
+        0 => Ok(()),
+        some => Err(format!("lines that say FAIL: {some}").into()),
+    }
 }
 
 async fn ask(url: Option<String>) -> Result<(), Failure> {

@@ -3,6 +3,8 @@
 
 /// Where questions are asked and answers printed.
 mod console;
+/// `doctor`.
+mod doctor;
 /// `users export`.
 mod export;
 /// `users import`.
@@ -30,6 +32,7 @@ use crate::sessions::SessionStore;
 use crate::users::Users;
 
 pub use console::Console;
+pub use doctor::run_doctor;
 pub use import::BadLine;
 pub use keygen::{env_lines, keygen};
 pub use sessions::{SessionsCommand, run_sessions};
@@ -63,6 +66,8 @@ pub enum Command {
     /// Say what a token says, and why it is taken or refused
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Say what is wrong before it hurts: settings, secrets, certificate, address, stores. Exit code 0 unless a line says FAIL
+    Doctor,
     /// Ask a running service whether it is ready: exit code 0 or 1
     Healthcheck {
         /// What to ask instead of this machine's /readyz, such as `http://127.0.0.1:3000/livez`

@@ -22,7 +22,7 @@ use shared_http::database::StoreError;
 
 pub use self::failures::{Attempt, FailureStore};
 pub use self::rates::{LocalRates, RateStore};
-pub use self::redis::{NotAnAddress, RedisAddress, RedisRates, RedisSessions};
+pub use self::redis::{NotAnAddress, RedisAddress, RedisRates, RedisSessions, ServerFacts};
 pub use self::revocations::{Cursor, News, NotACursor, Position, ShardNews};
 pub use self::session::{FIRST_GENERATION, Label, NewSession, NotASessionId, Rules, Session, SessionId};
 pub use self::sql::{MIGRATIONS, SqlSessions};

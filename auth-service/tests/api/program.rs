@@ -2,6 +2,7 @@
 
 mod audit;
 mod commands;
+mod doctor;
 mod encryption;
 mod serving;
 mod tls;

@@ -46,7 +46,7 @@ pub async fn on_each(test: impl AsyncFn(&Database)) {
 }
 
 impl Database {
-    fn sqlite() -> Self {
+    pub fn sqlite() -> Self {
         let folder = std::env::temp_dir().join(format!("books-{}", Uuid::new_v4().simple()));
         std::fs::create_dir(&folder).unwrap();
         Self { url: format!("sqlite://{}/books.db?mode=rwc", folder.display()), place: Place::Folder(folder) }
@@ -61,7 +61,7 @@ impl Database {
         Self { url: format!("{server}/{name}"), place: Place::Server { url, name } }
     }
 
-    async fn remove(self) {
+    pub async fn remove(self) {
         match self.place {
             Place::Folder(folder) => std::fs::remove_dir_all(folder).unwrap(),
             Place::Server { url, name } => execute(&url, format!("DROP DATABASE {name} WITH (FORCE)")).await,

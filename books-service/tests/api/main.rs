@@ -20,6 +20,9 @@ mod freshness;
 mod library;
 /// Lists in pages.
 mod paging;
-/// Adding, reading, changing, removing.
+/// The program's commands.
+mod program;
+/// All books at once, in and out.
 mod transfer;
+/// Adding, reading, changing, removing.
 mod writes;

@@ -1,6 +1,7 @@
 //! Sessions in Redis: each step is one run of `script.lua`, and Redis runs one script at a time.
 
 mod address;
+mod checkup;
 mod cluster;
 mod limits;
 mod link;
@@ -16,6 +17,7 @@ use shared_http::database::{StoreError, within};
 
 use self::address::Kind;
 pub use self::address::{NotAnAddress, RedisAddress};
+pub use self::checkup::ServerFacts;
 use self::cluster::Cluster;
 pub use self::limits::RedisRates;
 use self::link::{Connection, Link, Source};

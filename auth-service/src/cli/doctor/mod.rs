@@ -1,0 +1,52 @@
+//! `doctor`: what is wrong, before it hurts.
+
+/// What Redis says of itself.
+mod redis;
+
+use shared_http::clock::now_ms;
+use shared_http::doctor::{self, Finding, Report, look};
+use shared_http::{Settings, start_logging};
+
+use super::{CliError, Console};
+use crate::app;
+use crate::config::Config;
+
+/// Looks at all that the service needs, a line each, and changes nothing. What is broken hides nothing else.
+///
+/// # Errors
+/// Something does not work, or nobody reads what is said.
+pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result<(), CliError> {
+    start_logging(&mut settings);
+    let config = Config::read(&mut settings);
+    let redis_is_wrong = config.stores.redis_url.is_none() && settings.is_set("REDIS_URL");
+    let mut report = Report::new(console.output());
+    report.tell(doctor::settings(settings))?;
+    report.tell(secrets(&config))?;
+    let tls = doctor::certificate(config.server.tls.as_ref(), now_ms());
+    report.tell([tls])?;
+    report.tell(look("address", async { [doctor::address(&config.server).await] }).await)?;
+    let migrations = app::migrations();
+    report.tell(look("database", doctor::database(&config.stores.database_url, &migrations)).await)?;
+    report.tell(match &config.stores.redis_url {
+        Some(address) => look("redis", redis::redis(address)).await,
+        None if redis_is_wrong => vec![Finding::bad("redis", "not asked, because of REDIS_URL: see settings")],
+        None => vec![Finding::good("redis", "no REDIS_URL: sessions are in the database")],
+    })?;
+    match report.failed() {
+        0 => Ok(()),
+        1 => Err(CliError::refused("1 line says FAIL")),
+        some => Err(CliError::refused(format!("{some} lines say FAIL"))),
+    }
+}
+
+fn secrets(config: &Config) -> [Finding; 3] {
+    let access = &config.access;
+    [
+        doctor::secret("ACCESS_TOKEN_SECRET", access.secret.as_ref(), access.previous.as_ref()),
+        doctor::secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref(), config.refresh_previous.as_ref()),
+        match config.stores.pepper {
+            Some(_) => Finding::good("secret", "PASSWORD_PEPPER is set: without it, no password here verifies"),
+            None => Finding::good("secret", "no PASSWORD_PEPPER"),
+        },
+    ]
+}

@@ -1,0 +1,93 @@
+//! What the servers behind an address say of themselves, for whoever wants to know before it hurts.
+
+use std::collections::HashMap;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisResult};
+use shared_http::clock::now_ms;
+use shared_http::database::LIMIT;
+
+use super::address::{Kind, RedisAddress};
+use super::sentinel::Sentinels;
+
+/// What a Redis server says of itself.
+#[derive(Clone, Debug)]
+pub struct ServerFacts {
+    /// `redis_version`.
+    pub version: String,
+    /// Whether it takes writes.
+    pub master: bool,
+    /// How many replicas are connected and up to date.
+    pub replicas: usize,
+    /// `maxmemory-policy`, `appendonly`, `appendfsync`; empty where the user may not ask.
+    pub settings: HashMap<String, String>,
+    /// Whether all slots are served; `None` where it is no Cluster's.
+    pub cluster_ok: Option<bool>,
+    /// How far its clock is ahead of ours, in milliseconds; what lies within the way there and back is no difference.
+    pub ahead_ms: i64,
+}
+
+impl RedisAddress {
+    /// Host and port of each server that takes writes, and what it says of itself or why it says nothing. Of a Cluster those
+    /// nodes that the address names, of what Sentinels watch the master.
+    pub async fn checkup(&self) -> Vec<(String, Result<ServerFacts, String>)> {
+        let places = match &self.0 {
+            Kind::One(place) => vec![place.clone()],
+            Kind::Cluster(nodes) => nodes.clone(),
+            Kind::Sentinel { sentinels, name, node } => {
+                match Sentinels::new(sentinels.clone(), name.clone(), node.clone()).master().await {
+                    Ok(master) => vec![master],
+                    Err(error) => return vec![(format!("the Sentinels of {name}"), Err(error.to_string()))],
+                }
+            }
+        };
+        let asked = places.into_iter().map(async |place| {
+            let facts = ask(&place).await.map_err(|error| error.to_string());
+            (place.addr().to_string(), facts)
+        });
+        futures_util::future::join_all(asked).await
+    }
+}
+
+async fn ask(place: &ConnectionInfo) -> RedisResult<ServerFacts> {
+    let limits = AsyncConnectionConfig::new().set_connection_timeout(Some(LIMIT)).set_response_timeout(Some(LIMIT));
+    let mut redis = Client::open(place.clone())?.get_multiplexed_async_connection_with_config(&limits).await?;
+    let server = info(&mut redis, "server").await?;
+    let replication = info(&mut redis, "replication").await?;
+    let said = |name: &str| server.get(name).cloned().unwrap_or_default();
+    let cluster_ok = if said("redis_mode") == "cluster" { Some(is_cluster_ok(&mut redis).await?) } else { None };
+    Ok(ServerFacts {
+        version: said("redis_version"),
+        master: replication.get("role").is_some_and(|role| role == "master"),
+        replicas: replication.values().filter(|value| value.contains("state=online")).count(),
+        settings: settings(&mut redis).await,
+        cluster_ok,
+        ahead_ms: ahead_ms(&mut redis).await?,
+    })
+}
+
+/// A section of `INFO`, by name.
+async fn info(redis: &mut MultiplexedConnection, section: &str) -> RedisResult<HashMap<String, String>> {
+    let text: String = redis::cmd("INFO").arg(section).query_async(redis).await?;
+    let lines = text.lines().filter_map(|line| line.split_once(':'));
+    Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// Empty where asking is forbidden.
+async fn settings(redis: &mut MultiplexedConnection) -> HashMap<String, String> {
+    let mut question = redis::cmd("CONFIG");
+    question.arg("GET").arg(&["maxmemory-policy", "appendonly", "appendfsync"]);
+    question.query_async(redis).await.unwrap_or_default()
+}
+
+async fn is_cluster_ok(redis: &mut MultiplexedConnection) -> RedisResult<bool> {
+    let text: String = redis::cmd("CLUSTER").arg("INFO").query_async(redis).await?;
+    Ok(text.lines().any(|line| line == "cluster_state:ok"))
+}
+
+async fn ahead_ms(redis: &mut MultiplexedConnection) -> RedisResult<i64> {
+    let asked = now_ms();
+    let (seconds, microseconds): (i64, i64) = redis::cmd("TIME").query_async(redis).await?;
+    let there = seconds * 1000 + microseconds / 1000;
+    Ok(there - there.clamp(asked, now_ms().max(asked)))
+}

@@ -1,0 +1,146 @@
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Desk, Ended};
+use crate::database::{Database, server};
+use crate::redis_server::{Cluster, Redis, Watched};
+use crate::service::{ACCESS_SECRET, REFRESH_SECRET};
+
+/// What starts with `verdict` is said of `what`.
+fn said(ended: &Ended, verdict: &str, what: &str) -> Vec<String> {
+    let lines = ended.out.lines().filter_map(|line| line.strip_prefix(verdict)?.trim_start().strip_prefix(what));
+    lines.map(|line| line.trim().to_owned()).collect()
+}
+
+fn examine(desk: &Desk, code: i32) -> Ended {
+    let ended = desk.run(&["doctor"], "").is(code);
+    for secret in [ACCESS_SECRET, REFRESH_SECRET, "hush-hush"] {
+        assert!(!format!("{ended:?}").contains(secret), "{ended:?}");
+    }
+    ended
+}
+
+#[tokio::test]
+async fn a_service_that_runs_well_is_found_well() {
+    let (database, redis) = (Database::postgres().await, Redis::start().await);
+    let desk = Desk::new().set("AUTH_DATABASE_URL", &database.url).set("REDIS_URL", &redis.url());
+    let desk = desk.set("ACCESS_TOKEN_SECRET_PREVIOUS", "an access secret of last year, of 32 bytes and more");
+    let service = desk.serve();
+    let desk = desk.set("AUTH_ADDR", &service.addr.to_string());
+    let config = redis_cli(&redis, &["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    assert!(config.contains("OK"), "{config}");
+    let ended = examine(&desk, 0);
+    assert!(ended.out.lines().all(|line| line.starts_with("ok ")), "{}", ended.out);
+    for part in [
+        "none is wrong",
+        "ACCESS_TOKEN_SECRET signs as kid ",
+        "ACCESS_TOKEN_SECRET_PREVIOUS is kid ",
+        "no REFRESH_TOKEN_SECRET_PREVIOUS",
+        "is served already, and ready",
+        "Postgres answers",
+        "the database and this machine agree",
+        "are applied",
+        "answers, version ",
+        "(noeviction)",
+        "(appendfsync always)",
+        "a master without replicas",
+    ] {
+        assert!(ended.out.contains(part), "{part}: {}", ended.out);
+    }
+}
+
+fn redis_cli(redis: &Redis, arguments: &[&str]) -> String {
+    let port = redis.port().to_string();
+    let cli = Command::new("redis-cli").args(["-p", &port]).args(arguments).stderr(Stdio::null()).output();
+    String::from_utf8(cli.unwrap().stdout).unwrap()
+}
+
+#[test]
+fn everything_is_looked_at_while_everything_is_broken() {
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap();
+    let desk = Desk::bare()
+        .set("AUTH_ADDR", &silent.to_string())
+        .set("AUTH_DATABASE_URL", &format!("postgres://anna:hush-hush@{silent}/auth"))
+        .set("REDIS_URL", &format!("redis://:hush-hush@{silent}"))
+        .set("TLS_CERT", "nowhere.pem")
+        .set("TLS_KEY", "nowhere.key")
+        .set("BCRYPT_COST", "99");
+    let began = Instant::now();
+    let ended = examine(&desk, 1);
+    assert!(began.elapsed() < Duration::from_secs(9), "2 s each: {:?}", began.elapsed());
+    for (what, part) in [
+        ("settings", "BCRYPT_COST must be a number"),
+        ("settings", "ACCESS_TOKEN_SECRET is not set"),
+        ("secret", "REFRESH_TOKEN_SECRET is missing"),
+        ("tls", "nowhere.pem"),
+        ("address", "is taken by another program"),
+        ("database", ""),
+        ("redis", ""),
+    ] {
+        let found = said(&ended, "FAIL", what);
+        assert!(found.iter().any(|line| line.contains(part)), "{what} {part}: {}", ended.out);
+    }
+    assert!(ended.err.ends_with("lines say FAIL\n"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn each_trouble_is_named() {
+    let file = |name: &str| format!("sqlite://{name}?mode=rwc");
+    let evicting = Redis::with(&["--maxmemory-policy", "allkeys-lru"]).await;
+    let guarded = Redis::with(&["--requirepass", "right"]).await;
+    let wrong = format!("redis://:hush-hush@{}", guarded.place());
+    for (name, value, verdict, what, part) in [
+        ("AUTH_DATABASE_URL", file("new.db"), "ok", "database", "the first start makes it"),
+        ("AUTH_DATABASE_URL", "sqlite://new.db".to_owned(), "FAIL", "database", "with ?mode=rwc the start makes it"),
+        ("AUTH_DATABASE_URL", file("no/such/auth.db"), "FAIL", "database", "its folder is not"),
+        ("AUTH_DATABASE_URL", "mysql://host/db".to_owned(), "FAIL", "settings", "AUTH_DATABASE_URL must be"),
+        (
+            "AUTH_DATABASE_URL",
+            server("TEST_POSTGRES_URL").replace("test:test", "test:hush-hush"),
+            "FAIL",
+            "database",
+            "password authentication failed",
+        ),
+        ("AUTH_ADDR", "192.0.2.1:3000".to_owned(), "FAIL", "address", "192.0.2.1:3000 cannot be had"),
+        ("REDIS_URL", evicting.url(), "warn", "redis", "maxmemory-policy allkeys-lru"),
+        ("REDIS_URL", evicting.url(), "warn", "redis", "appendonly no"),
+        ("REDIS_URL", wrong, "FAIL", "redis", "no answer from "),
+        ("REDIS_URL", "http://host".to_owned(), "FAIL", "redis", "not asked"),
+    ] {
+        let desk = Desk::new().set(name, &value);
+        let ended = examine(&desk, i32::from(verdict == "FAIL"));
+        assert!(said(&ended, verdict, what).iter().any(|line| line.contains(part)), "{value}: {}", ended.out);
+        assert!(!desk.folder.join("new.db").exists(), "a look makes no database");
+    }
+}
+
+#[tokio::test]
+async fn who_takes_writes_is_found_behind_sentinels_and_in_a_cluster() {
+    let (watched, cluster) = (Watched::start().await, Cluster::start().await);
+    for (url, part) in [
+        (watched.url(), format!("{} is a master, replicas: 2", watched.servers[0].place())),
+        (cluster.url(), format!("{} is a master, replicas: 1", cluster.nodes[0].place())),
+        (format!("redis://{}", watched.servers[1].place()), "is a replica and takes no writes".to_owned()),
+        (watched.url().replace("mymaster", "nobody"), "no answer from the Sentinels of nobody".to_owned()),
+    ] {
+        let ended = Desk::new().set("REDIS_URL", &url).run(&["doctor"], "");
+        assert!(ended.out.contains(&part), "{part}: {}", ended.out);
+    }
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_noticed() {
+    let desk = Desk::new().set("TLS_CERT", "tls.pem").set("TLS_KEY", "tls.key");
+    for (days, verdict, part) in [("90", "ok", "good until"), ("3", "warn", "renew it, then send SIGHUP")] {
+        let script = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost \
+            -days $1 -keyout tls.key -out tls.pem";
+        let mut openssl = Command::new("sh");
+        openssl.args(["-euc", script, "sh", days]).current_dir(&desk.folder).stderr(Stdio::null());
+        assert!(openssl.status().unwrap().success());
+        let ended = examine(&desk, 0);
+        assert!(said(&ended, verdict, "tls").iter().any(|line| line.contains(part)), "{days}: {}", ended.out);
+    }
+}

@@ -1,0 +1,37 @@
+//! The program as an operator meets it: what it says of its surroundings.
+
+use std::process::{Command, Output};
+
+use crate::library::{Database, Library};
+
+const SECRET: &str = "a secret of the operator's, of 32 bytes and more";
+
+/// Its exit code, and what it prints, with these settings and no others.
+fn run(settings: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_books-service"));
+    program.args(arguments).env_clear().envs(settings.iter().copied()).current_dir(std::env::temp_dir());
+    let Output { status, stdout, stderr } = program.output().unwrap();
+    let text = format!("{}{}", String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert!(!text.contains(SECRET) && !text.contains("hush-hush"), "{text}");
+    (status.code(), text)
+}
+
+#[tokio::test]
+async fn the_doctor_finds_what_is_well_and_what_is_not() {
+    let database = Database::sqlite();
+    let _library = Library::start(&database.url, [("DEMO_DATA", "true")]).await;
+    let good =
+        [("ACCESS_TOKEN_SECRET", SECRET), ("BOOKS_DATABASE_URL", database.url.as_str()), ("BOOKS_ADDR", "127.0.0.1:0")];
+    let (code, text) = run(&good, &["doctor"]);
+    assert_eq!(code, Some(0), "{text}");
+    for part in ["settings", "signs as kid", "HTTP", "is free", "SQLite in", "are applied"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let bad = [("BOOKS_DATABASE_URL", "postgres://anna:hush-hush@127.0.0.1:1/books"), ("BOOKS_ADDR", "192.0.2.1:80")];
+    let (code, text) = run(&bad, &["doctor"]);
+    assert_eq!(code, Some(1), "{text}");
+    for what in ["settings", "secret", "address", "database"] {
+        assert!(text.contains(&format!("FAIL  {what}")), "{what}: {text}");
+    }
+    database.remove().await;
+}
