@@ -10,6 +10,7 @@ use auth_service::cli::{
 };
 use auth_service::config::{Config, StoreConfig};
 use clap::Parser;
+use shared_http::database::backup;
 use shared_http::{Settings, SettingsError, Stop, healthcheck, serve, start_logging};
 
 #[actix_web::main]
@@ -39,6 +40,10 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Token(command) => token(command).await?,
         Command::Doctor => {
             unless_unread(run_doctor(Settings::from_process(), &mut Console::of_process()).await)?;
+        }
+        Command::Backup { file } => {
+            backup(&read(StoreConfig::read)?.database_url, &file).await?;
+            println!("{} is a copy of the database as it was when this began", file.display());
         }
         Command::Healthcheck { url } => healthcheck(&url.unwrap_or_else(own_url)).await?,
         Command::Keygen { files } => keygen(&files)?,

@@ -8,6 +8,7 @@ use books_service::app::open;
 use books_service::books::Books;
 use books_service::{Config, StartError, doctor, start};
 use clap::{Parser, Subcommand};
+use shared_http::database::backup;
 use shared_http::{Settings, Stop, healthcheck, start_logging};
 
 type Failure = Box<dyn std::error::Error>;
@@ -40,6 +41,11 @@ enum Command {
     },
     /// Say what is wrong before it hurts: settings, secret, certificate, address, database. Exit code 0 unless a line says FAIL
     Doctor,
+    /// Copy a database that is a file, as it stands now, into a new file; the service may run
+    Backup {
+        /// The new file
+        file: PathBuf,
+    },
     /// Ask a running service whether it is ready: exit code 0 or 1
     Healthcheck {
         /// What to ask instead of this machine's /readyz, such as <http://127.0.0.1:4000/livez>
@@ -54,6 +60,7 @@ async fn main() -> ExitCode {
         Command::Export => export().await,
         Command::Import { file } => import(&file).await,
         Command::Doctor => look().await,
+        Command::Backup { file } => copy(&file).await,
         Command::Healthcheck { url } => ask(url).await,
     };
     match done {
@@ -107,6 +114,12 @@ async fn look() -> Result<(), Failure> {
         0 => Ok(()),
         some => Err(format!("lines that say FAIL: {some}").into()),
     }
+}
+
+async fn copy(file: &Path) -> Result<(), Failure> {
+    backup(&database_url()?, file).await?;
+    println!("{} is a copy of the database as it was when this began", file.display());
+    Ok(())
 }
 
 async fn ask(url: Option<String>) -> Result<(), Failure> {

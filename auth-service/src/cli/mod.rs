@@ -68,6 +68,11 @@ pub enum Command {
     Token(TokenCommand),
     /// Say what is wrong before it hurts: settings, secrets, certificate, address, stores. Exit code 0 unless a line says FAIL
     Doctor,
+    /// Copy a database that is a file, as it stands now, into a new file; the service may run
+    Backup {
+        /// The new file
+        file: PathBuf,
+    },
     /// Ask a running service whether it is ready: exit code 0 or 1
     Healthcheck {
         /// What to ask instead of this machine's /readyz, such as `http://127.0.0.1:3000/livez`

@@ -4,6 +4,7 @@ mod audit;
 mod commands;
 mod doctor;
 mod encryption;
+mod migrations;
 mod serving;
 mod tls;
 mod token;

@@ -1,6 +1,8 @@
-//! The program as an operator meets it: what it says of its surroundings.
+//! The program as an operator meets it: what it says of its surroundings and its settings, and its backups.
 
 use std::process::{Command, Output};
+
+use uuid::Uuid;
 
 use crate::library::{Database, Library};
 
@@ -33,5 +35,18 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
     for what in ["settings", "secret", "address", "database"] {
         assert!(text.contains(&format!("FAIL  {what}")), "{what}: {text}");
     }
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_backup_holds_the_books() {
+    let database = Database::sqlite();
+    let _library = Library::start(&database.url, [("DEMO_DATA", "true")]).await;
+    let copy = std::env::temp_dir().join(format!("books-{}.db", Uuid::new_v4().simple())).display().to_string();
+    let (code, text) = run(&[("BOOKS_DATABASE_URL", &database.url)], &["backup", &copy]);
+    assert_eq!(code, Some(0), "{text}");
+    let (_, books) = run(&[("BOOKS_DATABASE_URL", &format!("sqlite://{copy}"))], &["export"]);
+    std::fs::remove_file(&copy).unwrap();
+    assert!(books.contains("The Divine Comedy"), "{books}");
     database.remove().await;
 }

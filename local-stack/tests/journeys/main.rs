@@ -50,6 +50,8 @@ mod secrets;
 /// The trace of a caller, in the log.
 mod traces;
 
+/// The runbook's backups, taken and brought back as it says.
+mod backups;
 /// The tests that `docs/checklist.md` names, against those that there are.
 mod checklist;
 /// `requests.http`, sent from top to bottom.

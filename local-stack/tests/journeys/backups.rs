@@ -1,0 +1,119 @@
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::process::{Folder, Program, file};
+use crate::stack::{PASSWORD, Stack, a_book, unique};
+use crate::targets::{Database, binary, logged, random_secret};
+
+/// The commands that the runbook shows, a block each: `SQLite` out and in, Postgres out and in.
+fn commands() -> [String; 4] {
+    let runbook = file("docs/runbook.md");
+    let (_, section) = runbook.split_once("## Back up and restore").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let blocks = section.split("\n\n").filter(|part| part.trim_start_matches('\n').starts_with("    "));
+    blocks.map(str::to_owned).collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// Both services in a folder, with the settings of both.
+struct House {
+    folder: Folder,
+    settings: HashMap<&'static str, String>,
+}
+
+impl House {
+    fn new(people: &str, library: &str) -> Self {
+        let settings = HashMap::from([
+            ("AUTH_ADDR", "127.0.0.1:0".to_owned()),
+            ("BOOKS_ADDR", "127.0.0.1:0".to_owned()),
+            ("AUTH_DATABASE_URL", people.to_owned()),
+            ("BOOKS_DATABASE_URL", library.to_owned()),
+            ("ACCESS_TOKEN_SECRET", random_secret()),
+            ("REFRESH_TOKEN_SECRET", random_secret()),
+            ("DEMO_DATA", "true".to_owned()),
+            ("BCRYPT_COST", "4".to_owned()),
+            ("IP_RATE_LIMIT", "0".to_owned()),
+        ]);
+        Self { folder: Folder::new(), settings }
+    }
+
+    async fn start(&self) -> ([Program; 2], Stack) {
+        let settings: Vec<(&str, &str)> = self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let start = |name| Program::start(&binary(name), self.folder.path(), &settings);
+        let [auth, books] = ["auth-service", "books-service"].map(start);
+        let stack = Stack::new("backups", logged(&auth).await, logged(&books).await);
+        ([auth, books], stack)
+    }
+
+    /// Does what the runbook says, as its reader does: with our programs in the path, and the settings set. `meanwhile` happens
+    /// again and again until it is done.
+    async fn follow(&self, commands: &str, meanwhile: impl AsyncFn()) {
+        let ours = binary("auth-service").parent().map(Path::to_owned).unwrap();
+        let script = format!("PATH={}:$PATH\n{commands}", ours.display());
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", &script]).current_dir(self.folder.path()).envs(&self.settings);
+        let mut shell = shell.spawn().unwrap();
+        let status = loop {
+            meanwhile().await;
+            if let Some(status) = shell.try_wait().unwrap() {
+                break status;
+            }
+        };
+        assert!(status.success(), "{commands}");
+    }
+}
+
+/// Somebody registers and a book is added; their name, which is the book's title too.
+async fn change(stack: &Stack) -> String {
+    let name = unique("carla");
+    stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);
+    let john = stack.books().bearer(stack.john().await.access);
+    john.post("/books", a_book(&name)).await.is(201);
+    name
+}
+
+/// Whether that is there, in both places.
+async fn is_there(stack: &Stack, name: &str) -> [bool; 2] {
+    let answer = stack.auth().post("/login", json!({"username": name, "password": PASSWORD})).await;
+    let anna = stack.books().bearer(stack.anna().await.access);
+    let books = anna.get(&format!("/books?title={name}")).await.is(200).json();
+    [answer.is_ok(), !books.as_array().unwrap().is_empty()]
+}
+
+/// Backs up while the services write, goes on, dies without a farewell, and brings the backup back.
+async fn back_up_and_restore(house: &House, out: &str, back: &str) {
+    let (programs, stack) = house.start().await;
+    let before = change(&stack).await;
+    house.follow(out, async || drop(change(&stack).await)).await;
+    let after = change(&stack).await;
+    for program in programs {
+        program.signal(Signal::KILL);
+        program.end().await;
+    }
+
+    house.follow(back, async || tokio::time::sleep(Duration::from_millis(20)).await).await;
+    let (_programs, stack) = house.start().await;
+    assert_eq!(is_there(&stack, &before).await, [true, true], "what was there before the backup");
+    assert_eq!(is_there(&stack, &after).await, [false, false], "what came after it");
+    let last = change(&stack).await;
+    assert_eq!(is_there(&stack, &last).await, [true, true], "it goes on");
+}
+
+#[tokio::test]
+async fn sqlite_is_backed_up_and_restored_as_the_runbook_says() {
+    let [out, back, ..] = commands();
+    back_up_and_restore(&House::new("sqlite://auth.db?mode=rwc", "sqlite://books.db?mode=rwc"), &out, &back).await;
+}
+
+#[tokio::test]
+async fn postgres_is_backed_up_and_restored_as_the_runbook_says() {
+    let [_, _, out, back] = commands();
+    let (people, library) = (Database::new().await, Database::new().await);
+    back_up_and_restore(&House::new(&people.url, &library.url), &out, &back).await;
+    people.remove().await;
+    library.remove().await;
+}
