@@ -54,6 +54,8 @@ mod traces;
 mod backups;
 /// The tests that `docs/checklist.md` names, against those that there are.
 mod checklist;
+/// The examples of `docs/clients.md`.
+mod clients;
 /// `requests.http`, sent from top to bottom.
 mod requests_file;
 /// `.env.example` and README against what is read.
