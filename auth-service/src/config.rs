@@ -137,7 +137,7 @@ impl StoreConfig {
 
 fn redis_url(settings: &mut Settings) -> Option<RedisAddress> {
     let why = "Sessions: redis://host:6379, Sentinel or Cluster; without it they live in the SQL database";
-    let url = settings.secret_text("REDIS_URL", why)?;
+    let url = settings.secret_address("REDIS_URL", why)?;
     url.expose_secret().parse().map_err(|error: NotAnAddress| settings.wrong("REDIS_URL", error.to_string())).ok()
 }
 

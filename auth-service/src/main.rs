@@ -1,6 +1,7 @@
 //! The program: reads the command line and the settings, and does one thing.
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use auth_service::app;
@@ -45,6 +46,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             backup(&read(StoreConfig::read)?.database_url, &file).await?;
             println!("{} is a copy of the database as it was when this began", file.display());
         }
+        Command::Config => config()?,
         Command::Healthcheck { url } => healthcheck(&url.unwrap_or_else(own_url)).await?,
         Command::Keygen { files } => keygen(&files)?,
     }
@@ -64,6 +66,15 @@ async fn token(command: TokenCommand) -> Result<(), Box<dyn Error>> {
         TokenCommand::Verify { token, audience } => verify(&token, &audience, &read(Config::read)?, console).await,
     };
     Ok(unless_unread(done)?)
+}
+
+fn config() -> Result<(), Box<dyn Error>> {
+    let mut settings = Settings::from_process();
+    start_logging(&mut settings);
+    Config::read(&mut settings);
+    let lines = settings.effective();
+    settings.finish()?;
+    Ok(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))?)
 }
 
 fn own_url() -> String {

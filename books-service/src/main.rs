@@ -39,6 +39,8 @@ enum Command {
         /// The file; - is the standard input
         file: PathBuf,
     },
+    /// Show the settings that count, as lines for .env, secrets hidden; or what is wrong with them
+    Config,
     /// Say what is wrong before it hurts: settings, secret, certificate, address, database. Exit code 0 unless a line says FAIL
     Doctor,
     /// Copy a database that is a file, as it stands now, into a new file; the service may run
@@ -59,6 +61,7 @@ async fn main() -> ExitCode {
         Command::Serve => serve().await,
         Command::Export => export().await,
         Command::Import { file } => import(&file).await,
+        Command::Config => config(),
         Command::Doctor => look().await,
         Command::Backup { file } => copy(&file).await,
         Command::Healthcheck { url } => ask(url).await,
@@ -107,6 +110,15 @@ async fn import(file: &Path) -> Result<(), Failure> {
     let done = books().await?.import(&text).await?;
     println!("{} added; {} were there already and are as they were", done.added, done.present);
     Ok(())
+}
+
+fn config() -> Result<(), Failure> {
+    let mut settings = Settings::from_process();
+    start_logging(&mut settings);
+    Config::read(&mut settings);
+    let lines = settings.effective();
+    settings.finish()?;
+    Ok(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))?)
 }
 
 async fn look() -> Result<(), Failure> {

@@ -1,3 +1,6 @@
+/// The settings as they are, for a reader.
+mod shown;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +9,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use shared_claims::Secret;
 
+use self::shown::Hidden;
 use crate::duration;
 
 /// The settings of a service, read one by one. A wrong one is remembered and the default goes on, so that
@@ -13,6 +17,7 @@ use crate::duration;
 pub struct Settings {
     values: HashMap<String, String>,
     known: Vec<Known>,
+    hidden: HashMap<&'static str, Hidden>,
     wrong: Vec<String>,
 }
 
@@ -69,7 +74,7 @@ impl Settings {
     /// These and no others: for tests, and for a program that fills in what is missing.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { values, known: Vec::new(), wrong: Vec::new() }
+        Self { values, known: Vec::new(), hidden: HashMap::new(), wrong: Vec::new() }
     }
 
     fn take_file(&mut self, pairs: impl Iterator<Item = dotenvy::Result<(String, String)>>) {
@@ -116,6 +121,7 @@ impl Settings {
 
     /// The address of an SQL database, which must be there.
     pub fn database_url(&mut self, name: &'static str, why: &'static str) -> String {
+        self.hidden.insert(name, Hidden::Address);
         let url = self.required(name, why);
         if !url.is_empty() && !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
             self.wrong(name, "must be sqlite://FILE?mode=rwc or postgres://user:password@host/database");
@@ -161,6 +167,7 @@ impl Settings {
     /// A secret text: `NAME`, or the content of the file that `NAME_FILE` names, less one line break at its end.
     pub fn secret_text(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
         self.know(name, "", why);
+        self.hidden.insert(name, Hidden::Text);
         let file = self.raw(&format!("{name}_FILE")).map(str::to_owned);
         match (self.raw(name).map(str::to_owned), file) {
             (Some(_), Some(_)) => {
@@ -171,6 +178,13 @@ impl Settings {
             (None, Some(path)) => self.secret_file(name, &path),
             (None, None) => None,
         }
+    }
+
+    /// A secret text that is the address of a store.
+    pub fn secret_address(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
+        let address = self.secret_text(name, why);
+        self.hidden.insert(name, Hidden::Address);
+        address
     }
 
     fn secret_file(&mut self, name: &'static str, path: &str) -> Option<SecretString> {
@@ -186,7 +200,9 @@ impl Settings {
     /// A signing secret (see [`Secret::parse`]), which may be absent.
     pub fn signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
         use secrecy::ExposeSecret;
-        let text = self.secret_text(name, why)?;
+        let text = self.secret_text(name, why);
+        self.hidden.insert(name, Hidden::Key);
+        let text = text?;
         Secret::parse(text.expose_secret()).map_err(|error| self.wrong(name, error.to_string())).ok()
     }
 

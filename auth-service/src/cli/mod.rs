@@ -66,6 +66,8 @@ pub enum Command {
     /// Say what a token says, and why it is taken or refused
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Show the settings that count, as lines for .env, secrets hidden; or what is wrong with them
+    Config,
     /// Say what is wrong before it hurts: settings, secrets, certificate, address, stores. Exit code 0 unless a line says FAIL
     Doctor,
     /// Copy a database that is a file, as it stands now, into a new file; the service may run

@@ -38,6 +38,18 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
     database.remove().await;
 }
 
+#[test]
+fn the_settings_that_count_are_shown_without_what_is_secret() {
+    let settings =
+        [("ACCESS_TOKEN_SECRET", SECRET), ("BOOKS_DATABASE_URL", "postgres://anna:hush-hush@localhost/books")];
+    let (code, text) = run(&settings, &["config"]);
+    assert_eq!(code, Some(0), "{text}");
+    for part in ["BOOKS_DATABASE_URL=postgres://anna:***@localhost/books", "BOOKS_ADDR=0.0.0.0:4000  # default"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(run(&[], &["config"]).0, Some(1));
+}
+
 #[tokio::test]
 async fn a_backup_holds_the_books() {
     let database = Database::sqlite();

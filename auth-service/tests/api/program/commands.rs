@@ -107,3 +107,29 @@ fn a_health_check_tells_by_its_exit_code() {
     let ended = own.run(&["healthcheck"], "").is(1);
     assert!(ended.err.starts_with("auth-service: "), "{ended:?}");
 }
+
+#[test]
+fn the_settings_that_count_are_shown_without_what_is_secret() {
+    let desk = Desk::new()
+        .set("AUTH_DATABASE_URL", "postgres://anna:hush-hush@localhost/auth")
+        .set("REDIS_URL", "redis://:hush-hush@localhost:6379")
+        .set("PASSWORD_PEPPER", "hush-hush, a pepper of 32 bytes and more");
+    let ended = desk.run(&["config"], "").is(0);
+    for line in [
+        "AUTH_ADDR=127.0.0.1:0",
+        "AUTH_DATABASE_URL=postgres://anna:***@localhost/auth",
+        "REDIS_URL=redis://:***@localhost:6379",
+        "PASSWORD_PEPPER=***  # set",
+        "ACCESS_TOKEN_SECRET_PREVIOUS=  # not set",
+        "REFRESH_TOKEN_TTL=7d  # default",
+        "LOG_FORMAT=text  # default",
+    ] {
+        assert!(ended.out.lines().any(|shown| shown == line), "{line}: {}", ended.out);
+    }
+    assert!(ended.out.contains("ACCESS_TOKEN_SECRET=***  # set, kid "), "{}", ended.out);
+    for secret in [ACCESS_SECRET, "hush-hush"] {
+        assert!(!format!("{ended:?}").contains(secret), "{ended:?}");
+    }
+    let ended = desk.set("BCRYPT_COST", "99").run(&["config"], "").is(1);
+    assert!(ended.out.is_empty() && ended.err.contains("the settings are wrong:\n  BCRYPT_COST "), "{ended:?}");
+}

@@ -1,0 +1,135 @@
+use secrecy::{ExposeSecret, SecretString};
+use shared_claims::Secret;
+
+use super::{Known, Settings};
+
+/// A setting whose value is not shown as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hidden {
+    /// The address of a store, which may hold a password.
+    Address,
+    /// A text.
+    Text,
+    /// A key, which has a name that may be told.
+    Key,
+}
+
+impl Settings {
+    /// Every setting that was read so far, in that order, as `NAME=value` and what counts: the default is marked, a secret is
+    /// not told, nor is the password in an address.
+    #[must_use]
+    pub fn effective(&self) -> Vec<String> {
+        self.known.iter().map(|known| self.line(known)).collect()
+    }
+
+    fn line(&self, Known { name, default, .. }: &Known) -> String {
+        match (self.hidden.get(name), self.raw(name)) {
+            (Some(hidden), _) => match self.exposed(name) {
+                Some(value) => format!("{name}={}{}", hidden.shown(value.expose_secret()), self.source(name)),
+                None => format!("{name}=  # not set"),
+            },
+            (None, Some(value)) => format!("{name}={value}"),
+            (None, None) if default.is_empty() => format!("{name}=  # not set"),
+            (None, None) => format!("{name}={default}  # default"),
+        }
+    }
+
+    fn exposed(&self, name: &str) -> Option<SecretString> {
+        let file = || std::fs::read_to_string(self.raw(&format!("{name}_FILE"))?).ok();
+        let value = self.raw(name).map(str::to_owned).or_else(file)?;
+        Some(value.trim_end_matches('\n').into())
+    }
+
+    fn source(&self, name: &str) -> String {
+        self.raw(&format!("{name}_FILE")).map_or_else(String::new, |path| format!("  # from {path}"))
+    }
+}
+
+impl Hidden {
+    fn shown(self, value: &str) -> String {
+        match self {
+            Self::Address => masked(value),
+            Self::Text => "***  # set".to_owned(),
+            Self::Key => match Secret::parse(value) {
+                Ok(secret) => format!("***  # set, kid {}", secret.key_id()),
+                Err(_) => "***  # set".to_owned(),
+            },
+        }
+    }
+}
+
+/// `address` with `***` for its password, wherever that stands.
+fn masked(address: &str) -> String {
+    let (place, query) = address.split_once('?').unwrap_or((address, ""));
+    let place = match place.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", without_password(rest)),
+        None => place.to_owned(),
+    };
+    if query.is_empty() {
+        return place;
+    }
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if name.to_ascii_lowercase().contains("pass") => format!("{name}=***"),
+        _ => pair.to_owned(),
+    });
+    format!("{place}?{}", pairs.collect::<Vec<_>>().join("&"))
+}
+
+fn without_password(rest: &str) -> String {
+    match rest.rsplit_once('@').and_then(|(who, place)| Some((who.split_once(':')?.0, place))) {
+        Some((user, place)) => format!("{user}:***@{place}"),
+        None => rest.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_of_an_address_is_shown() {
+        for (address, shown) in [
+            ("postgres://anna:p@ss@host/db?sslmode=require", "postgres://anna:***@host/db?sslmode=require"),
+            (
+                "postgres://anna@host/db?password=pass&sslpassword=x",
+                "postgres://anna@host/db?password=***&sslpassword=***",
+            ),
+            ("redis://:pass@host:6379/0", "redis://:***@host:6379/0"),
+            ("redis+sentinel://user:pass@one:1,two:2/master", "redis+sentinel://user:***@one:1,two:2/master"),
+            ("sqlite://auth.db?mode=rwc", "sqlite://auth.db?mode=rwc"),
+            ("redis://host", "redis://host"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(masked(address), shown);
+        }
+    }
+
+    #[test]
+    fn what_counts_is_shown_and_nothing_secret() {
+        let mut settings = Settings::from_pairs([
+            ("LIMIT", "7"),
+            ("KEY", "pQ7vXk2mZ9sLr4tYw8bNc3hJf6dGa1eU"),
+            ("PEPPER", "hush://hush@hush"),
+            ("REDIS", "redis://:hush@host"),
+        ]);
+        settings.parsed::<u32>("LIMIT", "300", "a number", "");
+        settings.duration("TTL", "15m", "");
+        settings.optional("HEADER", "");
+        settings.signing_secret("KEY", "");
+        settings.signing_secret("KEY_PREVIOUS", "");
+        settings.secret_text("PEPPER", "");
+        settings.secret_address("REDIS", "");
+        assert_eq!(
+            settings.effective(),
+            [
+                "LIMIT=7",
+                "TTL=15m  # default",
+                "HEADER=  # not set",
+                "KEY=***  # set, kid Y99566o2rzM",
+                "KEY_PREVIOUS=  # not set",
+                "PEPPER=***  # set",
+                "REDIS=redis://:***@host",
+            ]
+        );
+    }
+}
