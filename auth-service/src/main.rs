@@ -10,7 +10,7 @@ use auth_service::cli::{
     unless_unread, verify,
 };
 use auth_service::config::{Config, StoreConfig};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use shared_http::database::backup;
 use shared_http::{Settings, SettingsError, Stop, healthcheck, serve, start_logging};
 
@@ -47,6 +47,11 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             println!("{} is a copy of the database as it was when this began", file.display());
         }
         Command::Config => config()?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "auth-service", &mut script);
+            io::stdout().write_all(&script)?;
+        }
         Command::Healthcheck { url } => healthcheck(&url.unwrap_or_else(own_url)).await?,
         Command::Keygen { files } => keygen(&files)?,
     }

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use books_service::app::open;
 use books_service::books::Books;
 use books_service::{Config, StartError, doctor, start};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use shared_http::database::backup;
-use shared_http::{Settings, Stop, healthcheck, start_logging};
+use shared_http::{Progress, Settings, Stop, healthcheck, start_logging};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -18,7 +18,12 @@ type Failure = Box<dyn std::error::Error>;
 #[command(
     name = "books-service",
     version,
-    after_help = "All settings come from the environment, or from .env: see .env.example."
+    after_help = "All settings come from the environment, or from .env: see .env.example.\n\n\
+    Examples:\n  \
+      books-service doctor                     what is wrong, before the first start or beside a running service\n  \
+      books-service export >books.jsonl        all books; `import books.jsonl` takes them back\n  \
+      books-service backup books-backup.db     a copy of the SQLite database, while the service runs\n  \
+      books-service completions bash >/etc/bash_completion.d/books-service"
 )]
 struct Cli {
     /// What to do; without one, `serve`.
@@ -41,6 +46,11 @@ enum Command {
     },
     /// Show the settings that count, as lines for .env, secrets hidden; or what is wrong with them
     Config,
+    /// Write what a shell needs to complete our commands
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Say what is wrong before it hurts: settings, secret, certificate, address, database. Exit code 0 unless a line says FAIL
     Doctor,
     /// Copy a database that is a file, as it stands now, into a new file; the service may run
@@ -62,6 +72,7 @@ async fn main() -> ExitCode {
         Command::Export => export().await,
         Command::Import { file } => import(&file).await,
         Command::Config => config(),
+        Command::Completions { shell } => complete(shell),
         Command::Doctor => look().await,
         Command::Backup { file } => copy(&file).await,
         Command::Healthcheck { url } => ask(url).await,
@@ -97,8 +108,13 @@ fn database_url() -> Result<String, Failure> {
 }
 
 async fn export() -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    books().await?.export(|line| writeln!(out, "{line}").map_err(Failure::from)).await
+    let (mut out, mut done, mut progress) = (io::stdout().lock(), 0, Progress::of("books"));
+    let line = |line: &str| {
+        done += 1;
+        progress.is_at(done);
+        writeln!(out, "{line}").map_err(Failure::from)
+    };
+    books().await?.export(line).await
 }
 
 async fn import(file: &Path) -> Result<(), Failure> {
@@ -107,7 +123,9 @@ async fn import(file: &Path) -> Result<(), Failure> {
     } else {
         std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
     };
-    let done = books().await?.import(&text).await?;
+    let mut progress = Progress::of("books");
+    let done = books().await?.import(&text, |done| progress.is_at(done)).await?;
+    drop(progress);
     println!("{} added; {} were there already and are as they were", done.added, done.present);
     Ok(())
 }
@@ -119,6 +137,12 @@ fn config() -> Result<(), Failure> {
     let lines = settings.effective();
     settings.finish()?;
     Ok(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))?)
+}
+
+fn complete(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "books-service", &mut script);
+    Ok(io::stdout().write_all(&script)?)
 }
 
 async fn look() -> Result<(), Failure> {

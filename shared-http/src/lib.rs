@@ -35,6 +35,8 @@ mod observe;
 mod options;
 /// Lists in pages.
 mod page;
+/// How far long work is.
+mod progress;
 /// Whose `X-Forwarded-For` counts.
 mod proxies;
 /// Query strings, taken like bodies.
@@ -70,6 +72,7 @@ pub use logging::start_logging;
 pub use metrics::{Metrics, Outcomes, Timing};
 pub use options::ServerOptions;
 pub use page::{Page, link_next};
+pub use progress::Progress;
 pub use proxies::TrustedProxies;
 pub use query::{Params, Query};
 pub use revocations::RevocationSettings;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use shared_claims::Role;
+use shared_http::Progress;
 use uuid::Uuid;
 
 use super::{CliError, Console, House};
@@ -31,7 +32,10 @@ pub(super) async fn import(house: House<'_>, console: &mut Console, file: &Path,
     let text = String::from_utf8(bytes).map_err(|_| CliError::refused("the file is not UTF-8"))?;
     let people = parse_all(&text, house.passwords, now_ms).map_err(CliError::Import)?;
     let (numbers, people): (Vec<usize>, Vec<ImportedUser>) = people.into_iter().unzip();
-    match house.users.import(&people).await? {
+    let mut progress = Progress::of("people");
+    let done = house.users.import(&people, |done| progress.is_at(done)).await?;
+    drop(progress);
+    match done {
         Import::Done { added, present } => {
             Ok(console.say(format!("{added} added; {present} were there already and are as they were"))?)
         }

@@ -44,7 +44,13 @@ pub use token::{TokenCommand, inspect, verify};
     name = "auth-service",
     version,
     after_help = "All settings come from the environment, or from .env: see .env.example.\n\
-    The first admin: auth-service users add NAME --role admin"
+    The first admin: auth-service users add NAME --role admin\n\n\
+    Examples:\n  \
+      auth-service doctor                      what is wrong, before the first start or beside a running service\n  \
+      auth-service token verify - <token       why a token is taken or refused, check by check\n  \
+      auth-service sessions revoke-all anna    sign anna out everywhere\n  \
+      auth-service backup auth-backup.db       a copy of the SQLite database, while the service runs\n  \
+      auth-service completions bash >/etc/bash_completion.d/auth-service"
 )]
 pub struct Cli {
     /// What to do; without one, `serve`.
@@ -68,6 +74,11 @@ pub enum Command {
     Token(TokenCommand),
     /// Show the settings that count, as lines for .env, secrets hidden; or what is wrong with them
     Config,
+    /// Write what a shell needs to complete our commands
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Say what is wrong before it hurts: settings, secrets, certificate, address, stores. Exit code 0 unless a line says FAIL
     Doctor,
     /// Copy a database that is a file, as it stands now, into a new file; the service may run
@@ -89,6 +100,11 @@ pub enum Command {
 
 /// What can be done with people. Names are user names or emails.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+      auth-service users add alice --role admin              asks for the password\n  \
+      echo \"$PASSWORD\" | auth-service users add alice      takes it from a variable\n  \
+      auth-service users set-password alice@example.org      a new one; signs her out everywhere\n  \
+      auth-service users export >people.jsonl                holds password hashes: keep it safe, or delete it")]
 pub enum UsersCommand {
     /// Add somebody; asks for the password twice, or reads it as one line from standard input
     Add {

@@ -59,14 +59,16 @@ const HAS_EMAIL: &str = "SELECT count(*) FROM users WHERE email = $1";
 
 impl Users {
     /// Adds all of `people`, or nobody. Who is there under the same name is left as they are: their password may have
-    /// been changed or rewritten since they were imported first. Takes as long as it takes.
+    /// been changed or rewritten since they were imported first. Takes as long as it takes; `progress` is told how many are
+    /// done.
     ///
     /// # Errors
     /// The store's.
-    pub async fn import(&self, people: &[ImportedUser]) -> Result<Import, StoreError> {
+    pub async fn import(&self, people: &[ImportedUser], mut progress: impl FnMut(usize)) -> Result<Import, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let (mut added, mut refused) = (0, Vec::new());
         for (batch, people) in people.chunks(BATCH).enumerate() {
+            progress(batch * BATCH);
             let done = add(&mut transaction, people).await?;
             added += done.len();
             for (index, why) in obstacles(&mut transaction, people, &done).await? {

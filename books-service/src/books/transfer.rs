@@ -80,14 +80,22 @@ impl Books {
     }
 
     /// Adds the books of these lines of JSON, all or none. One whose id is there already is left as it is, so that a second
-    /// run changes nothing. The demo books are not added afterwards. Takes as long as it takes; other writes wait.
+    /// run changes nothing. The demo books are not added afterwards. Takes as long as it takes; other writes wait. `progress`
+    /// is told how many are done.
     ///
     /// # Errors
     /// See [`NotImported`].
-    pub async fn import(&self, text: &str) -> Result<Imported, NotImported> {
+    pub async fn import(&self, text: &str, mut progress: impl FnMut(usize)) -> Result<Imported, NotImported> {
         let books = parse(text)?;
         let mut writing = Writing::begin(&self.pool).await?;
-        let added = add(&mut writing, books.iter()).await;
+        let added = add(
+            &mut writing,
+            books.iter().enumerate().map(|(done, book)| {
+                progress(done);
+                book
+            }),
+        )
+        .await;
         writing.end(added.is_ok()).await?;
         let added = added?;
         Ok(Imported { added, present: books.len() as u64 - added })

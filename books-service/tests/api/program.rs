@@ -48,6 +48,7 @@ fn the_settings_that_count_are_shown_without_what_is_secret() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(run(&[], &["config"]).0, Some(1));
+    assert!(run(&[], &["completions", "fish"]).1.contains("doctor"));
 }
 
 #[tokio::test]

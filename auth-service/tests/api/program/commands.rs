@@ -10,6 +10,9 @@ fn help_needs_no_settings() {
         (&["--help"][..], "keygen"),
         (&["users", "--help"], "set-role"),
         (&["users", "import", "--help"], "mongoexport"),
+        (&["users", "--help"], "auth-service users export >people.jsonl"),
+        (&["sessions", "--help"], "auth-service sessions revoke-all anna"),
+        (&["token", "--help"], "auth-service token verify - <token"),
         (&["--version"], "auth-service "),
     ] {
         let ended = desk.run(arguments, "").is(0);
@@ -132,4 +135,14 @@ fn the_settings_that_count_are_shown_without_what_is_secret() {
     }
     let ended = desk.set("BCRYPT_COST", "99").run(&["config"], "").is(1);
     assert!(ended.out.is_empty() && ended.err.contains("the settings are wrong:\n  BCRYPT_COST "), "{ended:?}");
+}
+
+#[test]
+fn each_shell_gets_its_completions() {
+    let desk = Desk::bare();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = desk.run(&["completions", shell], "").is(0).out;
+        assert!(script.contains("revoke-all") && script.contains("doctor"), "{shell}: {script}");
+    }
+    desk.run(&["completions", "tcsh"], "").is(2);
 }
