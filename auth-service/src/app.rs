@@ -137,7 +137,7 @@ pub async fn look(config: &StoreConfig) -> Result<(Users, Arc<dyn SessionStore>)
     let pool = database::look(&config.database_url)?;
     let sessions: Arc<dyn SessionStore> = match config.redis_url.clone() {
         Some(address) => Arc::new(RedisSessions::new(address, config.rules)?),
-        None => Arc::new(SqlSessions::new(pool.clone(), config.rules, config.access_ttl).await?),
+        None => Arc::new(SqlSessions::new(pool.clone(), config.rules).await?),
     };
     Ok((Users::new(pool), sessions))
 }

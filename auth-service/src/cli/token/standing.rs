@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use shared_claims::{AccessClaims, RefreshClaims};
+use shared_claims::{AccessClaims, RefreshClaims, Revocations};
 use shared_http::database::StoreError;
 use shared_http::doctor::{Finding, PATIENCE};
 
 use super::verdict::Verdict;
-use crate::sessions::{Rules, Session, SessionStore};
+use crate::sessions::{Cursor, Rules, Session, SessionStore};
 use crate::users::Users;
 
 /// What is left of a session and its owner.
@@ -39,13 +39,36 @@ async fn ask(proven: &Verdict, stores: Stores, rules: &Rules, now_ms: i64) -> Re
         Verdict::Refused(_) => return Ok(not_asked("the token is refused as it is")),
     };
     let session = sessions.list(sub).await?.into_iter().find(|session| session.id.to_string() == *sid);
-    let (session, refused) = judge(session.as_ref(), generation, rules, now_ms);
+    let (mut session, mut refused) = judge(session.as_ref(), generation, rules, now_ms);
+    if let Verdict::Access(claims) = proven
+        && refused.is_none()
+        && is_revoked(&*sessions, claims).await?
+    {
+        session =
+            Finding::bad("session", "is alive, but the token was cut off: sign-out, new password or role; refresh it");
+        refused = Some("the token is revoked");
+    }
     let user = match users.find(sub).await? {
         Some(user) if user.disabled => (Finding::bad("user", "is disabled"), Some("the user is disabled")),
         Some(user) => (Finding::good("user", format!("{} is {}, enabled", user.username, user.role)), None),
         None => (Finding::bad("user", "is deleted"), Some("the user is deleted")),
     };
     Ok(Standing { findings: vec![session, user.0], refused: refused.or(user.1) })
+}
+
+/// By the whole list, as a verifier that starts now would read it.
+async fn is_revoked(sessions: &dyn SessionStore, claims: &AccessClaims) -> Result<bool, StoreError> {
+    let (mut cursor, known) = (Cursor::default(), Revocations::new(None));
+    loop {
+        let news = sessions.revoked(&cursor).await?;
+        cursor.follow(&news);
+        for (_, entry) in news.shards.iter().flat_map(|shard| &shard.entries) {
+            known.add(std::slice::from_ref(entry), 0);
+        }
+        if !news.more {
+            return Ok(known.is_revoked(&claims.sid, &claims.sub, claims.iat));
+        }
+    }
 }
 
 /// As `SessionStore::advance` would, but nothing happens.
