@@ -31,6 +31,9 @@ mod logging;
 mod metrics;
 /// What happens around every request: its id, its log line, its error body.
 mod observe;
+/// A service's calls as an OpenAPI document, and a page that shows it.
+#[cfg(feature = "openapi")]
+pub mod openapi;
 /// What every server is told.
 mod options;
 /// Lists in pages.

@@ -16,7 +16,8 @@ use crate::{Caller, RequestId, TrustedProxies};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// On every answer. What is served is data, and no page: a browser that is made to show it runs nothing.
+/// On every answer that says nothing else. What is served is data, and no page: a browser that is made to show it runs
+/// nothing.
 pub(crate) const PROTECTION: [(&str, &str); 2] =
     [("x-content-type-options", "nosniff"), ("content-security-policy", "default-src 'none'; frame-ancestors 'none'")];
 
@@ -80,7 +81,10 @@ impl Observer {
 
     fn protect(&self, headers: &mut HeaderMap, id: &RequestId) {
         for (name, value) in PROTECTION {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            let name = HeaderName::from_static(name);
+            if !headers.contains_key(&name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
         }
         if self.encrypted {
             headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TRANSPORT_SECURITY));
@@ -91,16 +95,21 @@ impl Observer {
     }
 }
 
-/// Refuses whoever takes no JSON, if that `is_all` there is; inside CORS, so that a page can read that too.
+/// Refuses whoever takes no JSON, if that `is_all` there is and it is no page; inside CORS, so that a page can read that too.
 pub(crate) async fn acceptable<B: MessageBody + 'static>(
     is_all: bool,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    if !is_all || accepts_json(request.headers()) {
+    if !is_all || accepts_json(request.headers()) || is_page(request.path()) {
         return Ok(next.call(request).await?.map_into_left_body());
     }
     Ok(request.into_response(not_acceptable().error_response()).map_into_right_body())
+}
+
+/// Whether `path` is of the page that shows a service's calls, which is no JSON.
+fn is_page(path: &str) -> bool {
+    path.strip_prefix("/docs").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Gives every error of ours or of a library the one body, with the request's id in it.
