@@ -3,11 +3,12 @@ use std::io;
 use actix_web::web::Data;
 use shared_claims::{Follow, FollowError, Revocations, SetupError};
 use shared_http::database::{self, StoreError};
+use shared_http::openapi::docs;
 use shared_http::{Metrics, Readiness, RevocationSettings, Running, bind, health};
 
 use crate::Config;
 use crate::books::{Books, Catalogue, demo_books};
-use crate::routes::{Library, routes};
+use crate::routes::{Library, document, routes};
 
 /// All that is done to a new database, in this order.
 pub const MIGRATIONS: [(&str, &str); 1] = [("0001_books", include_str!("../migrations/0001_books.sql"))];
@@ -52,8 +53,10 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     if let Some(revocations) = &revocations {
         metrics = RevocationSettings::shown(metrics, revocations);
     }
+    let docs = docs(document);
     let service = bind(&config.server, metrics, move |app| {
-        app.app_data(guard.clone()).app_data(library.clone()).configure(health(&readiness)).configure(routes);
+        app.app_data(guard.clone()).app_data(library.clone()).configure(health(&readiness)).configure(docs.clone());
+        app.configure(routes);
     });
     Ok(service?)
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use books_service::app::open;
 use books_service::books::Books;
+use books_service::routes::document;
 use books_service::{Config, StartError, doctor, start};
 use clap::{CommandFactory, Parser, Subcommand};
 use shared_http::database::backup;
@@ -58,6 +59,8 @@ enum Command {
         /// The new file
         file: PathBuf,
     },
+    /// Write the document of all calls, as /openapi.json has it, to the standard output
+    Openapi,
     /// Ask a running service whether it is ready: exit code 0 or 1
     Healthcheck {
         /// What to ask instead of this machine's /readyz, such as <http://127.0.0.1:4000/livez>
@@ -75,6 +78,7 @@ async fn main() -> ExitCode {
         Command::Completions { shell } => complete(shell),
         Command::Doctor => look().await,
         Command::Backup { file } => copy(&file).await,
+        Command::Openapi => print_document(),
         Command::Healthcheck { url } => ask(url).await,
     };
     match done {
@@ -156,6 +160,8 @@ async fn copy(file: &Path) -> Result<(), Failure> {
     backup(&database_url()?, file).await?;
     println!("{} is a copy of the database as it was when this began", file.display());
     Ok(())
+fn print_document() -> Result<(), Failure> {
+    Ok(writeln!(io::stdout(), "{}", document().to_pretty_json()?)?)
 }
 
 async fn ask(url: Option<String>) -> Result<(), Failure> {

@@ -76,7 +76,7 @@ pub enum Key {
 
 impl Property {
     /// All, with their names in a query.
-    const NAMES: [(Self, &'static str); 7] = [
+    pub const NAMES: [(Self, &'static str); 7] = [
         (Self::Added, "added"),
         (Self::Author, "author"),
         (Self::Country, "country"),

@@ -4,6 +4,8 @@ mod books;
 mod conditions;
 /// A book in a request's body.
 mod details;
+/// What the calls are, for people and programs.
+mod openapi;
 /// A list in a request's query.
 mod query;
 
@@ -11,6 +13,8 @@ use actix_web::web::ServiceConfig;
 use shared_http::at;
 
 use crate::books::{Books, Catalogue};
+
+pub use openapi::document;
 
 /// What handlers may touch.
 pub struct Library {

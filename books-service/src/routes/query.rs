@@ -4,7 +4,7 @@ use shared_http::Params;
 use crate::books::{BadText, LIMIT, Listing, Position, YEARS, clean, fold};
 
 /// The longest text to search for, in characters.
-const TEXT_LENGTH: usize = 200;
+pub const TEXT_LENGTH: usize = 200;
 
 /// The page that a query asks for.
 ///
