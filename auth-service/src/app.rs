@@ -9,6 +9,7 @@ use actix_web::web::{self, Data};
 use shared_claims::{Revocations, SetupError};
 use shared_http::clock::now_ms;
 use shared_http::database::{self, StoreError};
+use shared_http::openapi::docs;
 use shared_http::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
 use sqlx::AnyPool;
 
@@ -18,7 +19,7 @@ use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::passwords::Passwords;
 use crate::revocations::Feed;
-use crate::routes::{State, table};
+use crate::routes::{State, document, table};
 use crate::sessions::{
     self, FailureStore, LocalRates, RateStore, RedisRates, RedisSessions, SessionStore, SqlSessions,
 };
@@ -88,8 +89,10 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let metrics = RevocationSettings::shown(metrics(&limited, &passwords), &known);
     let allowed_origins = server.allowed_origins.clone();
     let state = Data::new(State { users, sessions, passwords, grants, limits, revocations, allowed_origins });
+    let docs = docs(document);
     let routes = move |routes: &mut web::ServiceConfig| {
-        routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(table);
+        routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(docs.clone());
+        routes.configure(table);
     };
     Ok(bind(&server, metrics, routes)?)
 }

@@ -29,3 +29,5 @@ pub mod sessions;
 pub mod tokens;
 /// The people.
 pub mod users;
+
+pub use routes::document;

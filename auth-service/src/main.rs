@@ -10,6 +10,7 @@ use auth_service::cli::{
     unless_unread, verify,
 };
 use auth_service::config::{Config, StoreConfig};
+use auth_service::document;
 use clap::{CommandFactory, Parser};
 use shared_http::database::backup;
 use shared_http::{Settings, SettingsError, Stop, healthcheck, serve, start_logging};
@@ -52,6 +53,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             clap_complete::generate(shell, &mut Cli::command(), "auth-service", &mut script);
             io::stdout().write_all(&script)?;
         }
+        Command::Openapi => writeln!(io::stdout(), "{}", document().to_pretty_json()?)?,
         Command::Healthcheck { url } => healthcheck(&url.unwrap_or_else(own_url)).await?,
         Command::Keygen { files } => keygen(&files)?,
     }

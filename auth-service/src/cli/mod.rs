@@ -86,6 +86,8 @@ pub enum Command {
         /// The new file
         file: PathBuf,
     },
+    /// Write the document of all calls, as /openapi.json has it, to the standard output
+    Openapi,
     /// Ask a running service whether it is ready: exit code 0 or 1
     Healthcheck {
         /// What to ask instead of this machine's /readyz, such as `http://127.0.0.1:3000/livez`

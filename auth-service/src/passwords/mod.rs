@@ -27,7 +27,7 @@ pub use hash::{InvalidHash, PasswordHash};
 use hasher::Hasher;
 pub use hasher::UnusableHash;
 pub use keys::{Pepper, ShortPepper};
-pub use new_password::{NewPassword, WeakPassword, check_length};
+pub use new_password::{LONGEST, NewPassword, SHORTEST, WeakPassword, check_length};
 pub use pool::{Pool, PoolError};
 
 use crate::neighbourhood::Neighbourhood;

@@ -4,10 +4,10 @@ use secrecy::{ExposeSecret, SecretString};
 use zxcvbn::feedback::Feedback;
 use zxcvbn::{Score, zxcvbn};
 
-/// In characters, as the person counts them.
-const SHORTEST: usize = 8;
-/// In bytes: room for any sentence, and an end to the work that a body can cause.
-const LONGEST: usize = 1024;
+/// The shortest password, in characters, as the person counts them.
+pub const SHORTEST: usize = 8;
+/// The longest password, in bytes: room for any sentence, and an end to the work that a body can cause.
+pub const LONGEST: usize = 1024;
 
 /// A password that somebody chose and that was found good enough, on its way to being hashed. It cannot be printed or
 /// stored; only [`Passwords`](super::Passwords) can look inside.

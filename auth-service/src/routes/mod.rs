@@ -6,6 +6,8 @@ mod admitted;
 mod cookie;
 /// The caller's own account and devices.
 mod me;
+/// What the calls are, for people and programs.
+mod openapi;
 /// What came of a login or a refresh.
 mod outcomes;
 /// Becoming somebody.
@@ -32,6 +34,8 @@ use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::revocations::Feed;
 use crate::sessions::SessionStore;
 use crate::users::{Account, Users};
+
+pub use openapi::document;
 
 /// What handlers may touch.
 pub struct State {

@@ -3,24 +3,29 @@
 use serde::Serialize;
 use shared_claims::{Member, Role};
 use shared_http::clock::rfc3339;
+use utoipa::ToSchema;
 
+use super::openapi::role;
 use crate::sessions::Session;
 use crate::tokens::Pair;
 use crate::users::{Email, User};
 
 /// What somebody may know of themselves.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Profile<'a> {
+    #[schema(format = "uuid")]
     id: &'a str,
     username: &'a str,
     email: Option<&'a str>,
+    #[schema(schema_with = role)]
     role: Role,
+    #[schema(format = DateTime)]
     created_at: String,
 }
 
 /// What an admin may know of somebody. A hash is never among it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Record<'a> {
     #[serde(flatten)]
     profile: Profile<'a>,
@@ -35,26 +40,37 @@ pub(super) struct Added<T> {
 }
 
 /// Both tokens (RFC 6749 section 5.1, in camelCase).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Tokens<'a> {
     access_token: &'a str,
+    /// Not where it travels in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
+    /// `Bearer`
     token_type: &'static str,
+    /// The access token's life in seconds.
     expires_in: u64,
 }
 
 /// One session, as its owner sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Device<'a> {
+    #[schema(format = "uuid")]
     id: String,
+    /// What the client called itself at the login.
     label: &'a str,
+    /// Where the login came from.
     address: &'a str,
+    #[schema(format = DateTime)]
     opened_at: String,
+    #[schema(format = DateTime)]
     last_used_at: String,
+    /// If it is not used before.
+    #[schema(format = DateTime)]
     expires_at: String,
+    /// Whether it is the caller's.
     current: bool,
 }
 

@@ -9,7 +9,8 @@ use super::replies::{Added, Record};
 use super::{State, email_taken, last_admin, no_admin, not_hashed, still_admin};
 use crate::users::{Changed, Deleted, Email, User, UserChange};
 
-const PAGE: i64 = 1000;
+/// The most people that one answer holds.
+pub(super) const PAGE: i64 = 1000;
 
 /// `GET /users`.
 pub(super) async fn list(

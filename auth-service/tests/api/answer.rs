@@ -22,7 +22,7 @@ impl Answer {
         assert_eq!(self.header("x-content-type-options"), "nosniff", "{self:?}");
         let told = ["$2b$", "fixed:", "asswordHash", "password_hash"].iter().any(|secret| self.body.contains(secret));
         assert!(!told, "a password or its hash is told: {self:?}");
-        if self.body.contains("Token\"") {
+        if self.body.contains("Token\":\"") {
             assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
         }
         if self.status.as_u16() >= 400 && !self.asked.starts_with("HEAD") { self.problem() } else { self }

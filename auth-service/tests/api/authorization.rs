@@ -15,7 +15,7 @@ use crate::service::{GOOD, Person, Service, new_name};
 /// name that nobody has.
 type Row = (&'static str, &'static str, &'static str, [u16; 3]);
 
-const ROWS: [Row; 28] = [
+const ROWS: [Row; 34] = [
     ("POST", "/register", r#"{"username":"{new}","password":"vK7#qz!Lw2"}"#, [201, 201, 201]),
     ("POST", "/login", r#"{"username":"{me}","password":"vK7#qz!Lw2"}"#, [200, 200, 200]),
     ("POST", "/token", r#"{"token":"{refresh}"}"#, [200, 200, 200]),
@@ -43,11 +43,17 @@ const ROWS: [Row; 28] = [
     ("HEAD", "/livez", "", [200, 200, 200]),
     ("GET", "/readyz", "", [200, 200, 200]),
     ("HEAD", "/readyz", "", [200, 200, 200]),
+    ("GET", "/openapi.json", "", [200, 200, 200]),
+    ("HEAD", "/openapi.json", "", [200, 200, 200]),
+    ("GET", "/docs", "", [200, 200, 200]),
+    ("HEAD", "/docs", "", [200, 200, 200]),
+    ("GET", "/docs/start.js", "", [200, 200, 200]),
+    ("HEAD", "/docs/start.js", "", [200, 200, 200]),
     ("GET", "/nowhere", "", [404, 404, 404]),
 ];
 
-/// The paths of the health checks, and one where there is nothing.
-const BESIDE_THE_TABLE: [&str; 3] = ["/livez", "/readyz", "/nowhere"];
+/// What every service has, and a path where there is nothing.
+const BESIDE_THE_TABLE: [&str; 6] = ["/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/nowhere"];
 
 impl Service {
     async fn new_admin(&self, root: &Caller<'_>) -> Person {
