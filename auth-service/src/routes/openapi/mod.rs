@@ -3,6 +3,8 @@
 
 /// The caller's own account and devices.
 mod me;
+/// What is not worth anything any more.
+mod revocations;
 /// What comes in and what goes out.
 mod schemas;
 /// Registering, logging in, going on, logging out.
@@ -49,6 +51,7 @@ pub fn document() -> OpenApi {
         .tag("sessions", "Becoming somebody, logging in, going on, logging out.")
         .tag("me", "The caller's own account and devices.")
         .tag("users", "People, managed by admins.")
+        .tag("revocations", "For the services that take access tokens.")
         .schema::<Tokens<'_>>()
         .schema::<Profile<'_>>()
         .schema::<Record<'_>>()
@@ -56,6 +59,7 @@ pub fn document() -> OpenApi {
         .calls(sessions::calls().map(|call| call.tag("sessions")))
         .calls(me::calls().map(|call| call.tag("me")))
         .calls(users::calls().map(|call| call.tag("users")))
+        .calls(revocations::calls().map(|call| call.tag("revocations")))
         .finish()
 }
 
