@@ -160,6 +160,8 @@ async fn copy(file: &Path) -> Result<(), Failure> {
     backup(&database_url()?, file).await?;
     println!("{} is a copy of the database as it was when this began", file.display());
     Ok(())
+}
+
 fn print_document() -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{}", document().to_pretty_json()?)?)
 }
