@@ -1,0 +1,58 @@
+//! One look-up, as every request makes it.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use shared_claims::{Revocation, Revocations};
+use uuid::Uuid;
+
+use crate::table::{Row, median};
+
+/// Look-ups of a pass. Each pass has names of its own: those of the last one would be in the processor's cache.
+const LOOK_UPS: u32 = 20_000;
+const PASSES: usize = 41;
+/// In nanoseconds, among a million.
+const LIMIT: f64 = 100.0;
+/// A list ten times as long may cost what caches lose; a search would cost ten times as much.
+const GROWTH: f64 = 2.0;
+
+pub fn measure() -> [Row; 2] {
+    let [none, some, many] = [0, 100_000, 1_000_000].map(among);
+    let times = format!("{none:.0}, {some:.0}, {many:.0} ns");
+    let growth = many / some;
+    [
+        Row::promise("a look-up among 0, 100,000, 1,000,000 entries", "< 100 ns at the last", times, many < LIMIT),
+        Row::promise(
+            "the same, ten times the list",
+            "does not grow with it (< 2.0)",
+            format!("× {growth:.2}; × {:.2} against none", many / none),
+            growth < GROWTH,
+        ),
+    ]
+}
+
+/// Nanoseconds that a look-up takes in a list of so many sessions, none of which is asked for.
+fn among(entries: usize) -> f64 {
+    let list = Revocations::new(None);
+    let ended: Vec<Revocation> = (0..entries).map(|_| Revocation::Session { sid: name(), until: u64::MAX }).collect();
+    list.add(&ended, 0);
+    median(&mut [(); PASSES].map(|()| pass(&list)))
+}
+
+/// What is asked next depends on what was answered, as if each look-up were alone: a processor would otherwise wait for
+/// the memory of many at once.
+fn pass(list: &Revocations) -> f64 {
+    let names: Vec<(String, String)> = (0..=LOOK_UPS).map(|_| (name(), name())).collect();
+    let mut place = 0;
+    let began = Instant::now();
+    for _ in 0..LOOK_UPS {
+        let (sid, sub) = &names[place];
+        let is_revoked = black_box(list.is_revoked(sid, sub, 0));
+        place += 1 - usize::from(is_revoked);
+    }
+    began.elapsed().as_secs_f64() * 1e9 / f64::from(LOOK_UPS)
+}
+
+fn name() -> String {
+    Uuid::new_v4().to_string()
+}

@@ -1,0 +1,74 @@
+//! What it costs to know what was revoked, and how soon it is known. See `bench/README.md`.
+
+/// Sessions that ended without auth-service.
+mod ended;
+/// What it costs to follow a list in which nothing happens.
+mod idle;
+/// As many requests as a service answers.
+mod load;
+/// One look-up, as every request makes it.
+mod look_up;
+/// The services, each a process of its own.
+mod servers;
+/// How long a token outlives its session.
+mod soon;
+/// What was promised, and what it was.
+mod table;
+/// The whole list, read and carried.
+mod transfer;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use reqwest::Client;
+
+use crate::idle::{Auths, Books};
+use crate::servers::Place;
+use crate::table::Table;
+
+/// Sessions that ended and are still listed.
+const ENDED: usize = 100_000;
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// The folder of auth-service and books-service
+    #[arg(long)]
+    programs: PathBuf,
+    /// An empty folder
+    #[arg(long)]
+    folder: PathBuf,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let Options { programs, folder } = Options::parse();
+    let table = measure(&Place { programs, folder }).await?;
+    print!("{table}");
+    let broken = table.broken();
+    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
+}
+
+async fn measure(place: &Place) -> Result<Table, Box<dyn Error>> {
+    let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build()?;
+    let mut table = Table::default();
+    table.extend(look_up::measure());
+
+    let auths = Auths { empty: place.auth("auth-empty.db").await?, full: place.auth("auth-full.db").await? };
+    ended::put(&place.folder.join("auth-full.db"), ENDED).await?;
+    table.extend(transfer::measure(&client, &auths.full).await?);
+
+    let unasked = idle::unasked(&auths).await?;
+    let books = Books {
+        alone: place.books("books-nobody.db", None).await?,
+        empty: place.books("books-empty.db", Some(&auths.empty)).await?,
+        full: place.books("books-full.db", Some(&auths.full)).await?,
+    };
+    table.extend(idle::measure(&auths, &unasked, &books).await?);
+
+    table.extend([soon::measure(&client, &auths.full, &books.full).await?]);
+    let token = soon::log_in(&client, &auths.full).await?.access;
+    table.extend(load::measure(&books.alone, &books.full, &token).await?);
+    Ok(table)
+}
