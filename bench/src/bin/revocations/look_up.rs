@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use crate::table::{Row, median};
 
-/// Look-ups of a pass. Each pass has names of its own: those of the last one would be in the processor's cache.
-const LOOK_UPS: u32 = 20_000;
-const PASSES: usize = 41;
+/// Look-ups of a pass, so few that hardly any pass is interrupted. Each has names of its own: what the last ones led to would
+/// be in the processor's cache.
+const LOOK_UPS: u32 = 2_000;
+const PASSES: usize = 401;
 /// In nanoseconds, among a million.
 const LIMIT: f64 = 100.0;
 /// A list ten times as long may cost what caches lose; a search would cost ten times as much.

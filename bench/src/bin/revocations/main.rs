@@ -44,15 +44,17 @@ struct Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let Options { programs, folder } = Options::parse();
-    let table = measure(&Place { programs, folder }).await?;
+    let mut table = Table::default();
+    let outcome = measure(&Place { programs, folder }, &mut table).await;
+    // Whatever went wrong, what was measured before is worth minutes.
     print!("{table}");
+    outcome?;
     let broken = table.broken();
     if broken.is_empty() { Ok(()) } else { Err(broken.join("\n").into()) }
 }
 
-async fn measure(place: &Place) -> Result<Table, Box<dyn Error>> {
+async fn measure(place: &Place, table: &mut Table) -> Result<(), Box<dyn Error>> {
     let client = Client::builder().no_proxy().timeout(Duration::from_mins(1)).build()?;
-    let mut table = Table::default();
     table.extend(look_up::measure());
 
     let auths = Auths { empty: place.auth("auth-empty.db").await?, full: place.auth("auth-full.db").await? };
@@ -70,5 +72,5 @@ async fn measure(place: &Place) -> Result<Table, Box<dyn Error>> {
     table.extend([soon::measure(&client, &auths.full, &books.full).await?]);
     let token = soon::log_in(&client, &auths.full).await?.access;
     table.extend(load::measure(&books.alone, &books.full, &token).await?);
-    Ok(table)
+    Ok(())
 }
