@@ -1,8 +1,11 @@
 use std::fmt::Display;
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header::HeaderMap};
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
+use crate::process::PATIENCE;
 use crate::stack::{Stack, Tokens};
 
 /// Somebody who calls one of the services.
@@ -56,6 +59,21 @@ impl<'a> Caller<'a> {
 
     pub async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, None).await
+    }
+
+    /// What the service answers, as soon as it can tell. It is there, unless it is an outside one that somebody kills.
+    pub async fn insist(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let answer = async {
+            loop {
+                match self.try_call(method.clone(), path, body.cloned()).await {
+                    Ok(answer) if answer.is_unavailable() => {}
+                    Ok(answer) => return answer,
+                    Err(_) if self.stack.name == "outside" => sleep(Duration::from_millis(50)).await,
+                    Err(error) => panic!("{}: {error:?}", self.stack.name),
+                }
+            }
+        };
+        timeout(PATIENCE, answer).await.unwrap_or_else(|_| panic!("{path} is never available"))
     }
 
     /// A `POST` that may meet nobody.

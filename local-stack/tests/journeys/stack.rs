@@ -1,10 +1,8 @@
-use reqwest::Client;
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::caller::{Answer, Caller};
-use crate::process::PATIENCE;
 
 /// A password that nobody minds.
 pub const PASSWORD: &str = "seven quiet owls read maps";
@@ -61,15 +59,7 @@ impl Stack {
 
     /// What `POST {path}` answers at auth-service, as soon as that can tell.
     pub async fn insist(&self, path: &str, body: &Value) -> Answer {
-        let answer = async {
-            loop {
-                let answer = self.auth().post(path, body.clone()).await;
-                if !answer.is_unavailable() {
-                    return answer;
-                }
-            }
-        };
-        timeout(PATIENCE, answer).await.unwrap_or_else(|_| panic!("{path} is never available"))
+        self.auth().insist(Method::POST, path, Some(body)).await
     }
 
     /// What `POST /token` answers to `refresh_token`.

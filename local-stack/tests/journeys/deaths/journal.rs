@@ -14,6 +14,8 @@ pub struct Member {
     old_password: Option<String>,
     /// A session that was never ended.
     session: Option<Tokens>,
+    /// Whether its access token was made before the password was: then it counts no more, and the next thing is a refresh.
+    cut_off: bool,
     /// Names that were registered, with [`PASSWORD`].
     registered: Vec<String>,
     /// Tokens of sessions that were logged out.
@@ -43,6 +45,7 @@ impl Member {
             password: PASSWORD.to_owned(),
             old_password: None,
             session,
+            cut_off: false,
             registered: Vec::new(),
             ended: Vec::new(),
             found: (0, 0),
@@ -52,14 +55,20 @@ impl Member {
 
     /// Does one thing after the other until one is not answered.
     pub async fn work(&mut self, stack: &Stack) {
-        loop {
-            let act = self.next();
-            match self.ask(stack, &act).await {
-                Ok(answer) if !answer.is_unavailable() => self.write_down(act, answer),
-                _ => {
-                    self.doubt = Some(act);
-                    return;
-                }
+        while self.act(stack).await {}
+    }
+
+    /// Does one thing. Whether it was answered; if not, [`Self::find_news`] comes next.
+    pub async fn act(&mut self, stack: &Stack) -> bool {
+        let act = self.next();
+        match self.ask(stack, &act).await {
+            Ok(answer) if !answer.is_unavailable() => {
+                self.write_down(act, answer);
+                true
+            }
+            _ => {
+                self.doubt = Some(act);
+                false
             }
         }
     }
@@ -69,28 +78,31 @@ impl Member {
         if let Some(act) = self.doubt.take() {
             self.clear_up(stack, act).await;
         }
-        self.find_password(stack).await;
-        self.find_registered(stack, &self.registered[self.found.0..]).await;
-        self.find_ended(stack, &self.ended[self.found.1..]).await;
-        self.found = (self.registered.len(), self.ended.len());
+        // Before what takes longer: the grace of a refresh that was not answered is running.
         if let Some(session) = &mut self.session {
             let next = stack.insist("/token", &json!({"token": session.refresh})).await.tokens();
             assert_eq!(generation(&next.refresh), generation(&session.refresh) + 1);
             *session = next;
+            self.cut_off = false;
         }
+        self.find_password(stack).await;
+        self.find_registered(stack, &self.registered[self.found.0..]).await;
+        self.find_ended(stack, &self.ended[self.found.1..]).await;
+        self.found = (self.registered.len(), self.ended.len());
     }
 
-    /// Looks for everything that was ever acknowledged.
-    pub async fn find_all(&self, stack: &Stack) {
-        assert!(self.registered.len() + self.ended.len() > 1, "no load");
+    /// Looks for everything that was ever acknowledged; how much it was.
+    pub async fn find_all(&self, stack: &Stack) -> usize {
         self.find_password(stack).await;
         self.find_registered(stack, &self.registered).await;
         self.find_ended(stack, &self.ended).await;
+        self.registered.len() + self.ended.len()
     }
 
     fn next(&self) -> Act {
         match (&self.session, below(8)) {
             (None, _) => Act::LogIn,
+            _ if self.cut_off => Act::Refresh,
             (_, 0) => Act::LogOut,
             (_, 1) => Act::Register(unique("newcomer")),
             (_, 2) => Act::ChangePassword(format!("{PASSWORD} {}", unique("and"))),
@@ -115,7 +127,10 @@ impl Member {
 
     fn write_down(&mut self, act: Act, answer: Answer) {
         match act {
-            Act::Refresh | Act::LogIn => self.session = Some(answer.tokens()),
+            Act::Refresh | Act::LogIn => {
+                self.session = Some(answer.tokens());
+                self.cut_off = false;
+            }
             Act::LogOut => {
                 answer.is(200);
                 self.ended.extend(self.session.take().map(|session| session.refresh));
@@ -126,6 +141,7 @@ impl Member {
             }
             Act::ChangePassword(new) => {
                 answer.is(204);
+                self.cut_off = true;
                 self.old_password = Some(std::mem::replace(&mut self.password, new));
             }
         }
@@ -137,7 +153,8 @@ impl Member {
             // The same token may be presented again, and nobody minds a session too many.
             Act::Refresh | Act::LogIn => {}
             Act::LogOut => {
-                let answer = self.ask(stack, &act).await.unwrap();
+                let body = json!({"token": self.session.as_ref().unwrap().refresh});
+                let answer = stack.insist("/logout", &body).await;
                 self.write_down(act, answer);
             }
             Act::Register(name) => {

@@ -71,6 +71,7 @@ async fn die(service: &Mortal, times: usize, librarians: &mut [Librarian]) {
         join_all(librarians.iter_mut().map(|librarian| librarian.find_news(&stack))).await;
     }
     let stack = service.stack().await;
-    join_all(members.iter().map(|member| member.find_all(&stack))).await;
+    let found = join_all(members.iter().map(|member| member.find_all(&stack))).await;
+    assert!(found.iter().all(|found| *found > 1), "no load: {found:?}");
     join_all(librarians.iter().map(|librarian| librarian.find_all(&stack))).await;
 }

@@ -25,18 +25,17 @@ struct Entry {
 impl Librarian {
     /// Adds and edits until something is not answered.
     pub async fn work(&mut self, stack: &Stack) {
-        let john = json!({"username": "john", "password": "password123admin"});
-        let Some(login) = answered(stack.auth().try_post("/login", john).await) else { return };
+        let Some(login) = answered(stack.auth().try_post("/login", john()).await) else { return };
         let books = stack.books().bearer(login.tokens().access);
         while self.add_or_edit(&books).await.is_some() {}
     }
 
     /// Looks for what was acknowledged since last time.
     pub async fn find_news(&mut self, stack: &Stack) {
-        let books = stack.books().bearer(stack.john().await.access);
+        let books = librarian(stack).await;
         if let Some((index, pages)) = self.doubt.take() {
             let entry = &mut self.books[index];
-            let now = books.get(&entry.place).await.is(200);
+            let now = books.insist(Method::GET, &entry.place, None).await.is(200);
             if now.header("etag") != entry.tag {
                 entry.book["pages"] = json!(pages);
                 now.header("etag").clone_into(&mut entry.tag);
@@ -51,13 +50,14 @@ impl Librarian {
     /// Looks for everything that was ever acknowledged.
     pub async fn find_all(&self, stack: &Stack) {
         assert!(self.books.len() > 1, "no load");
-        let books = stack.books().bearer(stack.john().await.access);
+        let books = librarian(stack).await;
         for entry in &self.books {
             entry.find(&books).await;
         }
     }
 
-    async fn add_or_edit(&mut self, books: &Caller<'_>) -> Option<()> {
+    /// Adds a book or edits one. Nothing if it was not answered: then [`Self::find_news`] comes next.
+    pub async fn add_or_edit(&mut self, books: &Caller<'_>) -> Option<()> {
         if self.books.is_empty() || below(3) > 0 {
             let added = answered(books.try_post("/books", a_book(&unique("Emma"))).await)?.is(201);
             let place = added.header("location").to_owned();
@@ -81,9 +81,18 @@ impl Librarian {
 
 impl Entry {
     async fn find(&self, books: &Caller<'_>) {
-        let found = books.get(&self.place).await.is(200);
+        let found = books.insist(Method::GET, &self.place, None).await.is(200);
         assert_eq!((found.header("etag"), found.json()), (&*self.tag, self.book.clone()), "{}", self.place);
     }
+}
+
+/// Somebody at books-service who may change it.
+pub async fn librarian(stack: &Stack) -> Caller<'_> {
+    stack.books().bearer(stack.insist("/login", &john()).await.tokens().access)
+}
+
+fn john() -> Value {
+    json!({"username": "john", "password": "password123admin"})
 }
 
 /// Nothing where the service died, or cannot tell.
