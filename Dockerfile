@@ -1,5 +1,5 @@
 # One image per service: a static binary, a data folder, nothing else.
-#   docker build --target auth-service .
+#   docker build --target auth-service --build-arg REVISION=$(git rev-parse HEAD) .
 FROM rust:1.95-slim-trixie AS builder
 WORKDIR /src
 COPY . .
@@ -23,7 +23,10 @@ USER 10001:10001
 WORKDIR /data
 # Where SQLite spills what does not fit into memory: the one place that can be written.
 ENV TMPDIR=/data
-LABEL org.opencontainers.image.licenses="MIT OR Apache-2.0"
+ARG VERSION=unknown REVISION=unknown
+LABEL org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
 
 FROM base AS auth-service
 LABEL org.opencontainers.image.title="auth-service" \
@@ -40,3 +43,16 @@ COPY --from=builder /out/books-service /books-service
 EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/books-service", "healthcheck"]
 ENTRYPOINT ["/books-service"]
+
+# What stands before several instances: see docker-compose.scale.yml. Its configuration is mounted.
+FROM debian:trixie-slim AS proxy
+RUN apt-get update && \
+    apt-get install -y --no-install-recommends nginx && \
+    rm -rf /var/lib/apt/lists/*
+LABEL org.opencontainers.image.title="proxy" \
+      org.opencontainers.image.description="nginx, as Debian has it, without a configuration."
+USER www-data
+EXPOSE 3000 4000
+# Finishes what it is asked before it ends, as the services do at SIGTERM.
+STOPSIGNAL SIGQUIT
+ENTRYPOINT ["nginx", "-e", "stderr", "-g", "daemon off;"]

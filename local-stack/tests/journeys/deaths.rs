@@ -1,3 +1,5 @@
+/// Containers that are killed, one of each kind.
+mod containers;
 /// Several instances on one Redis and one Postgres.
 mod instances;
 /// What clients were told, and must find again.

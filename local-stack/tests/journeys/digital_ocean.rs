@@ -52,11 +52,17 @@ async fn a_token_goes_into_one_header(stack: &Stack, anna: &Tokens) {
         (books().with("Authorization", format!("Token {good}")), "/books", "missing_token", "any word as a scheme"),
         (books().with("Cookie", format!("token={good}")), "/books", "missing_token", "the tutorial's cookie"),
         (books().with("x-access-token", good), "/books", "missing_token", "nobody turned that header on"),
-        (books().bearer(good).bearer(good), "/books", "invalid_token", "two tokens"),
         (books().bearer(format!("{good}=")), "/books", "invalid_token", "another spelling"),
     ] {
         println!("{why}");
         caller.get(path).await.refused(401, code);
+    }
+    let two_tokens = books().bearer(good).bearer(good).get("/books").await;
+    // nginx is in front there, and looks at the head first.
+    if stack.name == "outside" && two_tokens.header("server") == "nginx" {
+        two_tokens.refused(400, "bad_request");
+    } else {
+        two_tokens.refused(401, "invalid_token");
     }
 }
 

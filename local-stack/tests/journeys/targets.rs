@@ -60,7 +60,8 @@ pub fn is_outside(what: &str) -> bool {
     outside
 }
 
-fn outside() -> Option<Stack> {
+/// The stack that `JOURNEY_AUTH_URL` and `JOURNEY_BOOKS_URL` name.
+pub fn outside() -> Option<Stack> {
     match (variable("JOURNEY_AUTH_URL"), variable("JOURNEY_BOOKS_URL")) {
         (Some(auth), Some(books)) => Some(Stack::new("outside", auth, books)),
         (None, None) => None,
@@ -136,8 +137,9 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// What the environment says of the test's own surroundings.
 #[expect(clippy::disallowed_methods, reason = "where the test's servers are, is no setting of the services")]
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

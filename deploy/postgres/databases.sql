@@ -1,0 +1,8 @@
+-- Each service has a database of its own, and may not enter the other's.
+CREATE ROLE auth LOGIN PASSWORD 'auth';
+CREATE DATABASE auth OWNER auth;
+REVOKE CONNECT ON DATABASE auth FROM PUBLIC;
+
+CREATE ROLE books LOGIN PASSWORD 'books';
+CREATE DATABASE books OWNER books;
+REVOKE CONNECT ON DATABASE books FROM PUBLIC;

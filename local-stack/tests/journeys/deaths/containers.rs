@@ -1,0 +1,74 @@
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use tokio::time::{sleep, timeout};
+
+use super::journal::Member;
+use super::library::{Librarian, librarian};
+use crate::process::PATIENCE;
+use crate::stack::Stack;
+use crate::targets::{outside, variable};
+
+/// The least time between two things that a member does, so that what kills containers has its turn.
+const PACE: Duration = Duration::from_millis(50);
+
+/// Whoever starts this kills containers of the outside stack, from when there is something in the file `JOURNEY_WHILE` until it
+/// takes the file away. A call that was not answered is made good at once; nothing that was acknowledged may be gone, then or
+/// in the end.
+#[tokio::test]
+#[ignore = "./test --compose runs it, and kills containers meanwhile"]
+async fn containers_die_and_nothing_is_lost() {
+    let (Some(stack), Some(file)) = (outside(), variable("JOURNEY_WHILE")) else {
+        return;
+    };
+    let goes_on = || Path::new(&file).exists();
+    let mut members = join_all((0..4).map(|_| Member::new(&stack))).await;
+    let mut librarians = [Librarian::default(), Librarian::default()];
+    fs::write(&file, "all are there").unwrap();
+    let members_work = members.iter_mut().map(async |member| {
+        while goes_on() {
+            if !member.act(&stack).await {
+                wait_for(&stack).await;
+                member.find_news(&stack).await;
+            }
+            sleep(PACE).await;
+        }
+        wait_for(&stack).await;
+        member.find_news(&stack).await;
+        member.find_all(&stack).await
+    });
+    let librarians_work = librarians.iter_mut().map(async |one| {
+        let mut books = librarian(&stack).await;
+        while goes_on() {
+            if one.add_or_edit(&books).await.is_none() {
+                wait_for(&stack).await;
+                one.find_news(&stack).await;
+                books = librarian(&stack).await;
+            }
+            sleep(PACE).await;
+        }
+        wait_for(&stack).await;
+        one.find_news(&stack).await;
+        one.find_all(&stack).await;
+    });
+    let (found, _) = join(join_all(members_work), join_all(librarians_work)).await;
+    assert!(found.iter().sum::<usize>() > 4, "no load: {found:?}");
+}
+
+/// Waits until both doors are open again, and behind each is somebody whose stores answer.
+async fn wait_for(stack: &Stack) {
+    let ready = async {
+        while !is_ready(stack).await {
+            sleep(PACE).await;
+        }
+    };
+    timeout(PATIENCE, ready).await.unwrap_or_else(|_| panic!("it does not come back"));
+}
+
+async fn is_ready(stack: &Stack) -> bool {
+    let doors = [stack.auth(), stack.books()];
+    let answers = doors.map(async |door| door.try_call(reqwest::Method::GET, "/readyz", None).await);
+    join_all(answers).await.into_iter().all(|answer| answer.is_ok_and(|answer| answer.is_ok()))
+}
