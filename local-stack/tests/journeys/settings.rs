@@ -1,9 +1,10 @@
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use shared_http::{Known, Settings, start_logging};
 
 use crate::local_stack::start;
-use crate::process::{Folder, file};
+use crate::process::{Folder, file, root};
 
 /// What `.env.example` says of a setting, or what the program says.
 type Line = (String, String, String);
@@ -58,6 +59,44 @@ fn the_readme_names_every_setting_and_its_default() {
         let said = default.is_empty() || row[2].contains(&format!("`{default}`"));
         assert!(said, "{name} is {default}, and README.md says {}", row[2]);
     }
+}
+
+/// What is not known is not read: a typing error would leave the default in force, and nobody would hear of it.
+#[test]
+fn what_is_deployed_sets_known_settings_alone() {
+    let known = known();
+    let is_known = |name: &str| known.iter().any(|known| known.name == name);
+    let (mut files, mut found) = (deployed(&root().join("deploy")), 0);
+    files.extend(["docker-compose.yml", "docker-compose.scale.yml"].map(|name| root().join(name)));
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        for name in text.lines().filter_map(set_here).filter(|name| !OF_OTHERS.contains(name)) {
+            let setting = name.strip_suffix("_FILE").unwrap_or(name);
+            assert!(is_known(name) || is_known(setting), "{} sets {name}, which nobody reads", path.display());
+            found += 1;
+        }
+    }
+    assert!(found > 30, "{found} settings were found");
+}
+
+/// What programs of others read.
+const OF_OTHERS: [&str; 2] = ["POSTGRES_PASSWORD", "TMPDIR"];
+
+/// The YAML files and the units in `folder` and below.
+fn deployed(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = paths.flat_map(|path| if path.is_dir() { deployed(&path) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|end| end == "yml" || end == "yaml" || end == "service")).collect()
+}
+
+/// The variable that a line sets: `NAME: value` or `name: NAME` in YAML, `Environment=NAME=value` in a unit.
+fn set_here(line: &str) -> Option<&str> {
+    let line = line.trim_start_matches(['-', '{', ' ']);
+    let named = line.strip_prefix("name: ").or_else(|| line.strip_prefix("Environment="));
+    let end = |c: char| c != '_' && !c.is_ascii_uppercase() && !c.is_ascii_digit();
+    let (name, rest) = named.unwrap_or(line).split_at_checked(named.unwrap_or(line).find(end)?)?;
+    let is_name = name.len() > 3 && name.starts_with(|c: char| c.is_ascii_uppercase());
+    (is_name && (named.is_some() || rest.starts_with(':'))).then_some(name)
 }
 
 /// What is read by anybody.
