@@ -84,6 +84,8 @@ impl Grants {
     pub async fn refresh(&self, token: &str, now_ms: i64) -> Result<Granted, Refused> {
         let presented = self.tokens.prove(token, now_ms).map_err(Refused::Unproven)?;
         let Presented { user_id, session, generation } = &presented;
+        // To meet an outage before the advance: after it, one that outlasts the grace would cost the client the session.
+        self.users.find(user_id).await?;
         let session = match self.sessions.advance(user_id, *session, *generation).await? {
             Advance::Advanced(session) | Advance::Repeated(session) => session,
             Advance::Gone => return Err(Refused::Gone(presented)),

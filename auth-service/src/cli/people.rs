@@ -40,13 +40,13 @@ pub(super) async fn set_password(house: House<'_>, console: &mut Console, name: 
     let user = find(house, name).await?;
     let hash = new_hash(house, console, &user.username, user.email.as_ref()).await?;
     let user = change_user(house, &user, &UserChange { hash: Some(hash), ..UserChange::default() }).await?;
-    sign_out(house, console, &user, "has the new password").await
+    sign_out(house, console, &user, "has the new password", 0).await
 }
 
 pub(super) async fn disable(house: House<'_>, console: &mut Console, name: &str) -> Result<(), CliError> {
     let change = UserChange { disabled: Some(true), ..UserChange::default() };
     let user = change_user(house, &find(house, name).await?, &change).await?;
-    sign_out(house, console, &user, "cannot sign in any more").await
+    sign_out(house, console, &user, "cannot sign in any more", 0).await
 }
 
 pub(super) async fn enable(house: House<'_>, console: &mut Console, name: &str) -> Result<(), CliError> {
@@ -58,24 +58,27 @@ pub(super) async fn enable(house: House<'_>, console: &mut Console, name: &str) 
 /// Sessions that outlive their user are worth nothing, because a refresh reads the user again.
 pub(super) async fn delete(house: House<'_>, console: &mut Console, name: &str) -> Result<(), CliError> {
     let user = find(house, name).await?;
-    if user.role != Role::Admin {
-        // Before as well as after: once the name is gone, nobody could try again. An admin may be the last, and stay.
-        house.sessions.end_all(&user.id, None).await?;
-    }
+    // Before as well as after: once the name is gone, nobody could try again. An admin may be the last, and stay.
+    let early = if user.role == Role::Admin { 0 } else { house.sessions.end_all(&user.id, None).await? };
     match house.users.delete(&user.id).await? {
-        Deleted::Done(user) => sign_out(house, console, &user, "is deleted").await,
+        Deleted::Done(user) => sign_out(house, console, &user, "is deleted", early).await,
         Deleted::NotFound => Err(nobody(name)),
         Deleted::LastAdmin => Err(last_admin()),
     }
 }
 
-/// Says what was `done`, once the sessions have ended, too. The change comes first: a session that is opened in between
-/// ends as well.
-async fn sign_out(house: House<'_>, console: &mut Console, user: &User, done: &str) -> Result<(), CliError> {
+/// Says what was `done`, once the sessions have ended, too, beside those that ended `early`. The change comes first: a session
+/// that is opened in between ends as well.
+async fn sign_out(
+    house: House<'_>,
+    console: &mut Console,
+    user: &User,
+    done: &str,
+    early: u64,
+) -> Result<(), CliError> {
     let name = &user.username;
-    let ended = house.sessions.end_all(&user.id, None).await;
-    let count = ended
-        .map_err(|error| CliError::refused(format!("{name} {done}, but the open sessions did not end: {error}")))?;
+    let failed = |error| CliError::refused(format!("{name} {done}, but the open sessions did not end: {error}"));
+    let count = early + house.sessions.end_all(&user.id, None).await.map_err(failed)?;
     let sessions = if count == 1 { "session" } else { "sessions" };
     Ok(console.say(format!("{name} {done}; {count} {sessions} ended"))?)
 }

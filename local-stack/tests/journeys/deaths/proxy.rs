@@ -51,7 +51,7 @@ impl Trap {
     /// An error is no commit: Redis may not know the script yet.
     fn catches(&self, request: &[u8], reply: &[u8]) -> bool {
         let holds = |text: String| request.windows(text.len()).any(|part| part == text.as_bytes());
-        !reply.starts_with(b"-") && holds(format!("{{{}}}", self.user)) && holds(format!("\r\n{}\r\n", self.step))
+        !reply.starts_with(b"-") && holds(format!(":{}\r\n", self.user)) && holds(format!("\r\n{}\r\n", self.step))
     }
 }
 
