@@ -19,6 +19,7 @@ pub struct Grants {
     users: Users,
     sessions: Arc<dyn SessionStore>,
     tokens: Tokens,
+    longest_pause: Duration,
 }
 
 /// What somebody got who proved something.
@@ -55,7 +56,14 @@ impl Grants {
     /// On these stores, with these keys.
     #[must_use]
     pub fn new(users: Users, sessions: Arc<dyn SessionStore>, tokens: Tokens) -> Self {
-        Self { users, sessions, tokens }
+        Self { users, sessions, tokens, longest_pause: LONGEST_PAUSE }
+    }
+
+    /// Waits no longer than this for the date of a token. For tests.
+    #[must_use]
+    pub const fn with_pause(mut self, longest: Duration) -> Self {
+        self.longest_pause = longest;
+        self
     }
 
     /// Opens a session for whoever proved to be `proven`; none if the account changed since it was read.
@@ -117,7 +125,7 @@ impl Grants {
     async fn grant(&self, user: User, session: Session) -> Granted {
         let ahead = Duration::from_millis(u64::try_from(session.issued_ahead).unwrap_or(0));
         if !ahead.is_zero() {
-            sleep(ahead.min(LONGEST_PAUSE)).await;
+            sleep(ahead.min(self.longest_pause)).await;
         }
         let pair = self.tokens.issue(&user, &session);
         Granted { user, session, pair }

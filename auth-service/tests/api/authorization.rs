@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::forge::access_claims;
-use crate::service::{GOOD, Person, Service, new_name};
+use crate::service::{GOOD, Person, Service, new_name, text};
 
 /// A call, and what becomes of it for nobody, a member and an admin. In path and body stand for the member or admin who
 /// calls `{me}` the name, `{refresh}` the refresh token and `{session}` the session; `{id}` is another user, and `{new}` a
@@ -57,9 +57,10 @@ const BESIDE_THE_TABLE: [&str; 6] = ["/livez", "/readyz", "/openapi.json", "/doc
 
 impl Service {
     async fn new_admin(&self, root: &Caller<'_>) -> Person {
-        let person = self.newcomer().await;
-        root.patch(&format!("/users/{}", person.id), &json!({"role": "admin"})).await.is(200);
-        Person { pair: self.log_in((&person.name, GOOD)).await, ..person }
+        let name = new_name();
+        let admin = json!({"username": name, "password": GOOD, "role": "admin"});
+        let id = text(&root.post("/users", &admin).await.is(201).json()["user"]["id"]);
+        Person { pair: self.log_in((&name, GOOD)).await, name, id }
     }
 
     /// What becomes of the call that `row` is, if `caller` makes it, and `person` and the id `other` stand in it.

@@ -173,10 +173,10 @@ fn on_sqlite_a_token_is_refused_if_and_only_if_it_was_taken_away() {
 
 #[test]
 fn on_postgres_a_token_is_refused_if_and_only_if_it_was_taken_away() {
-    holds(Kind::Postgres, 12);
+    holds(Kind::Postgres, 6);
 }
 
 #[test]
 fn on_redis_a_token_is_refused_if_and_only_if_it_was_taken_away() {
-    holds(Kind::Redis, 40);
+    holds(Kind::Redis, 25);
 }
