@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// listed for an hour, so that none is over before the end.
 const PUT: &str = "
 INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
-    user_agent, address, issued_at, revoked_until, position)
+    user_agent, address, issued_at, tokens_end_at, position)
 SELECT value, ?2, 1, 0, now - 60000, now - 60000, now + 604740000, now + 2591940000, now,
     'bench', '127.0.0.1', now - 60000, now + 3600000, 0
 FROM json_each(?1), (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)";
