@@ -40,7 +40,8 @@ impl Feed {
     pub async fn follow(self: &Arc<Self>, poll: Duration) {
         let mut away = self.try_to_read(false, FIRST_LIST).await;
         let feed = Arc::downgrade(self);
-        actix_web::rt::spawn(async move {
+        // Not one of actix's own tasks, which end when there is no runtime any more: a connection in hand would not survive that.
+        tokio::spawn(async move {
             let mut turns = interval(poll);
             turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
