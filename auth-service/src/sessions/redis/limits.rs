@@ -8,7 +8,8 @@ use shared_http::database::StoreError;
 use super::super::STORE;
 use super::super::failures::{Attempt, FIRST_WAIT, FailureStore, LONGEST_WAIT, MEMORY};
 use super::super::rates::RateStore;
-use super::{Lua, RedisSessions, Step};
+use super::RedisSessions;
+use super::lua::{Lua, Step};
 
 /// Failures and rates; a name is a key of its own, wherever in a Cluster.
 pub(super) static LIMITS: Lua = Lua::new(include_str!("limits.lua"));

@@ -5,14 +5,16 @@ mod checkup;
 mod cluster;
 mod limits;
 mod link;
+mod lua;
 mod revocations;
 mod sentinel;
+mod slot;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind, Value};
+use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
 use shared_http::database::{StoreError, within};
 
 use self::address::Kind;
@@ -21,6 +23,7 @@ pub use self::checkup::ServerFacts;
 use self::cluster::Cluster;
 pub use self::limits::RedisRates;
 use self::link::{Connection, Link, Source};
+use self::lua::{Lua, Step};
 use self::revocations::keys;
 use self::sentinel::Sentinels;
 use super::revocations::keep_ms;
@@ -149,40 +152,6 @@ impl RedisSessions {
         if let Masters::Many(cluster) = &self.masters {
             cluster.doubt();
         }
-    }
-}
-
-/// A script, as Redis is told it the first time, and the name by which Redis knows it from then on.
-struct Lua {
-    source: &'static str,
-    sha1: OnceLock<String>,
-}
-
-impl Lua {
-    const fn new(source: &'static str) -> Self {
-        Self { source, sha1: OnceLock::new() }
-    }
-
-    fn sha1(&self) -> &str {
-        self.sha1.get_or_init(|| Script::new(self.source).get_hash().to_owned())
-    }
-}
-
-/// A step of a script, on keys of one slot, one at least.
-struct Step {
-    script: &'static Lua,
-    keys: Vec<String>,
-    name: &'static str,
-    arguments: Vec<String>,
-    /// Whether it is a promise that a fail-over must keep.
-    writes: bool,
-}
-
-impl Step {
-    fn command(&self, verb: &str, script: &str, skew_ms: i64) -> Cmd {
-        let mut command = redis::cmd(verb);
-        command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(self.name).arg(skew_ms).arg(&self.arguments);
-        command
     }
 }
 

@@ -12,8 +12,9 @@ use shared_http::database::StoreError;
 use uuid::Uuid;
 
 use super::super::{Cursor, News, Position, STORE, ShardNews};
-use super::cluster::slot;
-use super::{Lua, RedisSessions, Step};
+use super::RedisSessions;
+use super::lua::{Lua, Step};
+use super::slot::{SLOTS, slot};
 
 /// How many shards there are.
 const SHARDS: usize = 16;
@@ -31,7 +32,7 @@ type Reply = (String, i64, String, Vec<(String, Vec<String>)>);
 
 /// The key of a user's index, and of the shard beside it.
 pub(super) fn keys(user_id: &str) -> [String; 2] {
-    let number = usize::from(slot(user_id)) / (usize::from(super::cluster::SLOTS) / SHARDS);
+    let number = usize::from(slot(user_id)) / (usize::from(SLOTS) / SHARDS);
     [format!("sessions:{{{}}}:{user_id}", TAGS[number]), shard(number)]
 }
 

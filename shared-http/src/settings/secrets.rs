@@ -1,0 +1,58 @@
+use secrecy::{ExposeSecret, SecretString};
+use shared_claims::Secret;
+
+use super::Settings;
+use super::shown::Hidden;
+
+impl Settings {
+    /// A secret text: `NAME`, or the content of the file that `NAME_FILE` names, less one line break at its end.
+    pub fn secret_text(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
+        self.know(name, "", why);
+        self.hidden.insert(name, Hidden::Text);
+        let file = self.raw(&format!("{name}_FILE")).map(str::to_owned);
+        match (self.raw(name).map(str::to_owned), file) {
+            (Some(_), Some(_)) => {
+                self.wrong(name, format!("is set, and {name}_FILE too; keep one"));
+                None
+            }
+            (Some(text), None) => Some(text.into()),
+            (None, Some(path)) => self.secret_file(name, &path),
+            (None, None) => None,
+        }
+    }
+
+    /// A secret text that is the address of a store.
+    pub fn secret_address(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
+        let address = self.secret_text(name, why);
+        self.hidden.insert(name, Hidden::Address);
+        address
+    }
+
+    fn secret_file(&mut self, name: &'static str, path: &str) -> Option<SecretString> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Some(text.strip_suffix('\n').unwrap_or(&text).into()),
+            Err(error) => {
+                self.wrong(&format!("{name}_FILE"), format!("names {path}, which cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// A signing secret (see [`Secret::parse`]), which may be absent.
+    pub fn signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
+        let text = self.secret_text(name, why);
+        self.hidden.insert(name, Hidden::Key);
+        let text = text?;
+        Secret::parse(text.expose_secret()).map_err(|error| self.wrong(name, error.to_string())).ok()
+    }
+
+    /// A signing secret that must be there.
+    pub fn required_signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
+        let before = self.wrong.len();
+        let secret = self.signing_secret(name, why);
+        if secret.is_none() && self.wrong.len() == before {
+            self.wrong(name, "is not set; make one with `auth-service keygen`");
+        }
+        secret
+    }
+}
