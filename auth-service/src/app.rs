@@ -109,11 +109,14 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
     } else {
         let sessions = Arc::new(SqlSessions::new(pool.clone(), config.rules).await?);
         let swept = Arc::downgrade(&sessions);
-        every_minute(async move || {
-            if let Err(error) = swept.upgrade()?.sweep(SWEEP_BATCH).await {
-                log::warn!("ended sessions were not swept: {error}");
+        every_minute(move || {
+            let sessions = swept.upgrade();
+            async move {
+                if let Err(error) = sessions?.sweep(SWEEP_BATCH).await {
+                    log::warn!("ended sessions were not swept: {error}");
+                }
+                Some(())
             }
-            Some(())
         });
         (Arc::<SqlSessions>::clone(&sessions), Limited::Sql(sessions))
     };
@@ -146,10 +149,12 @@ pub async fn look(config: &StoreConfig) -> Result<(Users, Arc<dyn SessionStore>)
 }
 
 /// Calls `sweep` again and again, until it says that there is nothing to sweep any more.
-fn every_minute(sweep: impl AsyncFn() -> Option<()> + 'static) {
-    actix_web::rt::spawn(async move {
+///
+/// Not a task of actix's own, which ends when there is no runtime any more: a connection in hand would not survive that.
+fn every_minute<S: Future<Output = Option<()>> + Send>(sweep: impl Fn() -> S + Send + 'static) {
+    tokio::spawn(async move {
         loop {
-            actix_web::rt::time::sleep(SWEEP_EVERY).await;
+            tokio::time::sleep(SWEEP_EVERY).await;
             if sweep().await.is_none() {
                 return;
             }
@@ -175,10 +180,7 @@ fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
     }
     let rates = Arc::new(LocalRates::new(per_minute));
     let swept = Arc::downgrade(&rates);
-    every_minute(async move || {
-        swept.upgrade()?.sweep();
-        Some(())
-    });
+    every_minute(move || std::future::ready(swept.upgrade().map(|rates| rates.sweep())));
     rates
 }
 
