@@ -10,7 +10,6 @@ mod cli;
 mod cookies;
 mod database;
 mod devices;
-mod document;
 mod enumeration;
 mod forge;
 mod limits;

@@ -12,8 +12,6 @@ mod caller;
 mod conditions;
 /// The books of a demonstration.
 mod demo;
-/// The document of the calls.
-mod document;
 /// Filters, orders and wrong queries.
 mod filters;
 /// Lists that are never older than the request.

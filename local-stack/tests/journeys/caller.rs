@@ -81,7 +81,7 @@ impl<'a> Caller<'a> {
         self.try_call(Method::POST, path, Some(body)).await
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let answer = self.try_call(method, path, body).await;
         answer.unwrap_or_else(|error| panic!("{}: {error:?}", self.stack.name))
     }

@@ -32,6 +32,8 @@ mod stack_abuse;
 mod corpus;
 /// Kills with -9, and several instances: what was acknowledged stays, and nobody is logged out.
 mod deaths;
+/// The calls as the documents describe them, against those that there are.
+mod documents;
 /// How local-stack ends.
 mod endings;
 /// What the fuzzer asks of each input.
