@@ -26,7 +26,7 @@ impl Key {
     }
 
     /// Both halves of a long product: each bit depends on all others. The factors are digits of pi.
-    fn mixed(self) -> u64 {
+    pub(super) fn mixed(self) -> u64 {
         let (low, high) = (self.0 ^ 0x243f_6a88_85a3_08d3).carrying_mul(self.1 ^ 0x1319_8a2e_0370_7344, 0);
         low ^ high
     }

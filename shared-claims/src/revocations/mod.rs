@@ -1,7 +1,11 @@
+/// What is surely not in a part.
+mod filter;
 /// Names of sessions and users in 128 bits.
 mod key;
 /// A part of the list.
 mod shard;
+/// Names, and what is known of each.
+mod table;
 
 use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +18,7 @@ use self::key::Key;
 use self::shard::{Mark, Shard};
 use crate::Revocation;
 
-/// A change copies only the parts that it touches. As many as [`Key::spread`] tells apart.
+/// A change copies only the parts that it touches, and the handles on the others. As many as [`Key::spread`] tells apart.
 const SHARDS: usize = 256;
 
 /// How many parts a sweep looks at. Swept every second, nothing is kept a minute longer than it must be.
@@ -29,14 +33,19 @@ pub struct Revocations(pub(crate) Arc<List>);
 
 /// The list behind the handles.
 pub(crate) struct List {
-    shards: [ArcSwap<Shard>; SHARDS],
+    /// Never changed, only replaced: a look-up reads one state.
+    parts: ArcSwap<Parts>,
     /// One writer at a time: a copy must not miss what another writer adds. Inside stands the part to be swept next.
-    writing: Mutex<usize>,
+    writing: Mutex<u8>,
     max_age: Option<Duration>,
     made: Instant,
     /// When the list was complete, in milliseconds since `made`, plus one; 0 is never.
     complete: AtomicU64,
 }
+
+/// All that is known at one time, each name in the part that it is spread to.
+#[derive(Clone)]
+struct Parts([Arc<Shard>; SHARDS]);
 
 impl Revocations {
     /// Nothing is revoked yet, as far as is known. With a `max_age`, a guard answers 503 where it knows nothing newer than
@@ -44,7 +53,7 @@ impl Revocations {
     #[must_use]
     pub fn new(max_age: Option<Duration>) -> Self {
         Self(Arc::new(List {
-            shards: array::from_fn(|_| ArcSwap::default()),
+            parts: ArcSwap::from_pointee(Parts(array::from_fn(|_| Arc::default()))),
             writing: Mutex::default(),
             max_age,
             made: Instant::now(),
@@ -56,25 +65,26 @@ impl Revocations {
     #[must_use]
     pub fn is_revoked(&self, sid: &str, sub: &str, iat: u64) -> bool {
         let (session, subject) = (Key::of(sid), Key::of(sub));
-        // Both first: a processor then waits for both tables at once.
-        let (sessions, subjects) = (self.0.shard(session).load(), self.0.shard(subject).load());
-        sessions.has_session(session) | subjects.has_subject(subject, iat)
+        let parts = self.0.parts.load();
+        // Both in any case: a processor then waits for both tables at once.
+        parts.of(session).has_session(session) | parts.of(subject).has_subject(subject, iat)
     }
 
     /// Adds `entries` to what is known, and forgets some of what was over before `now`, in seconds since 1970.
     pub fn add(&self, entries: &[Revocation], now: u64) {
         let mut marks: Vec<Mark> = entries.iter().map(Mark::of).collect();
         marks.sort_unstable_by_key(|mark| mark.key().spread());
-        let mut next = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        for marks in marks.chunk_by(|one, other| one.key().spread() == other.key().spread()) {
-            change(self.0.shard(marks[0].key()), |shard| shard.with(marks));
-        }
-        self.0.sweep(&mut next, now);
+        self.0.change(|parts, next| {
+            for marks in marks.chunk_by(|one, other| one.key().spread() == other.key().spread()) {
+                parts.change(marks[0].key().spread(), |shard| shard.with(marks));
+            }
+            parts.sweep(next, now);
+        });
     }
 
     /// Forgets some of what was over before `now`, in seconds since 1970; all of it after 52 calls.
     pub fn sweep(&self, now: u64) {
-        self.0.sweep(&mut self.0.writing.lock().unwrap_or_else(PoisonError::into_inner), now);
+        self.0.change(|parts, next| parts.sweep(next, now));
     }
 
     /// The list holds all that was revoked before `at`. Said after [`Revocations::add`], never before.
@@ -99,7 +109,7 @@ impl Revocations {
     /// How many entries are held, those that are over and not yet swept included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.shards.iter().map(|shard| shard.load().len()).sum()
+        self.0.parts.load().0.iter().map(|shard| shard.len()).sum()
     }
 
     /// Whether none is.
@@ -110,21 +120,35 @@ impl Revocations {
 }
 
 impl List {
-    fn shard(&self, key: Key) -> &ArcSwap<Shard> {
-        &self.shards[usize::from(key.spread())]
-    }
-
-    fn sweep(&self, next: &mut usize, now: u64) {
-        for _ in 0..SWEPT_AT_ONCE {
-            change(&self.shards[*next], |shard| shard.swept(now));
-            *next = (*next + 1) % SHARDS;
+    /// One after the other.
+    fn change(&self, change: impl FnOnce(&mut Parts, &mut u8)) {
+        let mut next = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.parts.load_full();
+        let mut parts = Parts::clone(&known);
+        change(&mut parts, &mut next);
+        if parts.0.iter().zip(&known.0).any(|(new, old)| !Arc::ptr_eq(new, old)) {
+            self.parts.store(Arc::new(parts));
         }
     }
 }
 
-/// Only for whoever holds the lock of writers.
-fn change(shard: &ArcSwap<Shard>, new: impl FnOnce(&Shard) -> Option<Shard>) {
-    if let Some(new) = new(&shard.load()) {
-        shard.store(Arc::new(new));
+impl Parts {
+    fn of(&self, key: Key) -> &Shard {
+        &self.0[usize::from(key.spread())]
+    }
+
+    fn change(&mut self, number: u8, new: impl FnOnce(&Shard) -> Option<Shard>) {
+        let shard = &mut self.0[usize::from(number)];
+        if let Some(new) = new(shard) {
+            *shard = Arc::new(new);
+        }
+    }
+
+    /// Forgets what was over before `now` in the part that is `next`, and in some behind it.
+    fn sweep(&mut self, next: &mut u8, now: u64) {
+        for _ in 0..SWEPT_AT_ONCE {
+            self.change(*next, |shard| shard.swept(now));
+            *next = next.wrapping_add(1);
+        }
     }
 }

@@ -1,6 +1,5 @@
-use std::collections::HashMap;
-
-use super::key::{ByKey, Key};
+use super::key::Key;
+use super::table::Table;
 use crate::Revocation;
 
 /// One revocation, with its name made short.
@@ -21,8 +20,8 @@ pub(super) struct Cut {
 #[derive(Clone, Default)]
 pub(super) struct Shard {
     /// Each with its `until`.
-    sessions: HashMap<Key, u64, ByKey>,
-    subjects: HashMap<Key, Cut, ByKey>,
+    sessions: Table<u64>,
+    subjects: Table<Cut>,
 }
 
 impl Mark {
@@ -40,6 +39,14 @@ impl Mark {
             Self::Session { key, .. } | Self::Subject { key, .. } => *key,
         }
     }
+
+    const fn session(self) -> Option<(Key, u64)> {
+        if let Self::Session { key, until } = self { Some((key, until)) } else { None }
+    }
+
+    const fn subject(self) -> Option<(Key, Cut)> {
+        if let Self::Subject { key, cut } = self { Some((key, cut)) } else { None }
+    }
 }
 
 impl Cut {
@@ -51,11 +58,11 @@ impl Cut {
 
 impl Shard {
     pub(super) fn has_session(&self, key: Key) -> bool {
-        self.sessions.contains_key(&key)
+        self.sessions.get(key).is_some()
     }
 
     pub(super) fn has_subject(&self, key: Key, issued_at: u64) -> bool {
-        self.subjects.get(&key).is_some_and(|cut| issued_at < cut.not_before)
+        self.subjects.get(key).is_some_and(|cut| issued_at < cut.not_before)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -64,48 +71,33 @@ impl Shard {
 
     /// This part with `marks` in it; `None` where they say nothing new.
     pub(super) fn with(&self, marks: &[Mark]) -> Option<Self> {
-        let mut new = marks.iter().filter(|mark| !self.knows(mark)).peekable();
-        new.peek()?;
-        let mut changed = self.clone();
-        new.for_each(|mark| changed.put(mark));
-        Some(changed)
+        if marks.iter().all(|mark| self.knows(mark)) {
+            return None;
+        }
+        let (sessions, subjects) =
+            (marks.iter().filter_map(|mark| mark.session()), marks.iter().filter_map(|mark| mark.subject()));
+        Some(Self {
+            sessions: self.sessions.with(sessions, u64::max),
+            subjects: self.subjects.with(subjects, Cut::with),
+        })
     }
 
     /// This part without what was over before `now`; `None` where nothing was.
     pub(super) fn swept(&self, now: u64) -> Option<Self> {
-        let over = self.sessions.values().chain(self.subjects.values().map(|cut| &cut.until)).any(|until| *until < now);
-        // Collected anew rather than retained, so that the memory goes as well.
+        let over = self.sessions.values().chain(self.subjects.values().map(|cut| cut.until)).any(|until| until < now);
         over.then(|| Self {
-            sessions: self
-                .sessions
-                .iter()
-                .filter(|(_, until)| **until >= now)
-                .map(|(key, until)| (*key, *until))
-                .collect(),
-            subjects: self.subjects.iter().filter(|(_, cut)| cut.until >= now).map(|(key, cut)| (*key, *cut)).collect(),
+            sessions: self.sessions.kept(|until| until >= now),
+            subjects: self.subjects.kept(|cut| cut.until >= now),
         })
     }
 
     fn knows(&self, mark: &Mark) -> bool {
-        match mark {
+        match *mark {
             Mark::Session { key, until } => self.sessions.get(key).is_some_and(|known| known >= until),
             Mark::Subject { key, cut } => self
                 .subjects
                 .get(key)
                 .is_some_and(|known| known.not_before >= cut.not_before && known.until >= cut.until),
-        }
-    }
-
-    fn put(&mut self, mark: &Mark) {
-        match *mark {
-            Mark::Session { key, until } => {
-                let known = self.sessions.entry(key).or_default();
-                *known = until.max(*known);
-            }
-            Mark::Subject { key, cut } => {
-                let known = self.subjects.entry(key).or_insert(cut);
-                *known = known.with(cut);
-            }
         }
     }
 }
