@@ -36,7 +36,7 @@ impl List {
     pub(super) fn take(&mut self, news: &News) {
         self.read.follow(news);
         self.shards.resize(news.shards.len(), Vec::new());
-        for (shard, ShardNews { anew, entries }) in self.shards.iter_mut().zip(&news.shards) {
+        for (shard, ShardNews { anew, entries, .. }) in self.shards.iter_mut().zip(&news.shards) {
             if *anew {
                 shard.clear();
             }
@@ -112,6 +112,7 @@ mod tests {
         let shards = shards.map(|(anew, names)| ShardNews {
             anew,
             entries: names.iter().map(|name| (at(*name), entry(*name, 1000 + name))).collect(),
+            end: Position::default(),
         });
         News { list: list.to_owned(), now, shards: shards.into(), more: false }
     }

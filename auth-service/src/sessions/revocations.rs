@@ -43,7 +43,7 @@ pub struct Cursor {
 pub struct NotACursor;
 
 /// What came to the list behind a cursor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct News {
     /// The name of the list; where it is another than the cursor's, this is all there is.
     pub list: String,
@@ -62,6 +62,8 @@ pub struct ShardNews {
     pub anew: bool,
     /// In the order of their positions.
     pub entries: Vec<(Position, Revocation)>,
+    /// That is all up to here, where the last entry may be over by now; with the default, up to the last of `entries`.
+    pub end: Position,
 }
 
 impl Cursor {
@@ -74,9 +76,8 @@ impl Cursor {
             if shard.anew {
                 *position = Position::default();
             }
-            if let Some((last, _)) = shard.entries.last() {
-                *position = *last;
-            }
+            let last = shard.entries.last().map(|(last, _)| *last);
+            *position = last.unwrap_or_default().max(shard.end).max(*position);
         }
     }
 }

@@ -127,7 +127,7 @@ impl SessionStore for SqlSessions {
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let update = sqlx::query(END).bind(id.to_string()).bind(user_id.to_owned()).bind(now);
+        let update = sqlx::query(END).bind(id.to_string()).bind(user_id.to_owned()).bind(now).bind(self.keep_ms());
         let rows = within(STORE, update.fetch_all(&self.pool)).await?;
         Ok(alive(&rows, now)? > 0)
     }
@@ -145,7 +145,7 @@ impl SessionStore for SqlSessions {
             let mut step = self.pool.begin().await?;
             // First, so that of two who do this for the same user one waits here, with nothing in hand.
             self.cut_off_in(&mut step, user_id, &except, now).await?;
-            let update = sqlx::query(END_ALL).bind(user_id).bind(except.as_str()).bind(now);
+            let update = sqlx::query(END_ALL).bind(user_id).bind(except.as_str()).bind(now).bind(self.keep_ms());
             let rows = update.fetch_all(&mut *step).await?;
             step.commit().await?;
             alive(&rows, now)

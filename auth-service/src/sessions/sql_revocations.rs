@@ -37,7 +37,9 @@ FROM (
     FROM sessions WHERE user_id = $1) AS tokens
 WHERE TRUE
 ON CONFLICT (user_id) DO UPDATE SET
-    not_before = excluded.not_before, tokens_end_at = excluded.tokens_end_at, waiting = 1
+    not_before = excluded.not_before, waiting = 1, tokens_end_at = CASE
+        WHEN excluded.tokens_end_at > cutoffs.tokens_end_at THEN excluded.tokens_end_at
+        ELSE cutoffs.tokens_end_at END
 WHERE excluded.not_before > cutoffs.not_before";
 
 /// $1 now.
@@ -117,7 +119,8 @@ impl SqlSessions {
             // The rest of the last turn may be on the next page.
             entries.retain(|(position, _)| *position < last);
         }
-        Ok(News { list, now, shards: vec![ShardNews { anew, entries }], more })
+        let end = if more { Position::default() } else { newest };
+        Ok(News { list, now, shards: vec![ShardNews { anew, entries, end }], more })
     }
 
     /// Gives a position to what has none, and says whether there may be more. What is written after a turn that was not full

@@ -41,9 +41,13 @@ WHERE id = $1 AND user_id = $2 AND ended_at = 0 AND idle_ends_at > $4
 RETURNING id, user_id, generation, opened_at, advanced_at, idle_ends_at, ends_at, user_agent, address, issued_at,
     repeats, ended_at";
 
-/// $3 now. An expired session is ended too: a caller whose clock is a little behind may still see it alive.
+/// $3 now, $4 how long behind its date a token is listed. An expired session is ended too: a caller whose clock is a little
+/// behind may still see it alive. Of a session that an older version opened nobody knows how long its tokens live.
 pub(super) const END: &str = "
-UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at = 0
+UPDATE sessions SET
+    ended_at = $3,
+    tokens_end_at = CASE WHEN tokens_end_at = 0 THEN $3 + $4 ELSE tokens_end_at END
+WHERE id = $1 AND user_id = $2 AND ended_at = 0
 RETURNING idle_ends_at";
 
 /// $3 now, $4 until when its tokens may live. A record of nothing but the end.
@@ -53,12 +57,14 @@ INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, 
 VALUES ($1, $2, 1, 0, $3, $3, $3, $3, $3, '', '', $3, $4)
 ON CONFLICT (id) DO NOTHING";
 
-/// $3 now. Nobody has to be told of a session whose tokens the cut-off of its user has cut off already.
+/// $3 now, $4 how long behind its date a token is listed. Nobody has to be told of a session whose tokens the cut-off of its
+/// user has cut off already: the newest, and any that was dated by a clock that was ahead.
 pub(super) const END_ALL: &str = "
 UPDATE sessions SET
     ended_at = $3,
     tokens_end_at = CASE
-        WHEN issued_at < (SELECT not_before FROM cutoffs WHERE cutoffs.user_id = $1) THEN 0
+        WHEN (SELECT not_before FROM cutoffs WHERE cutoffs.user_id = $1 AND not_before > issued_at
+            AND not_before > sessions.tokens_end_at - $4) > 0 THEN 0
         ELSE tokens_end_at END
 WHERE user_id = $1 AND id <> $2 AND ended_at = 0
 RETURNING idle_ends_at";

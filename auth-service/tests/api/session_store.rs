@@ -273,7 +273,8 @@ contract! {
         an_entry_outlives_the_last_token_that_it_kills
         ends_at_once_are_all_listed
         the_end_of_a_session_that_was_lost_is_listed_once
-        a_shorter_life_of_tokens_ends_no_entry_early;
+        a_shorter_life_of_tokens_ends_no_entry_early
+        who_begins_late_has_read_as_far;
     races:
         fifty_uses_of_one_generation_have_one_successor
         an_end_wins_over_any_advance

@@ -78,16 +78,18 @@ impl RedisSessions {
         self
     }
 
-    /// Takes one step on the sessions of `user_id`, and on the list of revocations beside them if it may end one.
+    /// Takes one step on the sessions of `user_id`: on the one that it is `about`, if it may be there, and on the list of
+    /// revocations beside them, if it may end one.
     async fn session_step<T: FromRedisValue>(
         &self,
         user_id: &str,
         name: &'static str,
         arguments: Vec<String>,
-        may_end: bool,
+        (about, may_end): (Option<SessionId>, bool),
     ) -> Result<T, StoreError> {
-        let mut keys = keys(user_id).to_vec();
-        keys.truncate(if may_end { 2 } else { 1 });
+        let [index, list] = keys(user_id);
+        let record = about.map(|id| format!("{index}:{id}"));
+        let keys = std::iter::once(index).chain(record).chain(may_end.then_some(list)).collect();
         // A promise that a fail-over must keep, unless it only reads.
         let writes = name != "list";
         self.step(Step { script: &SESSIONS, keys, name, arguments, writes }).await
@@ -166,7 +168,7 @@ impl SessionStore for RedisSessions {
             new.label.address,
             self.keep(),
         ];
-        session(&new.user_id, self.session_step(&new.user_id, "open", arguments, false).await?)
+        session(&new.user_id, self.session_step(&new.user_id, "open", arguments, (None, false)).await?)
     }
 
     async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
@@ -177,12 +179,11 @@ impl SessionStore for RedisSessions {
             ms(self.rules.grace).to_string(),
             self.keep(),
         ];
-        // While a slot is on its way to another node, a step on two keys has to wait. So it is on one, if it ends nothing.
-        let may_end = matches!(self.masters, Masters::One(_));
+        // The list is a key more, which may be on its way to another node; so the step is on it only if it has to be.
         let mut reply: (String, Option<Record>) =
-            self.session_step(user_id, "advance", arguments.clone(), may_end).await?;
+            self.session_step(user_id, "advance", arguments.clone(), (Some(id), false)).await?;
         if reply.0 == "replay" {
-            reply = self.session_step(user_id, "advance", arguments, true).await?;
+            reply = self.session_step(user_id, "advance_or_end", arguments, (Some(id), true)).await?;
         }
         let (outcome, record) = reply;
         match (outcome.as_str(), record) {
@@ -195,22 +196,22 @@ impl SessionStore for RedisSessions {
     }
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.session_step(user_id, "end", vec![id.to_string(), self.keep()], true).await
+        self.session_step(user_id, "end", vec![id.to_string(), self.keep()], (Some(id), true)).await
     }
 
     async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError> {
         let arguments = vec![id.to_string(), self.keep()];
-        self.session_step::<i64>(user_id, "end_forgotten", arguments, true).await.map(drop)
+        self.session_step::<i64>(user_id, "end_forgotten", arguments, (Some(id), true)).await.map(drop)
     }
 
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         let except = except.map(|id| id.to_string()).unwrap_or_default();
-        self.session_step(user_id, "end_all", vec![user_id.to_owned(), except, self.keep()], true).await
+        self.session_step(user_id, "end_all", vec![user_id.to_owned(), except, self.keep()], (None, true)).await
     }
 
     async fn cut_off(&self, user_id: &str) -> Result<(), StoreError> {
         let arguments = vec![user_id.to_owned(), self.keep()];
-        self.session_step::<i64>(user_id, "cut_off", arguments, true).await.map(drop)
+        self.session_step::<i64>(user_id, "cut_off", arguments, (None, true)).await.map(drop)
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
@@ -218,7 +219,7 @@ impl SessionStore for RedisSessions {
     }
 
     async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError> {
-        let records: Vec<Record> = self.session_step(user_id, "list", vec![], false).await?;
+        let records: Vec<Record> = self.session_step(user_id, "list", vec![], (None, false)).await?;
         let sessions: Vec<_> = records.into_iter().map(|record| session(user_id, record)).collect::<Result<_, _>>()?;
         Ok(newest_first(sessions.into_iter().map(|session| Session { issued_ahead: 0, ..session }).collect()))
     }

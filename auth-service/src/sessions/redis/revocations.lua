@@ -1,23 +1,29 @@
--- What came to one shard of the list of revocations.
+-- What came to one shard of the list of revocations, and the name of the list.
 --
--- KEYS[1]  the shard: a stream
--- ARGV     the step, milliseconds to add to the clock (0 outside tests), behind which entry, how many entries, and a name for the list where this shard keeps it
---
--- The answer: the list's name, the time in milliseconds, the newest entry's id, and entries, oldest first. Absent things are
--- empty.
+-- KEYS[1]  the shard, a stream; or the key of the list's name
+-- ARGV     the step, milliseconds to add to the clock (0 outside tests), and the arguments of the step
 
-local shard, skew, after, count, name = KEYS[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
+local steps, key, skew = {}, KEYS[1], tonumber(ARGV[2])
 
-local list = ''
-if name then
-  local key = shard .. ':name'
-  list = redis.call('GET', key)
-  if not list then
-    redis.call('SET', key, name)
-    list = name
+-- The name that the list has, or gets.
+function steps.name(new)
+  local name = redis.call('GET', key)
+  if not name then
+    redis.call('SET', key, new)
   end
+  return name or new
 end
-local newest = redis.call('XREVRANGE', shard, '+', '-', 'COUNT', 1)[1]
-return {list, now, newest and newest[1] or '', redis.call('XRANGE', shard, '(' .. after, '+', 'COUNT', count)}
+
+-- Behind which entry, and how many: the time in milliseconds, the history that this server writes on, the newest entry's id or
+-- nothing, and entries, oldest first. A server that takes over begins another history (its replication id): it may lack
+-- what the last one told, and have what that one never had.
+function steps.read(after, count)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
+  local info = redis.pcall('INFO', 'replication')
+  local history = type(info) == 'string' and info:match('master_replid:(%x+)') or ''
+  local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  return {now, history, newest and newest[1] or '', redis.call('XRANGE', key, '(' .. after, '+', 'COUNT', count)}
+end
+
+return steps[ARGV[1]](unpack(ARGV, 3))

@@ -7,6 +7,7 @@
 use std::array;
 
 use futures_util::future::try_join_all;
+use sha2::{Digest, Sha256};
 use shared_claims::Revocation;
 use shared_http::database::StoreError;
 use uuid::Uuid;
@@ -27,8 +28,8 @@ const TAGS: [&str; SHARDS] =
 
 static REVOCATIONS: Lua = Lua::new(include_str!("revocations.lua"));
 
-/// The list's name where it was asked for, the time, the newest id, and entries with their fields.
-type Reply = (String, i64, String, Vec<(String, Vec<String>)>);
+/// The time, the server's history, the newest id, and entries with their fields.
+type Reply = (i64, String, String, Vec<(String, Vec<String>)>);
 
 /// The key of a user's index, and of the shard beside it.
 pub(super) fn keys(user_id: &str) -> [String; 2] {
@@ -54,40 +55,56 @@ impl RedisSessions {
         Ok(news)
     }
 
+    /// The list has a name of its own, and another one on other histories: then it begins anew.
     async fn read_all(&self, after: [Position; SHARDS]) -> Result<News, StoreError> {
         let shards: [_; SHARDS] = array::from_fn(|number| self.read(number, after[number]));
-        let mut news = News { list: String::new(), now: 0, shards: Vec::with_capacity(SHARDS), more: false };
-        for (list, now, shard) in try_join_all(shards).await? {
-            news.list += &list;
+        let (name, shards) = tokio::try_join!(self.name(), try_join_all(shards))?;
+        let (mut news, mut told) = (News::default(), name);
+        for (now, history, shard) in shards {
+            told += &history;
             news.now = news.now.max(now);
             news.more |= shard.entries.len() >= PAGE;
             news.shards.push(shard);
         }
+        news.list = digest(&told);
         Ok(news)
     }
 
-    /// The list's name, if this shard keeps it, the time, and what came to the shard. A shard whose newest entry lies before the
-    /// position was forgotten: it is read from its beginning.
-    async fn read(&self, number: usize, after: Position) -> Result<(String, i64, ShardNews), StoreError> {
-        let (list, now, newest, mut entries) = self.read_after(number, after).await?;
-        let newest = if newest.is_empty() { Position::default() } else { position(&newest)? };
-        let anew = newest < after;
+    async fn name(&self) -> Result<String, StoreError> {
+        let (keys, arguments) = (vec![format!("{}:name", shard(0))], vec![Uuid::new_v4().simple().to_string()]);
+        // A name that is lost is found to be another.
+        self.step(Step { script: &REVOCATIONS, keys, name: "name", arguments, writes: false }).await
+    }
+
+    /// The time, the history, and what came to the shard. A shard whose newest entry lies before the position was forgotten: it
+    /// is read from its beginning.
+    async fn read(&self, number: usize, after: Position) -> Result<(i64, String, ShardNews), StoreError> {
+        let (mut now, mut history, mut newest, mut entries) = self.read_after(number, after).await?;
+        let anew = end(&newest)? < after;
         if anew {
-            entries = self.read_after(number, Position::default()).await?.3;
+            (now, history, newest, entries) = self.read_after(number, Position::default()).await?;
         }
         let entries = entries.into_iter().map(|(id, fields)| Ok((position(&id)?, revocation(&fields)?)));
-        Ok((list, now, ShardNews { anew, entries: entries.collect::<Result<_, StoreError>>()? }))
+        let entries = entries.collect::<Result<Vec<_>, StoreError>>()?;
+        let end = if entries.len() < PAGE { end(&newest)? } else { Position::default() };
+        Ok((now, history, ShardNews { anew, entries, end }))
     }
 
     async fn read_after(&self, number: usize, after: Position) -> Result<Reply, StoreError> {
-        let mut arguments = vec![format!("{}-{}", after.at, after.number), PAGE.to_string()];
-        if number == 0 {
-            arguments.push(Uuid::new_v4().simple().to_string());
-        }
+        let (keys, arguments) = (vec![shard(number)], vec![format!("{}-{}", after.at, after.number), PAGE.to_string()]);
         // What is read need not outlive a fail-over: whoever was told of an end remembers it.
-        let step = Step { script: &REVOCATIONS, keys: vec![shard(number)], name: "read", arguments, writes: false };
-        self.step(step).await
+        self.step(Step { script: &REVOCATIONS, keys, name: "read", arguments, writes: false }).await
     }
+}
+
+/// 128 bits of SHA-256, in hexadecimal.
+fn digest(text: &str) -> String {
+    Uuid::from_slice(&Sha256::digest(text)[..16]).unwrap_or_default().simple().to_string()
+}
+
+/// The position of the newest entry, where there is one.
+fn end(newest: &str) -> Result<Position, StoreError> {
+    if newest.is_empty() { Ok(Position::default()) } else { position(newest) }
 }
 
 /// An id of a stream is `milliseconds-number`.

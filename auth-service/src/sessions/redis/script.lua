@@ -1,10 +1,12 @@
 -- One step on the sessions of one user, atomic and by the clock of Redis.
 --
--- KEYS[1]  the user's index: a sorted set of session ids, each scored by when it ends if it is not used
--- KEYS[2]  the list of revocations of the slot, a stream; not given where the step is not expected to end anything
--- ARGV     the step, milliseconds to add to the clock (0 outside tests), and the arguments of the step
+-- KEYS  first the user's index: a sorted set of session ids, each scored by when it ends if it is not used;
+--       then the record of the session that the step is about, if it is about one that may be there;
+--       last the list of revocations of the slot, a stream, if the step may end something
+-- ARGV  the step, milliseconds to add to the clock (0 outside tests), and the arguments of the step
 --
--- The record of a session is the hash KEYS[1] .. ':' .. id, in the same slot as the index. A session is alive while it
+-- The record of a session is the hash KEYS[1] .. ':' .. id, in the same slot as the index. It is named in KEYS so that, while
+-- the slot is on its way to another node, no step meets one of the two without the other. A session is alive while it
 -- has both and its time has not come: so what "end all" cannot find cannot be advanced either. Two other kinds of members of
 -- the index: NOT_BEFORE, scored MARGIN behind the moment from which on the tokens of the user count, and for each session
 -- that was unknown when it ended one that begins with ENDED. Keys carry a time to live only so that nothing is left behind.
@@ -15,7 +17,7 @@
 -- The first write of a step is the one that a full Redis refuses, if any is: a step happens as a whole or not at all. So
 -- what ends something begins with a write that frees memory, and is never refused.
 
-local index, list, skew = KEYS[1], KEYS[2], tonumber(ARGV[2])
+local index, list, skew = KEYS[1], KEYS[#KEYS], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
 
@@ -23,6 +25,8 @@ local FIRST_GENERATION = 1
 local NUMBERS = {'generation', 'opened_at', 'advanced_at', 'issued_at', 'tokens_end_at', 'idle_ends_at', 'ends_at'}
 -- Of the oldest entries of the list, so many are looked at whenever one is added: what is over makes room.
 local OLDEST = 8
+-- So many arguments are given to a command at once.
+local MANY = 1000
 local NOT_BEFORE, ENDED = 'not_before', 'ended:'
 -- How far the clock of a Redis that takes over may be behind, and no token be dated before a cut-off all the same.
 local MARGIN = 10000
@@ -36,30 +40,46 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
-local function drop(id)
-  redis.call('DEL', record(id))
-  redis.call('ZREM', index, id)
+local function drop(ids)
+  for first = 1, #ids, MANY do
+    local some, records = {unpack(ids, first, math.min(first + MANY - 1, #ids))}, {}
+    for i, id in ipairs(some) do
+      records[i] = record(id)
+    end
+    redis.call('DEL', unpack(records))
+    redis.call('ZREM', index, unpack(some))
+  end
 end
 
--- The numbers of the session, if it is alive; else nil, and the reply where it cannot be told. What is left of a dead
--- one is removed.
-local function find(id)
-  if redis.call('EXISTS', record(id)) == 0 or not redis.call('ZSCORE', index, id) then
-    drop(id)
-    return nil
-  end
-  local session = {}
-  for i, value in ipairs(redis.call('HMGET', record(id), unpack(NUMBERS))) do
-    if not (value and value:match('^%d+$')) then
-      return nil, redis.error_reply('CORRUPT ' .. NUMBERS[i] .. ' of session ' .. id)
+-- The numbers of a session in the index, if it is alive; else nil, and the reply where it cannot be told. It may have a record
+-- that is still on its way here: so what seems dead is left to its time.
+local function read(id)
+  local values, session = redis.call('HMGET', record(id), unpack(NUMBERS)), {}
+  for i, name in ipairs(NUMBERS) do
+    local value = values[i]
+    if value and value:match('^%d+$') then
+      session[name] = tonumber(value)
+    elseif redis.call('EXISTS', record(id)) == 0 then
+      return nil
+    else
+      return nil, redis.error_reply('CORRUPT ' .. name .. ' of session ' .. id)
     end
-    session[NUMBERS[i]] = tonumber(value)
   end
-  if session.idle_ends_at <= now then
-    drop(id)
-    return nil
+  if session.idle_ends_at > now then
+    return session
   end
-  return session
+end
+
+-- The same of the session that the step is about. What is left of a dead one is removed.
+local function find(id)
+  local session, corrupt
+  if redis.call('ZSCORE', index, id) then
+    session, corrupt = read(id)
+  end
+  if not session and not corrupt then
+    drop({id})
+  end
+  return session, corrupt
 end
 
 -- Keys live as long as the session. Also what a step writes that changes nothing: even a full Redis takes it.
@@ -104,10 +124,10 @@ local function issue(session, keep)
   session.tokens_end_at = math.max(session.tokens_end_at or 0, session.issued_at + keep)
 end
 
--- The sessions in the index.
+-- The sessions in the index, less those whose time is over.
 local function ids()
   local ids = {}
-  for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+  for _, member in ipairs(redis.call('ZRANGE', index, '(' .. text(now), '+inf', 'BYSCORE')) do
     if member ~= NOT_BEFORE and member:sub(1, #ENDED) ~= ENDED then
       table.insert(ids, member)
     end
@@ -134,17 +154,16 @@ end
 
 -- Ends a session that is there, whatever is left of it.
 local function finish(id, session, keep)
-  drop(id)
+  drop({id})
   revoke(session and session.tokens_end_at or now + keep, 'sid', id)
 end
 
 -- Cuts off all tokens that were issued so far, where the session "except" goes on, or all do: since when, and until when they
--- live. Tokens count whole seconds: see revocations.rs.
-local function cut_off(user, keep, goes_on)
+-- live. "sessions" are all by their id, false where one cannot be told. Tokens count whole seconds: see revocations.rs.
+local function cut_off(user, keep, goes_on, sessions)
   redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
   local newest, last = now, 0
-  for _, id in ipairs(ids()) do
-    local session = find(id)
+  for id, session in pairs(sessions) do
     if session then
       last = math.max(last, session.tokens_end_at)
       if goes_on == '*' or goes_on == id then
@@ -159,6 +178,18 @@ local function cut_off(user, keep, goes_on)
   keep_in_index(NOT_BEFORE, from + MARGIN)
   revoke(math.max(from + keep, last), 'sub', user, 'not_before', text(from / 1000))
   return from
+end
+
+-- All sessions by their id, false where one cannot be told.
+local function all()
+  local sessions = {}
+  for _, id in ipairs(ids()) do
+    local session, corrupt = read(id)
+    if session or corrupt then
+      sessions[id] = session or false
+    end
+  end
+  return sessions
 end
 
 local function reply(id)
@@ -185,7 +216,7 @@ function steps.open(id, ttl, max_age, user_agent, address, keep)
 end
 
 -- Generations are compared as text: a number from a token may be larger than Lua can tell from its neighbours.
--- "replay" is the answer where the step would end the session and was not given the list: nothing happened.
+-- "replay" is the answer where the step would have to end the session: nothing happened.
 function steps.advance(id, presented, ttl, grace, keep)
   local session, corrupt = find(id)
   if not session then
@@ -206,10 +237,16 @@ function steps.advance(id, presented, ttl, grace, keep)
     redis.call('HSET', record(id), 'issued_at', text(session.issued_at), 'tokens_end_at', text(session.tokens_end_at))
     return {'repeated', reply(id)}
   end
-  if not list then
-    return {'replay', false}
+  return {'replay', false}
+end
+
+-- The same, where a replay ends the session.
+function steps.advance_or_end(id, presented, ttl, grace, keep)
+  local done = steps.advance(id, presented, ttl, grace, keep)
+  if done[1] ~= 'replay' then
+    return done
   end
-  finish(id, session, keep)
+  finish(id, find(id), keep)
   return {'replayed', false}
 end
 
@@ -235,20 +272,22 @@ function steps.end_forgotten(id, keep)
   return 0
 end
 
--- Nobody has to be told of a session whose tokens the cut-off has cut off already.
+-- Nobody has to be told of a session whose tokens the cut-off has cut off already: the newest, and any that was dated by a
+-- clock that was ahead.
 function steps.end_all(user, except, keep)
-  local alive, from = 0, cut_off(user, keep, except)
-  for _, id in ipairs(ids()) do
+  local sessions = all()
+  local from, alive, ended = cut_off(user, keep, except, sessions), 0, {}
+  for id, session in pairs(sessions) do
     if id ~= except then
-      local session, corrupt = find(id)
-      if session then
-        alive = alive + 1
-      end
-      if corrupt or session and session.issued_at >= from then
-        finish(id, session, keep)
-      else
-        drop(id)
-      end
+      table.insert(ended, id)
+      alive = alive + (session and 1 or 0)
+    end
+  end
+  drop(ended)
+  for _, id in ipairs(ended) do
+    local session = sessions[id]
+    if not session or math.max(session.issued_at, session.tokens_end_at - keep) >= from then
+      revoke(session and session.tokens_end_at or now + keep, 'sid', id)
     end
   end
   expire_index()
@@ -256,14 +295,14 @@ function steps.end_all(user, except, keep)
 end
 
 function steps.cut_off(user, keep)
-  cut_off(user, keep, '*')
+  cut_off(user, keep, '*', all())
   return 0
 end
 
 function steps.list()
   local sessions = {}
   for _, id in ipairs(ids()) do
-    local session, corrupt = find(id)
+    local session, corrupt = read(id)
     if corrupt then
       return corrupt
     end

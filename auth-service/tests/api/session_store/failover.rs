@@ -1,8 +1,11 @@
 //! Masters that die, pause, or move their keys: nobody loses a session, and no used token works again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use auth_service::sessions::{Cursor, Session, SessionId};
 use rustix::process::Signal;
+use shared_claims::Revocation;
 use tokio::time::{sleep, timeout};
 
 use super::outages::RECOVERY;
@@ -137,6 +140,97 @@ async fn a_slot_that_moves_is_followed() {
     }
     assert!(owner.go_on().await, "MOVED");
     owner.settle().await;
+}
+
+/// Somebody whose sessions lie beside the list's name.
+async fn beside_the_name(stage: &Arc<Stage>) -> Owner {
+    loop {
+        let owner = Owner::new(stage).await;
+        if index_of(&owner.user).starts_with("sessions:{07}:") {
+            return owner;
+        }
+    }
+}
+
+/// Keys move one by one: whoever comes between is told to come again, and loses nothing.
+#[tokio::test]
+async fn a_slot_that_moves_bit_by_bit_loses_nobody() {
+    let cluster = Cluster::start().await;
+    let stage = Arc::new(redis_stage(&cluster.url(), RULES));
+    let (mut one, mut two, gone) =
+        (beside_the_name(&stage).await, beside_the_name(&stage).await, beside_the_name(&stage).await);
+    gone.log_out().await;
+    drop(stage.store.revoked(&Cursor::default()).await.unwrap());
+    let slot: u16 = cluster.nodes[0].ask("CLUSTER KEYSLOT {07}").await;
+    let from = Cluster::master_of(slot);
+    let (source, target) = (&cluster.nodes[from], &cluster.nodes[(from + 1) % 3]);
+    let name: String = source.ask("GET revocations:{07}:name").await;
+    let (source_id, target_id): (String, String) = (source.ask("CLUSTER MYID").await, target.ask("CLUSTER MYID").await);
+    target.ask::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}")).await;
+    source.ask::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}")).await;
+    let move_key = async |key: &str| {
+        let moved: String = source.ask(&format!("MIGRATE 127.0.0.1 {} {key} 0 1000", target.port())).await;
+        assert_eq!(moved, "OK", "{key}");
+    };
+
+    for (owner, index_first) in [(&mut one, true), (&mut two, false)] {
+        let index = index_of(&owner.user);
+        let record = format!("{index}:{}", owner.id);
+        let (first, second) = if index_first { (&index, &record) } else { (&record, &index) };
+        move_key(first).await;
+        assert!(!owner.go_on().await, "half is there, index first: {index_first}");
+        stage.store.end(&owner.user, owner.id).await.expect_err("half is there");
+        drop(stage.store.list(&owner.user).await);
+        drop(stage.store.cut_off(&owner.user).await);
+        move_key(second).await;
+        assert!(owner.go_on().await, "all is there, index first: {index_first}");
+    }
+    for key in ["revocations:{07}", "revocations:{07}:name"] {
+        move_key(key).await;
+        let news = stage.store.revoked(&Cursor::default()).await.unwrap();
+        let told = news.shards[0].entries.iter().any(|(_, entry)| is_about(entry, gone.id));
+        assert!(told, "{key} is there");
+    }
+    for node in [target, source] {
+        node.ask::<()>(&format!("CLUSTER SETSLOT {slot} NODE {target_id}")).await;
+    }
+    assert_eq!(target.ask::<String>("GET revocations:{07}:name").await, name);
+    for owner in [one, two] {
+        owner.settle().await;
+    }
+}
+
+/// For a while two servers are masters, and each is told of an end. Whoever read the one that is given up has read further than
+/// what the other was told in the meantime.
+#[tokio::test]
+async fn a_server_with_another_history_tells_all_of_it() {
+    let (old, new) = (Redis::with(&["--repl-diskless-sync-delay", "0"]).await, Redis::start().await);
+    let stage = redis_stage(&old.url(), RULES);
+    let [here, there, later] = [stage.open().await, stage.open().await, stage.open().await];
+    let mut cursor = Cursor::default();
+    cursor.follow(&stage.store.revoked(&cursor).await.unwrap());
+    new.ask::<()>(&format!("REPLICAOF 127.0.0.1 {}", old.port())).await;
+    until("it has all", async || new.ask::<String>("INFO replication").await.contains("master_link_status:up")).await;
+    new.ask::<()>("REPLICAOF NO ONE").await;
+    let follower = redis_stage(&new.url(), RULES);
+    let end = async |on: &Stage, session: &Session| {
+        until("it ends", async || on.store.end(&stage.user, session.id).await.is_ok()).await;
+        sleep(Duration::from_millis(5)).await;
+    };
+    end(&follower, &here).await;
+    end(&stage, &there).await;
+    cursor.follow(&stage.store.revoked(&cursor).await.unwrap());
+    end(&follower, &later).await;
+    let news = follower.store.revoked(&cursor).await.unwrap();
+    assert!(news.list != cursor.list, "it is another list");
+    let told: Vec<_> = news.shards.into_iter().flat_map(|shard| shard.entries).map(|(_, entry)| entry).collect();
+    for session in [here, later] {
+        assert!(told.iter().any(|entry| is_about(entry, session.id)), "{told:?}");
+    }
+}
+
+fn is_about(entry: &Revocation, session: SessionId) -> bool {
+    matches!(entry, Revocation::Session { sid, .. } if *sid == session.to_string())
 }
 
 #[tokio::test]

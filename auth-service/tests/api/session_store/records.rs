@@ -1,8 +1,9 @@
 //! What the stores keep, what they leave behind, and what they make of a record that is not theirs.
 
-use auth_service::sessions::{Advance, Session};
+use auth_service::sessions::{Advance, Cursor, Session, SessionStore};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, Client, Cmd};
+use shared_claims::Revocation;
 use shared_http::clock::now_ms;
 use shared_http::database::StoreError;
 use sqlx::AssertSqlSafe;
@@ -108,6 +109,27 @@ async fn a_sweep_takes_what_is_over_and_nothing_else() {
     }
 }
 
+/// Nobody wrote down how long its tokens live.
+#[tokio::test]
+async fn a_session_that_an_older_version_opened_is_listed_when_it_ends() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let (stage, store) = kind.sql_stage(RULES).await;
+        let (ended, replayed) = (stage.open().await, stage.open_at(3).await);
+        stage.sql("UPDATE sessions SET issued_at = 0, tokens_end_at = 0").await;
+        assert!(store.end(&stage.user, ended.id).await.unwrap());
+        assert_eq!(stage.advance(replayed.id, 1).await, Advance::Replayed);
+        let news = store.revoked(&Cursor::default()).await.unwrap();
+        let over = (now_ms() + ms(RULES.access_ttl)) / 1000;
+        for session in [&ended, &replayed] {
+            let listed = news.shards[0].entries.iter().any(|(_, entry)| {
+                matches!(entry, Revocation::Session { sid, until }
+                    if *sid == session.id.to_string() && until.cast_signed() >= over)
+            });
+            assert!(listed, "{news:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_row_that_is_no_session_is_an_error() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
@@ -203,8 +225,9 @@ async fn the_index_in_redis_heals() {
     let (lost, kept) = (stage.open().await, stage.open().await);
     let _: () = redis.del(stage.record(&lost)).await.unwrap();
     stage.assert_listed(&[&kept]).await;
+    stage.assert_gone(lost.id).await;
     let members: Vec<String> = redis.zrange(stage.index(), 0, -1).await.unwrap();
-    assert_eq!(members, [kept.id.to_string()], "by a list");
+    assert_eq!(members, [kept.id.to_string()], "by whoever asks for the session");
 
     stage.pass(RULES.refresh_ttl + MINUTE);
     let new = stage.open().await;
