@@ -83,7 +83,8 @@ impl Feed {
             let news = self.sessions.revoked(list.cursor()).await?;
             let entries: Vec<_> =
                 news.shards.iter().flat_map(|shard| &shard.entries).map(|(_, entry)| entry.clone()).collect();
-            self.known.add(&entries, now_ms().unsigned_abs() / 1000);
+            // By the earlier of two clocks: one that jumps ahead makes nobody forget what still counts.
+            self.known.add(&entries, now_ms().min(news.now).unsigned_abs() / 1000);
             let mut list = List::clone(&list);
             list.take(&news);
             // Nobody else is reading.

@@ -1,7 +1,7 @@
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use http::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH};
+use http::header::{ACCEPT, CONNECTION, DATE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Bytes, Incoming};
@@ -33,10 +33,28 @@ pub(super) struct Source {
     address: Address,
 }
 
+/// A question.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    /// What is new since this cursor, or all.
+    pub(super) after: Option<&'a str>,
+    /// Unless it is still what this stands for.
+    pub(super) etag: Option<&'a HeaderValue>,
+    /// Whether the connection is left behind: who is at its other end has failed, and another one may be well.
+    pub(super) is_last: bool,
+}
+
 /// What came back.
-pub(super) enum Answer {
+pub(super) struct Answer {
+    pub(super) what: News,
+    /// The time there, in seconds since 1970, if it was told.
+    pub(super) date: Option<u64>,
+}
+
+/// What is new.
+pub(super) enum News {
     /// 304: what was told at this address the last time is still all.
-    Unchanged,
+    Nothing,
     /// 200: a list, not yet read, and the `ETag` of the address it is from.
     List { body: Vec<u8>, etag: Option<HeaderValue> },
 }
@@ -70,27 +88,37 @@ impl Source {
         Ok(Self { client, address })
     }
 
-    /// Asks what is new since the cursor `after`, unless that is still what `etag` stands for.
-    pub(super) async fn ask(&self, after: Option<&str>, etag: Option<&HeaderValue>) -> Result<Answer, Fault> {
-        timeout(WHOLE_PATIENCE, self.exchange(after, etag)).await?
+    /// Asks, and hears the whole answer.
+    pub(super) async fn ask(&self, question: Question<'_>) -> Result<Answer, Fault> {
+        timeout(WHOLE_PATIENCE, self.exchange(question)).await?
     }
 
-    async fn exchange(&self, after: Option<&str>, etag: Option<&HeaderValue>) -> Result<Answer, Fault> {
+    async fn exchange(&self, Question { after, etag, is_last }: Question<'_>) -> Result<Answer, Fault> {
         let mut request = Request::get(self.address.since(after)).header(ACCEPT, "application/json");
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
+        if is_last {
+            request = request.header(CONNECTION, "close");
+        }
         let response = timeout(READ_PATIENCE, self.client.request(request.body(Empty::new())?)).await??;
-        match response.status() {
+        let date = date(response.headers());
+        let what = match response.status() {
             StatusCode::OK => {
                 let etag = response.headers().get(ETAG).cloned();
-                Ok(Answer::List { body: whole(response.into_body()).await?, etag })
+                News::List { body: whole(response.into_body()).await?, etag }
             }
             // Without an ETag nobody asked whether anything changed.
-            StatusCode::NOT_MODIFIED if etag.is_some() => Ok(Answer::Unchanged),
-            status => Err(Fault::Status(status)),
-        }
+            StatusCode::NOT_MODIFIED if etag.is_some() => News::Nothing,
+            status => return Err(Fault::Status(status)),
+        };
+        Ok(Answer { what, date })
     }
+}
+
+fn date(headers: &HeaderMap) -> Option<u64> {
+    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
 /// All of the body. One that ends before its `Content-Length` or its last chunk is an error.

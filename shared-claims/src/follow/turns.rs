@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep_until;
 
-use super::source::{Answer, Fault, Source};
+use super::source::{Answer, Fault, News, Question, Source};
 use crate::revocations::List;
 use crate::{RevocationList, Revocations, clock};
 
@@ -57,15 +57,18 @@ impl Follower {
     /// One question. Whatever goes wrong, nothing of the answer counts and the cursor stays.
     async fn ask(&mut self) -> Result<(), Fault> {
         let asked = Instant::now();
-        let answer = self.source.ask(self.cursor.as_deref(), self.etag.as_ref()).await?;
+        let (after, etag, is_last) = (self.cursor.as_deref(), self.etag.as_ref(), self.failures > 0);
+        let Answer { what, date } = self.source.ask(Question { after, etag, is_last }).await?;
         let Some(list) = self.list.upgrade().map(Revocations) else { return Ok(()) };
-        if let Answer::List { body, etag } = answer {
-            let cursor = Some(learn(list.clone(), body).await?);
+        // By the earlier of two clocks: one that jumps ahead makes nobody forget what still counts.
+        let now = date.unwrap_or(u64::MAX).min(clock::now());
+        if let News::List { body, etag } = what {
+            let cursor = Some(learn(list.clone(), body, now).await?);
             self.etag = etag.filter(|_| cursor == self.cursor);
             self.cursor = cursor;
         }
         list.confirm(asked);
-        list.sweep(clock::now());
+        list.sweep(now);
         Ok(())
     }
 
@@ -97,11 +100,11 @@ impl Follower {
 }
 
 /// Reads the list in `body` and adds it; its cursor.
-async fn learn(list: Revocations, body: Vec<u8>) -> Result<String, Fault> {
+async fn learn(list: Revocations, body: Vec<u8>, now: u64) -> Result<String, Fault> {
     let is_short = body.len() <= SHORT;
     let read = move || {
         let told: RevocationList = serde_json::from_slice(&body)?;
-        list.add(&told.entries, clock::now());
+        list.add(&told.entries, now);
         Ok(told.cursor)
     };
     if is_short { read() } else { spawn_blocking(read).await? }

@@ -151,6 +151,37 @@ async fn an_answer_that_is_not_whole_or_not_understood_counts_for_nothing() {
     }
 }
 
+/// Behind one address there may be many, and a connection is to one of them.
+#[tokio::test]
+async fn whoever_fails_is_not_asked_by_the_same_connection_for_ever() {
+    let teller = Teller::start(&[]).await;
+    let list = quick(&teller).start().await.unwrap();
+    teller.behave(Manner::Ill);
+    teller.is_asked_again(2).await;
+    teller.behave(Manner::Honest);
+    teller.revoke(session("s-1", UNTIL));
+    until("another connection is tried", || has(&list, "s-1")).await;
+}
+
+/// A clock that jumps ahead must not make anybody forget: here it is the one at the other end that tells.
+#[tokio::test]
+async fn what_is_over_here_and_not_there_is_kept() {
+    let body = r#"{"cursor": "c", "entries": [{"sid": "s-1", "until": 1767225700}]}"#;
+    for (date, is_kept, why) in [
+        ("Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n", true, "an hour and more of a clock that is behind"),
+        ("Date: Thu, 01 Jan 2026 01:00:00 GMT\r\n", false, "over at both ends"),
+        ("", false, "over here, and nothing is said of there"),
+        ("Date: yesterday\r\n", false, "what is no date says nothing"),
+    ] {
+        let teller = Teller::start(&[]).await;
+        teller.behave(Manner::Odd(answer("200 OK", date, body)));
+        let list = Follow { poll: Duration::from_millis(10), ..quick(&teller) }.start().await.unwrap();
+        teller.behave(Manner::Odd(answer("200 OK", date, r#"{"cursor": "d", "entries": []}"#)));
+        teller.is_asked_again(120).await;
+        assert_eq!(has(&list, "s-1"), is_kept, "{why}");
+    }
+}
+
 #[tokio::test]
 async fn whoever_starts_first_does_not_wait_for_ever() {
     let teller = Teller::start(&[session("s-1", UNTIL)]).await;

@@ -43,6 +43,8 @@ pub enum Manner {
     Dead,
     /// With these bytes; then the connection closes.
     Odd(Vec<u8>),
+    /// With 503, and on this connection for ever; another one may be answered otherwise.
+    Ill,
 }
 
 impl Teller {
@@ -130,11 +132,17 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<Stat
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
+    let mut is_ill = false;
     while let Some(asked) = read(&mut stream).await? {
         state.asked.lock().unwrap().push(asked.clone());
         let manner = state.manner.lock().unwrap().clone();
+        is_ill |= matches!(manner, Manner::Ill);
         match manner {
-            Manner::Honest => (),
+            _ if is_ill => {
+                stream.write_all(&answer("503 Service Unavailable", "", "")).await?;
+                continue;
+            }
+            Manner::Honest | Manner::Ill => (),
             Manner::Slow(pause) => sleep(pause).await,
             Manner::Dead => return Ok(()),
             Manner::Odd(bytes) => {
