@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::process::{Folder, Program, file};
 use crate::stack::{PASSWORD, Stack, a_book, unique};
-use crate::targets::{Database, binary, is_outside, logged, random_secret};
+use crate::targets::{Database, binary, execute, is_outside, logged, random_secret};
 
 /// The commands that the runbook shows, a block each: `SQLite` out and in, Postgres out and in.
 fn commands() -> [String; 4] {
@@ -84,8 +84,9 @@ async fn is_there(stack: &Stack, name: &str) -> [bool; 2] {
     [answer.is_ok(), !books.as_array().unwrap().is_empty()]
 }
 
-/// Backs up while the services write, goes on, dies without a farewell, and brings the backup back.
-async fn back_up_and_restore(house: &House, out: &str, back: &str) {
+/// Backs up while the services write, goes on, dies without a farewell, and brings the backup back. What `upgrade` adds in
+/// between is gone then.
+async fn back_up_and_restore(house: &House, [out, back]: [&str; 2], upgrade: impl AsyncFn()) {
     let (programs, stack) = house.start().await;
     let before = change(&stack).await;
     house.follow(out, async || drop(change(&stack).await)).await;
@@ -94,6 +95,7 @@ async fn back_up_and_restore(house: &House, out: &str, back: &str) {
         program.signal(Signal::KILL);
         program.end().await;
     }
+    upgrade().await;
 
     house.follow(back, async || tokio::time::sleep(Duration::from_millis(20)).await).await;
     let (_programs, stack) = house.start().await;
@@ -106,7 +108,8 @@ async fn back_up_and_restore(house: &House, out: &str, back: &str) {
 #[tokio::test]
 async fn sqlite_is_backed_up_and_restored_as_the_runbook_says() {
     let [out, back, ..] = commands();
-    back_up_and_restore(&House::new("sqlite://auth.db?mode=rwc", "sqlite://books.db?mode=rwc"), &out, &back).await;
+    let house = House::new("sqlite://auth.db?mode=rwc", "sqlite://books.db?mode=rwc");
+    back_up_and_restore(&house, [&out, &back], async || ()).await;
 }
 
 #[tokio::test]
@@ -116,7 +119,14 @@ async fn postgres_is_backed_up_and_restored_as_the_runbook_says() {
     }
     let [_, _, out, back] = commands();
     let (people, library) = (Database::new().await, Database::new().await);
-    back_up_and_restore(&House::new(&people.url, &library.url), &out, &back).await;
+    // What is there already cannot be made, neither here nor by the migration that would make it at the next upgrade.
+    let upgrade = async || {
+        for url in [&people.url, &library.url] {
+            execute(url, "CREATE TABLE of_a_newer_version (id BIGINT)".to_owned()).await;
+        }
+    };
+    back_up_and_restore(&House::new(&people.url, &library.url), [&out, &back], upgrade).await;
+    upgrade().await;
     people.remove().await;
     library.remove().await;
 }
