@@ -1,4 +1,5 @@
-//! The examples of `docs/clients.md`, as they stand there: each alone, and each with an access token that has expired.
+//! The examples of `docs/clients.md`, as they stand there: each alone, with an access token that has expired, and when the session
+//! is over.
 
 /// The one in Rust.
 mod session;
@@ -11,14 +12,14 @@ use serde_json::Value;
 
 use self::session::Session;
 use crate::local_stack::start;
-use crate::process::{Folder, file};
+use crate::process::{Folder, file, root};
 use crate::stack::Stack;
 
-/// An example: its language in the Markdown, the program that runs it, and how its access token is spoilt.
-const EXAMPLES: [(&str, &str, &str); 3] = [
-    ("sh", "sh", "access=expired"),
-    ("js", "node", "session.access = 'expired';"),
-    ("python", "python3", "session.access = \"expired\""),
+/// An example: its language in the Markdown, the program that runs it, and how its tokens are spoilt.
+const EXAMPLES: [(&str, &str, [&str; 2]); 3] = [
+    ("sh", "sh", ["access=expired", "refresh=over"]),
+    ("js", "node", ["session.access = 'expired';", "session.token = 'over';"]),
+    ("python", "target/tools/httpx/bin/python", ["session.access = \"expired\"", "session.refresh = \"over\""]),
 ];
 
 const LATER: &str = "a quarter of an hour later";
@@ -30,15 +31,17 @@ fn example(language: &str) -> String {
     code.split_once("```").unwrap().0.to_owned()
 }
 
-/// What `code` prints.
-fn run(folder: &Path, program: &str, code: &str) -> String {
+/// Whether `code` ends well, and what it prints.
+fn run(folder: &Path, program: &str, code: &str) -> (bool, String) {
     let script = folder.join("example.mjs");
     fs::write(&script, code).unwrap();
+    let path = if program.contains('/') { root().join(program) } else { program.into() };
     // Both services are next door, whatever proxy the environment names.
-    let done = Command::new(program).arg(&script).current_dir(folder).env("no_proxy", "*").output();
+    let done = Command::new(path).arg(&script).current_dir(folder).env("no_proxy", "*").output();
     let done = done.unwrap_or_else(|error| panic!("{program}: {error}: run ./test, which installs what is missing"));
-    assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).unwrap()
+    let [printed, said] = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
+    println!("{program}: {said}");
+    (done.status.success(), printed)
 }
 
 /// How many sessions anna has, beside the one that asks.
@@ -50,17 +53,22 @@ async fn open_sessions(stack: &Stack) -> usize {
 }
 
 #[tokio::test]
-async fn every_example_logs_in_reads_refreshes_and_logs_out() {
+async fn every_example_logs_in_reads_refreshes_logs_out_and_says_when_it_cannot() {
     let folder = Folder::new();
     let (_running, stack) = start(&folder).await;
     for (language, program, spoil) in EXAMPLES {
         let code = example(language).replace("http://localhost:3000", &stack.auth);
         let code = code.replace("http://localhost:4000", &stack.books);
         let line = code.lines().find(|line| line.ends_with(LATER)).unwrap_or_else(|| panic!("{language}: no {LATER}"));
-        for code in [code.clone(), code.replace(line, spoil)] {
-            let printed = run(folder.path(), program, &code);
-            assert!(printed.contains("The Divine Comedy"), "{language}: {printed}");
-            assert_eq!(open_sessions(&stack).await, 0, "{language}: it has logged out");
+        for (later, goes_on, why) in [
+            (line.to_owned(), true, "nothing has expired"),
+            (spoil[0].to_owned(), true, "it refreshes"),
+            (spoil.join("\n"), false, "the refresh is refused: nothing is shown as if it were an answer"),
+        ] {
+            let (ended_well, printed) = run(folder.path(), program, &code.replace(line, &later));
+            let shown = printed.contains("The Divine Comedy");
+            assert_eq!([ended_well, shown], [goes_on; 2], "{language}: {why}: {printed}");
+            assert_eq!(open_sessions(&stack).await == 0, goes_on, "{language}: it logs out");
         }
     }
 }
