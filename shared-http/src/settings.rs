@@ -1,3 +1,5 @@
+/// The environment, and `.env`.
+mod process;
 /// Settings that nobody may see.
 mod secrets;
 /// The settings as they are, for a reader.
@@ -50,39 +52,10 @@ impl SettingsError {
 }
 
 impl Settings {
-    /// The environment, and behind it `.env` of this folder or one above.
-    #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-    pub fn from_process() -> Self {
-        let mut settings = Self::from_pairs(std::iter::empty::<(String, String)>());
-        match dotenvy::dotenv_iter() {
-            Ok(pairs) => settings.take_file(pairs),
-            Err(error) if error.not_found() => {}
-            Err(error) => settings.wrong.push(format!(".env cannot be read: {error}")),
-        }
-        for (name, value) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            match value.into_string() {
-                Ok(value) => drop(settings.values.insert(name, value)),
-                Err(_) => drop(settings.values.insert(name, "\u{fffd}".to_owned())),
-            }
-        }
-        settings
-    }
-
     /// These and no others: for tests, and for a program that fills in what is missing.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self { values, known: Vec::new(), hidden: HashMap::new(), wrong: Vec::new() }
-    }
-
-    fn take_file(&mut self, pairs: impl Iterator<Item = dotenvy::Result<(String, String)>>) {
-        for pair in pairs {
-            match pair {
-                Ok((name, value)) => drop(self.values.insert(name, value)),
-                Err(error) => self.wrong.push(format!(".env cannot be read: {error}")),
-            }
-        }
     }
 
     /// Sets `name` to `value` where nothing is set.
@@ -108,24 +81,6 @@ impl Settings {
     pub fn optional(&mut self, name: &'static str, why: &'static str) -> Option<String> {
         self.know(name, "", why);
         self.raw(name).map(str::to_owned)
-    }
-
-    /// A text that must be there; "" where it is not.
-    pub fn required(&mut self, name: &'static str, why: &'static str) -> String {
-        self.optional(name, why).unwrap_or_else(|| {
-            self.wrong(name, format!("is not set: {why}"));
-            String::new()
-        })
-    }
-
-    /// The address of an SQL database, which must be there.
-    pub fn database_url(&mut self, name: &'static str, why: &'static str) -> String {
-        self.hidden.insert(name, Hidden::Address);
-        let url = self.required(name, why);
-        if !url.is_empty() && !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
-            self.wrong(name, "must be sqlite://FILE?mode=rwc or postgres://user:password@host/database");
-        }
-        url
     }
 
     /// A value of type `T`; `expected` completes "must be …". The default must parse.
@@ -239,8 +194,8 @@ mod tests {
         assert_eq!(settings.parsed::<u16>("PORT", "3000", "a port", ""), 3000);
         assert_eq!(settings.text("EMPTY", "default", ""), "default");
         assert!(settings.secret_text("SECRET", "").is_none());
-        assert_eq!(settings.required("URL", "where"), "");
-        assert_eq!(settings.required("URL", "where"), "", "asked for by another service, too");
+        assert_eq!(settings.database_url("URL", "where"), "");
+        assert_eq!(settings.database_url("URL", "where"), "", "asked for by another service, too");
         let message = settings.finish().map_or_else(|error| error.to_string(), |()| String::new());
         for part in ["TTL must be a time", "PORT must be a port", "SECRET_FILE names /no/such", "URL is not set"] {
             assert_eq!(message.matches(part).count(), 1, "{part} in {message}");

@@ -28,6 +28,19 @@ impl Settings {
         address
     }
 
+    /// The address of an SQL database, which must be there; "" where it is not.
+    pub fn database_url(&mut self, name: &'static str, why: &'static str) -> String {
+        let before = self.wrong.len();
+        let url = self.secret_address(name, why).map_or_else(String::new, |url| url.expose_secret().to_owned());
+        let is_known = |scheme: &&str| url.starts_with(*scheme);
+        if url.is_empty() && self.wrong.len() == before {
+            self.wrong(name, format!("is not set: {why}"));
+        } else if !url.is_empty() && !["sqlite:", "postgres:", "postgresql:"].iter().any(is_known) {
+            self.wrong(name, "must be sqlite://FILE?mode=rwc or postgres://user:password@host/database");
+        }
+        url
+    }
+
     fn secret_file(&mut self, name: &'static str, path: &str) -> Option<SecretString> {
         match std::fs::read_to_string(path) {
             Ok(text) => Some(text.strip_suffix('\n').unwrap_or(&text).into()),

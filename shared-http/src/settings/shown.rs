@@ -58,28 +58,43 @@ impl Hidden {
     }
 }
 
-/// `address` with `***` for its password, wherever that stands.
+/// The parameters of an address that hold no secret, whoever's address it is.
+const HARMLESS: [&str; 11] = [
+    "mode",
+    "cache",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "application_name",
+];
+
+/// `address` with `***` wherever a password may stand: also where it is no address, or one that was written wrong.
 fn masked(address: &str) -> String {
-    let (place, query) = address.split_once('?').unwrap_or((address, ""));
-    let place = match place.split_once("://") {
-        Some((scheme, rest)) => format!("{scheme}://{}", without_password(rest)),
-        None => place.to_owned(),
+    let (scheme, rest) = address.split_at(address.find("://").map_or(0, |colon| colon + 3));
+    let (who, place) = rest.rsplit_once('@').map_or((None, rest), |(who, place)| (Some(who), place));
+    let who = match who {
+        // Its password should have been escaped, or that is no `@` between user and host.
+        Some(who) if who.contains(['/', '?', '=']) => return format!("{scheme}***"),
+        Some(who) => who.split_once(':').map_or_else(|| format!("{who}@"), |(user, _)| format!("{user}:***@")),
+        None => String::new(),
     };
-    if query.is_empty() {
-        return place;
+    match place.split_once('?') {
+        Some((place, query)) => format!("{scheme}{who}{place}?{}", without_secrets(query)),
+        None => format!("{scheme}{who}{place}"),
     }
-    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if name.to_ascii_lowercase().contains("pass") => format!("{name}=***"),
-        _ => pair.to_owned(),
-    });
-    format!("{place}?{}", pairs.collect::<Vec<_>>().join("&"))
 }
 
-fn without_password(rest: &str) -> String {
-    match rest.rsplit_once('@').and_then(|(who, place)| Some((who.split_once(':')?.0, place))) {
-        Some((user, place)) => format!("{user}:***@{place}"),
-        None => rest.to_owned(),
-    }
+fn without_secrets(query: &str) -> String {
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if !HARMLESS.contains(&name) => format!("{name}=***"),
+        _ => pair.to_owned(),
+    });
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 #[cfg(test)]
@@ -94,9 +109,14 @@ mod tests {
                 "postgres://anna@host/db?password=pass&sslpassword=x",
                 "postgres://anna@host/db?password=***&sslpassword=***",
             ),
+            ("postgres://anna:p?ss/w=rd@host/db", "postgres://***"),
+            ("postgres://anna@host/db?password=p@ss", "postgres://***"),
+            ("postgres://host/db?%70assword=pass&mode=rwc", "postgres://host/db?%70assword=***&mode=rwc"),
+            ("postgres:anna:pass@host/db", "postgres:***@host/db"),
             ("redis://:pass@host:6379/0", "redis://:***@host:6379/0"),
             ("redis+sentinel://user:pass@one:1,two:2/master", "redis+sentinel://user:***@one:1,two:2/master"),
             ("sqlite://auth.db?mode=rwc", "sqlite://auth.db?mode=rwc"),
+            ("sqlite:auth.db?mode=rwc", "sqlite:auth.db?mode=rwc"),
             ("redis://host", "redis://host"),
             ("nonsense", "nonsense"),
         ] {
