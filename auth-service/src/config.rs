@@ -118,10 +118,7 @@ impl StoreConfig {
     /// Reads them; what is wrong is told by [`Settings::finish`].
     pub fn read(settings: &mut Settings) -> Self {
         Self {
-            database_url: settings.database_url(
-                "AUTH_DATABASE_URL",
-                "Users: sqlite://auth.db?mode=rwc or postgres://user:password@host/database",
-            ),
+            database_url: Self::database_url(settings),
             redis_url: redis_url(settings),
             rules: rules(settings),
             bcrypt_cost: settings.parsed(
@@ -132,6 +129,12 @@ impl StoreConfig {
             ),
             pepper: pepper(settings),
         }
+    }
+
+    /// Reads where people are, and nothing else.
+    pub fn database_url(settings: &mut Settings) -> String {
+        let why = "Users: sqlite://auth.db?mode=rwc or postgres://user:password@host/database";
+        settings.database_url("AUTH_DATABASE_URL", why)
     }
 }
 

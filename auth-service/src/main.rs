@@ -1,7 +1,6 @@
 //! The program: reads the command line and the settings, and does one thing.
 
 use std::error::Error;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use auth_service::app;
@@ -12,18 +11,12 @@ use auth_service::cli::{
 use auth_service::config::{Config, StoreConfig};
 use auth_service::document;
 use clap::{CommandFactory, Parser};
-use shared_http::database::backup;
-use shared_http::{Settings, SettingsError, Stop, healthcheck, serve, start_logging};
+use shared_http::cli::{Program, exit};
+use shared_http::{Settings, SettingsError, Stop, serve, start_logging};
 
 #[actix_web::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse().command.unwrap_or(Command::Serve)).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("auth-service: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit("auth-service", run(Cli::parse().command.unwrap_or(Command::Serve)).await)
 }
 
 async fn run(command: Command) -> Result<(), Box<dyn Error>> {
@@ -43,19 +36,8 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Doctor => {
             unless_unread(run_doctor(Settings::from_process(), &mut Console::of_process()).await)?;
         }
-        Command::Backup { file } => {
-            backup(&read(StoreConfig::read)?.database_url, &file).await?;
-            println!("{} is a copy of the database as it was when this began", file.display());
-        }
-        Command::Config => config()?,
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "auth-service", &mut script);
-            io::stdout().write_all(&script)?;
-        }
-        Command::Openapi => writeln!(io::stdout(), "{}", document().to_pretty_json()?)?,
-        Command::Healthcheck { url } => healthcheck(&url.unwrap_or_else(own_url)).await?,
         Command::Keygen { files } => keygen(&files)?,
+        Command::Common(command) => command.run(program()).await?,
     }
     Ok(())
 }
@@ -75,17 +57,14 @@ async fn token(command: TokenCommand) -> Result<(), Box<dyn Error>> {
     Ok(unless_unread(done)?)
 }
 
-fn config() -> Result<(), Box<dyn Error>> {
-    let mut settings = Settings::from_process();
-    start_logging(&mut settings);
-    Config::read(&mut settings);
-    let lines = settings.effective();
-    settings.finish()?;
-    Ok(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))?)
-}
-
-fn own_url() -> String {
-    Config::server(&mut Settings::from_process()).ready_url()
+fn program() -> Program {
+    Program {
+        command: Cli::command(),
+        settings: |settings| drop(Config::read(settings)),
+        database_url: StoreConfig::database_url,
+        server: Config::server,
+        document,
+    }
 }
 
 fn read<T>(read: impl FnOnce(&mut Settings) -> T) -> Result<T, SettingsError> {

@@ -1,3 +1,5 @@
+use secrecy::ExposeSecret;
+use shared_claims::Follow;
 use shared_http::{AccessSettings, RevocationSettings, ServerOptions, Settings};
 
 /// All that can be set from outside.
@@ -24,7 +26,7 @@ impl Config {
             server: Self::server(settings),
             access: AccessSettings::read(settings),
             revocations: RevocationSettings::read(settings),
-            auth_url: RevocationSettings::auth_url(settings),
+            auth_url: auth_url(settings),
             database_url: Self::database_url(settings),
             demo_data: settings.flag(
                 "DEMO_DATA",
@@ -46,4 +48,15 @@ impl Config {
     pub fn server(settings: &mut Settings) -> ServerOptions {
         ServerOptions::read(settings, "books-service", ("BOOKS_ADDR", "0.0.0.0:4000"), "BOOKS_METRICS_ADDR")
     }
+}
+
+fn auth_url(settings: &mut Settings) -> Option<String> {
+    let why =
+        "Where auth-service is, such as http://auth:3000: who signed out there is refused here; unset, only exp counts";
+    let url = settings.secret_address("AUTH_URL", why)?.expose_secret().to_owned();
+    if Follow::new(&*url).check().is_err() {
+        settings
+            .wrong("AUTH_URL", "must look like https://auth.example.com or http://auth:3000, and holds no password");
+    }
+    Some(url)
 }

@@ -1,11 +1,14 @@
 use std::io::{self, Write};
 
+use shared_claims::Follow;
 use shared_http::clock::now_ms;
-use shared_http::doctor::{self, Report, look};
+use shared_http::doctor::{self, Finding, Report, look};
 use shared_http::{Settings, start_logging};
 
 use crate::Config;
 use crate::app::MIGRATIONS;
+
+const AUTH: &str = "auth";
 
 /// Looks at all that the service needs, a line each into `out`, and changes nothing; how many lines say FAIL. What is broken
 /// hides nothing else.
@@ -20,7 +23,29 @@ pub async fn doctor(mut settings: Settings, out: impl Write) -> io::Result<usize
     report.tell(doctor::settings(settings))?;
     report.tell([doctor::secret("ACCESS_TOKEN_SECRET", access.secret.as_ref(), access.previous.as_ref())])?;
     report.tell([doctor::certificate(config.server.tls.as_ref(), now_ms())])?;
-    report.tell(look("address", async { [doctor::address(&config.server).await] }).await)?;
+    report.tell(look("address", doctor::address(&config.server)).await)?;
     report.tell(look("database", doctor::database(&config.database_url, &MIGRATIONS)).await)?;
+    report.tell(look(AUTH, async { [followed(&config).await] }).await)?;
     Ok(report.failed())
+}
+
+/// Whether it can be known who signed out.
+async fn followed(config: &Config) -> Finding {
+    let Some(url) = &config.auth_url else {
+        return Finding::good(AUTH, "no AUTH_URL: a token counts until its exp");
+    };
+    let follow = Follow { patience: doctor::PATIENCE * 3 / 4, ..Follow::new(url) };
+    match follow.start().await {
+        Ok(list) if list.age().is_some() => {
+            Finding::good(AUTH, format!("auth-service tells what is revoked: {} entries", list.len()))
+        }
+        Ok(_) if config.revocations.max_age.is_some() => {
+            Finding::bad(AUTH, "auth-service does not tell what is revoked: with REVOCATION_MAX_AGE, nobody is let in")
+        }
+        Ok(_) => Finding::doubtful(
+            AUTH,
+            "auth-service does not tell what is revoked: until it does, a token counts until its exp",
+        ),
+        Err(error) => Finding::bad(AUTH, format!("AUTH_URL: {error}")),
+    }
 }

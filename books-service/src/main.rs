@@ -9,8 +9,8 @@ use books_service::books::Books;
 use books_service::routes::document;
 use books_service::{Config, StartError, doctor, start};
 use clap::{CommandFactory, Parser, Subcommand};
-use shared_http::database::backup;
-use shared_http::{Progress, Settings, Stop, healthcheck, start_logging};
+use shared_http::cli::{CommonCommand, Program, exit};
+use shared_http::{Progress, Settings, Stop, start_logging};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -45,27 +45,11 @@ enum Command {
         /// The file; - is the standard input
         file: PathBuf,
     },
-    /// Show the settings that count, as lines for .env, secrets hidden; or what is wrong with them
-    Config,
-    /// Write what a shell needs to complete our commands
-    Completions {
-        /// Which shell
-        shell: clap_complete::Shell,
-    },
     /// Say what is wrong before it hurts: settings, secret, certificate, address, database. Exit code 0 unless a line says FAIL
     Doctor,
-    /// Copy a database that is a file, as it stands now, into a new file; the service may run
-    Backup {
-        /// The new file
-        file: PathBuf,
-    },
-    /// Write the document of all calls, as /openapi.json has it, to the standard output
-    Openapi,
-    /// Ask a running service whether it is ready: exit code 0 or 1
-    Healthcheck {
-        /// What to ask instead of this machine's /readyz, such as <http://127.0.0.1:4000/livez>
-        url: Option<String>,
-    },
+    /// What every service can do.
+    #[command(flatten)]
+    Common(CommonCommand),
 }
 
 #[actix_web::main]
@@ -74,19 +58,19 @@ async fn main() -> ExitCode {
         Command::Serve => serve().await,
         Command::Export => export().await,
         Command::Import { file } => import(&file).await,
-        Command::Config => config(),
-        Command::Completions { shell } => complete(shell),
         Command::Doctor => look().await,
-        Command::Backup { file } => copy(&file).await,
-        Command::Openapi => print_document(),
-        Command::Healthcheck { url } => ask(url).await,
+        Command::Common(command) => command.run(program()).await,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("books-service: {failure}");
-            ExitCode::FAILURE
-        }
+    exit("books-service", done)
+}
+
+fn program() -> Program {
+    Program {
+        command: Cli::command(),
+        settings: |settings| drop(Config::read(settings)),
+        database_url: Config::database_url,
+        server: Config::server,
+        document,
     }
 }
 
@@ -101,14 +85,10 @@ async fn serve() -> Result<(), Failure> {
 }
 
 async fn books() -> Result<Books, Failure> {
-    Ok(open(&database_url()?).await?)
-}
-
-fn database_url() -> Result<String, Failure> {
     let mut settings = Settings::from_process();
     let url = Config::database_url(&mut settings);
     settings.finish()?;
-    Ok(url)
+    Ok(open(&url).await?)
 }
 
 async fn export() -> Result<(), Failure> {
@@ -134,39 +114,9 @@ async fn import(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn config() -> Result<(), Failure> {
-    let mut settings = Settings::from_process();
-    start_logging(&mut settings);
-    Config::read(&mut settings);
-    let lines = settings.effective();
-    settings.finish()?;
-    Ok(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))?)
-}
-
-fn complete(shell: clap_complete::Shell) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "books-service", &mut script);
-    Ok(io::stdout().write_all(&script)?)
-}
-
 async fn look() -> Result<(), Failure> {
     match doctor(Settings::from_process(), io::stdout().lock()).await? {
         0 => Ok(()),
         some => Err(format!("lines that say FAIL: {some}").into()),
     }
-}
-
-async fn copy(file: &Path) -> Result<(), Failure> {
-    backup(&database_url()?, file).await?;
-    println!("{} is a copy of the database as it was when this began", file.display());
-    Ok(())
-}
-
-fn print_document() -> Result<(), Failure> {
-    Ok(writeln!(io::stdout(), "{}", document().to_pretty_json()?)?)
-}
-
-async fn ask(url: Option<String>) -> Result<(), Failure> {
-    let url = url.unwrap_or_else(|| Config::server(&mut Settings::from_process()).ready_url());
-    Ok(healthcheck(&url).await?)
 }

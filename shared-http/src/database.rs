@@ -14,7 +14,7 @@ use sqlx::AnyPool;
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
-pub use self::backup::{BackupError, backup};
+pub use self::backup::{BackupError, backup, backup_into};
 pub(crate) use self::kind::Kind;
 
 use crate::metrics::StoreCall;

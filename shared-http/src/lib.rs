@@ -10,6 +10,9 @@ mod body;
 mod caller;
 /// When a certificate is good.
 mod certificate;
+/// The commands that every service has.
+#[cfg(feature = "cli")]
+pub mod cli;
 /// The wall clock.
 pub mod clock;
 /// A client's connection, and its end.

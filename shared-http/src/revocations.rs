@@ -32,16 +32,6 @@ impl RevocationSettings {
         Self { poll, max_age: Some(max_age).filter(|max_age| !max_age.is_zero()) }
     }
 
-    /// Reads whose list to follow, for services other than auth-service.
-    pub fn auth_url(settings: &mut Settings) -> Option<String> {
-        let why = "Where auth-service is, such as http://auth:3000: who signed out there is refused here; unset, only exp counts";
-        let url = settings.optional("AUTH_URL", why)?;
-        if !(url.starts_with("http://") || url.starts_with("https://")) {
-            settings.wrong("AUTH_URL", "must look like https://auth.example.com or http://auth:3000");
-        }
-        Some(url)
-    }
-
     /// Shows how old `known` is, in seconds, and how long.
     #[must_use]
     pub fn shown(metrics: Metrics, known: &Revocations) -> Metrics {

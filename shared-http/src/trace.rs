@@ -24,18 +24,19 @@ impl Trace {
         Self::parse(value.to_str().ok()?)
     }
 
-    /// `00-`, 32 hex digits of the trace, `-`, 16 of the caller's own part in it, `-`, 2 of flags.
+    /// The version, `-`, 32 hex digits of the trace, `-`, 16 of the caller's own part in it, `-`, 2 of flags. A later version
+    /// than 00 may say more behind that, and is read as if it were 00 (section 3.2.4).
     fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.strip_prefix("00-")?.split('-');
-        let [id, parent, flags] = [parts.next()?, parts.next()?, parts.next()?];
-        let whole = parts.next().is_none() && [id.len(), parent.len(), flags.len()] == [32, 16, 2];
-        let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        if !whole || ![id, parent, flags].into_iter().all(is_hex) {
-            return None;
-        }
-        let (id, parent) = (u128::from_str_radix(id, 16).ok()?, u64::from_str_radix(parent, 16).ok()?);
-        let flags = u8::from_str_radix(flags, 16).ok()?;
-        (id != 0 && parent != 0).then_some(Self { id, parent, flags })
+        let mut parts = text.splitn(5, '-');
+        let mut number = |digits: usize| {
+            let part = parts.next().filter(|part| part.len() == digits)?;
+            let is_hex = part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+            u128::from_str_radix(part, 16).ok().filter(|_| is_hex)
+        };
+        let (version, id) = (number(2)?, number(32)?);
+        let (parent, flags) = (u64::try_from(number(16)?).ok()?, u8::try_from(number(2)?).ok()?);
+        let is_known = version != 0xff && (version > 0 || parts.next().is_none());
+        (is_known && id != 0 && parent != 0).then_some(Self { id, parent, flags })
     }
 
     /// The trace, for the log: 32 hex digits.
@@ -81,7 +82,10 @@ mod tests {
             ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff", true, "flags that nobody knows"),
             ("00-00000000000000000000000000000001-0000000000000001-01", true, "small ids"),
             ("", false, "empty"),
-            ("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false, "another version"),
+            ("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true, "a later version"),
+            ("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-the-future", true, "with more to say"),
+            ("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01.what", false, "which has to be apart"),
+            ("0-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false, "half a version"),
             ("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false, "no version"),
             ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", false, "upper case"),
             ("00-4bf92f3577b34da6a3ce929d0e0e4736-00F067AA0BA902B7-01", false, "upper case in the parent"),

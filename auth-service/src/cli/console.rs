@@ -81,3 +81,29 @@ fn typed_twice() -> Result<SecretString, CliError> {
         Err(CliError::refused("the two passwords differ; nothing was changed"))
     }
 }
+
+/// What somebody else chose, so that it does not steer the terminal: no control characters, nor any that turn the direction.
+pub(super) fn printable(text: &str) -> String {
+    let escaped = |c: char| match c {
+        '"' | '\'' | '\\' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        for (text, expected, why) in [
+            ("a\u{9b}31m\u{7f}é", "a\\u{9b}31m\\u{7f}é", "control characters"),
+            ("a\nb\tc", "a\\nb\\tc", "lines and tabs"),
+            ("\u{202e}evil\u{200b}", "\\u{202e}evil\\u{200b}", "the direction, and nothing to be seen"),
+            (r#"a "b" 'c' \d"#, r#"a "b" 'c' \d"#, "what is only text"),
+        ] {
+            assert_eq!(printable(text), expected, "{why}");
+        }
+    }
+}

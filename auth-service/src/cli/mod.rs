@@ -24,6 +24,7 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use shared_http::cli::CommonCommand;
 use shared_http::clock::now_ms;
 use shared_http::database::StoreError;
 
@@ -72,32 +73,16 @@ pub enum Command {
     /// Say what a token says, and why it is taken or refused
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Show the settings that count, as lines for .env, secrets hidden; or what is wrong with them
-    Config,
-    /// Write what a shell needs to complete our commands
-    Completions {
-        /// Which shell
-        shell: clap_complete::Shell,
-    },
     /// Say what is wrong before it hurts: settings, secrets, certificate, address, stores. Exit code 0 unless a line says FAIL
     Doctor,
-    /// Copy a database that is a file, as it stands now, into a new file; the service may run
-    Backup {
-        /// The new file
-        file: PathBuf,
-    },
-    /// Write the document of all calls, as /openapi.json has it, to the standard output
-    Openapi,
-    /// Ask a running service whether it is ready: exit code 0 or 1
-    Healthcheck {
-        /// What to ask instead of this machine's /readyz, such as `http://127.0.0.1:3000/livez`
-        url: Option<String>,
-    },
     /// Make fresh secrets: two as lines for .env, or one in each file
     Keygen {
         /// Files for one secret each, readable by their owner alone; a file that is there stays as it is
         files: Vec<PathBuf>,
     },
+    /// What every service can do.
+    #[command(flatten)]
+    Common(CommonCommand),
 }
 
 /// What can be done with people. Names are user names or emails.

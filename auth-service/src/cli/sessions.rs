@@ -1,6 +1,7 @@
 use clap::Subcommand;
 use shared_http::clock::rfc3339;
 
+use super::console::printable;
 use super::list::table;
 use super::{CliError, Console};
 use crate::sessions::{Session, SessionId, SessionStore};
@@ -87,8 +88,8 @@ fn row(session: &Session) -> [String; 6] {
         rfc3339(session.opened_at),
         rfc3339(session.advanced_at),
         rfc3339(session.idle_ends_at),
-        session.label.address().to_owned(),
-        session.label.user_agent().to_owned(),
+        printable(session.label.address()),
+        printable(session.label.user_agent()),
     ]
 }
 

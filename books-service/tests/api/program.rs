@@ -35,6 +35,18 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
     for what in ["settings", "secret", "address", "database"] {
         assert!(text.contains(&format!("FAIL  {what}")), "{what}: {text}");
     }
+    for (url, code, part) in [
+        ("http://127.0.0.1:1", 0, "warn  auth        auth-service does not tell what is revoked"),
+        ("http://anna:hush-hush@127.0.0.1:1", 1, "FAIL  settings    AUTH_URL must look like"),
+    ] {
+        let (ended, text) = run(&[&good[..], &[("AUTH_URL", url)]].concat(), &["doctor"]);
+        assert!(ended == Some(code) && text.contains(part), "{url}: {text}");
+        let (_, text) = run(&[&good[..], &[("AUTH_URL", url)]].concat(), &["config"]);
+        assert!(code == 1 || text.contains(&format!("AUTH_URL={url}")), "{text}");
+    }
+    let strict = [("AUTH_URL", "http://127.0.0.1:1"), ("REVOCATION_MAX_AGE", "30s")];
+    let (ended, text) = run(&[&good[..], &strict].concat(), &["doctor"]);
+    assert!(ended == Some(1) && text.contains("nobody is let in"), "{text}");
     database.remove().await;
 }
 

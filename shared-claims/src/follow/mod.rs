@@ -66,6 +66,14 @@ impl Follow {
         Self { url: url.into(), poll: Duration::from_secs(1), max_age: None, patience: Duration::from_secs(5) }
     }
 
+    /// Whether there can be somebody to follow at the address.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn check(&self) -> Result<(), FollowError> {
+        Address::of(&self.url).map(drop).ok_or(FollowError::Address)
+    }
+
     /// Begins to follow. Returns what is known once there is a first list, or when the patience for it is over; from
     /// then on, too, it is what was told, however little. Needs a Tokio runtime, in which a task asks on for as long as
     /// there is a handle on the list.

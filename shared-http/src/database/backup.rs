@@ -1,7 +1,9 @@
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
 
 use super::kind::Kind;
 use super::{StoreError, look};
@@ -40,6 +42,28 @@ pub async fn backup(url: &str, to: &Path) -> Result<(), BackupError> {
     }
     copied?;
     File::open(to).and_then(|file| file.sync_all()).map_err(named)
+}
+
+/// Writes the same copy to `out`. Until it is written it is a file beside the database, because `SQLite` knows no other way.
+///
+/// # Errors
+/// See [`BackupError`].
+pub async fn backup_into(url: &str, out: &mut impl Write) -> Result<(), BackupError> {
+    let file = Kind::of(url).file().map(Path::to_owned).ok_or(BackupError::NotAFile)?;
+    let copy = Scratch(file.with_added_extension(format!("backup-{}", Uuid::new_v4().simple())));
+    backup(url, &copy.0).await?;
+    let named = |error| BackupError::File("the standard output".to_owned(), error);
+    File::open(&copy.0).and_then(|mut copy| io::copy(&mut copy, out)).map_err(named)?;
+    out.flush().map_err(named)
+}
+
+/// A file that is gone when this is.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
+    }
 }
 
 async fn copy(url: &str, to: &Path) -> Result<(), StoreError> {

@@ -1,18 +1,42 @@
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
-use super::{Finding, PATIENCE};
+use super::{Finding, PATIENCE, Verdict};
 use crate::{ServerOptions, healthcheck};
 
 const WHAT: &str = "address";
 
-/// Whether the service can listen where it is told to, or does already.
-pub async fn address(options: &ServerOptions) -> Finding {
+/// Whether the service can listen where it is told to, or does already: for requests, and for its metrics.
+pub async fn address(options: &ServerOptions) -> Vec<Finding> {
     let addr = options.addr;
-    match TcpListener::bind(addr) {
+    let mut found = vec![match TcpListener::bind(addr) {
         Ok(_) => Finding::good(WHAT, format!("{addr} is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => taken(options).await,
         Err(error) => Finding::bad(WHAT, format!("{addr} cannot be had: {error}")),
+    }];
+    found.extend(options.metrics.map(|metrics| for_metrics(metrics, addr, found[0].verdict)));
+    found
+}
+
+/// A service that runs already has both addresses.
+fn for_metrics(metrics: SocketAddr, addr: SocketAddr, service: Verdict) -> Finding {
+    if metrics == addr && addr.port() != 0 {
+        return Finding::bad(
+            WHAT,
+            format!("{metrics} is to show metrics, and to serve: choose another for one of them"),
+        );
+    }
+    let serves = TcpListener::bind(addr).is_err() && service != Verdict::Bad;
+    match TcpListener::bind(metrics) {
+        Ok(_) if serves => Finding::doubtful(
+            WHAT,
+            format!("{metrics} is free, but the service that runs should show its metrics there"),
+        ),
+        Ok(_) => Finding::good(WHAT, format!("{metrics} is free, for metrics")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && serves => {
+            Finding::good(WHAT, format!("{metrics} is taken, by the metrics of the service that runs"))
+        }
+        Err(error) => Finding::bad(WHAT, format!("{metrics}, for metrics, cannot be had: {error}")),
     }
 }
 

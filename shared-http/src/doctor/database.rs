@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rustix::fs::{Access, access};
 use sqlx::{AnyPool, Row};
 
 use super::{Finding, clock};
@@ -26,17 +27,27 @@ pub async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<Finding> {
     }
 }
 
-/// What is wrong with a file, before anybody opens it.
+/// What is wrong with a file, before anybody opens it. `SQLite` keeps a journal beside it.
 fn file_trouble(file: &Path, url: &str) -> Option<Finding> {
     let shown = file.display();
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Some(Finding::bad(
+            WHAT,
+            format!("{shown} is not there, and its folder is not either: make the folder"),
+        ));
+    }
+    if let Err(error) = access(folder, Access::WRITE_OK | Access::EXEC_OK) {
+        return Some(Finding::bad(
+            WHAT,
+            format!("{}, the folder of {shown}, cannot be written: {error}", folder.display()),
+        ));
+    }
     if file.exists() {
         let writable = std::fs::OpenOptions::new().append(true).open(file);
         return writable.err().map(|error| Finding::bad(WHAT, format!("{shown} cannot be written: {error}")));
     }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Some(if !folder.is_dir() {
-        Finding::bad(WHAT, format!("{shown} is not there, and its folder is not either: make the folder"))
-    } else if url.contains("mode=rwc") {
+    Some(if url.contains("mode=rwc") {
         Finding::good(WHAT, format!("{shown} is not there yet: the first start makes it"))
     } else {
         Finding::bad(WHAT, format!("{shown} is not there; with ?mode=rwc the start makes it"))

@@ -1,16 +1,22 @@
 //! What `/proc` says of this process; nothing where there is none.
 
 use std::fs::read_to_string;
+use std::time::Duration;
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// When the process started, in seconds since 1970: the system's own start, and the clock ticks from there (proc(5)).
 pub(super) fn start_time() -> Option<f64> {
-    let system = read_to_string("/proc/stat").ok()?;
-    let booted: f64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    let [now, up] = [ClockId::Realtime, ClockId::Boottime].map(|clock| seconds(clock_gettime(clock)));
     let own = read_to_string("/proc/self/stat").ok()?;
     // The 22nd field. The second, the program's name, may hold spaces, and ends with the last parenthesis.
     let ticks: f64 = own.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
     let ticks_per_second = u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
-    Some(booted + ticks / f64::from(ticks_per_second))
+    Some(now - up + ticks / f64::from(ticks_per_second))
+}
+
+fn seconds(time: Timespec) -> f64 {
+    Duration::try_from(time).unwrap_or_default().as_secs_f64()
 }
 
 /// The memory that it holds, in bytes.
@@ -23,8 +29,6 @@ pub(super) fn resident_memory() -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

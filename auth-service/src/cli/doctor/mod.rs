@@ -24,7 +24,7 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
     report.tell(secrets(&config))?;
     let tls = doctor::certificate(config.server.tls.as_ref(), now_ms());
     report.tell([tls])?;
-    report.tell(look("address", async { [doctor::address(&config.server).await] }).await)?;
+    report.tell(look("address", doctor::address(&config.server)).await)?;
     let migrations = app::migrations();
     report.tell(look("database", doctor::database(&config.stores.database_url, &migrations)).await)?;
     report.tell(match &config.stores.redis_url {

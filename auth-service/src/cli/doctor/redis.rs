@@ -11,7 +11,9 @@ pub(super) async fn redis(address: &RedisAddress) -> Vec<Finding> {
     let servers = address.checkup().await;
     servers
         .into_iter()
-        .flat_map(|(place, said)| said.map_or_else(|error| away(&place, &error), |it| of(&place, &it)))
+        .flat_map(|(place, said)| {
+            said.map_or_else(|error| away(&place, &error), |it| of(&place, &it, address.is_cluster()))
+        })
         .collect()
 }
 
@@ -19,8 +21,11 @@ fn away(place: &str, error: &str) -> Vec<Finding> {
     vec![Finding::bad(WHAT, format!("no answer from {place}: {error}; nobody can sign in or refresh meanwhile"))]
 }
 
-fn of(place: &str, facts: &ServerFacts) -> Vec<Finding> {
+fn of(place: &str, facts: &ServerFacts, is_cluster: bool) -> Vec<Finding> {
     let mut found = vec![version(place, facts)];
+    if is_cluster && facts.cluster_ok.is_none() {
+        found.push(Finding::bad(WHAT, format!("{place} is no part of a Cluster: say redis://{place}")));
+    }
     found.extend(standing(place, facts));
     if facts.settings.is_empty() {
         let says = format!("{place} may not be asked how it keeps its data: allow the user +config|get");

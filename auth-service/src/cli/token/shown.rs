@@ -1,6 +1,7 @@
 use serde_json::{Map, Value};
 use shared_http::clock::rfc3339;
 
+use super::super::console::printable;
 use super::parts::{Part, Parts};
 
 /// The claims that are times, in seconds since 1970.
@@ -39,12 +40,6 @@ fn members_of(members: &Map<String, Value>, now_ms: i64) -> impl Iterator<Item =
         let when = when.map_or_else(String::new, |seconds| format!("  {}", moment(seconds, now_ms)));
         format!("  {:width$}  {}{when}", printable(name), printable(&value.to_string()))
     })
-}
-
-/// A hostile token must not steer the terminal.
-fn printable(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
 }
 
 /// `2026-01-31T12:00:00Z, 14 min ago`.
@@ -87,10 +82,5 @@ mod tests {
             assert_eq!(moment(seconds, now_ms), expected);
         }
         assert!(moment(i64::MAX, now_ms).starts_with("1970"), "beyond what can be written");
-    }
-
-    #[test]
-    fn nothing_steers_the_terminal() {
-        assert_eq!(printable("a\u{9b}31m\u{7f}é"), "a\\u{9b}31m\\u{7f}é");
     }
 }

@@ -28,6 +28,12 @@ pub struct ServerFacts {
 }
 
 impl RedisAddress {
+    /// Whether it names a Cluster.
+    #[must_use]
+    pub const fn is_cluster(&self) -> bool {
+        matches!(self.0, Kind::Cluster(_))
+    }
+
     /// Host and port of each server that takes writes, and what it says of itself or why it says nothing. Of a Cluster those
     /// nodes that the address names, of what Sentinels watch the master.
     pub async fn checkup(&self) -> Vec<(String, Result<ServerFacts, String>)> {

@@ -138,6 +138,30 @@ fn the_settings_that_count_are_shown_without_what_is_secret() {
 }
 
 #[test]
+fn an_address_with_a_password_may_be_a_file() {
+    let mut desk = Desk::new();
+    desk.settings.retain(|(name, _)| *name != "AUTH_DATABASE_URL");
+    let desk = desk.set("AUTH_DATABASE_URL_FILE", "address");
+    let ended = desk.run(&["users", "list"], "").is(1);
+    assert!(ended.err.contains("AUTH_DATABASE_URL_FILE names address, which cannot be read"), "{ended:?}");
+    std::fs::write(desk.folder.join("address"), "sqlite://auth.db?mode=rwc\n").unwrap();
+    desk.run(&["users", "add", "anna"], "vK7#qz!Lw2").is(0);
+    assert!(desk.folder.join("auth.db").exists());
+}
+
+/// As in `auth-service openapi | head`.
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let desk = Desk::new();
+    for arguments in [&["openapi"][..], &["config"], &["completions", "bash"]] {
+        let mut child = desk.command(arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = super::Ended::from(child.wait_with_output().unwrap()).is(0);
+        assert_eq!(ended.err, "", "{arguments:?}");
+    }
+}
+
+#[test]
 fn each_shell_gets_its_completions() {
     let desk = Desk::bare();
     for shell in ["bash", "zsh", "fish"] {

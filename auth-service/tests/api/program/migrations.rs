@@ -65,6 +65,13 @@ fn a_backup_is_the_database_at_one_moment() {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(desk.folder.join("copy.db")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600, "it holds hashes: for its owner alone");
+    let streamed = desk.command(&["backup", "-"]).output().unwrap();
+    assert!(streamed.status.success() && streamed.stdout.starts_with(b"SQLite format 3\0"), "{streamed:?}");
+    std::fs::write(copy.folder.join("streamed.db"), streamed.stdout).unwrap();
+    let people = copy.set("AUTH_DATABASE_URL", "sqlite://streamed.db").run(&["users", "list"], "").is(0).out;
+    assert!(people.contains("anna") && people.contains("ben"), "{people}");
+    let beside = std::fs::read_dir(&desk.folder).unwrap().map(|file| file.unwrap().file_name());
+    assert!(beside.into_iter().all(|name| !name.to_string_lossy().contains("backup")), "nothing is left");
     for (settings, file, expected, why) in [
         (&desk, "copy.db", "copy.db: File exists", "what is there stays"),
         (&desk, "no/such/copy.db", "no/such/copy.db: No such file", "no folder"),
