@@ -19,6 +19,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 # What both share. A volume takes over the owner of the folder it is mounted on, so the folders are here.
 FROM scratch AS base
 COPY --from=builder --chown=10001:10001 /folders/ /
+# Whom to trust where a database, a Redis or auth-service is spoken to over TLS; SSL_CERT_FILE names others.
+COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 USER 10001:10001
 WORKDIR /data
 # Where SQLite spills what does not fit into memory: the one place that can be written.
