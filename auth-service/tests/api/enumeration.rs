@@ -10,6 +10,8 @@ use crate::service::{Service, new_name};
 const ROUNDS: usize = 400;
 /// Two medians that are no farther apart than this, as a share, are the same.
 const SAME: f64 = 0.05;
+/// So often a machine is given the time to be quiet.
+const ATTEMPTS: usize = 4;
 
 /// Somebody who is there, somebody disabled, and nobody.
 async fn logins(service: &Service) -> [(&'static str, String); 3] {
@@ -57,10 +59,26 @@ fn spread(times: &[f64]) -> f64 {
 }
 
 #[tokio::test]
-#[ignore = "long: ./test --long runs it"]
+#[ignore = "long: ./test --long runs it, and nothing beside it"]
 async fn every_refused_login_takes_the_same_time() {
     let service = Service::start([("BCRYPT_COST", "8"), ("ACCOUNT_FAILURE_LIMIT", "0")]).await;
     let logins = logins(&service).await;
+    for _ in 0..ATTEMPTS {
+        let times = measure(&service, &logins).await;
+        // The noise: were it larger, the comparison below could not see a tenth.
+        let noise = times.iter().map(|times| spread(&[0, 1].map(|half| at(times.iter().skip(half).step_by(2), 50))));
+        let noise = noise.fold(0.0, f64::max);
+        let medians = times.map(|times| at(times.iter(), 50));
+        println!("noise {noise:.3}, medians {medians:?} ms, spread {:.3}", spread(&medians));
+        if noise < SAME {
+            return assert!(spread(&medians) < SAME, "{medians:?}");
+        }
+    }
+    panic!("the machine is too busy to tell");
+}
+
+/// How long it takes to refuse each kind of login, in milliseconds.
+async fn measure(service: &Service, logins: &[(&str, String); 3]) -> [Vec<f64>; 3] {
     let mut times: [Vec<f64>; 3] = Default::default();
     for round in 0..ROUNDS {
         // Each kind is first, second and third as often: what the machine does meanwhile meets all alike.
@@ -71,14 +89,5 @@ async fn every_refused_login_takes_the_same_time() {
             times[kind].push(started.elapsed().as_secs_f64() * 1000.0);
         }
     }
-    for ((why, _), times) in logins.iter().zip(&times) {
-        let [low, middle, high] = [25, 50, 75].map(|percent| at(times.iter(), percent));
-        println!("{why}: median {middle:.2} ms, half of all within {low:.2} and {high:.2}");
-        // The noise: were it larger, the comparison below could not see a tenth.
-        let halves = [0, 1].map(|half| at(times.iter().skip(half).step_by(2), 50));
-        assert!(spread(&halves) < SAME, "the machine is too busy to tell: {halves:?}");
-    }
-    let medians = times.map(|times| at(times.iter(), 50));
-    println!("spread of the medians: {:.2} %", spread(&medians) * 100.0);
-    assert!(spread(&medians) < SAME, "{medians:?}");
+    times
 }
