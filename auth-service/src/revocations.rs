@@ -80,11 +80,12 @@ impl Feed {
         let began = Instant::now();
         loop {
             let list = self.list.load_full();
-            let news = self.sessions.revoked(list.cursor()).await?;
+            let mut news = self.sessions.revoked(list.cursor()).await?;
+            // By the earlier of two clocks: one that jumps ahead makes nobody forget what still counts.
+            news.now = news.now.min(now_ms());
             let entries: Vec<_> =
                 news.shards.iter().flat_map(|shard| &shard.entries).map(|(_, entry)| entry.clone()).collect();
-            // By the earlier of two clocks: one that jumps ahead makes nobody forget what still counts.
-            self.known.add(&entries, now_ms().min(news.now).unsigned_abs() / 1000);
+            self.known.add(&entries, news.now.unsigned_abs() / 1000);
             let mut list = List::clone(&list);
             list.take(&news);
             // Nobody else is reading.

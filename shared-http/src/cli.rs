@@ -1,7 +1,7 @@
 //! The commands that every service has beside its own.
 
 use std::error::Error;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -50,41 +50,44 @@ pub struct Program {
 }
 
 impl CommonCommand {
-    /// Does it.
+    /// Does it. A reader that has seen enough (`| head`) is no failure.
     ///
     /// # Errors
     /// Why it did not succeed, for the operator.
     pub async fn run(self, mut program: Program) -> Result<(), Box<dyn Error>> {
         match self {
-            Self::Config => config(program.settings)?,
+            Self::Config => config(program.settings),
             Self::Completions { shell } => {
                 let (name, mut script) = (program.command.get_name().to_owned(), Vec::new());
                 clap_complete::generate(shell, &mut program.command, name, &mut script);
-                io::stdout().write_all(&script)?;
+                say(&script)
             }
-            Self::Backup { file } => copy(program.database_url, &file).await?,
-            Self::Openapi => writeln!(io::stdout(), "{}", (program.document)().to_pretty_json()?)?,
+            Self::Backup { file } => copy(program.database_url, &file).await,
+            Self::Openapi => say((program.document)().to_pretty_json()? + "\n"),
             Self::Healthcheck { url } => {
                 let own = || (program.server)(&mut Settings::from_process()).ready_url();
-                healthcheck(&url.unwrap_or_else(own)).await?;
+                Ok(healthcheck(&url.unwrap_or_else(own)).await?)
             }
         }
-        Ok(())
     }
 }
 
-/// What the program `name` ends with. A reader that has seen enough (`| head`) is no failure.
+/// What the program `name` ends with.
 #[must_use]
 pub fn exit(name: &str, done: Result<(), Box<dyn Error>>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == ErrorKind::BrokenPipe) => {
-            ExitCode::SUCCESS
-        }
         Err(error) => {
             eprintln!("{name}: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn say(text: impl AsRef<[u8]>) -> Result<(), Box<dyn Error>> {
+    match io::stdout().write_all(text.as_ref()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
 }
 
@@ -94,7 +97,7 @@ fn config(read: fn(&mut Settings)) -> Result<(), Box<dyn Error>> {
     read(&mut settings);
     let lines = settings.effective();
     settings.finish()?;
-    Ok(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"))?)
+    say(lines.join("\n") + "\n")
 }
 
 async fn copy(database_url: fn(&mut Settings) -> String, file: &Path) -> Result<(), Box<dyn Error>> {
@@ -102,6 +105,9 @@ async fn copy(database_url: fn(&mut Settings) -> String, file: &Path) -> Result<
     let url = database_url(&mut settings);
     settings.finish()?;
     if file == Path::new("-") {
+        if io::stdout().is_terminal() {
+            return Err("a terminal is no place for a database: name a file, or write backup - >FILE".into());
+        }
         return Ok(backup_into(&url, &mut io::stdout().lock()).await?);
     }
     backup(&url, file).await?;

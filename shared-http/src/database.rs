@@ -78,8 +78,24 @@ impl From<sqlx::Error> for StoreError {
             E::ColumnNotFound(_) | E::ColumnDecode { .. } | E::Decode(_) | E::RowNotFound => {
                 Self::corrupt("the database", error)
             }
-            _ => Self::unavailable("the database", error),
+            _ => Self::unavailable("the database", words(&error)),
         }
+    }
+}
+
+/// The driver's words, unless they quote the address, which may hold a password.
+fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Configuration(_) => "something in its address is not understood".to_owned(),
+        sqlx::Error::Migrate(migration) => match &**migration {
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
+                if matches!(cause, sqlx::Error::Configuration(_)) =>
+            {
+                words(cause)
+            }
+            _ => error.to_string(),
+        },
+        _ => error.to_string(),
     }
 }
 
@@ -125,7 +141,7 @@ pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Res
     let began = Instant::now();
     while let Err(error) = prepare(&pool, url, &migrator).await {
         if began.elapsed() > START_PATIENCE || !may_pass(&error) {
-            return Err(not_prepared(error));
+            return Err(not_prepared(&error));
         }
         log::warn!("the database is not ready, trying again: {error}");
         tokio::time::sleep(START_PAUSE).await;
@@ -170,13 +186,13 @@ async fn prepare(pool: &AnyPool, url: &str, migrator: &Migrator) -> Result<(), s
     migrator.run(pool).await.map_err(Into::into)
 }
 
-fn not_prepared(error: sqlx::Error) -> StoreError {
-    if let sqlx::Error::Migrate(error) = &error
+fn not_prepared(error: &sqlx::Error) -> StoreError {
+    if let sqlx::Error::Migrate(error) = error
         && let MigrateError::VersionMissing(version) = **error
     {
         return StoreError::Newer { version };
     }
-    StoreError::unavailable("the database", error)
+    StoreError::unavailable("the database", words(error))
 }
 
 /// Whether another try may succeed: the server is starting, or another instance migrates at this moment.

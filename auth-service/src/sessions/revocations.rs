@@ -47,7 +47,7 @@ pub struct NotACursor;
 pub struct News {
     /// The name of the list; where it is another than the cursor's, this is all there is.
     pub list: String,
-    /// The time by the store's clock, in milliseconds since 1970.
+    /// The time by the store's clock, the earliest one where it has several, in milliseconds since 1970.
     pub now: i64,
     /// One for each shard.
     pub shards: Vec<ShardNews>,

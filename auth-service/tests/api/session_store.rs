@@ -274,6 +274,7 @@ contract! {
         ends_at_once_are_all_listed
         the_end_of_a_session_that_was_lost_is_listed_once
         a_shorter_life_of_tokens_ends_no_entry_early
+        a_reader_whose_clock_is_ahead_for_a_while_reads_everything
         who_begins_late_has_read_as_far;
     races:
         fifty_uses_of_one_generation_have_one_successor

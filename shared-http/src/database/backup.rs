@@ -1,7 +1,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use uuid::Uuid;
 
@@ -14,6 +14,9 @@ pub enum BackupError {
     /// Postgres has tools of its own.
     #[error("this is Postgres: use pg_dump, as docs/runbook.md shows")]
     NotAFile,
+    /// Nobody else can see it.
+    #[error("this database is in memory, gone with the process that has it")]
+    Memory,
     /// The new file; one that is there stays as it is.
     #[error("{0}: {1}")]
     File(String, io::Error),
@@ -44,26 +47,23 @@ pub async fn backup(url: &str, to: &Path) -> Result<(), BackupError> {
     File::open(to).and_then(|file| file.sync_all()).map_err(named)
 }
 
-/// Writes the same copy to `out`. Until it is written it is a file beside the database, because `SQLite` knows no other way.
+/// Writes the same copy to `out`. Until it is complete it is a file beside the database, because `SQLite` knows no other way.
 ///
 /// # Errors
 /// See [`BackupError`].
 pub async fn backup_into(url: &str, out: &mut impl Write) -> Result<(), BackupError> {
-    let file = Kind::of(url).file().map(Path::to_owned).ok_or(BackupError::NotAFile)?;
-    let copy = Scratch(file.with_added_extension(format!("backup-{}", Uuid::new_v4().simple())));
-    backup(url, &copy.0).await?;
+    let kind = Kind::of(url);
+    let file = match (&kind, kind.file()) {
+        (Kind::Postgres, _) => return Err(BackupError::NotAFile),
+        (_, None) => return Err(BackupError::Memory),
+        (_, Some(file)) => file.with_added_extension(format!("backup-{}", Uuid::new_v4().simple())),
+    };
+    backup(url, &file).await?;
+    let copy = File::open(&file);
+    // It has no name any more: whoever kills this while it writes leaves nothing behind.
+    drop(fs::remove_file(&file));
     let named = |error| BackupError::File("the standard output".to_owned(), error);
-    File::open(&copy.0).and_then(|mut copy| io::copy(&mut copy, out)).map_err(named)?;
-    out.flush().map_err(named)
-}
-
-/// A file that is gone when this is.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.0));
-    }
+    copy.and_then(|mut copy| io::copy(&mut copy, out)).and_then(|_| out.flush()).map_err(named)
 }
 
 async fn copy(url: &str, to: &Path) -> Result<(), StoreError> {

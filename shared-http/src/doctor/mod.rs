@@ -87,14 +87,17 @@ impl<W: Write> Report<W> {
         Self { out, failed: 0 }
     }
 
-    /// Writes what was found, a line each.
+    /// Writes what was found, a line each. A reader that has seen enough (`| head`) changes no verdict.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn tell(&mut self, findings: impl IntoIterator<Item = Finding>) -> io::Result<()> {
         for finding in findings {
             self.failed += usize::from(finding.verdict == Verdict::Bad);
-            writeln!(self.out, "{finding}")?;
+            match writeln!(self.out, "{finding}") {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                written => written?,
+            }
         }
         Ok(())
     }

@@ -1,12 +1,19 @@
 //! What `/proc` says of this process; nothing where there is none.
 
 use std::fs::read_to_string;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// When the process started, in seconds since 1970: the system's own start, and the clock ticks from there (proc(5)).
+/// When the process started, in seconds since 1970: the same at each call, however the clock is set meanwhile.
 pub(super) fn start_time() -> Option<f64> {
+    static START: LazyLock<Option<f64>> = LazyLock::new(started);
+    *START
+}
+
+/// The system's own start, and the clock ticks from there (proc(5)).
+fn started() -> Option<f64> {
     let [now, up] = [ClockId::Realtime, ClockId::Boottime].map(|clock| seconds(clock_gettime(clock)));
     let own = read_to_string("/proc/self/stat").ok()?;
     // The 22nd field. The second, the program's name, may hold spaces, and ends with the last parenthesis.

@@ -75,24 +75,50 @@ const HARMLESS: [&str; 11] = [
 
 /// `address` with `***` wherever a password may stand: also where it is no address, or one that was written wrong.
 fn masked(address: &str) -> String {
-    let (scheme, rest) = address.split_at(address.find("://").map_or(0, |colon| colon + 3));
-    let (who, place) = rest.rsplit_once('@').map_or((None, rest), |(who, place)| (Some(who), place));
-    let who = match who {
-        // Its password should have been escaped, or that is no `@` between user and host.
-        Some(who) if who.contains(['/', '?', '=']) => return format!("{scheme}***"),
-        Some(who) => who.split_once(':').map_or_else(|| format!("{who}@"), |(user, _)| format!("{user}:***@")),
-        None => String::new(),
-    };
-    match place.split_once('?') {
-        Some((place, query)) => format!("{scheme}{who}{place}?{}", without_secrets(query)),
-        None => format!("{scheme}{who}{place}"),
+    let (address, query) = address.split_once('?').map_or((address, None), |(address, query)| (address, Some(query)));
+    let shown_query = query.map_or_else(String::new, |query| format!("?{}", without_secrets(query)));
+    if address.starts_with("sqlite:") {
+        return format!("{address}{shown_query}");
+    }
+    match address.split_once("://") {
+        // What looks like a query is the rest of a password, which should have been escaped.
+        Some((scheme, _)) if query.is_some_and(|query| query.contains('@')) => format!("{scheme}://***"),
+        Some((scheme, place)) => format!("{scheme}://{}{shown_query}", without_password(place)),
+        None if address.contains([':', '=', '@', ' ']) => "***".to_owned(),
+        None => format!("{address}{shown_query}"),
     }
 }
 
+/// `user:***@host:1,host:2/name`; what looks like nothing of that is not shown.
+fn without_password(place: &str) -> String {
+    let (who, hosts) = place.rsplit_once('@').map_or((None, place), |(who, hosts)| (Some(who), hosts));
+    let is_place = |host: &str| {
+        let (name, port) = host.rsplit_once(':').filter(|_| !host.ends_with(']')).unwrap_or((host, "0"));
+        port.bytes().all(|byte| byte.is_ascii_digit()) && !name.contains(['=', ';', ' '])
+    };
+    let (authority, path) = hosts.split_once('/').unwrap_or((hosts, ""));
+    if who.is_some_and(|who| who.contains(['/', '=']))
+        || path.contains(['=', ';', ' '])
+        || !authority.split(',').all(is_place)
+    {
+        return "***".to_owned();
+    }
+    match who.map(|who| who.split_once(':').map_or_else(|| who.to_owned(), |(user, _)| format!("{user}:***"))) {
+        Some(who) => format!("{who}@{hosts}"),
+        None => hosts.to_owned(),
+    }
+}
+
+/// A harmless parameter has a harmless value: a word, a number, a path.
 fn without_secrets(query: &str) -> String {
+    if query.contains(['?', ';']) {
+        return "***".to_owned();
+    }
+    let is_harmless = |value: &str| value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if !HARMLESS.contains(&name) => format!("{name}=***"),
-        _ => pair.to_owned(),
+        Some((name, value)) if HARMLESS.contains(&name) && is_harmless(value) => pair.to_owned(),
+        Some((name, _)) => format!("{name}=***"),
+        None => "***".to_owned(),
     });
     pairs.collect::<Vec<_>>().join("&")
 }
@@ -110,12 +136,24 @@ mod tests {
                 "postgres://anna@host/db?password=***&sslpassword=***",
             ),
             ("postgres://anna:p?ss/w=rd@host/db", "postgres://***"),
+            ("postgres://anna:p@s?s@host/db", "postgres://***"),
+            ("postgres://anna:pa/ss@host/db", "postgres://***"),
+            ("postgres://anna:pass/db", "postgres://***"),
             ("postgres://anna@host/db?password=p@ss", "postgres://***"),
             ("postgres://host/db?%70assword=pass&mode=rwc", "postgres://host/db?%70assword=***&mode=rwc"),
-            ("postgres:anna:pass@host/db", "postgres:***@host/db"),
+            ("postgres://host/db?sslmode=require?password=pass", "postgres://host/db?***"),
+            ("postgres://host/db?host=x;password=pass", "postgres://host/db?***"),
+            ("postgres://host/db?sslmode=require&password%3Dpass", "postgres://host/db?sslmode=require&***"),
+            ("postgres://host/db?sslmode=password%3Dpass", "postgres://host/db?sslmode=***"),
+            ("postgres://host/db;password=pass", "postgres://***"),
+            ("postgres:anna:pass@host/db", "***"),
+            ("postgres:host=h password=pass", "***"),
+            ("postgres://[::1]:5432/db", "postgres://[::1]:5432/db"),
+            ("postgres://[::1]/db", "postgres://[::1]/db"),
             ("redis://:pass@host:6379/0", "redis://:***@host:6379/0"),
             ("redis+sentinel://user:pass@one:1,two:2/master", "redis+sentinel://user:***@one:1,two:2/master"),
-            ("sqlite://auth.db?mode=rwc", "sqlite://auth.db?mode=rwc"),
+            ("http://auth:3000", "http://auth:3000"),
+            ("sqlite://my books.db?mode=rwc", "sqlite://my books.db?mode=rwc"),
             ("sqlite:auth.db?mode=rwc", "sqlite:auth.db?mode=rwc"),
             ("redis://host", "redis://host"),
             ("nonsense", "nonsense"),

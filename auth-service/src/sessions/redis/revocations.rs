@@ -59,10 +59,10 @@ impl RedisSessions {
     async fn read_all(&self, after: [Position; SHARDS]) -> Result<News, StoreError> {
         let shards: [_; SHARDS] = array::from_fn(|number| self.read(number, after[number]));
         let (name, shards) = tokio::try_join!(self.name(), try_join_all(shards))?;
-        let (mut news, mut told) = (News::default(), name);
+        let (mut news, mut told) = (News { now: i64::MAX, ..News::default() }, name);
         for (now, history, shard) in shards {
             told += &history;
-            news.now = news.now.max(now);
+            news.now = news.now.min(now);
             news.more |= shard.entries.len() >= PAGE;
             news.shards.push(shard);
         }

@@ -158,11 +158,25 @@ local function finish(id, session, keep)
   revoke(session and session.tokens_end_at or now + keep, 'sid', id)
 end
 
+-- All sessions by their id, false where one cannot be told; and the ids whose record is not here, or not yet.
+local function all()
+  local sessions, missing = {}, {}
+  for _, id in ipairs(ids()) do
+    local session, corrupt = read(id)
+    if session or corrupt then
+      sessions[id] = session or false
+    else
+      table.insert(missing, id)
+    end
+  end
+  return sessions, missing
+end
+
 -- Cuts off all tokens that were issued so far, where the session "except" goes on, or all do: since when, and until when they
--- live. "sessions" are all by their id, false where one cannot be told. Tokens count whole seconds: see revocations.rs.
-local function cut_off(user, keep, goes_on, sessions)
+-- live. Tokens count whole seconds: see revocations.rs.
+local function cut_off(user, keep, goes_on, sessions, missing)
   redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
-  local newest, last = now, 0
+  local newest, last, known = now, 0, not_before()
   for id, session in pairs(sessions) do
     if session then
       last = math.max(last, session.tokens_end_at)
@@ -171,25 +185,16 @@ local function cut_off(user, keep, goes_on, sessions)
       end
     end
   end
-  local known, from = not_before(), (math.floor(newest / 1000) + 1) * 1000
+  if #missing > 0 then
+    newest = math.max(newest, known)
+  end
+  local from = (math.floor(newest / 1000) + 1) * 1000
   if from <= known then
     return known
   end
   keep_in_index(NOT_BEFORE, from + MARGIN)
   revoke(math.max(from + keep, last), 'sub', user, 'not_before', text(from / 1000))
   return from
-end
-
--- All sessions by their id, false where one cannot be told.
-local function all()
-  local sessions = {}
-  for _, id in ipairs(ids()) do
-    local session, corrupt = read(id)
-    if session or corrupt then
-      sessions[id] = session or false
-    end
-  end
-  return sessions
 end
 
 local function reply(id)
@@ -273,10 +278,10 @@ function steps.end_forgotten(id, keep)
 end
 
 -- Nobody has to be told of a session whose tokens the cut-off has cut off already: the newest, and any that was dated by a
--- clock that was ahead.
+-- clock that was ahead. A record that comes later finds that its session has no place in the index any more.
 function steps.end_all(user, except, keep)
-  local sessions = all()
-  local from, alive, ended = cut_off(user, keep, except, sessions), 0, {}
+  local sessions, missing = all()
+  local from, alive, ended = cut_off(user, keep, except, sessions, missing), 0, {}
   for id, session in pairs(sessions) do
     if id ~= except then
       table.insert(ended, id)
@@ -288,6 +293,12 @@ function steps.end_all(user, except, keep)
     local session = sessions[id]
     if not session or math.max(session.issued_at, session.tokens_end_at - keep) >= from then
       revoke(session and session.tokens_end_at or now + keep, 'sid', id)
+    end
+  end
+  for _, id in ipairs(missing) do
+    if id ~= except then
+      redis.call('ZREM', index, id)
+      revoke(now + keep, 'sid', id)
     end
   end
   expire_index()

@@ -159,6 +159,9 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         let ended = super::Ended::from(child.wait_with_output().unwrap()).is(0);
         assert_eq!(ended.err, "", "{arguments:?}");
     }
+    let mut child = desk.set("AUTH_DATABASE_URL", "sqlite://no/such.db").command(&["doctor"]).spawn().unwrap();
+    drop(child.stdout.take());
+    super::Ended::from(child.wait_with_output().unwrap()).is(1);
 }
 
 #[test]

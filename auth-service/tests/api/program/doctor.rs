@@ -104,6 +104,13 @@ async fn each_trouble_is_named() {
             "database",
             "password authentication failed",
         ),
+        (
+            "AUTH_DATABASE_URL",
+            "postgres://host/db?sslmode=require?password=hush-hush".to_owned(),
+            "FAIL",
+            "database",
+            "something in its address is not understood",
+        ),
         ("AUTH_ADDR", "192.0.2.1:3000".to_owned(), "FAIL", "address", "192.0.2.1:3000 cannot be had"),
         ("AUTH_METRICS_ADDR", "192.0.2.1:9100".to_owned(), "FAIL", "address", "192.0.2.1:9100, for metrics, cannot be"),
         (
