@@ -29,7 +29,7 @@ impl<S, T: Clone> Shared<S, T> {
         let outcome = run.get_or_init(async || {
             let mut state = self.state.lock().await;
             // Those who are at the door already may come in: the run costs the same for many.
-            yield_now().await;
+            let_others_in().await;
             self.begin(&run);
             work(&mut state).await
         });
@@ -49,12 +49,24 @@ impl<S, T: Clone> Shared<S, T> {
     }
 }
 
+/// Waits until whatever is ready has run. Twice, because actix-http polls a handler twice in one turn of its connection: the
+/// first time would be over before anybody else has had theirs.
+async fn let_others_in() {
+    yield_now().await;
+    yield_now().await;
+}
+
 #[cfg(test)]
 mod tests {
     use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Waker};
 
+    use std::time::Duration;
+
+    use actix_web::{App, HttpServer, web};
     use futures_util::future::join_all;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -127,5 +139,70 @@ mod tests {
         for caller in join_all(callers).await {
             caller.unwrap();
         }
+    }
+
+    /// What came while the worker did something else is answered by one run.
+    #[actix_web::test]
+    async fn who_is_at_the_door_comes_in() {
+        const CLIENTS: usize = 20;
+        let shared = Arc::new(Shared::<usize, usize>::default());
+        let app = move || {
+            let shared = Arc::clone(&shared);
+            let count = move || {
+                let shared = Arc::clone(&shared);
+                async move {
+                    shared
+                        .run(async |runs| {
+                            *runs += 1;
+                            *runs
+                        })
+                        .await
+                        .to_string()
+                }
+            };
+            #[expect(clippy::disallowed_methods, reason = "it is to stop the worker")]
+            let busy = async || {
+                std::thread::sleep(Duration::from_millis(200));
+                "done"
+            };
+            App::new().route("/", web::get().to(count)).route("/busy", web::get().to(busy))
+        };
+        let server = HttpServer::new(app).workers(1).bind(("127.0.0.1", 0)).unwrap();
+        let addr = server.addrs()[0];
+        actix_web::rt::spawn(server.run());
+        let mut clients = Vec::new();
+        for _ in 0..=CLIENTS {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            ask(&mut client, "/").await;
+            hear(&mut client).await;
+            clients.push(client);
+        }
+        let before = counted(&mut clients[0]).await;
+        ask(&mut clients[CLIENTS], "/busy").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for client in &mut clients[..CLIENTS] {
+            ask(client, "/").await;
+        }
+        for client in &mut clients {
+            hear(client).await;
+        }
+        let runs = counted(&mut clients[0]).await - before - 1;
+        assert!(runs <= CLIENTS / 4, "{runs} runs for {CLIENTS} callers at once");
+    }
+
+    async fn ask(client: &mut TcpStream, path: &str) {
+        client.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    }
+
+    async fn hear(client: &mut TcpStream) -> String {
+        let mut answer = vec![0; 1024];
+        let read = client.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    }
+
+    async fn counted(client: &mut TcpStream) -> usize {
+        ask(client, "/").await;
+        let answer = hear(client).await;
+        answer.rsplit("\r\n").next().unwrap().parse().unwrap()
     }
 }
