@@ -136,7 +136,9 @@ pub async fn within<T, E: Into<StoreError>>(
 /// The database cannot be reached, a migration fails, or a newer program has migrated further.
 pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Result<AnyPool, StoreError> {
     install_default_drivers();
-    let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(LIMIT).connect_lazy(url)?;
+    let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(LIMIT);
+    // A server may have hung up, so a connection is tried before it is used; a file never does.
+    let pool = options.test_before_acquire(Kind::of(url) == Kind::Postgres).connect_lazy(url)?;
     let migrator = Migrator { migrations: migrations.iter().map(migration).collect(), ..Migrator::DEFAULT };
     let began = Instant::now();
     while let Err(error) = prepare(&pool, url, &migrator).await {
