@@ -13,7 +13,7 @@ use shared_http::openapi::docs;
 use shared_http::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
 use sqlx::AnyPool;
 
-use crate::config::{Config, StoreConfig};
+use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::counts::{HASHING, LOGINS, REFRESHES};
 use crate::grants::Grants;
 use crate::limits::Limits;
@@ -23,7 +23,7 @@ use crate::routes::{State, document, table};
 use crate::sessions::{
     self, FailureStore, LocalRates, RateStore, RedisRates, RedisSessions, SessionStore, SqlSessions,
 };
-use crate::tokens::{AUDIENCE, Tokens};
+use crate::tokens::Tokens;
 use crate::users::{self, SeedError, Users};
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);

@@ -6,7 +6,9 @@ use shared_http::{AccessSettings, RevocationSettings, ServerOptions, Settings};
 
 use crate::passwords::{Cost, Pepper};
 use crate::sessions::{NotAnAddress, RedisAddress, Rules};
-use crate::tokens::AUDIENCE;
+
+/// The only service that takes a refresh token.
+pub const AUDIENCE: &str = "auth-service";
 
 /// The settings of the service.
 pub struct Config {

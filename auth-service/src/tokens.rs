@@ -3,12 +3,9 @@
 use shared_claims::{AccessClaims, RefreshClaims, SetupError, Signer, TokenError, Trust, Verifier};
 use uuid::Uuid;
 
-use crate::config::Config;
+use crate::config::{AUDIENCE, Config};
 use crate::sessions::{Session, SessionId};
 use crate::users::User;
-
-/// The only service that takes a refresh token.
-pub const AUDIENCE: &str = "auth-service";
 
 /// Signs both kinds of token, and proves refresh tokens.
 pub struct Tokens {

@@ -28,7 +28,8 @@ use hasher::Hasher;
 pub use hasher::UnusableHash;
 pub use keys::{Pepper, ShortPepper};
 pub use new_password::{LONGEST, NewPassword, SHORTEST, WeakPassword, check_length};
-pub use pool::{Pool, PoolError};
+pub use pool::Pool;
+pub use queue::PoolError;
 
 use crate::neighbourhood::Neighbourhood;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::pace::Pace;
-use super::queue::{Job, Queue};
+use super::queue::{Job, PoolError, Queue};
 use crate::counts::HASHING;
 use crate::neighbourhood::Neighbourhood;
 
@@ -22,20 +22,6 @@ const LONGEST_WAIT: u64 = 15;
 const PAUSE: Duration = Duration::from_millis(250);
 /// How much nicer than the threads that serve requests.
 const NICER: i32 = 10;
-
-/// Why a job was not done.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PoolError {
-    /// The queue is full, or it would take too long; the caller may come back after so many seconds.
-    #[error("too many passwords are being hashed; try again in {retry_after_secs} s")]
-    Busy {
-        /// When the queue should have become empty, 1 to 60.
-        retry_after_secs: u64,
-    },
-    /// The job panicked, the system gave no random numbers, or the program ends.
-    #[error("hashing failed: {0}")]
-    Failed(String),
-}
 
 /// Threads for work that takes the processor for a long time: one for each core, at a lower priority than those that
 /// serve requests, with a bounded queue in front, in which those who ask take turns. A job whose requester has gone is

@@ -1,7 +1,20 @@
 use std::collections::{HashMap, VecDeque};
 
-use super::pool::PoolError;
 use crate::neighbourhood::Neighbourhood;
+
+/// Why a job was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// The queue is full, or it would take too long; the caller may come back after so many seconds.
+    #[error("too many passwords are being hashed; try again in {retry_after_secs} s")]
+    Busy {
+        /// When the queue should have become empty, 1 to 60.
+        retry_after_secs: u64,
+    },
+    /// The job panicked, the system gave no random numbers, or the program ends.
+    #[error("hashing failed: {0}")]
+    Failed(String),
+}
 
 /// Who waits, and for whom it is the next turn. Askers are served in turn, so one that asks for much delays another by one
 /// job at most, and the first to be refused is a job of whoever has the most.

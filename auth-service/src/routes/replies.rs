@@ -5,7 +5,7 @@ use shared_claims::{Member, Role};
 use shared_http::clock::rfc3339;
 use utoipa::ToSchema;
 
-use super::openapi::role;
+use super::openapi::schemas::role;
 use crate::sessions::Session;
 use crate::tokens::Pair;
 use crate::users::{Email, User};

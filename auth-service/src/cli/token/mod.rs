@@ -19,8 +19,7 @@ use self::parts::Parts;
 use self::verdict::Verdict;
 use super::{CliError, Console};
 use crate::app;
-use crate::config::Config;
-use crate::tokens::AUDIENCE;
+use crate::config::{AUDIENCE, Config};
 
 /// What can be asked about a token.
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@ mod me;
 /// What is not worth anything any more.
 mod revocations;
 /// What comes in and what goes out.
-mod schemas;
+pub(super) mod schemas;
 /// Registering, logging in, going on, logging out.
 mod sessions;
 /// People, managed by admins.
@@ -15,8 +15,6 @@ mod users;
 use shared_http::openapi::{Call, Code, Document};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-
-pub(super) use schemas::role;
 
 use super::replies::{Device, Profile, Record, Tokens};
 
