@@ -11,7 +11,7 @@ use sqlx::{Connection, Executor};
 use tokio::time::sleep;
 
 use crate::answer::Answer;
-use crate::database::Database;
+use crate::database::{Database, server};
 use crate::forge::{expired_refresh, tampered};
 use crate::redis_server::{Cluster, Redis, Watched};
 use crate::service::{GOOD, MEMBER, Pair, Service};
@@ -199,6 +199,25 @@ async fn a_database_that_is_busy_logs_nobody_out() {
     busy.execute("ROLLBACK").await.unwrap();
     busy.close().await.unwrap();
     service.log_in(MEMBER).await;
+}
+
+/// Sessions are elsewhere, and would go on: but then nobody could be told of it, and who came back after the grace would be taken
+/// for a thief.
+#[tokio::test]
+async fn a_database_that_is_away_for_longer_than_the_grace_logs_nobody_out() {
+    let redis = server("TEST_REDIS_URL");
+    let settings = [("REDIS_URL", redis.as_str()), ("REFRESH_GRACE", "1s")];
+    let service = impatient(Service::start_on(Database::postgres().await, settings).await);
+    let pair = service.log_in(MEMBER).await;
+    let mut busy = service.database.connect().await;
+    busy.execute("BEGIN").await.unwrap();
+    busy.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    refused(service.refresh(&pair.refresh)).await;
+    sleep(SOON).await;
+    busy.execute("ROLLBACK").await.unwrap();
+    busy.close().await.unwrap();
+    let next = service.refresh(&pair.refresh).await.is(200).pair();
+    service.refresh(&next.refresh).await.is(200);
 }
 
 #[tokio::test]

@@ -220,7 +220,8 @@ async fn slow_clients_are_cut_off_and_hold_nobody_up() {
             let started = Instant::now();
             service.nobody().get("/livez").await.is(200);
             service.log_in(MEMBER).await;
-            assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+            // Whoever was held up by them would wait for three times as long, and a busy machine does not.
+            assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
         }
     };
     let (crowd, ()) = futures_util::future::join(crowd, honest).await;
