@@ -4,25 +4,17 @@
 //! that may: by `Origin`, which pages cannot forge, and `Sec-Fetch-Site`, where the browser says it.
 
 use actix_web::HttpRequest;
-use actix_web::http::Uri;
 use actix_web::http::header::{COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
 use shared_claims::Problem;
 
-/// Bound by the browser to this host and to TLS: no neighbouring host can plant it.
+/// Bound by the browser to this host and to TLS, or to localhost: no neighbouring host can plant it.
 const NAME: &str = "__Host-refresh_token";
-
-/// While developing on plain http: not every browser keeps a `Secure` cookie of localhost.
-const LOCAL_NAME: &str = "refresh_token";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Where one page's cookie is kept.
+/// Where a page's refresh token is kept: whoever has one of these was shown to be a page that may use the cookie.
 #[derive(Clone, Copy)]
-pub(super) enum Jar {
-    Host,
-    /// Both the page and this service are on this machine, without TLS.
-    Local,
-}
+pub(super) struct Jar(());
 
 impl Jar {
     /// The jar of a page that wants to be given a cookie. A client that names no page gets a page's cookie, too.
@@ -30,7 +22,7 @@ impl Jar {
     /// # Errors
     /// The page may not have one.
     pub(super) fn to_fill(request: &HttpRequest, allowed: &[String]) -> Result<Self, Problem> {
-        if request.headers().contains_key(ORIGIN) { Self::of_page(request, allowed) } else { Ok(Self::Host) }
+        if request.headers().contains_key(ORIGIN) { Self::of_page(request, allowed) } else { Ok(Self(())) }
     }
 
     /// The jar and the refresh token that a request without one in its body presents, if it does.
@@ -38,17 +30,14 @@ impl Jar {
     /// # Errors
     /// It comes from a page that may not use the cookie, or does not say where from.
     pub(super) fn presented(request: &HttpRequest, allowed: &[String]) -> Result<Option<(Self, String)>, Problem> {
-        if value(request, NAME).or_else(|| value(request, LOCAL_NAME)).is_none() {
-            return Ok(None);
-        }
-        let jar = Self::of_page(request, allowed)?;
-        Ok(value(request, jar.name()).map(|token| (jar, token.to_owned())))
+        let Some(token) = value(request, NAME) else { return Ok(None) };
+        Ok(Some((Self::of_page(request, allowed)?, token.to_owned())))
     }
 
     /// `Set-Cookie` for `token`, for so many seconds.
+    #[expect(clippy::unused_self, reason = "it proves that the page may have it")]
     pub(super) fn keep(self, token: &str, seconds: i64) -> String {
-        let (name, secure) = (self.name(), if matches!(self, Self::Host) { "; Secure" } else { "" });
-        format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+        format!("{NAME}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict; Secure")
     }
 
     /// `Set-Cookie` that takes it away.
@@ -65,15 +54,7 @@ impl Jar {
         if !(near && (at_home || allowed.iter().any(|one| one == origin))) {
             return Err(not_allowed());
         }
-        let local = origin.strip_prefix("http://").is_some_and(|place| is_local(place) && is_local(host));
-        Ok(if local { Self::Local } else { Self::Host })
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Host => NAME,
-            Self::Local => LOCAL_NAME,
-        }
+        Ok(Self(()))
     }
 }
 
@@ -91,11 +72,6 @@ fn value<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
     let mut values = cookies.filter_map(|(known, value)| (known == name).then_some(value));
     let value = values.next().filter(|value| !value.is_empty())?;
     values.next().is_none().then_some(value)
-}
-
-fn is_local(place: &str) -> bool {
-    let host = place.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
-    matches!(host.as_deref(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
 fn not_allowed() -> Problem {

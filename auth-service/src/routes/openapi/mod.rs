@@ -26,9 +26,8 @@ const ABOUT: &str = "Registers people, checks passwords, keeps their sessions, a
     `john` with `password123admin` (admin) and `anna` with `password123member` (member) are there where `DEMO_DATA` is on. \
     To try a call of members or admins: `POST /login`, then paste its `accessToken` under *Authorize*.";
 
-const COOKIE_TEXT: &str = "The refresh token of a page that asked for `\"cookie\": true` at its login (`refresh_token` where \
-    page and service are on localhost without TLS). It counts only with an `Origin` that is allowed; everybody else sends the \
-    token in the body.";
+const COOKIE_TEXT: &str = "The refresh token of a page that asked for `\"cookie\": true` at its login. It counts \
+    only with an `Origin` that is allowed; everybody else sends the token in the body.";
 
 const CALLED_TOO_OFTEN: Code =
     Code::new(429, "too_many_requests", "There were too many calls from this address. Try again later.");
