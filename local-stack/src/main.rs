@@ -4,7 +4,19 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use clap::Parser;
 use shared_http::{Settings, Stop, serve, start_logging};
+
+/// Both services in one process, their databases in files: for trying out, and while developing.
+#[derive(Debug, Parser)]
+#[command(
+    name = "local-stack",
+    version,
+    after_help = "All settings come from the environment, or from .env: see .env.example. What is not set is made, secrets too; the \
+    demo people are there unless DEMO_DATA=false, and both ports are open to every address unless\n\
+    AUTH_ADDR=127.0.0.1:3000 BOOKS_ADDR=127.0.0.1:4000 local-stack"
+)]
+struct Cli {}
 
 #[actix_web::main]
 async fn main() -> ExitCode {
@@ -18,6 +30,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
+    Cli::parse();
     let stop = Stop::listen()?;
     let mut settings = Settings::from_process();
     start_logging(&mut settings);

@@ -37,7 +37,12 @@ impl ServerOptions {
     ) -> Self {
         Self {
             name,
-            addr: settings.parsed(addr, default, "an address such as 0.0.0.0:3000", "Where the service listens"),
+            addr: settings.parsed(
+                addr,
+                default,
+                "an address and a port, such as 127.0.0.1:8080",
+                "Where the service listens",
+            ),
             metrics: metrics_addr(settings, metrics),
             workers: match settings.parsed("WORKERS", "0", "a number", "Threads that serve requests; 0 is one a core") {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),

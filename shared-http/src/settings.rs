@@ -201,4 +201,24 @@ mod tests {
             assert_eq!(message.matches(part).count(), 1, "{part} in {message}");
         }
     }
+
+    #[test]
+    fn a_database_is_a_file_or_a_server() {
+        for (url, is_right) in [
+            ("sqlite://books.db?mode=rwc", true),
+            ("sqlite:books.db", true),
+            ("sqlite:///data/books.db", true),
+            ("postgres://user:password@host/books", true),
+            ("sqlite://", false),
+            ("sqlite:?mode=rwc", false),
+            ("sqlite::memory:", false),
+            ("sqlite://:memory:", false),
+            ("sqlite://books?mode=memory", false),
+            ("mysql://host/books", false),
+        ] {
+            let mut settings = Settings::from_pairs([("URL", url)]);
+            settings.database_url("URL", "where");
+            assert_eq!(settings.finish().is_ok(), is_right, "{url}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::database::new_folder;
 use crate::service::{ACCESS_SECRET, REFRESH_SECRET};
 
 const NEEDED: [(&str, &str); 3] = [
-    ("AUTH_DATABASE_URL", "sqlite::memory:"),
+    ("AUTH_DATABASE_URL", "sqlite://auth.db"),
     ("ACCESS_TOKEN_SECRET", ACCESS_SECRET),
     ("REFRESH_TOKEN_SECRET", REFRESH_SECRET),
 ];
@@ -66,7 +66,7 @@ fn each_wrong_setting_is_told() {
         (&[("ACCESS_TOKEN_SECRET_PREVIOUS", REFRESH_SECRET)], "REFRESH_TOKEN_SECRET is an access", "it was equal"),
         (&[("ACCESS_TOKEN_AUDIENCE", "books-service")], "ACCESS_TOKEN_AUDIENCE must name auth-service", "/me is ours"),
         (&[("ACCESS_TOKEN_AUDIENCE", ",")], "ACCESS_TOKEN_AUDIENCE must name auth-service", "nobody"),
-        (&[("AUTH_ADDR", "localhost")], "AUTH_ADDR must be an address such as 0.0.0.0:3000", "no port"),
+        (&[("AUTH_ADDR", "localhost")], "AUTH_ADDR must be an address and a port, such as 127.0.0.1:8080", "no port"),
         (&[("ACCESS_TOKEN_TTL", "soon")], "ACCESS_TOKEN_TTL must be a time such as 10s, 15m, 12h or 7d", "no time"),
         (&[("ACCESS_TOKEN_TTL", "0")], "ACCESS_TOKEN_TTL must be whole seconds, one at least", "no life"),
         (&[("REFRESH_TOKEN_TTL", "1500ms")], "REFRESH_TOKEN_TTL must be whole seconds", "half a second"),

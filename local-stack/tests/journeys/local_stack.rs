@@ -37,6 +37,17 @@ async fn a_first_start_makes_what_is_missing() {
     stack.anna().await;
 }
 
+#[test]
+fn who_asks_for_help_starts_nothing() {
+    let folder = Folder::new();
+    for (argument, code, part) in [("--help", 0, "AUTH_ADDR=127.0.0.1:3000"), ("--version", 0, "0."), ("x", 2, "'x'")] {
+        let ended = Command::new(binary("local-stack")).arg(argument).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+        assert!(ended.status.code() == Some(code) && said.contains(part), "{argument}: {said}");
+    }
+    assert!(!folder.path().join("data").exists());
+}
+
 #[tokio::test]
 async fn the_printed_lines_work_when_pasted() {
     let folder = Folder::new();

@@ -37,6 +37,11 @@ impl Settings {
             self.wrong(name, format!("is not set: {why}"));
         } else if !url.is_empty() && !["sqlite:", "postgres:", "postgresql:"].iter().any(is_known) {
             self.wrong(name, "must be sqlite://FILE?mode=rwc or postgres://user:password@host/database");
+        } else if url.strip_prefix("sqlite:").is_some_and(is_no_file) {
+            self.wrong(
+                name,
+                "must name a file, sqlite://FILE?mode=rwc: in memory, each connection would have another one",
+            );
         }
         url
     }
@@ -68,4 +73,10 @@ impl Settings {
         }
         secret
     }
+}
+
+/// Whether what stands behind `sqlite:` is memory, or nothing.
+fn is_no_file(place: &str) -> bool {
+    let path = place.trim_start_matches("//").split('?').next().unwrap_or_default();
+    path.is_empty() || path == ":memory:" || place.contains("mode=memory")
 }
