@@ -81,7 +81,7 @@ impl Tokens {
             sub: session.user_id.clone(),
             exp: seconds(session.idle_ends_at),
             iat: seconds(session.advanced_at),
-            jti: format!("{}.{}", session.id, session.generation),
+            jti: refresh_jti(session.id, session.generation.unsigned_abs()),
             sid: session.id.to_string(),
             generation: session.generation.unsigned_abs(),
         };
@@ -105,12 +105,18 @@ impl Tokens {
     }
 }
 
+/// Reads the claims of a verified refresh token. The `jti` must be the one that [`Tokens::issue`] writes.
 fn presented(claims: RefreshClaims) -> Result<Presented, TokenError> {
-    Ok(Presented {
-        session: claims.sid.parse().map_err(|_| TokenError::Claim("sid"))?,
-        generation: i64::try_from(claims.generation).map_err(|_| TokenError::Claim("gen"))?,
-        user_id: claims.sub,
-    })
+    let session = claims.sid.parse().map_err(|_| TokenError::Claim("sid"))?;
+    if claims.jti != refresh_jti(session, claims.generation) {
+        return Err(TokenError::Claim("jti"));
+    }
+    let generation = i64::try_from(claims.generation).map_err(|_| TokenError::Claim("gen"))?;
+    Ok(Presented { session, generation, user_id: claims.sub })
+}
+
+fn refresh_jti(session: SessionId, generation: u64) -> String {
+    format!("{session}.{generation}")
 }
 
 /// Whole seconds since 1970, as tokens count.

@@ -24,8 +24,10 @@ pub fn access_token(claims: &AccessClaims) -> String {
     signed(claims, ACCESS_SECRET)
 }
 
+/// Signs `claims`, with the `jti` that the service would write.
 pub fn refresh_token(claims: &RefreshClaims) -> String {
-    signed(claims, REFRESH_SECRET)
+    let jti = format!("{}.{}", claims.sid, claims.generation);
+    signed(&RefreshClaims { jti, ..claims.clone() }, REFRESH_SECRET)
 }
 
 /// `token`, as if it had been made a day before everything was over.

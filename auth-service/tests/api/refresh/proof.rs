@@ -45,6 +45,7 @@ fn forgeries(pair: &Pair) -> Vec<(String, &'static str)> {
         change(&mut claims);
         refresh_token(&claims)
     };
+    let with_jti = |jti: &str| signed(&RefreshClaims { jti: jti.to_owned(), ..claims.clone() }, REFRESH_SECRET);
     let (rest, _) = token.rsplit_once('.').unwrap();
     vec![
         ("garbage".into(), "garbage"),
@@ -60,6 +61,11 @@ fn forgeries(pair: &Pair) -> Vec<(String, &'static str)> {
         (with(|claims| claims.iat += 60), "made in the future"),
         (with(|claims| claims.exp += 60), "a life longer than allowed"),
         (with(|claims| claims.sid.clear()), "no session"),
+        (with_jti(""), "an empty jti"),
+        (with_jti(&claims.sid), "a jti without a generation"),
+        (with_jti(&format!("{}.{}", claims.sid, claims.generation + 1)), "the jti of another generation"),
+        (with_jti(&format!("{}.0{}", claims.sid, claims.generation)), "another spelling of the generation"),
+        (with_jti(&Uuid::new_v4().to_string()), "the jti of an access token"),
         (with(|claims| claims.sid = claims.sid.to_uppercase()), "another spelling of the session"),
         (with(|claims| claims.generation = u64::MAX), "a generation out of range"),
         ("x".repeat(5000), "too long"),

@@ -362,7 +362,7 @@ fn resigned(claims: &Value, secret: &str) -> String {
             sub: text(claims, "sub"),
             exp: number(claims, "exp"),
             iat: number(claims, "iat"),
-            jti: text(claims, "jti"),
+            jti: format!("{}.{}", text(claims, "sid"), number(claims, "gen")),
             sid: text(claims, "sid"),
             generation: number(claims, "gen"),
         },
