@@ -7,7 +7,7 @@ use shared_claims::TokenError;
 use shared_http::database::StoreError;
 use tokio::time::sleep;
 
-use crate::sessions::{Advance, Label, NewSession, Session, SessionStore};
+use crate::sessions::{Advance, Label, NewSession, Session, SessionId, SessionStore};
 use crate::tokens::{Pair, Presented, Tokens};
 use crate::users::{Account, User, Users};
 
@@ -106,18 +106,23 @@ impl Grants {
         Err(Refused::NoUser(presented))
     }
 
-    /// Ends the session of any refresh token that was ever ours, a rotated or an expired one too; what it named, if that
-    /// was alive.
+    /// Ends the session that the first valid token of `tokens` names: a refresh token, used or expired ones too, or an access
+    /// token. Returns user and session if the session was alive.
     ///
     /// # Errors
     /// The store is unavailable; whether the session ended is not known.
-    pub async fn end(&self, token: &str, now_ms: i64) -> Result<Option<Presented>, StoreError> {
-        let Ok(presented) = self.tokens.prove_for_logout(token, now_ms) else { return Ok(None) };
-        if self.sessions.end(&presented.user_id, presented.session).await? {
-            return Ok(Some(presented));
+    pub async fn end(
+        &self,
+        tokens: impl IntoIterator<Item = &str>,
+        now_ms: i64,
+    ) -> Result<Option<(String, SessionId)>, StoreError> {
+        let mut sessions = tokens.into_iter().filter_map(|token| self.tokens.session_to_end(token, now_ms).ok());
+        let Some((user_id, session)) = sessions.next() else { return Ok(None) };
+        if self.sessions.end(&user_id, session).await? {
+            return Ok(Some((user_id, session)));
         }
-        // Ended already, or lost: then nobody has been told.
-        self.sessions.end_forgotten(&presented.user_id, presented.session).await?;
+        // The session has ended already, or the store lost it: in that case its end is not in the revocation list yet.
+        self.sessions.end_forgotten(&user_id, session).await?;
         Ok(None)
     }
 

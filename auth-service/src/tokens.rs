@@ -7,9 +7,10 @@ use crate::config::{AUDIENCE, Config};
 use crate::sessions::{Session, SessionId};
 use crate::users::User;
 
-/// Signs both kinds of token, and proves refresh tokens.
+/// Signs both kinds of token, and verifies those that clients present to auth-service.
 pub struct Tokens {
     access: Signer<AccessClaims>,
+    access_proof: Verifier<AccessClaims>,
     access_ttl: u64,
     refresh: Signer<RefreshClaims>,
     refresh_proof: Verifier<RefreshClaims>,
@@ -47,6 +48,7 @@ impl Tokens {
         let issuer = &config.access.issuer;
         Ok(Self {
             access: Signer::new(issuer, &config.access_audience, access_secret)?,
+            access_proof: config.access.verifier(AUDIENCE)?,
             access_ttl: config.access.ttl.as_secs(),
             refresh: Signer::new(issuer, &[AUDIENCE.to_owned()], secret)?,
             refresh_proof: Verifier::new(&Trust {
@@ -96,12 +98,18 @@ impl Tokens {
         self.refresh_proof.verify(token, seconds(now_ms)).and_then(presented)
     }
 
-    /// What `token` presents, if it was ever a refresh token of ours.
+    /// User and session of any token of the session that was ever signed here: a refresh token, or else an access token.
+    /// A used or expired token is accepted too.
     ///
     /// # Errors
-    /// Why it was not.
-    pub fn prove_for_logout(&self, token: &str, now_ms: i64) -> Result<Presented, TokenError> {
-        self.refresh_proof.verify_expired_too(token, seconds(now_ms)).and_then(presented)
+    /// The reason why the token is not a refresh token, where it is neither.
+    pub fn session_to_end(&self, token: &str, now_ms: i64) -> Result<(String, SessionId), TokenError> {
+        let now = seconds(now_ms);
+        let refresh = self.refresh_proof.verify_expired_too(token, now).and_then(presented);
+        refresh.map(|presented| (presented.user_id, presented.session)).or_else(|error| {
+            let access = self.access_proof.verify_expired_too(token, now).map_err(|_| error)?;
+            Ok((access.sub, access.sid.parse().map_err(|_| TokenError::Claim("sid"))?))
+        })
     }
 }
 

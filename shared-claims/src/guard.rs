@@ -98,6 +98,15 @@ impl Guard {
         decided.map_err(Problem::from)
     }
 
+    /// The access token of a request, not verified: `None` without one, with two, or where it is not text. The parameters
+    /// are those of [`Guard::admit`].
+    pub fn presented<'r>(
+        authorizations: impl IntoIterator<Item = &'r [u8]>,
+        extras: impl IntoIterator<Item = &'r [u8]>,
+    ) -> Option<&'r str> {
+        the_token(authorizations, extras).ok().filter(|token| !token.is_empty())
+    }
+
     fn decide<'r>(
         &self,
         authorizations: impl IntoIterator<Item = &'r [u8]>,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
-use shared_claims::{Guard, Secret, SetupError, Trust, Verifier};
+use shared_claims::{AccessClaims, Guard, Secret, SetupError, Trust, Verifier};
 
 use crate::{Outcomes, Settings};
 
@@ -49,11 +49,11 @@ impl AccessSettings {
         settings.whole_seconds("ACCESS_TOKEN_TTL", "15m", "Life of an access token; the same in every service")
     }
 
-    /// What the extractors of the service `audience` ask.
+    /// The verifier of access tokens for the service `audience`.
     ///
     /// # Errors
     /// There is no secret, a name is empty, or the crypto fails its self-test.
-    pub fn guard(&self, audience: &str) -> Result<Guard, SetupError> {
+    pub fn verifier(&self, audience: &str) -> Result<Verifier<AccessClaims>, SetupError> {
         let trust = Trust {
             issuer: &self.issuer,
             audience,
@@ -61,7 +61,15 @@ impl AccessSettings {
             secret: self.secret.as_ref().ok_or(SetupError::Key)?,
             previous: self.previous.as_ref(),
         };
-        let verifier = Verifier::new(&trust)?;
+        Verifier::new(&trust)
+    }
+
+    /// What the extractors of the service `audience` ask.
+    ///
+    /// # Errors
+    /// As [`AccessSettings::verifier`].
+    pub fn guard(&self, audience: &str) -> Result<Guard, SetupError> {
+        let verifier = self.verifier(audience)?;
         log_secret("ACCESS_TOKEN_SECRET", self.secret.as_ref());
         log_secret("ACCESS_TOKEN_SECRET_PREVIOUS", self.previous.as_ref());
         Ok(Guard::new(verifier)

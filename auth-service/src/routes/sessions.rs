@@ -1,7 +1,7 @@
-use actix_web::http::header::{CACHE_CONTROL, SET_COOKIE, USER_AGENT};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, SET_COOKIE, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde_json::json;
-use shared_claims::Problem;
+use shared_claims::{Guard, Problem};
 use shared_http::clock::now_ms;
 use shared_http::{Body, Caller, Fields, MaybeBody};
 
@@ -70,19 +70,26 @@ async fn go_on(state: &State, request: &HttpRequest, fields: Option<Fields>) -> 
     Ok(reply(&granted, jar))
 }
 
-/// `POST /logout`: ends the session of any refresh token that was ever ours, and is glad if there is none.
+/// `POST /logout`: ends the session of the refresh token, or of the access token where no refresh token of ours is given.
+/// The answer does not say whether the session was alive (as RFC 7009 section 2.2), but a request without a token is 401.
 pub(super) async fn log_out(
     state: Data<State>,
     request: HttpRequest,
+    guard: Data<Guard>,
     MaybeBody(fields): MaybeBody,
 ) -> Result<HttpResponse, Problem> {
-    let (token, jar) = presented(&state, &request, fields)?.unwrap_or_default();
-    if let Some(ended) = state.grants.end(&token, now_ms()).await? {
-        let (user, session) = (ended.user_id.as_str(), ended.session);
+    let refresh = presented(&state, &request, fields)?;
+    let access = access_token(&request, &guard);
+    if refresh.is_none() && access.is_none() {
+        return Err(no_refresh_token());
+    }
+    let (token, jar) = refresh.unzip();
+    if let Some((user, session)) = state.grants.end(token.as_deref().into_iter().chain(access), now_ms()).await? {
+        let user = user.as_str();
         log::info!(target: "audit", event = "logout", user = user, session:% = session; "logged out");
     }
     let mut response = HttpResponse::Ok();
-    if let Some(jar) = jar {
+    if let Some(jar) = jar.flatten() {
         response.insert_header((SET_COOKIE, jar.clear()));
     }
     Ok(response.json(json!({"message": "Logout successful"})))
@@ -150,6 +157,12 @@ fn refresh_token(fields: Option<Fields>) -> Result<Option<String>, Problem> {
     }
     fields.finish()?;
     Ok(token.or(refresh_token).filter(|token| !token.is_empty()))
+}
+
+/// The access token in the request's headers, not verified.
+fn access_token<'r>(request: &'r HttpRequest, guard: &'r Guard) -> Option<&'r str> {
+    let values = |name: &str| request.headers().get_all(name).map(HeaderValue::as_bytes);
+    Guard::presented(values(AUTHORIZATION.as_str()), guard.extra_header().into_iter().flat_map(values))
 }
 
 /// The refresh token of a request and, where it is in none's body, the jar that it came from.

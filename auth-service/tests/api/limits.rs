@@ -153,7 +153,7 @@ async fn an_address_calls_so_often_a_minute_and_no_more() {
             let seconds = wait(caller.post(path, &json!({})).await, "too_many_requests");
             assert!((1..=16).contains(&seconds), "a quarter of a minute: {seconds}");
         }
-        caller.post("/logout", &json!({})).await.is(200);
+        caller.post("/logout", &json!({})).await.is(401);
         caller.get("/livez").await.is(200);
         let neighbour = format!("{}:ffff::9", address.trim_end_matches("::1"));
         wait(at(service, &neighbour).post("/login", &json!({})).await, "too_many_requests");

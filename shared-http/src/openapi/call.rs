@@ -60,11 +60,12 @@ impl Call {
         self.member()
     }
 
-    /// Whoever meets the security scheme `name` may call, and everybody else too.
+    /// Accepts credentials of one of the security schemes `names`, and does not require them.
     #[must_use]
-    pub fn perhaps(self, name: &str) -> Self {
-        let or_nothing = [SecurityRequirement::default(), SecurityRequirement::new(name, [""; 0])];
-        self.with(|operation| operation.securities(Some(or_nothing)))
+    pub fn perhaps(self, names: &[&str]) -> Self {
+        let schemes = names.iter().map(|name| SecurityRequirement::new(*name, [""; 0]));
+        let optional = std::iter::once(SecurityRequirement::default()).chain(schemes);
+        self.with(|operation| operation.securities(Some(optional)))
     }
 
     /// Takes `{name}` in the path; where that is not there, the answer is 404.

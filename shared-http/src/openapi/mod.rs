@@ -32,7 +32,7 @@ pub use headers::{CONDITIONAL_READ, CONDITIONAL_WRITE, HeaderText};
 pub use serving::docs;
 
 /// The security scheme of access tokens.
-const ACCESS_TOKEN: &str = "accessToken";
+pub const ACCESS_TOKEN: &str = "accessToken";
 
 const ACCESS_TOKEN_TEXT: &str = "The `accessToken` that `POST /login` of auth-service gives, in `Authorization: Bearer`. \
     It lives for minutes.";

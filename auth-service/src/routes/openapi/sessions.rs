@@ -1,6 +1,6 @@
 use serde_json::json;
 use shared_http::openapi::shapes::{added, of};
-use shared_http::openapi::{Answer, Call, Code, UNAVAILABLE};
+use shared_http::openapi::{ACCESS_TOKEN, Answer, Call, Code, UNAVAILABLE};
 use utoipa::openapi::path::HttpMethod::Post;
 
 use super::{BUSY, COOKIE, EMAIL_TAKEN, USERNAME_TAKEN, counted, guessed, schemas};
@@ -11,8 +11,9 @@ const REFRESH_NOTE: &str = "A refresh token works once: the answer has the next 
     gives the same successor; later that is a replay, and the session ends. A token that came in a cookie is answered in a \
     cookie.";
 
-const LOGOUT_NOTE: &str = "Any refresh token of the session will do, a used or expired one too. Where there is nothing to \
-    end, the answer is the same.";
+const LOGOUT_NOTE: &str = "Ends the session of the refresh token. Used and expired tokens are accepted too. Without a valid \
+    refresh token, the session of the access token ends, from the `Authorization` header or from the body. The answer is the \
+    same where the session has ended already.";
 
 const NO_REFRESH_TOKEN: Code =
     Code::new(401, "missing_refresh_token", "This needs a refresh token, in the body or in the cookie.");
@@ -56,7 +57,7 @@ fn log_in() -> Call {
 fn refresh(path: &'static str, id: &str) -> Call {
     counted(Call::new(Post, path, id, "Get the next pair of tokens"))
         .note(REFRESH_NOTE)
-        .perhaps(COOKIE)
+        .perhaps(&[COOKIE])
         .optional_body(schemas::refresh_token(), [("a refresh token", json!({"token": "refreshToken of POST /login"}))])
         .answers(tokens("The next pair."))
         .refuses(&[NO_REFRESH_TOKEN, BAD_REFRESH_TOKEN, FOREIGN_ORIGIN])
@@ -65,14 +66,14 @@ fn refresh(path: &'static str, id: &str) -> Call {
 fn log_out() -> Call {
     Call::new(Post, "/logout", "logOut", "End a session")
         .note(LOGOUT_NOTE)
-        .perhaps(COOKIE)
+        .perhaps(&[COOKIE, ACCESS_TOKEN])
         .optional_body(schemas::refresh_token(), [("a refresh token", json!({"token": "refreshToken of POST /login"}))])
         .answers(
             Answer::new("200", "It has ended.")
                 .header("Set-Cookie", "Takes the cookie away, if the token came in it.")
                 .json(schemas::message()),
         )
-        .refuses(&[FOREIGN_ORIGIN, UNAVAILABLE])
+        .refuses(&[NO_REFRESH_TOKEN, FOREIGN_ORIGIN, UNAVAILABLE])
 }
 
 fn tokens(about: &str) -> Answer {

@@ -121,7 +121,7 @@ impl Subject {
     }
 
     pub async fn log_out(&self, token: &str) -> Result<bool, StoreError> {
-        self.grants.end(token, self.now_ms()).await.map(|ended| ended.is_some())
+        self.grants.end([token], self.now_ms()).await.map(|ended| ended.is_some())
     }
 
     pub async fn change(&self, user: &str, change: &UserChange) {
