@@ -13,8 +13,8 @@ use super::revisions::Revisions;
 use super::store::STORE;
 use super::{Book, Books, Listing};
 
-/// The most bytes of pages that are kept.
-const KEPT_BYTES: usize = 64 << 20;
+/// The most bytes that the kept pages hold, with their listings and all that belongs to them.
+const KEPT_BYTES: usize = 24 << 20;
 
 /// The lists of a library that other instances may write to as well.
 ///
@@ -25,13 +25,12 @@ const KEPT_BYTES: usize = 64 << 20;
 pub struct Catalogue {
     books: Books,
     revisions: Revisions,
-    places: Mutex<Recent<Arc<Place>>>,
+    places: Mutex<Recent<Arc<Listing>, Arc<Place>>>,
 }
 
-/// Where the page of one listing is kept, under the name that clients call it by.
+/// Where the page of one listing is kept.
 pub struct Place {
-    name: String,
-    listing: Listing,
+    listing: Arc<Listing>,
     kept: Mutex<Option<Kept>>,
     reading: Shared<(), Result<Arc<ReadyPage>, Arc<StoreError>>>,
 }
@@ -63,24 +62,24 @@ impl Catalogue {
         Self { books, revisions, places: Mutex::new(Recent::new(KEPT_BYTES)) }
     }
 
-    /// The place of the listing that goes by `name`, if it was asked for of late: then the name needs no reading.
+    /// The place of `listing`: one for all who ask for equal listings, however each of them wrote it.
     #[must_use]
-    pub fn known(&self, name: &str) -> Option<Arc<Place>> {
-        lock(&self.places).get(name)
-    }
-
-    /// The place of `listing`, which goes by `name`: always the same listing by the same name.
-    #[must_use]
-    pub fn place(&self, name: &str, listing: Listing) -> Arc<Place> {
-        let place = Place { name: name.to_owned(), listing, kept: Mutex::default(), reading: Shared::default() };
-        lock(&self.places).get_or_insert(name, Arc::new(place))
+    pub fn place(&self, listing: Listing) -> Arc<Place> {
+        let mut places = lock(&self.places);
+        places.get(&listing).unwrap_or_else(|| {
+            let listing = Arc::new(listing);
+            let place = Place { listing: Arc::clone(&listing), kept: Mutex::default(), reading: Shared::default() };
+            let (place, bytes) = (Arc::new(place), listing.bytes());
+            places.put(listing, Arc::clone(&place), bytes);
+            place
+        })
     }
 
     /// The page of `place`, as of some moment after this call.
     ///
     /// # Errors
     /// The database is unavailable; all who shared the question are told the same.
-    pub async fn page(&self, place: &Place) -> Result<Arc<ReadyPage>, Arc<StoreError>> {
+    pub async fn page(&self, place: &Arc<Place>) -> Result<Arc<ReadyPage>, Arc<StoreError>> {
         match place.at(self.revisions.newest().await?) {
             Some(page) => Ok(page),
             None => place.reading.run(async |()| self.read(place).await).await,
@@ -89,14 +88,15 @@ impl Catalogue {
 
     /// Asks for the revision before it reads the page: a write in between makes the page newer than it claims to be,
     /// never older.
-    async fn read(&self, place: &Place) -> Result<Arc<ReadyPage>, Arc<StoreError>> {
+    async fn read(&self, place: &Arc<Place>) -> Result<Arc<ReadyPage>, Arc<StoreError>> {
         let revision = self.revisions.newest().await?;
         if let Some(page) = place.at(revision) {
             return Ok(page);
         }
         let page = Arc::new(ReadyPage::new(self.books.search(&place.listing).await?)?);
-        lock(&self.places).weigh(&place.name, page.json.len());
         *lock(&place.kept) = Some(Kept { revision, page: Arc::clone(&page) });
+        let bytes = place.listing.bytes() + page.bytes();
+        lock(&self.places).put(Arc::clone(&place.listing), Arc::clone(place), bytes);
         Ok(page)
     }
 }
@@ -117,7 +117,11 @@ impl ReadyPage {
     fn new(page: Page<Book>) -> Result<Self, StoreError> {
         let json = serde_json::to_vec(&page.items).map_err(|error| StoreError::corrupt(STORE, error))?;
         let tag = tag(&json, page.total, page.next.as_deref());
-        Ok(Self { json: json.into(), total: page.total, next: page.next, tag })
+        Ok(Self { json: json.into_boxed_slice().into(), total: page.total, next: page.next, tag })
+    }
+
+    fn bytes(&self) -> usize {
+        self.json.len() + self.tag.len() + self.next.as_ref().map_or(0, String::len)
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,10 +9,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 pub const LIMIT: i64 = 1000;
 
 /// One page of one list. Text is folded (see [`super::fold`]).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listing {
-    /// Each occurs in author, title, country or language. They hold no white space.
-    pub words: Vec<String>,
+    /// Each occurs in author, title, country or language. They hold no white space, and each is there once.
+    pub words: BTreeSet<String>,
     /// Occurs in the author.
     pub author: Option<String>,
     /// Occurs in the title.
@@ -33,7 +34,7 @@ pub struct Listing {
 }
 
 /// A total order of books: by one property, and where that is equal by id. Written `year`, or `-year` for descending.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Order {
     /// What to look at.
     pub by: Property,
@@ -42,7 +43,7 @@ pub struct Order {
 }
 
 /// What a list can be sorted by. Text sorts as the database collates its folded form.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names of a book's properties")]
 pub enum Property {
     /// The order in which the books came into the catalogue.
@@ -57,7 +58,7 @@ pub enum Property {
 }
 
 /// Where in an [`Order`] a book stands, though the book itself may be gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The property that the order looks at.
     pub key: Key,
@@ -66,12 +67,25 @@ pub struct Position {
 }
 
 /// A property as it is compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// Folded text.
     Text(String),
     /// A number.
     Number(i64),
+}
+
+impl Listing {
+    /// How many bytes of text it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let filters = [&self.author, &self.title, &self.country, &self.language].into_iter().flatten();
+        let after = self.after.iter().map(|Position { key, id }| match key {
+            Key::Text(text) => id.len() + text.len(),
+            Key::Number(_) => id.len(),
+        });
+        self.words.iter().chain(filters).map(String::len).chain(after).sum()
+    }
 }
 
 impl Property {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderName, HeaderValue, LINK, LOCATION};
 use actix_web::web::{Data, Path};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use shared_claims::{Admin, Member, Problem};
 use shared_http::database::StoreError;
@@ -26,17 +26,18 @@ struct Added<'a> {
 }
 
 /// `GET /books`: a page of the catalogue, as an array.
-pub async fn list(_: Member, request: HttpRequest, library: Data<Library>) -> Result<HttpResponse, Problem> {
-    let query = request.query_string();
-    let place = match library.catalogue.known(query) {
-        Some(place) => place,
-        None => library.catalogue.place(query, listing(Query::extract(&request).await?.0)?),
-    };
+pub async fn list(
+    _: Member,
+    request: HttpRequest,
+    Query(params): Query,
+    library: Data<Library>,
+) -> Result<HttpResponse, Problem> {
+    let place = library.catalogue.place(listing(params)?);
     let page = library.catalogue.page(&place).await.map_err(|error| unavailable(&error))?;
     let (mut response, known) = reading(&request, &page.tag);
     response.insert_header((TOTAL_COUNT, page.total));
     if let Some(cursor) = &page.next {
-        response.insert_header((LINK, link_next("/books", query, cursor)));
+        response.insert_header((LINK, link_next("/books", request.query_string(), cursor)));
     }
     Ok(if known { response.finish() } else { response.content_type("application/json").body(page.json.clone()) })
 }

@@ -8,7 +8,7 @@ use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
 use utoipa::openapi::{OpenApi, Schema};
 
-use super::query::TEXT_LENGTH;
+use super::query::{TEXT_LENGTH, WORDS};
 use crate::books::{AUTHOR_LENGTH, LIMIT, NAME_LENGTH, PAGES, Property, TITLE_LENGTH, YEARS};
 
 const ABOUT: &str = "The library catalogue: members read it, admins change it.\n\n\
@@ -39,7 +39,7 @@ pub fn document() -> OpenApi {
 fn list() -> Call {
     let call = Call::new(Get, "/books", "listBooks", "List books, page by page").note(PAGE_NOTE).member();
     let call = [
-        ("q", "Words that each occur in author, title, country or language."),
+        ("q", &*format!("At most {WORDS} words, each of which occurs in author, title, country or language.")),
         ("author", "Occurs in the author."),
         ("title", "Occurs in the title."),
         ("country", "Occurs in the country."),

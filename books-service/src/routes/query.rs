@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use shared_claims::Problem;
 use shared_http::Params;
 
@@ -5,6 +7,8 @@ use crate::books::{BadText, LIMIT, Listing, Position, YEARS, clean, fold};
 
 /// The longest text to search for, in characters.
 pub const TEXT_LENGTH: usize = 200;
+/// The most words to search for: the database compares each of them with every book.
+pub const WORDS: usize = 8;
 
 /// The page that a query asks for.
 ///
@@ -16,8 +20,7 @@ pub fn listing(mut params: Params) -> Result<Listing, Problem> {
         Position::parse(cursor, order).ok_or("must be one that a page in the same order gave in its Link")
     });
     let listing = Listing {
-        words: text(&mut params, "q")
-            .map_or_else(Vec::new, |text| text.split_whitespace().map(str::to_owned).collect()),
+        words: words(&mut params),
         author: text(&mut params, "author"),
         title: text(&mut params, "title"),
         country: text(&mut params, "country"),
@@ -33,6 +36,15 @@ pub fn listing(mut params: Params) -> Result<Listing, Problem> {
     }
     params.finish()?;
     Ok(listing)
+}
+
+/// The words to search for, in the order that makes equal searches equal.
+fn words(params: &mut Params) -> BTreeSet<String> {
+    let text = text(params, "q").unwrap_or_default();
+    if text.split_whitespace().count() > WORDS {
+        params.wrong("q", format!("must have at most {WORDS} words; search for fewer"));
+    }
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// A text to search for, folded; a blank one, as a form sends it, is none.

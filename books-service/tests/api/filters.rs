@@ -73,6 +73,7 @@ async fn a_list_is_filtered() {
             (&[("q", "comedy italy")], &[2], "two words in two fields"),
             (&[("q", "  italy \u{2003} comedy  ")], &[2], "in any order and spacing"),
             (&[("q", "english apart nigeria achebe")], &[0], "one in each field"),
+            (&[("q", "things fall apart chinua achebe nigeria english th")], &[0], "eight words, the most"),
             (&[("q", "comedy denmark")], &[], "one word is missing"),
             (&[("q", "AlighieriThe")], &[], "no word across two fields"),
             (&[("q", "apart' OR '1'='1")], &[], "SQL is text"),
@@ -137,6 +138,9 @@ async fn a_query_that_makes_no_sense_is_refused_by_name() {
             ("author=a%00b", &["author"], "NUL"),
             ("q=a%0ab", &["q"], "a line break"),
             (&long, &["title"], "longer than any search"),
+            ("q=a+b+c+d+e+f+g+h+i", &["q"], "nine words"),
+            ("q=a+a+a+a+a+a+a+a+a", &["q"], "nine times one word"),
+            ("q=a%C2%A0b%E3%80%80c+d+e+f+g+h+i", &["q"], "nine words, in other white space"),
             ("limit=0&sort=x&q=%00x", &["sort", "q", "limit"], "three at once"),
         ] {
             let answer = library.member().get(&format!("/books?{query}")).await;

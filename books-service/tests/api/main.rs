@@ -18,6 +18,8 @@ mod filters;
 mod freshness;
 /// A library to test, on a database of its own.
 mod library;
+/// How much memory the process takes.
+mod memory;
 /// Lists in pages.
 mod paging;
 /// The program's commands.

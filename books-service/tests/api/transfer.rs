@@ -29,7 +29,7 @@ fn export(database: &Database) -> String {
     String::from_utf8(stdout).unwrap()
 }
 
-fn import(database: &Database, lines: &str) -> String {
+pub fn import(database: &Database, lines: &str) -> String {
     let Output { status, stdout, stderr } = run(database, &["import", "-"], lines);
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
