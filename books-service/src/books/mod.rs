@@ -27,4 +27,4 @@ pub use demo::demo_books;
 pub use listing::{Key, LIMIT, Listing, Order, Position, Property, UnknownOrder};
 pub use store::Books;
 pub use transfer::{Imported, NotImported};
-pub use writes::{Expected, NotChanged};
+pub use writes::{Expected, NotChanged, Versions};

@@ -12,13 +12,22 @@ const CHANGE: &str = "UPDATE books SET author = $1, author_key = $2, country = $
      language_key = $6, title = $7, title_key = $8, pages = $9, year = $10, version = $11 \
      WHERE id = $12";
 
-/// Which version of a book a change is meant for.
+/// Which versions of a book a change accepts; by default, each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// Whatever is there.
-    Any,
-    /// One of these; another means that somebody was faster.
-    OneOf(Vec<i64>),
+pub struct Expected {
+    /// The version is one of these; another means that the book has changed since.
+    pub matching: Versions,
+    /// The version is none of these.
+    pub excluded: Versions,
+}
+
+/// A set of versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Versions {
+    /// Each that there is.
+    All,
+    /// These.
+    Only(Vec<i64>),
 }
 
 /// Why a book was not changed.
@@ -27,9 +36,9 @@ pub enum NotChanged {
     /// There is no such book.
     #[error("there is no such book")]
     Missing,
-    /// The book is at a version that was not expected, and stays as it is.
+    /// The change does not accept the book's version, and the book stays as it is.
     #[error("the book is at another version")]
-    Outdated,
+    Unexpected,
     /// The database is unavailable; where it was slow the change may have been made.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -44,7 +53,7 @@ impl Books {
         self.write(async |writing| writing.insert(details).await).await
     }
 
-    /// Edits the book `id` if its version is `expected`. Of two edits that expect one version the second is outdated.
+    /// Edits the book `id` if its version is `expected`. Of two edits that match one version the second fails.
     ///
     /// # Errors
     /// See [`NotChanged`].
@@ -125,7 +134,7 @@ impl Writing {
     async fn find(&mut self, id: &BookId, expected: &Expected) -> Result<Book, NotChanged> {
         let row = query(BOOK).bind(id.to_string()).fetch_optional(&mut *self.transaction).await;
         let book = read(&row.map_err(StoreError::from)?.ok_or(NotChanged::Missing)?)?;
-        if expected.allows(book.version) { Ok(book) } else { Err(NotChanged::Outdated) }
+        if expected.allows(book.version) { Ok(book) } else { Err(NotChanged::Unexpected) }
     }
 
     async fn insert(&mut self, details: Details) -> Result<Book, StoreError> {
@@ -164,9 +173,27 @@ pub(super) fn bind<'q>(query: Query<'q, Any, AnyArguments>, details: &Details) -
 
 impl Expected {
     fn allows(&self, version: i64) -> bool {
+        self.matching.contains(version) && !self.excluded.contains(version)
+    }
+}
+
+impl Default for Expected {
+    fn default() -> Self {
+        Self { matching: Versions::All, excluded: Versions::default() }
+    }
+}
+
+impl Versions {
+    fn contains(&self, version: i64) -> bool {
         match self {
-            Self::Any => true,
-            Self::OneOf(versions) => versions.contains(&version),
+            Self::All => true,
+            Self::Only(versions) => versions.contains(&version),
         }
+    }
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self::Only(Vec::new())
     }
 }

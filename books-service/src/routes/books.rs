@@ -19,6 +19,10 @@ const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 /// Kept by the client alone, and asked for again each time.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
+/// Either condition may be the cause, and both together.
+pub const PRECONDITION_FAILED: &str =
+    "If-Match or If-None-Match excludes the book as it is now; read it again, or leave the condition out.";
+
 #[derive(Serialize)]
 struct Added<'a> {
     message: &'static str,
@@ -119,9 +123,7 @@ impl From<NotChanged> for Problem {
     fn from(reason: NotChanged) -> Self {
         match reason {
             NotChanged::Missing => no_such_book(),
-            NotChanged::Outdated => {
-                Self::new(412, "precondition_failed", "The book has changed since it was read; read it again.")
-            }
+            NotChanged::Unexpected => Self::new(412, "precondition_failed", PRECONDITION_FAILED),
             NotChanged::Store(error) => error.into(),
         }
     }

@@ -3,11 +3,12 @@
 
 use serde_json::{Value, json};
 use shared_http::openapi::shapes::{added, array_of, integer, object, of, text, uuid};
-use shared_http::openapi::{Answer, CONDITIONAL_READ, CONDITIONAL_WRITE, Call, Code, Document};
+use shared_http::openapi::{Answer, CONDITIONAL_READ, CONDITIONAL_WRITE, Call, Code, Document, EXCLUDING_WRITE};
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
 use utoipa::openapi::{OpenApi, Schema};
 
+use super::books::PRECONDITION_FAILED;
 use super::query::{TEXT_LENGTH, WORDS};
 use crate::books::{AUTHOR_LENGTH, LIMIT, NAME_LENGTH, PAGES, Property, TITLE_LENGTH, YEARS};
 
@@ -18,9 +19,10 @@ const ABOUT: &str = "The library catalogue: members read it, admins change it.\n
 const PAGE_NOTE: &str = "All conditions hold at once, and upper and lower case are one. Where there is a next page, `Link` \
     leads to it. No answer is older than its request.";
 
-const CONDITION_NOTE: &str = "With `If-Match`, only if the book is still what was read; without, in any case.";
+const CONDITION_NOTE: &str = "With `If-Match`, only if the book is still what was read; with `If-None-Match`, only if it is \
+    none of what the tags stand for; without either, in any case.";
 
-const OUTDATED: Code = Code::new(412, "precondition_failed", "The book has changed since it was read; read it again.");
+const PRECONDITION: Code = Code::new(412, "precondition_failed", PRECONDITION_FAILED);
 
 const MEMBERS: [&str; 6] = ["author", "country", "language", "pages", "title", "year"];
 
@@ -99,7 +101,8 @@ fn one(call: Call) -> Call {
 }
 
 fn written(call: Call) -> Call {
-    one(call).note(CONDITION_NOTE).header(CONDITIONAL_WRITE).refuses(&[OUTDATED])
+    let headers = one(call).note(CONDITION_NOTE).header(CONDITIONAL_WRITE).header(EXCLUDING_WRITE);
+    headers.refuses(&[PRECONDITION])
 }
 
 fn versioned(answer: Answer) -> Answer {

@@ -27,6 +27,47 @@ async fn a_change_happens_only_to_the_version_it_is_meant_for() {
 }
 
 #[tokio::test]
+async fn excluded_version_is_not_changed() {
+    on_each_database(async |library| {
+        let path = format!("/books/{}", library.add(a_book()).await["id"].as_str().unwrap());
+        library.admin().patch(&path, &json!({"pages": 2})).await.is(200);
+        let before = library.member().get(&path).await.is(200);
+        let body = book_with(&json!({"pages": 3})).to_string();
+        let methods = [(Method::PUT, Some(body.clone())), (Method::PATCH, Some(body)), (Method::DELETE, None)];
+        let excluding = [
+            (&[("If-None-Match", "*")][..], "any version"),
+            (&[("If-None-Match", "\"2\"")], "the book's tag"),
+            (&[("If-None-Match", "W/\"2\"")], "the book's tag, weak"),
+            (&[("If-None-Match", "\"1\", \"2\"")], "a list with the book's tag"),
+            (&[("If-None-Match", "\"1\""), ("If-None-Match", "\"2\"")], "the same in two lines"),
+            (&[("If-Match", "\"2\""), ("If-None-Match", "\"2\"")], "the book's tag in both"),
+            (&[("If-Match", "*"), ("If-None-Match", "*")], "any in both"),
+            (&[("If-Match", "\"1\""), ("If-None-Match", "\"1\"")], "If-Match has another tag"),
+        ];
+        for (method, body) in &methods {
+            for (headers, why) in excluding {
+                println!("{method}: {why}");
+                let caller = headers.iter().fold(library.admin(), |caller, (name, value)| caller.with(name, value));
+                let answer = caller.call(method.clone(), &path, body.clone()).await;
+                answer.problem(412, "precondition_failed");
+                let after = library.member().get(&path).await.is(200);
+                assert_eq!((after.json(), after.header("etag")), (before.json(), before.header("etag")), "{why}");
+            }
+        }
+        let admin = library.admin().with("If-Match", "\"2\", \"3\", \"4\"");
+        for ((method, body), tags) in methods.into_iter().zip(["\"1\", W/\"3\"", "\"02\"", "\"3\""]) {
+            let status = if method == Method::DELETE { 204 } else { 200 };
+            admin.clone().with("If-None-Match", tags).call(method, &path, body).await.is(status);
+        }
+        let any = library.admin().with("If-None-Match", "*");
+        any.put(&path, &a_book()).await.problem(404, "not_found");
+        any.post("/books", &json!({"title": ""})).await.problem(422, "validation_failed");
+        any.post("/books", &a_book()).await.is(201);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn any_version_will_do_where_the_client_says_so() {
     on_each_database(async |library| {
         let path = format!("/books/{}", library.add(a_book()).await["id"].as_str().unwrap());

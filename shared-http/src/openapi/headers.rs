@@ -18,6 +18,10 @@ pub const CONDITIONAL_READ: HeaderText = HeaderText(
 pub const CONDITIONAL_WRITE: HeaderText =
     HeaderText("If-Match", "The `ETag` of what is to be changed; where that has changed since, the answer is 412.");
 
+/// On a request that writes: answered by 412 where the tag still holds (RFC 9110 section 13.1.2).
+pub const EXCLUDING_WRITE: HeaderText =
+    HeaderText("If-None-Match", "An `ETag`, or `*`; where it stands for what is there now, the answer is 412.");
+
 pub(super) const REQUEST_ID: HeaderText = HeaderText("X-Request-Id", "Leads to the lines of this request in the log.");
 
 impl HeaderText {

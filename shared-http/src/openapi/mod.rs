@@ -28,7 +28,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 pub use call::{Answer, Call};
 pub use codes::*;
-pub use headers::{CONDITIONAL_READ, CONDITIONAL_WRITE, HeaderText};
+pub use headers::{CONDITIONAL_READ, CONDITIONAL_WRITE, EXCLUDING_WRITE, HeaderText};
 pub use serving::docs;
 
 /// The security scheme of access tokens.
