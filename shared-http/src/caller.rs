@@ -56,15 +56,16 @@ impl FromRequest for Caller {
 pub struct RequestId(Rc<str>);
 
 impl RequestId {
-    /// The id that a proxy gave, if it is harmless, else a new one.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    /// The id in `headers`, if it is harmless. Only a trusted proxy's counts: a client could give its requests the id of
+    /// another client's, and the log would mix them.
+    pub(crate) fn given(headers: &HeaderMap) -> Option<Self> {
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let harmless = |id: &&str| {
             !id.is_empty()
                 && id.len() <= LONGEST_ID
                 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         };
-        given.filter(harmless).map_or_else(Self::random, |id| Self(id.into()))
+        given.filter(harmless).map(|id| Self(id.into()))
     }
 
     /// A new id, for a request that has none.

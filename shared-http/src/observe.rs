@@ -3,9 +3,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY,
-};
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError};
 use shared_claims::Problem;
@@ -16,10 +14,13 @@ use crate::{Caller, RequestId, TrustedProxies};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// On every answer that says nothing else. What is served is data, and no page: a browser that is made to show it runs
-/// nothing.
-pub(crate) const PROTECTION: [(&str, &str); 2] =
-    [("x-content-type-options", "nosniff"), ("content-security-policy", "default-src 'none'; frame-ancestors 'none'")];
+/// On every answer that says nothing else. An answer is data of one caller and not a page: no cache keeps it, and a browser
+/// that is made to show it runs nothing.
+pub(crate) const PROTECTION: [(&str, &str); 3] = [
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+];
 
 /// Whoever came by HTTPS once comes by HTTPS alone for a year (RFC 6797).
 pub(crate) const TRANSPORT_SECURITY: &str = "max-age=31536000";
@@ -27,7 +28,7 @@ pub(crate) const TRANSPORT_SECURITY: &str = "max-age=31536000";
 /// Around every request, outermost: says who sends it, turns every error into problem+json, times it, writes one line of log.
 /// One a worker.
 pub(crate) struct Observer {
-    /// Whose `X-Forwarded-For` counts.
+    /// The peers whose `X-Forwarded-For` and `X-Request-Id` count.
     pub(crate) proxies: TrustedProxies,
     /// Whether answers travel by HTTPS.
     pub(crate) encrypted: bool,
@@ -45,9 +46,11 @@ impl Observer {
     ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
         let started = Instant::now();
         let peer = request.peer_addr().map(|peer| peer.ip());
+        let is_proxy = peer.is_some_and(|peer| self.proxies.trusts(peer));
+        let given = if is_proxy { RequestId::given(request.headers()) } else { None };
         let caller = Caller {
             address: peer.map(|peer| self.proxies.caller(peer, request.headers())),
-            request_id: RequestId::of(request.headers()),
+            request_id: given.unwrap_or_else(RequestId::random),
             trace: Trace::of(request.headers()),
         };
         let id = caller.request_id.clone();
@@ -122,9 +125,7 @@ fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> Servi
     let problem = known.unwrap_or_else(|| Problem::of_status(status.as_u16()));
     let body = problem.body(Some(id.as_str()));
     let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
     response
 }
 

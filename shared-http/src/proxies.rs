@@ -7,7 +7,8 @@ use actix_web::http::header::{HeaderMap, X_FORWARDED_FOR};
 
 use crate::Settings;
 
-/// Whose `X-Forwarded-For` counts: whoever could write it freely would choose the address that limits and logs see.
+/// The proxies whose `X-Forwarded-For` and `X-Request-Id` count. A client whose headers counted would choose the address and
+/// the request id that limits and logs see.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     networks: Arc<[Network]>,
@@ -24,7 +25,8 @@ struct Network {
 impl TrustedProxies {
     /// Reads `TRUSTED_PROXIES`.
     pub fn read(settings: &mut Settings) -> Self {
-        let why = "Proxies whose X-Forwarded-For is believed: addresses or networks, such as 10.0.0.0/8, ::1";
+        let why =
+            "Proxies whose X-Forwarded-For and X-Request-Id are believed: addresses or networks, such as 10.0.0.0/8";
         let networks: Option<Arc<[Network]>> =
             settings.list("TRUSTED_PROXIES", "", why).iter().map(|text| text.parse().ok()).collect();
         if networks.is_none() {
@@ -57,7 +59,7 @@ impl TrustedProxies {
         caller
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.holds(address))
     }
 

@@ -39,7 +39,6 @@ pub(crate) fn explained(bare: &[u8], status: u16, peer: Option<SocketAddr>, encr
         ("content-type", Problem::MEDIA_TYPE),
         ("content-length", &length),
         ("connection", "close"),
-        ("cache-control", "no-store"),
         ("x-request-id", request_id),
     ];
     let secure = encrypted.then_some(("strict-transport-security", TRANSPORT_SECURITY));

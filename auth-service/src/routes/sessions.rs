@@ -1,4 +1,4 @@
-use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, SET_COOKIE, USER_AGENT};
+use actix_web::http::header::{AUTHORIZATION, HeaderValue, SET_COOKIE, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde_json::json;
 use shared_claims::{Guard, Problem};
@@ -181,7 +181,6 @@ fn presented(
 /// Both tokens; the refresh token in a cookie where there is a jar, and then nowhere else.
 fn reply(granted: &Granted, jar: Option<Jar>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
-    response.insert_header((CACHE_CONTROL, "no-store"));
     if let Some(jar) = jar {
         // As long as the token lives, by the store's clock.
         let Session { idle_ends_at, advanced_at, .. } = granted.session;

@@ -1,8 +1,11 @@
 //! What is the same for every request.
 
-use reqwest::Method;
+use std::collections::HashSet;
 
-use crate::service::{MEMBER, Service};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::service::{ADMIN, MEMBER, Service};
 
 #[tokio::test]
 async fn each_path_says_what_it_takes() {
@@ -75,8 +78,8 @@ async fn an_answer_is_json_or_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_has_an_id() {
-    let service = Service::start([]).await;
+async fn request_id_of_a_trusted_proxy_is_kept() {
+    let service = Service::start([("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let long = "x".repeat(65);
     for (given, kept) in [
         ("abc-DEF_1.2", true),
@@ -97,6 +100,39 @@ async fn a_request_has_an_id() {
     }
     let ids = [service.nobody().get("/livez").await, service.nobody().get("/livez").await];
     assert_ne!(ids[0].header("x-request-id"), ids[1].header("x-request-id"));
+}
+
+#[tokio::test]
+async fn request_id_of_a_stranger_is_replaced() {
+    for trusted in ["", "10.0.0.0/8, 192.0.2.1, ::1"] {
+        let service = Service::start([("TRUSTED_PROXIES", trusted)]).await;
+        let stranger = service.nobody().with("X-Request-Id", "of-another").with("X-Forwarded-For", "10.0.0.1");
+        let mut ids = HashSet::new();
+        for path in ["/livez", "/livez", "/me", "/nowhere"] {
+            let answer = stranger.get(path).await;
+            assert!(ids.insert(answer.header("x-request-id").to_owned()), "{trusted}: one id twice: {ids:?}");
+        }
+        assert!(ids.iter().all(|id| id.len() == 32), "{trusted}: {ids:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_cache_keeps_a_personal_answer() {
+    let service = Service::start([("ACCESS_TOKEN_HEADER", "x-access-token")]).await;
+    let token = service.log_in(ADMIN).await.access;
+    for admin in [service.bearer(&token), service.nobody().with("x-access-token", &token)] {
+        let id = admin.get("/me").await.json()["id"].as_str().unwrap().to_owned();
+        for path in ["/me", "/me/sessions", "/users", "/users?limit=1", &format!("/users/{id}"), "/livez", "/readyz"] {
+            for method in [Method::GET, Method::HEAD] {
+                let answer = admin.call(method, path, None).await.is(200);
+                assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
+            }
+        }
+        let answer = admin.patch(&format!("/users/{id}"), &json!({"email": "john@example.com"})).await.is(200);
+        assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
+        let answer = admin.delete("/users/1").await.is(404);
+        assert_eq!(answer.header_count("cache-control"), 1, "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ async fn a_book_is_added_and_read() {
         let path = format!("/books/{}", book["id"].as_str().unwrap());
         assert_eq!(answer.json()["message"], "Book added successfully");
         assert_eq!(answer.header("location"), path);
+        assert_eq!(answer.header("cache-control"), "no-store");
         assert_eq!(book, book_with(&json!({"id": book["id"]})));
 
         let answer = library.member().get(&path).await.is(200);
