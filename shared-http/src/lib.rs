@@ -30,6 +30,8 @@ mod etag;
 mod health;
 /// Log lines, as text or JSON, one line each.
 mod logging;
+/// The memory that the process may use.
+mod memory;
 /// What is counted and timed, and the address where it can be asked for.
 mod metrics;
 /// What happens around every request: its id, its log line, its error body.
@@ -43,7 +45,7 @@ mod options;
 mod page;
 /// How far long work is.
 mod progress;
-/// Whose `X-Forwarded-For` counts.
+/// The proxies that are believed.
 mod proxies;
 /// Query strings, taken like bodies.
 mod query;
@@ -87,4 +89,3 @@ pub use settings::{Known, Settings, SettingsError};
 pub use sharing::Shared;
 pub use stop::{Stop, serve};
 pub use tls::TlsFiles;
-pub use trace::traceparent;

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use actix_web::http::header::HeaderName;
 
-use crate::{Settings, TlsFiles, TrustedProxies};
+use crate::{Settings, TlsFiles, TrustedProxies, memory};
 
 /// What every HTTP server of the stack is told.
 #[derive(Clone, Debug)]
@@ -13,13 +13,15 @@ pub struct ServerOptions {
     pub addr: SocketAddr,
     /// Threads that serve requests.
     pub workers: usize,
+    /// Connections that are open at once, those of the metrics too. More wait to be accepted.
+    pub max_connections: usize,
     /// Origins whose pages may call (CORS); none by default.
     pub allowed_origins: Vec<String>,
     /// The header that may carry an access token, too.
     pub token_header: Option<HeaderName>,
     /// Whether those pages may send cookies.
     pub cookies: bool,
-    /// Whose `X-Forwarded-For` counts.
+    /// The proxies whose `X-Forwarded-For` and `X-Request-Id` count.
     pub trusted_proxies: TrustedProxies,
     /// HTTPS, where there is a certificate.
     pub tls: Option<TlsFiles>,
@@ -48,6 +50,7 @@ impl ServerOptions {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
                 some => some,
             },
+            max_connections: memory::connections(),
             allowed_origins: origins(settings),
             token_header: None,
             cookies: false,

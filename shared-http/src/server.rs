@@ -18,6 +18,8 @@ use crate::worker::Http;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// Connections of one worker, whatever memory there is.
+const MOST_OF_WORKER: usize = 25_600;
 /// What is in flight at the end may take this long; under the ten seconds that `docker stop` gives.
 const DRAIN_SECONDS: u64 = 8;
 
@@ -69,7 +71,9 @@ pub fn bind(
 ) -> io::Result<Running> {
     let (listener, addr) = listen(options.addr)?;
     let tls = options.tls.clone().map(Tls::start).transpose()?;
-    let builder = Server::build().workers(options.workers).shutdown_timeout(DRAIN_SECONDS).disable_signals();
+    let of_worker = (options.max_connections / options.workers).clamp(1, MOST_OF_WORKER);
+    let builder = Server::build().workers(options.workers).max_concurrent_connections(of_worker);
+    let builder = builder.shutdown_timeout(DRAIN_SECONDS).disable_signals();
     let stopping = builder.graceful_shutdown_signal();
     let service = Http { options: options.clone(), addr, configure, stopping: stopping.clone(), is_public: true };
     let builder = match tls {
@@ -88,6 +92,7 @@ pub fn bind(
     };
     let server = builder.run();
     log::info!("{} started on {addr}", options.name);
+    log::info!("{} takes {} connections at once, by its memory", options.name, of_worker * options.workers);
     if let Some(addr) = metrics_addr {
         log::info!("{} shows its metrics on {addr}", options.name);
     }
@@ -152,4 +157,46 @@ fn greet(io: &TcpStream) -> Option<SocketAddr> {
     // Where it fails the connection is broken, which shows at the first read.
     drop(io.set_nodelay(true));
     io.peer_addr().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{Readiness, Settings, health};
+
+    #[actix_web::test]
+    async fn connection_beyond_the_bound_waits() {
+        let mut settings = Settings::from_pairs([("ADDR", "127.0.0.1:0"), ("WORKERS", "2")]);
+        let mut options = ServerOptions::read(&mut settings, "test", ("ADDR", ""), "METRICS_ADDR");
+        options.max_connections = 4;
+        let running = bind(&options, Metrics::new("0"), |config| health(&Readiness::default())(config)).unwrap();
+        let (addr, server) = (running.addr(), running.handle());
+        let serving = actix_web::rt::spawn(running.wait());
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            open.push(TcpStream::connect(addr).await.unwrap());
+        }
+        for stream in &mut open {
+            assert!(is_answered(stream).await);
+        }
+        let mut next = TcpStream::connect(addr).await.unwrap();
+        assert!(!is_answered(&mut next).await, "a fifth connection is served");
+        open.pop();
+        assert!(is_answered(&mut next).await, "there is room for it");
+        server.stop(false).await;
+        serving.await.unwrap().unwrap();
+    }
+
+    /// Whether an answer comes to what was asked now or before.
+    async fn is_answered(stream: &mut TcpStream) -> bool {
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        let read = timeout(Duration::from_secs(1), stream.read_exact(&mut answer)).await;
+        read.is_ok_and(|read| read.is_ok() && answer == *b"HTTP/1.1 200")
+    }
 }

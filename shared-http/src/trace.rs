@@ -1,19 +1,15 @@
 use actix_web::http::header::{HeaderMap, HeaderName};
-use uuid::Uuid;
-
-use crate::Caller;
 
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The only flag of version 00: whether the caller keeps this trace. All others are to be 0.
-const SAMPLED: u8 = 1;
-
 /// The trace that a request is a part of, as its caller said in `traceparent` (W3C Trace Context).
+///
+/// It is taken from every caller, unlike the request id: it names the caller's own work, and two callers that name the same
+/// trace still have two request ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trace {
     id: u128,
     parent: u64,
-    flags: u8,
 }
 
 impl Trace {
@@ -34,9 +30,9 @@ impl Trace {
             u128::from_str_radix(part, 16).ok().filter(|_| is_hex)
         };
         let (version, id) = (number(2)?, number(32)?);
-        let (parent, flags) = (u64::try_from(number(16)?).ok()?, u8::try_from(number(2)?).ok()?);
+        let (parent, _flags) = (u64::try_from(number(16)?).ok()?, number(2)?);
         let is_known = version != 0xff && (version > 0 || parts.next().is_none());
-        (is_known && id != 0 && parent != 0).then_some(Self { id, parent, flags })
+        (is_known && id != 0 && parent != 0).then_some(Self { id, parent })
     }
 
     /// The trace, for the log: 32 hex digits.
@@ -48,22 +44,6 @@ impl Trace {
     pub(crate) fn parent(self) -> String {
         format!("{:016x}", self.parent)
     }
-
-    /// What a call says that is made for this request: the same trace, and `span` as the part that calls.
-    fn passed_on(self, span: u64) -> String {
-        format!("00-{:032x}-{span:016x}-{:02x}", self.id, self.flags & SAMPLED)
-    }
-}
-
-/// The value of the header `traceparent` for a call that is made on behalf of the request being served, with a new id for
-/// that call; `None` where there is no request, or its caller traces nothing.
-///
-/// Neither service makes such a call: what they do in the background is on nobody's behalf, and databases take no headers.
-#[must_use]
-pub fn traceparent() -> Option<String> {
-    // Half of a UUID has random bits enough, and its variant's bits are never all 0.
-    let (_, span) = Uuid::new_v4().as_u64_pair();
-    Caller::with(|caller| caller.trace.map(|trace| trace.passed_on(span))).flatten()
 }
 
 #[cfg(test)]
@@ -115,23 +95,5 @@ mod tests {
         assert_eq!((trace.id().as_str(), trace.parent().as_str()), (&GOOD[3..35], &GOOD[36..52]));
         headers.append(TRACEPARENT, HeaderValue::from_static(GOOD));
         assert_eq!(Trace::of(&headers), None, "even where they agree");
-    }
-
-    #[test]
-    fn what_is_passed_on_is_the_trace_and_another_parent() {
-        let trace = Trace::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff").unwrap();
-        assert_eq!(trace.passed_on(0xb7), "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000000000b7-01");
-        assert_eq!(traceparent(), None, "no request is served here");
-    }
-
-    #[tokio::test]
-    async fn each_call_of_a_request_has_an_id_of_its_own() {
-        let caller = Caller { address: None, request_id: crate::RequestId::random(), trace: Trace::parse(GOOD) };
-        let [one, other] = caller.serve(async { [(); 2].map(|()| traceparent().unwrap()) }).await;
-        for value in [&one, &other] {
-            assert!(Trace::parse(value).is_some_and(|trace| trace.id() == GOOD[3..35]), "{value}");
-            assert!(value.ends_with("-01"), "{value}");
-        }
-        assert!(one != other && one != GOOD, "{one} {other}");
     }
 }
