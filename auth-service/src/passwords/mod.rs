@@ -2,6 +2,8 @@
 
 /// bcrypt's work factor.
 mod cost;
+/// How many guesses a password withstands, at a bounded price.
+mod estimate;
 /// What is stored of a password.
 mod hash;
 /// Hashing and verifying, without threads.

@@ -1,5 +1,6 @@
 //! Passwords as they are stored and proven, and the threads that do it.
 
+mod estimate;
 mod pool;
 
 use auth_service::neighbourhood::Neighbourhood;
