@@ -3,20 +3,21 @@ use shared_claims::{Member, Problem, Role};
 use shared_http::{Body, Caller, Fields};
 
 use super::admitted::Admitted;
+use super::current::CurrentUser;
 use super::replies::{Device, Profile};
-use super::{State, current, guess, invalid_credentials, last_admin, not_hashed};
+use super::{State, guess, invalid_credentials, last_admin, not_hashed};
 use crate::passwords::Verdict;
 use crate::sessions::SessionId;
-use crate::users::{Account, Deleted, Email};
+use crate::users::{Account, By, Deleted, Email, UserChange};
 
 /// `GET /me`.
-pub(super) async fn read(member: Member, state: Data<State>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(Profile::from(&current(&state, &member).await?.user)))
+pub(super) async fn read(CurrentUser { account, .. }: CurrentUser) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(Profile::from(&account.user)))
 }
 
 /// `PUT /me/password`: whoever knows the current password sets another; all other devices are signed out.
 pub(super) async fn change_password(
-    member: Member,
+    CurrentUser { member, account }: CurrentUser,
     Admitted(caller): Admitted,
     state: Data<State>,
     Body(mut fields): Body,
@@ -24,19 +25,19 @@ pub(super) async fn change_password(
     let current = fields.text("currentPassword", |_| Ok(()));
     let new = fields.text("newPassword", |text| crate::passwords::check_length(text).map_err(|weak| weak.to_string()));
     fields.finish()?;
-    let account = prove(&state, &caller, &member, current).await?;
+    prove(&state, &caller, &member, &account, current).await?;
     let about = [account.user.username.as_str(), account.user.email.as_ref().map_or("", Email::as_str)];
     let hash = state
         .passwords
         .hash_new(caller.address.into(), new, &about)
         .await
         .map_err(|error| not_hashed(error, "newPassword"))?;
+    owns(&state, &account).await?;
     // Before as well as after: while sessions cannot be ended, the password stays as it was.
     state.sessions.end_all(&member.user_id, session_id(&member)).await?;
-    if !state.users.replace_hash(&member.user_id, &account.hash, &hash).await? {
-        // Changed since it was proven: then what was proven is no longer the current password.
-        return Err(invalid_credentials());
-    }
+    let change = UserChange { hash: Some(hash), ..UserChange::default() };
+    let changed = state.users.change_by(By::Owner(&account), &member.user_id, &change).await?;
+    changed.ok_or_else(invalid_credentials)?;
     state.sessions.end_all(&member.user_id, session_id(&member)).await?;
     log_event(&member, "password.changed", "password changed");
     Ok(HttpResponse::NoContent().finish())
@@ -44,23 +45,24 @@ pub(super) async fn change_password(
 
 /// `DELETE /me`: whoever knows the current password leaves, with all sessions.
 pub(super) async fn delete(
-    member: Member,
+    CurrentUser { member, account }: CurrentUser,
     Admitted(caller): Admitted,
     state: Data<State>,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let current = current_password(&mut fields);
     fields.finish()?;
-    let account = prove(&state, &caller, &member, current).await?;
+    prove(&state, &caller, &member, &account, current).await?;
+    owns(&state, &account).await?;
     // While sessions cannot be ended, nobody is half gone. Before as well as after, unless it may be the last admin, who stays.
     if account.user.role == Role::Admin {
         state.sessions.ping().await?;
     } else {
         state.sessions.end_all(&member.user_id, None).await?;
     }
-    match state.users.delete(&member.user_id).await? {
-        Deleted::Done(_) | Deleted::NotFound => {}
-        Deleted::LastAdmin => return Err(last_admin()),
+    let deleted = state.users.delete_by(By::Owner(&account), &member.user_id).await?;
+    if matches!(deleted.ok_or_else(invalid_credentials)?, Deleted::LastAdmin) {
+        return Err(last_admin());
     }
     state.sessions.end_all(&member.user_id, None).await?;
     log_event(&member, "user.deleted", "left");
@@ -68,19 +70,20 @@ pub(super) async fn delete(
 }
 
 /// `GET /me/sessions`: the devices signed in, the newest first.
-pub(super) async fn devices(member: Member, state: Data<State>) -> Result<HttpResponse, Problem> {
-    current(&state, &member).await?;
+pub(super) async fn devices(
+    CurrentUser { member, .. }: CurrentUser,
+    state: Data<State>,
+) -> Result<HttpResponse, Problem> {
     let sessions = state.sessions.list(&member.user_id).await?;
     Ok(HttpResponse::Ok().json(sessions.iter().map(|session| Device::of(session, &member)).collect::<Vec<_>>()))
 }
 
 /// `DELETE /me/sessions/{id}`: signs one device out.
 pub(super) async fn sign_out_device(
-    member: Member,
+    CurrentUser { member, .. }: CurrentUser,
     state: Data<State>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    current(&state, &member).await?;
     let unknown = || Problem::not_found("session");
     let id: SessionId = id.parse().map_err(|_| unknown())?;
     if !state.sessions.end(&member.user_id, id).await? {
@@ -92,17 +95,24 @@ pub(super) async fn sign_out_device(
 }
 
 /// `DELETE /me/sessions`: signs every device out, this one too.
-pub(super) async fn sign_out_everywhere(member: Member, state: Data<State>) -> Result<HttpResponse, Problem> {
-    current(&state, &member).await?;
+pub(super) async fn sign_out_everywhere(
+    CurrentUser { member, .. }: CurrentUser,
+    state: Data<State>,
+) -> Result<HttpResponse, Problem> {
     state.sessions.end_all(&member.user_id, None).await?;
     log_event(&member, "session.all_ended", "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The caller's account, if `password` is its current one. Whoever found or stole an access token guesses no faster here
+/// Refuses a `password` that is not the current one of `account`. Whoever found or stole an access token guesses no faster here
 /// than at the login.
-async fn prove(state: &State, caller: &Caller, member: &Member, password: String) -> Result<Account, Problem> {
-    let account = current(state, member).await?;
+async fn prove(
+    state: &State,
+    caller: &Caller,
+    member: &Member,
+    account: &Account,
+    password: String,
+) -> Result<(), Problem> {
     let (name, hash) = (account.user.username.as_str(), &account.hash);
     let check = async {
         if matches!(state.passwords.verify(caller.address.into(), password, hash).await?, Verdict::Wrong) {
@@ -111,8 +121,14 @@ async fn prove(state: &State, caller: &Caller, member: &Member, password: String
         }
         Ok(Some(()))
     };
-    guess(state, caller, name, "password.throttled", check).await?;
-    Ok(account)
+    guess(state, caller, name, "password.throttled", check).await
+}
+
+/// Refuses whoever proved to own `account`, if that was disabled, deleted or given another password since: what was proven
+/// proves nothing any more, and must not end a session.
+async fn owns(state: &State, account: &Account) -> Result<(), Problem> {
+    let now = state.users.account(&account.user.id).await?;
+    now.filter(|now| account.still_counts(now)).map(drop).ok_or_else(invalid_credentials)
 }
 
 /// A line about what somebody did with their own account.

@@ -4,6 +4,8 @@
 mod admitted;
 /// The refresh token in a cookie.
 mod cookie;
+/// Callers whose account is there as they call.
+mod current;
 /// The caller's own account and devices.
 mod me;
 /// What the calls are, for people and programs.
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
-use shared_claims::{Admin, Member, Problem, Role};
+use shared_claims::Problem;
 use shared_http::{Caller, at};
 
 use crate::grants::Grants;
@@ -33,7 +35,7 @@ use crate::limits::{Limits, Slowed};
 use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::revocations::Feed;
 use crate::sessions::SessionStore;
-use crate::users::{Account, Users};
+use crate::users::Users;
 
 pub use openapi::document;
 
@@ -126,20 +128,6 @@ fn not_hashed(error: NotHashed, field: &'static str) -> Problem {
         NotHashed::Weak(weak) => {
             Problem::new(422, "validation_failed", "The password is not good enough.").error(field, weak.to_string())
         }
-    }
-}
-
-/// The caller's account as it is now: a token may outlive it.
-async fn current(state: &State, member: &Member) -> Result<Account, Problem> {
-    let account = state.users.account(&member.user_id).await?.filter(|account| !account.user.disabled);
-    account.ok_or_else(|| Problem::invalid_token("The account of this token is gone or disabled"))
-}
-
-/// Refuses a caller who was an admin when the token was made and is none now: nobody undoes their own dismissal.
-async fn still_admin(state: &State, admin: &Admin) -> Result<(), Problem> {
-    match current(state, admin).await?.user.role {
-        Role::Admin => Ok(()),
-        Role::Member => Err(no_admin()),
     }
 }
 

@@ -6,9 +6,9 @@ use shared_http::{Body, Caller, Fields};
 
 use super::admitted::Admitted;
 use super::replies::{Added, Profile};
-use super::{State, email_taken, not_hashed, username_taken};
+use super::{State, email_taken, no_admin, not_hashed, username_taken};
 use crate::passwords::check_length;
-use crate::users::{Created, Email, NewUser, User, Username};
+use crate::users::{By, Created, Email, NewUser, User, Username};
 
 /// `POST /register`: anyone becomes a member. What the body says of roles gives nothing.
 pub(super) async fn register(
@@ -16,7 +16,7 @@ pub(super) async fn register(
     state: Data<State>,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
-    let user = Newcomer::read(fields)?.create(&state, &caller, Role::Member).await?;
+    let user = Newcomer::read(fields)?.create(&state, &caller, Role::Member, None).await?;
     log::info!(target: "audit", event = "user.registered", user = user.id.as_str(); "registered");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, "/me"))
@@ -39,8 +39,14 @@ impl Newcomer {
         Ok(Self { username: username.ok_or_else(Problem::internal)?, email, password })
     }
 
-    /// Stores the newcomer as a user of the role `role`.
-    pub(super) async fn create(self, state: &State, caller: &Caller, role: Role) -> Result<User, Problem> {
+    /// Stores the newcomer as a user of the role `role`, on behalf of the account `by` if there is one.
+    pub(super) async fn create(
+        self,
+        state: &State,
+        caller: &Caller,
+        role: Role,
+        by: Option<By<'_>>,
+    ) -> Result<User, Problem> {
         let Self { username, email, password } = self;
         let about = [username.as_str(), email.as_ref().map_or("", Email::as_str)];
         let hash = state
@@ -48,7 +54,12 @@ impl Newcomer {
             .hash_new(caller.address.into(), password, &about)
             .await
             .map_err(|error| not_hashed(error, "password"))?;
-        match state.users.create(NewUser { username, email, hash, role }, now_ms()).await? {
+        let new = NewUser { username, email, hash, role };
+        let created = match by {
+            None => state.users.create(new, now_ms()).await?,
+            Some(by) => state.users.create_by(by, new, now_ms()).await?.ok_or_else(no_admin)?,
+        };
+        match created {
             Created::User(user) => Ok(user),
             Created::UsernameTaken => Err(username_taken()),
             Created::EmailTaken => Err(email_taken()),

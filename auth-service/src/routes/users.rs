@@ -4,22 +4,22 @@ use shared_claims::{Admin, Problem, Role};
 use shared_http::{Body, Caller, Fields, Query, link_next};
 use uuid::Uuid;
 
+use super::current::CurrentAdmin;
 use super::registration::Newcomer;
 use super::replies::{Added, Record};
-use super::{State, email_taken, last_admin, no_admin, not_hashed, still_admin};
-use crate::users::{Changed, Deleted, Email, User, UserChange};
+use super::{State, email_taken, last_admin, no_admin, not_hashed};
+use crate::users::{By, Changed, Deleted, Email, User, UserChange};
 
 /// The most people that one answer holds.
 pub(super) const PAGE: i64 = 1000;
 
 /// `GET /users`.
 pub(super) async fn list(
-    admin: Admin,
+    _: CurrentAdmin,
     state: Data<State>,
     request: HttpRequest,
     Query(mut params): Query,
 ) -> Result<HttpResponse, Problem> {
-    still_admin(&state, &admin).await?;
     let limit = params.optional_integer("limit", 1..=PAGE).unwrap_or(PAGE);
     let q = params.optional_text("q", |_| Ok(()));
     let cursor = params.optional_text("cursor", |cursor| match Uuid::try_parse(cursor) {
@@ -37,23 +37,21 @@ pub(super) async fn list(
 }
 
 /// `GET /users/{id}`.
-pub(super) async fn read(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    still_admin(&state, &admin).await?;
+pub(super) async fn read(_: CurrentAdmin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
     let user = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
     Ok(HttpResponse::Ok().json(Record::from(&user)))
 }
 
 /// `POST /users`: as registering, with a role.
 pub(super) async fn add(
-    admin: Admin,
+    CurrentAdmin(admin): CurrentAdmin,
     caller: Caller,
     state: Data<State>,
     Body(mut fields): Body,
 ) -> Result<HttpResponse, Problem> {
-    still_admin(&state, &admin).await?;
     let role = fields.optional_parsed("role", str::parse::<Role>);
     let newcomer = Newcomer::read(fields)?;
-    let user = newcomer.create(&state, &caller, role.unwrap_or(Role::Member)).await?;
+    let user = newcomer.create(&state, &caller, role.unwrap_or(Role::Member), Some(By::Admin(&admin.user_id))).await?;
     log::info!(target: "audit", event = "user.added", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "added");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
@@ -62,13 +60,12 @@ pub(super) async fn add(
 
 /// `PATCH /users/{id}`: role, disabled, email, password; what is not named stays.
 pub(super) async fn change(
-    admin: Admin,
+    CurrentAdmin(admin): CurrentAdmin,
     caller: Caller,
     state: Data<State>,
     id: Path<String>,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
-    still_admin(&state, &admin).await?;
     let wish = Wish::take(fields)?;
     let before = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let change = wish.into_change(&state, &caller, &before).await?;
@@ -76,7 +73,7 @@ pub(super) async fn change(
         // While sessions cannot be ended, nobody is half dismissed.
         state.sessions.ping().await?;
     }
-    let changed = state.users.change_by(&admin.user_id, &id, &change).await?.ok_or_else(no_admin)?;
+    let changed = state.users.change_by(By::Admin(&admin.user_id), &id, &change).await?.ok_or_else(no_admin)?;
     let (before, after) = match changed {
         Changed::Done { before, after } => (before, after),
         Changed::NotFound => return Err(Problem::not_found("user")),
@@ -94,10 +91,13 @@ pub(super) async fn change(
 }
 
 /// `DELETE /users/{id}`: with all sessions.
-pub(super) async fn delete(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    still_admin(&state, &admin).await?;
+pub(super) async fn delete(
+    CurrentAdmin(admin): CurrentAdmin,
+    state: Data<State>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
     state.sessions.ping().await?;
-    let deleted = state.users.delete_by(&admin.user_id, &id).await?.ok_or_else(no_admin)?;
+    let deleted = state.users.delete_by(By::Admin(&admin.user_id), &id).await?.ok_or_else(no_admin)?;
     if matches!(deleted, Deleted::LastAdmin) {
         return Err(last_admin());
     }
@@ -111,10 +111,15 @@ pub(super) async fn delete(admin: Admin, state: Data<State>, id: Path<String>) -
 }
 
 /// `DELETE /users/{id}/sessions`: signs somebody out everywhere.
-pub(super) async fn sign_out(admin: Admin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    still_admin(&state, &admin).await?;
+pub(super) async fn sign_out(
+    CurrentAdmin(admin): CurrentAdmin,
+    state: Data<State>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let unchanged = UserChange::default();
+    let found = state.users.change_by(By::Admin(&admin.user_id), &id, &unchanged).await?.ok_or_else(no_admin)?;
     end_all(&state, &id).await?;
-    let user = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let Changed::Done { after: user, .. } = found else { return Err(Problem::not_found("user")) };
     log::info!(target: "audit", event = "session.all_ended", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,8 +1,8 @@
 use shared_claims::Role;
 use shared_http::database::{StoreError, within};
-use sqlx::{Any, Transaction};
 
 use super::creation::names_email;
+use super::turn::{By, Turn, end_turn};
 use super::{BY_ID, Email, STORE, User, Users, is_id, rows};
 use crate::passwords::PasswordHash;
 
@@ -48,7 +48,6 @@ pub enum Deleted {
     LastAdmin,
 }
 
-const TAKE_TURN: &str = "UPDATE users_turn SET turn = turn + 1 WHERE id = 1";
 const OTHER_ADMINS: &str = "SELECT count(*) FROM users WHERE role = 'admin' AND disabled = 0 AND id <> $1";
 const UPDATE: &str =
     "UPDATE users SET role = $2, disabled = $3, email = $4, password_hash = coalesce($5, password_hash)
@@ -68,16 +67,16 @@ impl Users {
         Ok(done.unwrap_or(Changed::NotFound))
     }
 
-    /// The same on behalf of an admin; `None` if they are none any more when their turn comes. Of two who dismiss each
-    /// other at once, one is too late.
+    /// The same on behalf of an account; `None` if it may not write any more. Of two admins who dismiss each other at
+    /// once, one is too late.
     ///
     /// # Errors
     /// The store's.
-    pub async fn change_by(&self, admin: &str, id: &str, change: &UserChange) -> Result<Option<Changed>, StoreError> {
+    pub async fn change_by(&self, by: By<'_>, id: &str, change: &UserChange) -> Result<Option<Changed>, StoreError> {
         if !is_id(id) {
             return Ok(Some(Changed::NotFound));
         }
-        within(STORE, self.change_in_turn(Some(admin), id, change)).await
+        within(STORE, self.change_in_turn(Some(by), id, change)).await
     }
 
     /// Deletes somebody, as long as an enabled admin remains.
@@ -92,51 +91,34 @@ impl Users {
         Ok(done.unwrap_or(Deleted::NotFound))
     }
 
-    /// The same on behalf of an admin, as [`Users::change_by`].
+    /// The same on behalf of an account, as [`Users::change_by`].
     ///
     /// # Errors
     /// The store's.
-    pub async fn delete_by(&self, admin: &str, id: &str) -> Result<Option<Deleted>, StoreError> {
+    pub async fn delete_by(&self, by: By<'_>, id: &str) -> Result<Option<Deleted>, StoreError> {
         if !is_id(id) {
             return Ok(Some(Deleted::NotFound));
         }
-        within(STORE, self.delete_in_turn(Some(admin), id)).await
+        within(STORE, self.delete_in_turn(Some(by), id)).await
     }
 
     async fn change_in_turn(
         &self,
-        admin: Option<&str>,
+        by: Option<By<'_>>,
         id: &str,
         change: &UserChange,
     ) -> Result<Option<Changed>, StoreError> {
-        let Some(mut turn) = self.take_turn(admin).await? else { return Ok(None) };
+        let Some(mut turn) = self.take_turn(by).await? else { return Ok(None) };
         let outcome = change_user(&mut turn, id, change).await?;
         end_turn(turn, matches!(outcome, Changed::Done { .. })).await?;
         Ok(Some(outcome))
     }
 
-    async fn delete_in_turn(&self, admin: Option<&str>, id: &str) -> Result<Option<Deleted>, StoreError> {
-        let Some(mut turn) = self.take_turn(admin).await? else { return Ok(None) };
+    async fn delete_in_turn(&self, by: Option<By<'_>>, id: &str) -> Result<Option<Deleted>, StoreError> {
+        let Some(mut turn) = self.take_turn(by).await? else { return Ok(None) };
         let outcome = delete_user(&mut turn, id).await?;
         end_turn(turn, matches!(outcome, Deleted::Done(_))).await?;
         Ok(Some(outcome))
-    }
-
-    /// A transaction that no other of its kind runs beside. What is read in it stays true until it ends. `None` where
-    /// `admin`, on whose behalf it is, is no admin.
-    async fn take_turn(&self, admin: Option<&str>) -> Result<Option<Transaction<'static, Any>>, StoreError> {
-        let mut turn = self.pool.begin().await?;
-        let taken = sqlx::query(TAKE_TURN).execute(&mut *turn).await?;
-        if taken.rows_affected() != 1 {
-            return Err(StoreError::corrupt(STORE, "users_turn has no row"));
-        }
-        if let Some(admin) = admin
-            && !read(&mut turn, admin).await?.is_some_and(|admin| admin.is_enabled_admin())
-        {
-            turn.rollback().await?;
-            return Ok(None);
-        }
-        Ok(Some(turn))
     }
 }
 
@@ -164,11 +146,7 @@ impl UserChange {
     }
 }
 
-async fn end_turn(turn: Transaction<'_, Any>, keep: bool) -> Result<(), sqlx::Error> {
-    if keep { turn.commit().await } else { turn.rollback().await }
-}
-
-async fn change_user(turn: &mut Transaction<'_, Any>, id: &str, change: &UserChange) -> Result<Changed, StoreError> {
+async fn change_user(turn: &mut Turn, id: &str, change: &UserChange) -> Result<Changed, StoreError> {
     let Some(before) = read(turn, id).await? else { return Ok(Changed::NotFound) };
     let after = change.applied_to(&before);
     if before.is_enabled_admin() && !after.is_enabled_admin() && is_last_admin(turn, id).await? {
@@ -181,7 +159,7 @@ async fn change_user(turn: &mut Transaction<'_, Any>, id: &str, change: &UserCha
     }
 }
 
-async fn delete_user(turn: &mut Transaction<'_, Any>, id: &str) -> Result<Deleted, StoreError> {
+async fn delete_user(turn: &mut Turn, id: &str) -> Result<Deleted, StoreError> {
     let Some(user) = read(turn, id).await? else { return Ok(Deleted::NotFound) };
     if user.is_enabled_admin() && is_last_admin(turn, id).await? {
         return Ok(Deleted::LastAdmin);
@@ -190,17 +168,17 @@ async fn delete_user(turn: &mut Transaction<'_, Any>, id: &str) -> Result<Delete
     Ok(Deleted::Done(user))
 }
 
-async fn read(turn: &mut Transaction<'_, Any>, id: &str) -> Result<Option<User>, StoreError> {
+async fn read(turn: &mut Turn, id: &str) -> Result<Option<User>, StoreError> {
     let row = sqlx::query(BY_ID).bind(id).fetch_optional(&mut **turn).await?;
     row.as_ref().map(rows::user).transpose()
 }
 
-async fn is_last_admin(turn: &mut Transaction<'_, Any>, id: &str) -> Result<bool, sqlx::Error> {
+async fn is_last_admin(turn: &mut Turn, id: &str) -> Result<bool, sqlx::Error> {
     let others: i64 = sqlx::query_scalar(OTHER_ADMINS).bind(id).fetch_one(&mut **turn).await?;
     Ok(others == 0)
 }
 
-async fn write(turn: &mut Transaction<'_, Any>, user: &User, hash: Option<&PasswordHash>) -> Result<(), sqlx::Error> {
+async fn write(turn: &mut Turn, user: &User, hash: Option<&PasswordHash>) -> Result<(), sqlx::Error> {
     let update = sqlx::query(UPDATE)
         .bind(&user.id)
         .bind(user.role.as_str())

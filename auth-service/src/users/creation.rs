@@ -1,8 +1,10 @@
 use shared_claims::Role;
 use shared_http::database::{StoreError, within};
+use sqlx::AnyConnection;
 use sqlx::error::DatabaseError;
 use uuid::Uuid;
 
+use super::turn::{By, end_turn};
 use super::{Email, STORE, User, Username, Users};
 use crate::passwords::PasswordHash;
 
@@ -32,29 +34,45 @@ pub enum Created {
 
 const INSERT: &str = "INSERT INTO users (id, username, email, password_hash, role, disabled, created_at)
     VALUES ($1, $2, $3, $4, $5, 0, $6)";
+
 impl Users {
     /// Adds somebody. The database decides who was first.
     ///
     /// # Errors
     /// The store's.
     pub async fn create(&self, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
-        let id = Uuid::now_v7().to_string();
-        let insert = sqlx::query(INSERT)
-            .bind(&id)
-            .bind(new.username.as_str())
-            .bind(new.email.as_ref().map(Email::as_str))
-            .bind(new.hash.as_stored())
-            .bind(new.role.as_str())
-            .bind(now_ms);
-        let NewUser { username, email, role, .. } = new;
-        let user = User { id, username, email, role, disabled: false, created_at: now_ms };
+        within(STORE, async { insert(&mut *self.pool.acquire().await?, new, now_ms).await }).await
+    }
+
+    /// The same on behalf of an account, as [`Users::change_by`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn create_by(&self, by: By<'_>, new: NewUser, now_ms: i64) -> Result<Option<Created>, StoreError> {
         within(STORE, async {
-            match insert.execute(&self.pool).await {
-                Ok(_) => Ok(Created::User(user)),
-                Err(error) => taken(&error).ok_or(error),
-            }
+            let Some(mut turn) = self.take_turn(Some(by)).await? else { return Ok(None) };
+            let created = insert(&mut turn, new, now_ms).await?;
+            end_turn(turn, matches!(created, Created::User(_))).await?;
+            Ok::<_, StoreError>(Some(created))
         })
         .await
+    }
+}
+
+async fn insert(connection: &mut AnyConnection, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
+    let id = Uuid::now_v7().to_string();
+    let insert = sqlx::query(INSERT)
+        .bind(&id)
+        .bind(new.username.as_str())
+        .bind(new.email.as_ref().map(Email::as_str))
+        .bind(new.hash.as_stored())
+        .bind(new.role.as_str())
+        .bind(now_ms);
+    let inserted = insert.execute(connection).await;
+    let NewUser { username, email, role, .. } = new;
+    match inserted {
+        Ok(_) => Ok(Created::User(User { id, username, email, role, disabled: false, created_at: now_ms })),
+        Err(error) => taken(&error).ok_or_else(|| error.into()),
     }
 }
 

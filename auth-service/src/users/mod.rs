@@ -14,6 +14,8 @@ mod pages;
 mod rows;
 /// Many people at once, in and out.
 mod transfer;
+/// Writes that happen one after the other, and on whose behalf.
+mod turn;
 
 use shared_claims::Role;
 use shared_http::database::{StoreError, within};
@@ -29,6 +31,7 @@ pub use demo::{DEMO_PEOPLE, SeedError};
 pub use names::{Email, InvalidEmail, InvalidUsername, Username};
 use rows::columns;
 pub use transfer::{Import, ImportedUser, NotImported};
+pub use turn::By;
 
 /// What `database::open` needs for this module.
 pub const MIGRATION: (&str, &str) = ("0001_users", include_str!("../../migrations/0001_users.sql"));
@@ -68,6 +71,13 @@ pub struct Account {
     pub user: User,
     /// What their password is held against.
     pub hash: PasswordHash,
+}
+
+impl Account {
+    /// Whether a proof of this account is one of `now`, the same account read later: enabled, with the same password.
+    pub(crate) fn still_counts(&self, now: &Self) -> bool {
+        !now.user.disabled && now.hash.as_stored() == self.hash.as_stored()
+    }
 }
 
 /// The store of users, in one SQL text for `SQLite` and Postgres. Every call ends within a second.

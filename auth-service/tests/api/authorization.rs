@@ -56,7 +56,7 @@ const ROWS: [Row; 34] = [
 const BESIDE_THE_TABLE: [&str; 6] = ["/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/nowhere"];
 
 impl Service {
-    async fn new_admin(&self, root: &Caller<'_>) -> Person {
+    pub async fn new_admin(&self, root: &Caller<'_>) -> Person {
         let name = new_name();
         let admin = json!({"username": name, "password": GOOD, "role": "admin"});
         let id = text(&root.post("/users", &admin).await.is(201).json()["user"]["id"]);

@@ -10,6 +10,7 @@ mod cli;
 mod cookies;
 mod database;
 mod devices;
+mod dismissals;
 mod enumeration;
 mod forge;
 mod limits;

@@ -1,10 +1,12 @@
 //! Changes and deletions, and the last admin.
 
-use auth_service::users::{Changed, Deleted, Email, User, UserChange, Users};
+use auth_service::users::{By, Changed, Deleted, Email, User, UserChange, Users};
 use shared_claims::Role;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
-use super::{HASH, OTHER_HASH, Stage, hash};
+use super::{HASH, NOW, OTHER_HASH, Stage, hash, somebody};
+use crate::service::new_name;
 
 impl Stage {
     async fn user(&self, id: &str) -> User {
@@ -23,6 +25,10 @@ fn demoted() -> UserChange {
 
 fn disabled() -> UserChange {
     UserChange { disabled: Some(true), ..UserChange::default() }
+}
+
+fn enabled() -> UserChange {
+    UserChange { disabled: Some(false), ..UserChange::default() }
 }
 
 fn with_email(email: Option<&str>) -> UserChange {
@@ -141,5 +147,38 @@ async fn a_rewritten_hash_never_undoes_a_newer_one() {
         assert!(stage.users.replace_hash(&anna.id, &old, &new).await.unwrap());
         assert!(!stage.users.replace_hash(&anna.id, &old, &new).await.unwrap(), "a second time");
         assert_eq!(stage.stored_hash(&anna.id).await, OTHER_HASH);
+    }
+}
+
+#[tokio::test]
+async fn write_on_behalf_of_an_account_that_lost_its_right_is_refused() {
+    for stage in Stage::each().await {
+        stage.add("root", None, Role::Admin).await;
+        let ben = stage.add("ben", None, Role::Member).await;
+        let admin = stage.add("admin", None, Role::Admin).await;
+        let account = stage.users.account(&admin.id).await.unwrap().unwrap();
+        let (email, nobody) = (with_email(Some("ben@example.org")), Uuid::now_v7().to_string());
+        let as_before = UserChange { role: Some(Role::Admin), hash: Some(account.hash.clone()), ..enabled() };
+        let rehashed = UserChange { hash: Some(hash(OTHER_HASH)), ..UserChange::default() };
+        for (change, [as_admin, as_owner], why) in [
+            (as_before.clone(), [true, true], "as it was"),
+            (demoted(), [false, true], "a member"),
+            (disabled(), [false, false], "disabled"),
+            (rehashed, [true, false], "another password"),
+        ] {
+            stage.users.change(&admin.id, &change).await.unwrap();
+            for (by, may) in [(By::Admin(&admin.id), as_admin), (By::Owner(&account), as_owner)] {
+                println!("{why}: {by:?}");
+                let new = somebody(&new_name(), None, Role::Member);
+                assert_eq!(stage.users.create_by(by, new, NOW).await.unwrap().is_some(), may);
+                assert_eq!(stage.users.change_by(by, &ben.id, &email).await.unwrap().is_some(), may);
+                assert_eq!(stage.users.delete_by(by, &nobody).await.unwrap().is_some(), may);
+            }
+            stage.users.change(&admin.id, &as_before).await.unwrap();
+        }
+        stage.users.delete(&admin.id).await.unwrap();
+        for by in [By::Admin(&admin.id), By::Owner(&account)] {
+            assert_eq!(stage.users.change_by(by, &ben.id, &email).await.unwrap(), None, "deleted: {by:?}");
+        }
     }
 }

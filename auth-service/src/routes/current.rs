@@ -1,0 +1,57 @@
+use actix_web::dev::Payload;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+use shared_claims::{Admin, Member, Problem, Role};
+
+use super::{State, no_admin};
+use crate::users::Account;
+
+/// A caller whose account exists and is enabled: an access token may outlive it. The account is read while the body
+/// arrives, so a write reads it again in its own transaction: see [`By`](crate::users::By).
+pub(super) struct CurrentUser {
+    /// What the access token says.
+    pub(super) member: Member,
+    /// What the store says.
+    pub(super) account: Account,
+}
+
+/// A [`CurrentUser`] who is an admin by the access token and by the store.
+pub(super) struct CurrentAdmin(pub(super) Admin);
+
+impl FromRequest for CurrentUser {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let member = Member::from_request(request, payload);
+        let state = request.app_data::<Data<State>>().cloned();
+        Box::pin(async move {
+            let (member, state) = (member.await?, state.ok_or_else(Problem::internal)?);
+            let account = current(&state, &member).await?;
+            Ok(Self { member, account })
+        })
+    }
+}
+
+impl FromRequest for CurrentAdmin {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let admin = Admin::from_request(request, payload);
+        let state = request.app_data::<Data<State>>().cloned();
+        Box::pin(async move {
+            let (admin, state) = (admin.await?, state.ok_or_else(Problem::internal)?);
+            match current(&state, &admin).await?.user.role {
+                Role::Admin => Ok(Self(admin)),
+                Role::Member => Err(no_admin()),
+            }
+        })
+    }
+}
+
+async fn current(state: &State, member: &Member) -> Result<Account, Problem> {
+    let account = state.users.account(&member.user_id).await?.filter(|account| !account.user.disabled);
+    account.ok_or_else(|| Problem::invalid_token("The account of this token is gone or disabled"))
+}

@@ -1,0 +1,57 @@
+use shared_http::database::StoreError;
+use sqlx::{Any, Transaction};
+
+use super::{Account, BY_ID, STORE, Users, rows};
+
+/// The account on whose behalf a write happens. The transaction of the write reads it again, because the caller may have
+/// lost the right since the request began.
+#[derive(Clone, Copy, Debug)]
+pub enum By<'a> {
+    /// The user of this id, who must be an enabled admin.
+    Admin(&'a str),
+    /// The owner of this account, which must be enabled and still have this password.
+    Owner(&'a Account),
+}
+
+/// A transaction that no other of its kind runs beside. What is read in it stays true until it ends.
+pub(super) type Turn = Transaction<'static, Any>;
+
+const TAKE_TURN: &str = "UPDATE users_turn SET turn = turn + 1 WHERE id = 1";
+
+impl Users {
+    /// Waits for a turn; `None` where the account `by` may not write any more.
+    pub(super) async fn take_turn(&self, by: Option<By<'_>>) -> Result<Option<Turn>, StoreError> {
+        let mut turn = self.pool.begin().await?;
+        let taken = sqlx::query(TAKE_TURN).execute(&mut *turn).await?;
+        if taken.rows_affected() != 1 {
+            return Err(StoreError::corrupt(STORE, "users_turn has no row"));
+        }
+        if let Some(by) = by
+            && !by.may_write(&mut turn).await?
+        {
+            turn.rollback().await?;
+            return Ok(None);
+        }
+        Ok(Some(turn))
+    }
+}
+
+impl By<'_> {
+    async fn may_write(self, turn: &mut Turn) -> Result<bool, StoreError> {
+        let id = match self {
+            Self::Admin(id) => id,
+            Self::Owner(account) => account.user.id.as_str(),
+        };
+        let row = sqlx::query(BY_ID).bind(id).fetch_optional(&mut **turn).await?;
+        let Some(now) = row.as_ref().map(rows::account).transpose()? else { return Ok(false) };
+        Ok(match self {
+            Self::Admin(_) => now.user.is_enabled_admin(),
+            Self::Owner(account) => account.still_counts(&now),
+        })
+    }
+}
+
+/// Commits what was done in `turn`, or undoes it.
+pub(super) async fn end_turn(turn: Turn, keep: bool) -> Result<(), sqlx::Error> {
+    if keep { turn.commit().await } else { turn.rollback().await }
+}

@@ -1,0 +1,142 @@
+//! Callers who lose a right while their call is served: what is written on their behalf is refused.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor};
+use tokio::time::sleep;
+
+use crate::caller::Caller;
+use crate::database::Database;
+use crate::outages::keep_to_one_processor;
+use crate::service::{GOOD, Person, Service, new_name};
+
+const NEW: &str = "Mz4?tuRnip-9";
+
+/// What takes the right of the user of this id away, and whether they lose their account, too.
+const DISMISSALS: [(&str, bool); 3] = [
+    ("UPDATE users SET role = 'member' WHERE id = '{id}'", false),
+    ("UPDATE users SET disabled = 1 WHERE id = '{id}'", true),
+    ("DELETE FROM users WHERE id = '{id}'", true),
+];
+
+/// Long enough for a call to be past the check of who may call; if not, it is refused there.
+const CHECKED: Duration = Duration::from_millis(300);
+
+/// A call that writes.
+type Write = (Method, String, Value);
+
+/// An admin who is dismissed, and those whom they try to change.
+struct Scene {
+    rogue: Person,
+    victim: Person,
+    newcomer: String,
+}
+
+impl Scene {
+    async fn new(service: &Service, root: &Caller<'_>) -> Self {
+        Self { rogue: service.new_admin(root).await, victim: service.newcomer().await, newcomer: new_name() }
+    }
+
+    /// The calls that hash a password between the check of who may call and the write.
+    fn hashed(&self, of_owner: bool) -> Vec<Write> {
+        let newcomer = json!({"username": self.newcomer, "password": GOOD, "role": "admin"});
+        let mut writes = vec![
+            (Method::POST, "/users".to_owned(), newcomer),
+            (Method::PATCH, format!("/users/{}", self.victim.id), json!({"password": NEW})),
+        ];
+        if of_owner {
+            let change = json!({"currentPassword": GOOD, "newPassword": NEW});
+            writes.push((Method::PUT, "/me/password".to_owned(), change));
+            writes.push((Method::DELETE, "/me".to_owned(), json!({"currentPassword": GOOD})));
+        }
+        writes
+    }
+
+    /// The other calls that write.
+    fn plain(&self) -> Vec<Write> {
+        let victim = format!("/users/{}", self.victim.id);
+        vec![
+            (Method::PATCH, format!("/users/{}", self.rogue.id), json!({"role": "admin", "disabled": false})),
+            (Method::DELETE, victim.clone(), json!({})),
+            (Method::DELETE, format!("{victim}/sessions"), json!({})),
+        ]
+    }
+
+    /// Makes all of `writes` at once; each is refused.
+    async fn refused(&self, service: &Service, writes: Vec<Write>) {
+        let rogue = service.bearer(&self.rogue.pair.access);
+        let calls = writes.iter().map(|(method, path, body)| rogue.call(method.clone(), path, Some(body.to_string())));
+        for answer in join_all(calls).await {
+            assert!([401, 403].contains(&answer.status.as_u16()), "{answer:?}");
+        }
+    }
+
+    /// Nothing was written.
+    async fn unchanged(&self, service: &Service, root: &Caller<'_>, is_there: bool) {
+        let found = root.get(&format!("/users?q={}", self.newcomer)).await.is(200);
+        assert_eq!(found.header("x-total-count"), "0", "{found:?}");
+        service.log_in((&self.victim.name, GOOD)).await;
+        service.refresh(&self.victim.pair.refresh).await.is(200);
+        if is_there {
+            let back = root.patch(&format!("/users/{}", self.rogue.id), &json!({"disabled": false})).await.is(200);
+            assert!(!back.body.is_empty());
+            service.log_in((&self.rogue.name, GOOD)).await;
+        }
+    }
+}
+
+fn dismissal(text: &str, scene: &Scene) -> AssertSqlSafe<String> {
+    AssertSqlSafe(text.replace("{id}", &scene.rogue.id))
+}
+
+#[tokio::test]
+async fn account_dismissed_while_a_password_is_hashed_writes_nothing() {
+    keep_to_one_processor();
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let service = Service::start_on(database, [("BCRYPT_COST", "9")]).await;
+        let root = service.admin().await;
+        for (text, of_owner) in DISMISSALS {
+            println!("{text}");
+            let scene = Scene::new(&service, &root).await;
+            // They come first, and are hashed one after the other.
+            let crowd = (0..20).map(|_| async { drop(service.try_log_in((&new_name(), GOOD)).await) });
+            let calls = async {
+                sleep(CHECKED / 3).await;
+                scene.refused(&service, scene.hashed(of_owner)).await;
+            };
+            let dismissal = async {
+                sleep(CHECKED).await;
+                service.database.execute(&dismissal(text, &scene).0).await;
+            };
+            tokio::join!(join_all(crowd), calls, dismissal);
+            scene.unchanged(&service, &root, !text.starts_with("DELETE")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn account_dismissed_while_a_write_waits_for_its_turn_writes_nothing() {
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let begin = if database.url.starts_with("sqlite") { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let service = Service::start_on(database, []).await;
+        let root = service.admin().await;
+        for (text, of_owner) in DISMISSALS {
+            println!("{text}");
+            let scene = Scene::new(&service, &root).await;
+            let mut other = service.database.connect().await;
+            other.execute(begin).await.unwrap();
+            other.execute("UPDATE users_turn SET turn = turn + 1").await.unwrap();
+            let calls = scene.refused(&service, [scene.hashed(of_owner), scene.plain()].concat());
+            let dismissal = async {
+                sleep(CHECKED).await;
+                other.execute(dismissal(text, &scene)).await.unwrap();
+                other.execute("COMMIT").await.unwrap();
+            };
+            tokio::join!(calls, dismissal);
+            scene.unchanged(&service, &root, !text.starts_with("DELETE")).await;
+        }
+    }
+}
