@@ -80,6 +80,8 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let Stores { users, sessions, passwords, limited, pool } = open(config.stores).await?;
     if demo_data {
         users.seed_demo(&passwords, now_ms()).await?;
+    } else {
+        users.refuse_demo(&passwords).await?;
     }
     let readiness = readiness(pool, &sessions);
     let revocations = Arc::new(Feed::new(Arc::clone(&sessions), known.clone()));

@@ -2,7 +2,8 @@ use shared_claims::Role;
 use shared_http::database::{StoreError, within};
 
 use super::{NewUser, STORE, Username, Users};
-use crate::passwords::{NewPassword, Passwords, PoolError};
+use crate::neighbourhood::Neighbourhood;
+use crate::passwords::{NewPassword, Passwords, PoolError, Verdict};
 
 /// The people of the tutorials: name, password, role. Everybody knows them, so they exist only where `DEMO_DATA` is on.
 pub const DEMO_PEOPLE: [(&str, &str, Role); 2] =
@@ -12,7 +13,7 @@ const SEEDED: &str = "SELECT seeded FROM users_turn WHERE id = 1";
 /// Comes last, so that a start that was cut off is made up for by the next.
 const MARK: &str = "UPDATE users_turn SET seeded = 1 WHERE id = 1";
 
-/// Why the demo people are not there.
+/// Why the demo people are not there, or keep a service from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// They could not be stored.
@@ -21,6 +22,13 @@ pub enum SeedError {
     /// Their passwords could not be hashed.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// They can sign in with a published password.
+    #[error(
+        "DEMO_DATA is false, but a published demo password opens the account {}: set another one \
+        (auth-service users set-password), or users disable, or users delete; or set DEMO_DATA=true",
+        .0.join(" and the account ")
+    )]
+    Published(Vec<&'static str>),
 }
 
 impl Users {
@@ -42,6 +50,25 @@ impl Users {
             }
         }
         Ok(within(STORE, sqlx::query(MARK).execute(&self.pool)).await.map(|_| ())?)
+    }
+
+    /// Refuses a database where one of [`DEMO_PEOPLE`] can sign in with a password that stands there, however it came about.
+    ///
+    /// # Errors
+    /// [`SeedError::Published`]; the store's, the pool's.
+    pub async fn refuse_demo(&self, passwords: &Passwords) -> Result<(), SeedError> {
+        let mut open = Vec::new();
+        for (name, ..) in DEMO_PEOPLE {
+            let account = self.account_by_login(name).await?.filter(|account| !account.user.disabled);
+            let Some(account) = account else { continue };
+            for (_, password, _) in DEMO_PEOPLE {
+                let verdict = passwords.verify(Neighbourhood::default(), password, &account.hash).await?;
+                if !matches!(verdict, Verdict::Wrong) {
+                    open.push(name);
+                }
+            }
+        }
+        if open.is_empty() { Ok(()) } else { Err(SeedError::Published(open)) }
     }
 
     async fn is_seeded(&self) -> Result<bool, StoreError> {

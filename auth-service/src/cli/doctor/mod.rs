@@ -4,12 +4,15 @@
 mod redis;
 
 use shared_http::clock::now_ms;
+use shared_http::database;
 use shared_http::doctor::{self, Finding, Report, look};
 use shared_http::{Settings, start_logging};
 
 use super::{CliError, Console};
 use crate::app;
-use crate::config::Config;
+use crate::config::{Config, StoreConfig};
+use crate::passwords::Passwords;
+use crate::users::{SeedError, Users};
 
 /// Looks at all that the service needs, a line each, and changes nothing. What is broken hides nothing else.
 ///
@@ -32,10 +35,24 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
         None if redis_is_wrong => vec![Finding::bad("redis", "not asked, because of REDIS_URL: see settings")],
         None => vec![Finding::good("redis", "no REDIS_URL: sessions are in the database")],
     })?;
+    if !config.demo_data {
+        report.tell(demo_people(config.stores).await)?;
+    }
     match report.failed() {
         0 => Ok(()),
         1 => Err(CliError::refused("1 line says FAIL")),
         some => Err(CliError::refused(format!("{some} lines say FAIL"))),
+    }
+}
+
+/// What an outsider could sign in with. Nothing, where the database does not say: that is told of the database.
+async fn demo_people(stores: StoreConfig) -> Option<Finding> {
+    let users = Users::new(database::look(&stores.database_url).ok()?);
+    let passwords = Passwords::start(stores.bcrypt_cost, stores.pepper).ok()?;
+    match users.refuse_demo(&passwords).await {
+        Ok(()) => Some(Finding::good("users", "no published demo password opens an account")),
+        Err(error @ SeedError::Published(_)) => Some(Finding::bad("users", error.to_string())),
+        Err(SeedError::Store(_) | SeedError::Pool(_)) => None,
     }
 }
 

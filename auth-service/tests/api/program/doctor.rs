@@ -42,6 +42,7 @@ async fn a_service_that_runs_well_is_found_well() {
         "the database and this machine agree",
         "are applied",
         "answers, version ",
+        "no published demo password opens an account",
         "(noeviction)",
         "(appendfsync always)",
         "a master without replicas",

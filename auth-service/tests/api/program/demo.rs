@@ -1,0 +1,70 @@
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::{Desk, Ended};
+use crate::database::Database;
+use crate::service::{ADMIN, GOOD, MEMBER};
+
+/// How a start ends that does not succeed.
+async fn refused(desk: &Desk) -> Ended {
+    let mut child = desk.command(&[]).spawn().unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ended::from(child.wait_with_output().unwrap()).is(1)
+}
+
+/// The start is refused, and doctor fails, because of these accounts and no other.
+async fn assert_open(desk: &Desk, names: &[&str]) {
+    let (started, examined) = (refused(desk).await, desk.run(&["doctor"], "").is(1));
+    for said in [&started.err, &examined.out] {
+        let line =
+            said.lines().find(|line| line.contains("published demo password")).unwrap_or_else(|| panic!("{said}"));
+        for name in [ADMIN.0, MEMBER.0] {
+            assert_eq!(line.contains(&format!("account {name}")), names.contains(&name), "{name}: {line}");
+        }
+        assert!(line.contains("auth-service users set-password"), "the remedy: {line}");
+        assert!(![ADMIN.1, MEMBER.1].iter().any(|password| said.contains(password)), "{said}");
+    }
+}
+
+fn assert_closed(desk: &Desk) {
+    drop(desk.serve());
+    let examined = desk.run(&["doctor"], "").is(0);
+    assert!(examined.out.contains("no published demo password opens an account"), "{}", examined.out);
+}
+
+#[tokio::test]
+async fn published_demo_password_stops_the_start_and_fails_doctor() {
+    let postgres = Database::postgres().await;
+    for url in ["sqlite://auth.db?mode=rwc", &postgres.url] {
+        let mut demo = Desk::new().set("AUTH_DATABASE_URL", url).set("DEMO_DATA", "true");
+        drop(demo.serve());
+        demo.run(&["doctor"], "").is(0);
+        let people = demo.run(&["users", "export"], "").is(0).out;
+        demo.settings.pop();
+        let desk = demo;
+        assert_open(&desk, &["john", "anna"]).await;
+        desk.run(&["users", "set-password", "john"], GOOD).is(0);
+        assert_open(&desk, &["anna"]).await;
+        desk.run(&["users", "disable", "anna"], "").is(0);
+        assert_closed(&desk);
+        desk.run(&["users", "enable", "anna"], "").is(0);
+        desk.run(&["users", "set-role", "anna", "admin"], "").is(0);
+        assert_open(&desk, &["anna"]).await;
+        for name in ["john", "anna"] {
+            desk.run(&["users", "add", &format!("new-{name}"), "--role", "admin"], GOOD).is(0);
+            desk.run(&["users", "delete", name], "").is(0);
+        }
+        assert_closed(&desk);
+        // They come back, and one has the password of the other.
+        let swapped = people.replace("\"john\"", "\"j\"").replace("\"anna\"", "\"john\"").replace("\"j\"", "\"anna\"");
+        desk.run(&["users", "import", "-"], &swapped).is(0);
+        assert_open(&desk, &["john", "anna"]).await;
+    }
+}
