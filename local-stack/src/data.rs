@@ -5,7 +5,7 @@ use std::path::Path;
 
 use shared_http::Settings;
 
-/// Fills in what a first start lacks: secrets, database files under `dir`, the demo people.
+/// Fills in what a first start lacks: secrets, database files under `dir`, the demo people, addresses of this machine alone.
 ///
 /// # Errors
 /// `dir` cannot be written; the text names the path.
@@ -20,6 +20,9 @@ pub(crate) fn fill(settings: &mut Settings, dir: &Path) -> io::Result<()> {
     settings.fill("AUTH_DATABASE_URL", database(dir, "auth.db"));
     settings.fill("BOOKS_DATABASE_URL", database(dir, "books.db"));
     settings.fill("DEMO_DATA", "true");
+    // The demo passwords are published.
+    settings.fill("AUTH_ADDR", "127.0.0.1:3000");
+    settings.fill("BOOKS_ADDR", "127.0.0.1:4000");
     // Everybody who tries this out, and every test that runs against it, has one address.
     settings.fill("IP_RATE_LIMIT", "0");
     settings.fill("ACCOUNT_FAILURE_LIMIT", "0");

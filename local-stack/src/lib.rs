@@ -15,5 +15,9 @@ use shared_http::Settings;
 pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Config, books_service::Config)> {
     let dir = PathBuf::from(settings.text("DATA_DIR", "./data", "Where local-stack keeps its files"));
     data::fill(settings, &dir)?;
-    Ok((auth_service::config::Config::read(settings), books_service::Config::read(settings)))
+    let mut configs = (auth_service::config::Config::read(settings), books_service::Config::read(settings));
+    for server in [&mut configs.0.server, &mut configs.1.server] {
+        server.loopback_names_only = true;
+    }
+    Ok(configs)
 }

@@ -13,8 +13,9 @@ use shared_http::{Settings, Stop, serve, start_logging};
     name = "local-stack",
     version,
     after_help = "All settings come from the environment, or from .env: see .env.example. What is not set is made, secrets too; the \
-    demo people are there unless DEMO_DATA=false, and both ports are open to every address unless\n\
-    AUTH_ADDR=127.0.0.1:3000 BOOKS_ADDR=127.0.0.1:4000 local-stack"
+    demo people are there unless DEMO_DATA=false. Both ports are open to this machine alone; their passwords are published, so \
+    open them to every address only with\n\
+    DEMO_DATA=false AUTH_ADDR=0.0.0.0:3000 BOOKS_ADDR=0.0.0.0:4000 local-stack"
 )]
 struct Cli {}
 

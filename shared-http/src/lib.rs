@@ -28,6 +28,8 @@ mod duration;
 mod etag;
 /// `/livez` and `/readyz`, and the command that asks for them.
 mod health;
+/// The hosts that a request may name.
+mod host;
 /// Log lines, as text or JSON, one line each.
 mod logging;
 /// The memory that the process may use.

@@ -21,6 +21,9 @@ pub struct ServerOptions {
     pub token_header: Option<HeaderName>,
     /// Whether those pages may send cookies.
     pub cookies: bool,
+    /// Whether a server on a loopback address takes requests to `localhost`, to loopback addresses and to the hosts of
+    /// `allowed_origins` alone. Not behind a proxy, which passes on the name that it was called by.
+    pub loopback_names_only: bool,
     /// The proxies whose `X-Forwarded-For` and `X-Request-Id` count.
     pub trusted_proxies: TrustedProxies,
     /// HTTPS, where there is a certificate.
@@ -54,6 +57,7 @@ impl ServerOptions {
             allowed_origins: origins(settings),
             token_header: None,
             cookies: false,
+            loopback_names_only: false,
             trusted_proxies: TrustedProxies::read(settings),
             tls: TlsFiles::read(settings),
         }

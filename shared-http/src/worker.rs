@@ -14,6 +14,7 @@ use actix_web::{App, Error, ResponseError, web};
 use shared_claims::Problem;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::host::Hosts;
 use crate::metrics::Routes;
 use crate::observe::{Observer, REQUEST_ID, acceptable};
 use crate::options::ServerOptions;
@@ -55,11 +56,14 @@ impl<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static> Http<F> {
             timed: is_public.then_some(options.name),
             routes: Routes::default(),
         });
+        let only_loopback = options.loopback_names_only && addr.ip().is_loopback();
+        let hosts = if only_loopback { Hosts::loopback(&options.allowed_origins) } else { Hosts::Any };
         let app = App::new()
             .configure(configure)
             .default_service(web::to(|| std::future::ready(Problem::of_status(404).error_response())))
             .wrap(from_fn(move |request, next| acceptable(is_public, request, next)))
             .wrap(Condition::new(!options.allowed_origins.is_empty(), cors(&options)))
+            .wrap(from_fn(move |request, next| hosts.clone().check(request, next)))
             .wrap(from_fn(move |request, next| Rc::clone(&observer).observe(request, next)))
             .into_factory()
             .map_err(|error: Error| error.error_response());

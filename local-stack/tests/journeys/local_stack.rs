@@ -6,6 +6,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::json;
+use shared_http::Settings;
 
 use crate::process::{Folder, Output, Program};
 use crate::stack::{PASSWORD, Stack, a_book, unique};
@@ -40,12 +41,55 @@ async fn a_first_start_makes_what_is_missing() {
 #[test]
 fn who_asks_for_help_starts_nothing() {
     let folder = Folder::new();
-    for (argument, code, part) in [("--help", 0, "AUTH_ADDR=127.0.0.1:3000"), ("--version", 0, "0."), ("x", 2, "'x'")] {
+    for (argument, code, part) in
+        [("--help", 0, "DEMO_DATA=false AUTH_ADDR=0.0.0.0:3000"), ("--version", 0, "0."), ("x", 2, "'x'")]
+    {
         let ended = Command::new(binary("local-stack")).arg(argument).current_dir(folder.path()).output().unwrap();
         let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
         assert!(ended.status.code() == Some(code) && said.contains(part), "{argument}: {said}");
     }
     assert!(!folder.path().join("data").exists());
+}
+
+#[test]
+fn local_stack_listens_on_loopback_unless_told_otherwise() {
+    let folder = Folder::new();
+    let data = folder.path().join("data").display().to_string();
+    let addresses = |given: &[(&str, &str)]| {
+        let given = [&[("DATA_DIR", &*data)], given].concat();
+        let given = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let (auth, books) = local_stack::configs(&mut Settings::from_pairs(given)).unwrap();
+        [auth.server.addr, books.server.addr].map(|addr| addr.to_string())
+    };
+    assert_eq!(addresses(&[]), ["127.0.0.1:3000", "127.0.0.1:4000"]);
+    let told = [("AUTH_ADDR", "0.0.0.0:3000"), ("BOOKS_ADDR", "[::]:4000")];
+    assert_eq!(addresses(&told), ["0.0.0.0:3000", "[::]:4000"]);
+}
+
+/// A page of any site could otherwise have its own name lead to 127.0.0.1, and log in as john.
+#[tokio::test]
+async fn local_stack_on_loopback_refuses_other_hosts() {
+    let folder = Folder::new();
+    let settings = [("ALLOWED_ORIGINS", "https://app.example"), ("AUTH_METRICS_ADDR", "127.0.0.1:0")];
+    let running = start_with(&folder, &settings);
+    let stack = greeted(&running).await;
+    let john = json!({"username": "john", "password": "password123admin"});
+    for host in ["localhost:3000", "127.0.0.1", "[::1]:4000", "app.example"] {
+        stack.auth().with("Host", host).post("/login", john.clone()).await.is(200);
+        stack.books().with("Host", host).get("/livez").await.is(200);
+    }
+    for host in ["evil.example:3000", "app.example.evil.example", "192.168.0.7:3000", "0.0.0.0:3000"] {
+        for origin in ["http://evil.example:3000", "https://app.example"] {
+            let auth = stack.auth().with("Host", host).with("Origin", origin);
+            auth.post("/login", john.clone()).await.refused(421, "misdirected_request");
+            stack.books().with("Host", host).get("/books").await.refused(421, "misdirected_request");
+        }
+    }
+
+    let folder = Folder::new();
+    let everywhere = start_with(&folder, &[("AUTH_ADDR", "0.0.0.0:0")]);
+    let stack = greeted(&everywhere).await;
+    stack.auth().with("Host", "stack.example").post("/login", john).await.is(200);
 }
 
 #[tokio::test]

@@ -1,0 +1,97 @@
+use std::net::IpAddr;
+
+use actix_web::ResponseError;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HOST;
+use actix_web::http::uri::Authority;
+use actix_web::middleware::Next;
+use shared_claims::Problem;
+
+/// The hosts that a request may name.
+#[derive(Clone, Debug)]
+pub(crate) enum Hosts {
+    /// All of them.
+    Any,
+    /// `localhost`, loopback addresses, and the hosts of these origins.
+    Loopback(Vec<String>),
+}
+
+impl Hosts {
+    /// Those of a service that listens on loopback, whose pages are of the `origins`.
+    pub(crate) fn loopback(origins: &[String]) -> Self {
+        let host = |origin: &String| host_of(origin.split_once("://").map_or(origin, |(_, authority)| authority));
+        Self::Loopback(origins.iter().filter_map(host).collect())
+    }
+
+    /// Refuses a request that names another host (RFC 9110 section 7.4). Without this, a page of any site could call a
+    /// service on loopback: its name is made to lead to 127.0.0.1 (DNS rebinding), and the browser takes both for one
+    /// origin.
+    pub(crate) async fn check<B: MessageBody + 'static>(
+        self,
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+        if self.takes(&request) {
+            return Ok(next.call(request).await?.map_into_left_body());
+        }
+        let misdirected = "This service is for this machine alone: call it by the name localhost.";
+        let problem = Problem::new(421, "misdirected_request", misdirected);
+        Ok(request.into_response(problem.error_response()).map_into_right_body())
+    }
+
+    fn takes(&self, request: &ServiceRequest) -> bool {
+        let Self::Loopback(names) = self else { return true };
+        let is_named = |name: String| {
+            let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+            name == "localhost" || names.contains(&name) || address.is_ok_and(|ip| ip.to_canonical().is_loopback())
+        };
+        let header = request.headers().get(HOST).and_then(|host| host_of(host.to_str().ok()?));
+        header.is_some_and(is_named)
+            && request.uri().authority().and_then(|host| host_of(host.as_str())).is_none_or(is_named)
+    }
+}
+
+/// The host of `authority`, in lower case, without the port.
+fn host_of(authority: &str) -> Option<String> {
+    authority.parse::<Authority>().ok().map(|authority| authority.host().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn request_names_loopback_or_an_allowed_origin() {
+        let hosts = Hosts::loopback(&["https://app.example:8443".to_owned()]);
+        for (host, taken) in [
+            ("localhost", true),
+            ("LocalHost:3000", true),
+            ("127.0.0.1:3000", true),
+            ("127.8.8.8", true),
+            ("[::1]:3000", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("app.example", true),
+            ("evil.example:3000", false),
+            ("localhost.evil.example", false),
+            ("evil.example.localhost", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost@evil.example", false),
+            ("192.168.0.7:3000", false),
+            ("0.0.0.0:3000", false),
+            ("[::]:3000", false),
+            ("", false),
+        ] {
+            let request = TestRequest::default().insert_header((HOST, host)).to_srv_request();
+            assert_eq!(hosts.takes(&request), taken, "{host}");
+            assert!(Hosts::Any.takes(&request), "{host}");
+        }
+        assert!(!hosts.takes(&TestRequest::default().to_srv_request()), "no host");
+        for (target, taken) in [("http://localhost:3000/me", true), ("http://evil.example/me", false)] {
+            let request = TestRequest::with_uri(target).insert_header((HOST, "localhost")).to_srv_request();
+            assert_eq!(hosts.takes(&request), taken, "{target}");
+        }
+    }
+}
