@@ -15,7 +15,7 @@ use crate::grants::Granted;
 use crate::neighbourhood::Neighbourhood;
 use crate::passwords::Verdict;
 use crate::sessions::{Label, Session};
-use crate::users::Account;
+use crate::users::{Account, canonical_login};
 
 /// `POST /login`: a name or an email and a password open a session.
 pub(super) async fn log_in(
@@ -107,7 +107,7 @@ impl Credentials {
         if username.is_none() && email.is_none() {
             fields.wrong("username", "is required, or email");
         }
-        let login = username.or(email).unwrap_or_default();
+        let login = canonical_login(&username.or(email).unwrap_or_default());
         Self { login, password: fields.text("password", |_| Ok(())) }
     }
 

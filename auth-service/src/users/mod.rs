@@ -28,7 +28,7 @@ use crate::passwords::{Cost, PasswordHash};
 pub use changes::{Changed, Deleted, UserChange};
 pub use creation::{Created, NewUser};
 pub use demo::{DEMO_PEOPLE, SeedError};
-pub use names::{Email, InvalidEmail, InvalidUsername, Username};
+pub use names::{Email, InvalidEmail, InvalidUsername, Username, canonical_login};
 use rows::columns;
 pub use transfer::{Import, ImportedUser, NotImported};
 pub use turn::By;
@@ -129,15 +129,16 @@ impl Users {
         self.fetch(BY_USERNAME, username.as_str()).await?.as_ref().map(rows::user).transpose()
     }
 
-    /// Who signs in under `login`, a user name or an email in any case; `None` also where it can be neither.
+    /// The account that logs in under `login`, a user name or an email in any spelling that [`canonical_login`] accepts.
     ///
     /// # Errors
     /// The store's.
     pub async fn account_by_login(&self, login: &str) -> Result<Option<Account>, StoreError> {
-        let row = if let Ok(username) = Username::parse(login) {
-            self.fetch(BY_USERNAME, username.as_str()).await?
-        } else if let Ok(email) = Email::parse(login) {
-            self.fetch(BY_EMAIL, email.as_str()).await?
+        let login = canonical_login(login);
+        let row = if Username::parse(&login).is_ok() {
+            self.fetch(BY_USERNAME, &login).await?
+        } else if Email::parse(&login).is_ok() {
+            self.fetch(BY_EMAIL, &login).await?
         } else {
             None
         };

@@ -1,5 +1,8 @@
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
 /// A user name in lower case: `^[a-z0-9][a-z0-9._-]{2,31}$`. It never holds an `@`, so no name looks like an email.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Username(String);
@@ -40,8 +43,8 @@ impl fmt::Display for Username {
     }
 }
 
-/// An email address in lower case, at most 254 bytes (RFC 5321 section 4.5.3.1). Whether anybody reads it is not known.
-/// `Debug` does not show it, so that it does not get into a log.
+/// An email address in one spelling, at most 254 bytes (RFC 5321 section 4.5.3.1): lower case, NFC, and the domain in its
+/// Unicode form, also where it was given in Punycode (RFC 5891). `Debug` does not show it, so that it does not get into a log.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
@@ -51,8 +54,8 @@ pub struct Email(String);
 pub struct InvalidEmail;
 
 impl Email {
-    /// Folds to lower case and refuses what cannot be an address. Quoted local parts and address literals are legal and
-    /// unused; they are refused.
+    /// Brings an address into its one spelling, and refuses a text that is no address. Quoted local parts and address
+    /// literals are legal and unused; they are refused.
     ///
     /// # Errors
     /// The text is no address.
@@ -62,13 +65,10 @@ impl Email {
         if text.contains(folds_to_ascii) {
             return Err(InvalidEmail);
         }
-        let email = text.to_lowercase();
-        let (local, domain) = email.split_once('@').ok_or(InvalidEmail)?;
-        if email.len() <= 254 && is_local_part(local) && is_domain(domain) {
-            Ok(Self(email))
-        } else {
-            Err(InvalidEmail)
-        }
+        let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmail)?;
+        let local: String = local.to_lowercase().nfc().collect();
+        let email = format!("{local}@{}", domain_name(domain).ok_or(InvalidEmail)?);
+        if email.len() <= 254 && is_local_part(&local) { Ok(Self(email)) } else { Err(InvalidEmail) }
     }
 
     /// An address that went through [`parse`](Self::parse) before it was stored.
@@ -89,22 +89,27 @@ impl fmt::Debug for Email {
     }
 }
 
-/// RFC 5322 section 3.2.3, dot-atom, with the letters of RFC 6531.
-fn is_local_part(local: &str) -> bool {
-    let allowed = |c: char| c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
-    local.len() <= 64 && local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(allowed))
+/// The name under which an account is looked up and its failed logins are counted: a user name or an email in its one
+/// spelling, without surrounding white space. Any other text stays as it is, because it names no account.
+#[must_use]
+pub fn canonical_login(text: &str) -> String {
+    let text = text.trim();
+    let username = Username::parse(text).map(|Username(name)| name);
+    username.or_else(|_| Email::parse(text).map(|Email(email)| email)).unwrap_or_else(|_| text.to_lowercase())
 }
 
-/// At least two labels of RFC 1123, with the letters of RFC 5890.
-fn is_domain(domain: &str) -> bool {
-    let allowed = |c: char| c.is_alphanumeric() || c == '-';
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(allowed)
-    };
-    domain.contains('.') && domain.split('.').all(is_label)
+/// RFC 5322 section 3.2.3, dot-atom, with the letters of RFC 6531 and the marks that combine with them.
+fn is_local_part(local: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || is_combining_mark(c) || "!#$%&'*+/=?^_`{|}~-".contains(c);
+    let is_atom = |atom: &str| !atom.is_empty() && !atom.starts_with(is_combining_mark) && atom.chars().all(allowed);
+    local.len() <= 64 && local.split('.').all(is_atom)
+}
+
+/// The Unicode form of a host name of at least two labels (UTS 46, RFC 1123 section 2.1).
+fn domain_name(text: &str) -> Option<String> {
+    let ascii = idna::domain_to_ascii_strict(text).ok().filter(|domain| domain.contains('.'))?;
+    let (name, valid) = idna::domain_to_unicode(&ascii);
+    valid.is_ok().then_some(name)
 }
 
 #[cfg(test)]
@@ -147,6 +152,20 @@ mod tests {
             ("Ann.Smith+Books@Example.ORG", Some("ann.smith+books@example.org"), "folded"),
             ("o'neil@mail.example.co.uk", Some("o'neil@mail.example.co.uk"), "apostrophe"),
             ("Jürgen@müller.example", Some("jürgen@müller.example"), "not ASCII"),
+            ("Ju\u{308}rgen@mu\u{308}ller.example", Some("jürgen@müller.example"), "decomposed"),
+            ("jürgen@xn--mller-kva.example", Some("jürgen@müller.example"), "Punycode"),
+            ("jürgen@XN--Mller-KVA.example", Some("jürgen@müller.example"), "Punycode in capitals"),
+            ("ann@müller。example", Some("ann@müller.example"), "an ideographic full stop in a domain"),
+            ("संपर्क@डाटामेल.भारत", Some("संपर्क@डाटामेल.भारत"), "Hindi"),
+            ("যোগাযোগ@উদাহরণ.বাংলা", Some("যোগাযোগ@উদাহরণ.বাংলা"), "Bengali"),
+            ("ผู้ใช้@ตัวอย่าง.ไทย", Some("ผู้ใช้@ตัวอย่าง.ไทย"), "Thai"),
+            ("தொடர்பு@எடுத்துக்காட்டு.இந்தியா", Some("தொடர்பு@எடுத்துக்காட்டு.இந்தியா"), "Tamil"),
+            ("Σίσυφος@παράδειγμα.ελ", Some("σίσυφος@παράδειγμα.ελ"), "Greek"),
+            ("\u{94d}क@example.org", None, "begins with a combining mark"),
+            ("ann@\u{94d}क.example", None, "a label that begins with a combining mark"),
+            ("ann@xn--a.example", None, "Punycode that says nothing"),
+            ("a\u{202e}nn@example.org", None, "a directional override"),
+            ("a\u{200b}nn@example.org", None, "a zero width space"),
             ("\u{212A}ate@example.org", None, "the Kelvin sign, which Unicode folds to k"),
             ("ann", None, "no @"),
             ("ann@", None, "no domain"),
@@ -170,6 +189,21 @@ mod tests {
         ];
         for (text, expected, why) in cases {
             assert_eq!(Email::parse(text).ok().as_ref().map(Email::as_str), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_login_are_one() {
+        for (text, expected) in [
+            ("anna", "anna"),
+            (" \tAnna\u{a0}\n", "anna"),
+            ("Ann@Example.org ", "ann@example.org"),
+            ("ann@xn--mller-kva.example", "ann@müller.example"),
+            ("ann@mu\u{308}ller.example", "ann@müller.example"),
+            ("No Such Name", "no such name"),
+            ("", ""),
+        ] {
+            assert_eq!(canonical_login(text), expected, "{text:?}");
         }
     }
 

@@ -89,6 +89,25 @@ async fn whether_somebody_is_there_does_not_show_in_who_waits() {
 }
 
 #[tokio::test]
+async fn spellings_of_a_login_count_as_one() {
+    on_each_store([PROXY, THREE], async |service| {
+        let name = new_name();
+        for spellings in [
+            [name.clone(), format!(" {}", name.to_uppercase()), format!("{name}\u{2003}\n"), name.clone()],
+            ["@müller.example", "@xn--mller-kva.example", "@mu\u{308}ller.example", "@MÜLLER.example"]
+                .map(|domain| format!("{name}{domain}")),
+        ] {
+            let thief = at(service, &new_address());
+            for login in &spellings[..3] {
+                log_in(&thief, login, "guess").await.fails(401, "invalid_credentials");
+            }
+            wait(log_in(&thief, &spellings[3], "guess").await, "too_many_failures");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_current_password_is_guessed_no_faster() {
     let service = Service::start([THREE]).await;
     let person = service.newcomer().await;

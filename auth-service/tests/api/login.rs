@@ -5,7 +5,7 @@ use shared_http::clock::now_ms;
 use crate::answer::names;
 use crate::database::Database;
 use crate::forge::parts;
-use crate::service::{ADMIN, GOOD, MEMBER, Service};
+use crate::service::{ADMIN, GOOD, MEMBER, Service, new_name};
 
 #[tokio::test]
 async fn a_login_gives_two_tokens() {
@@ -78,6 +78,32 @@ async fn a_name_or_an_email_in_any_case_logs_in() {
     ] {
         println!("{why}");
         service.nobody().post("/login", &body).await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn spellings_of_a_login_name_one_account() {
+    let service = Service::start([]).await;
+    for (registered, spellings) in [
+        ("jürgen@müller.example", &["jürgen@xn--mller-kva.example", "Ju\u{308}rgen@MU\u{308}LLER.example"][..]),
+        ("संपर्क@डाटामेल.भारत", &["संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c", " संपर्क@डाटामेल.भारत\u{a0}"]),
+        ("தொடர்பு@எடுத்துக்காட்டு.இந்தியா", &["தொடர்பு@எடுத்துக்காட்டு.இந்தியா\n"]),
+        ("ผู้ใช้@ตัวอย่าง.ไทย", &[]),
+        ("যোগাযোগ@উদাহরণ.বাংলা", &[]),
+    ] {
+        let name = new_name();
+        let body = json!({"username": name, "email": registered, "password": GOOD});
+        let user = service.nobody().post("/register", &body).await.is(201).json()["user"].clone();
+        assert_eq!(user["email"], registered);
+        let names = [name.to_uppercase(), format!("\t{name} "), registered.to_owned()];
+        for login in names.iter().map(String::as_str).chain(spellings.iter().copied()) {
+            let (field, other) = if login.contains('@') { ("email", new_name()) } else { ("username", new_name()) };
+            service.nobody().post("/login", &json!({field: login, "password": GOOD})).await.is(200);
+            if field == "email" {
+                let again = json!({"username": other, "email": login.trim(), "password": GOOD});
+                service.nobody().post("/register", &again).await.fails(409, "email_taken");
+            }
+        }
     }
 }
 

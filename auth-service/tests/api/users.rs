@@ -116,7 +116,7 @@ async fn a_user_is_found_as_they_were_added() {
             ("ben", Some(&ben), "without an email"),
             ("carl", None, "nobody"),
             ("carl@example.org", None, "nobody's email"),
-            (" anna", None, "never repaired"),
+            (" anna\n", Some(&anna), "surrounding white space"),
             ("an\0na", None, "NUL"),
             ("", None, "nothing"),
         ] {
