@@ -65,13 +65,13 @@ fn only(request: &HttpRequest, name: HeaderName) -> Option<&str> {
     values.next().is_none().then_some(value)
 }
 
-/// The cookie `name`, if there is exactly one.
+/// The cookie `name`, if there is exactly one. Other cookies are not looked at: what cannot be read hides nothing but itself.
 fn value<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
-    let headers = request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
-    let cookies = headers.flat_map(|header| header.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
-    let mut values = cookies.filter_map(|(known, value)| (known == name).then_some(value));
-    let value = values.next().filter(|value| !value.is_empty())?;
-    values.next().is_none().then_some(value)
+    let cookies = request.headers().get_all(COOKIE).flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+    let named = |cookie: &'r [u8]| cookie.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+    let mut values = cookies.filter_map(named);
+    let value = values.next().filter(|value| !value.is_empty() && values.next().is_none())?;
+    std::str::from_utf8(value).ok()
 }
 
 fn not_allowed() -> Problem {

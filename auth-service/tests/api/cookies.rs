@@ -153,6 +153,37 @@ async fn a_page_of_this_host_may_use_the_cookie() {
 }
 
 #[tokio::test]
+async fn unreadable_cookie_hides_no_other() {
+    let service = service().await;
+    let mut cookie = service.log_in_for_cookie(APP).await;
+    for (before, behind, why) in [
+        ("city=Köln; ", "", "letters beyond ASCII"),
+        ("", "; city=Köln", "the same behind it"),
+        ("city; ", "", "no value"),
+        ("=x; ;; =; ", "; ;", "no name"),
+        ("a=\"b; ", "; c=d\"", "half of a quotation on each side"),
+        ("a=\"b c\"; d={\"e\":1,2}; ", "", "signs that a cookie may not have"),
+        ("a=%ff%; ", "", "half a percent sign"),
+        ("a=b,", "; c=d", "a comma is a part of the cookie before it"),
+    ] {
+        let presented = format!("{before}{SECURE}={}{behind}", cookie.value);
+        let answer = service.page(APP).with("Cookie", presented).send("/token").await;
+        if why.starts_with("a comma") {
+            answer.fails(401, "missing_refresh_token");
+        } else {
+            cookie = answer.is(200).cookie();
+        }
+    }
+    let own = format!("{SECURE}={}", cookie.value);
+    for lines in [["city=Köln", &own], [&own, "city=Köln"], [&own, "city"], ["", &own]] {
+        let page = lines.iter().fold(service.page(APP), |page, line| page.with("Cookie", line));
+        page.send("/token").await.is(200);
+    }
+    let twice = service.page(APP).with("Cookie", &own).with("Cookie", format!("{SECURE}=Köln"));
+    twice.send("/token").await.fails(401, "missing_refresh_token");
+}
+
+#[tokio::test]
 async fn a_planted_cookie_is_not_taken() {
     let service = strict_service().await;
     let cookie = service.log_in_for_cookie(APP).await;
