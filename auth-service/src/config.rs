@@ -91,7 +91,6 @@ impl Config {
             settings
                 .wrong("ACCESS_TOKEN_AUDIENCE", format!("must name {AUDIENCE}, whose /me and /users take the token"));
         }
-        config.server.token_header.clone_from(&config.access.header);
         config.server.cookies = true;
         config.keep_secrets_apart(settings);
         config

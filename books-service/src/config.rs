@@ -22,7 +22,7 @@ pub struct Config {
 impl Config {
     /// Reads the service's settings. What is wrong is told by [`Settings::finish`], and then this is of no use.
     pub fn read(settings: &mut Settings) -> Self {
-        let mut config = Self {
+        Self {
             server: Self::server(settings),
             access: AccessSettings::read(settings),
             revocations: RevocationSettings::read(settings),
@@ -33,9 +33,7 @@ impl Config {
                 false,
                 "Adds john (admin), anna (member) and three books; for trying out",
             ),
-        };
-        config.server.token_header.clone_from(&config.access.header);
-        config
+        }
     }
 
     /// Reads where the books are, and nothing else.

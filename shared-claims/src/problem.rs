@@ -173,7 +173,6 @@ const fn title(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
-        406 => "Not Acceptable",
         408 => "Request Timeout",
         409 => "Conflict",
         412 => "Precondition Failed",

@@ -67,6 +67,8 @@ mod stop;
 mod tls;
 /// The trace that a request is a part of.
 mod trace;
+/// A chunked body that is not read to its end.
+mod unread;
 /// Violations, collected field by field.
 mod violations;
 /// What each worker answers with.

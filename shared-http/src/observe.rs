@@ -1,15 +1,16 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use actix_web::Error;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError};
 use shared_claims::Problem;
 
 use crate::metrics::{self, Route, Routes};
 use crate::trace::Trace;
+use crate::unread::{Held, Unread};
 use crate::{Caller, RequestId, TrustedProxies};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,9 +42,9 @@ pub(crate) struct Observer {
 impl Observer {
     pub(crate) async fn observe<B: MessageBody + 'static>(
         self: Rc<Self>,
-        request: ServiceRequest,
+        mut request: ServiceRequest,
         next: Next<B>,
-    ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    ) -> Result<ServiceResponse<EitherBody<EitherBody<B>, Held>>, Error> {
         let started = Instant::now();
         let peer = request.peer_addr().map(|peer| peer.ip());
         let is_proxy = peer.is_some_and(|peer| self.proxies.trusts(peer));
@@ -54,12 +55,13 @@ impl Observer {
             trace: Trace::of(request.headers()),
         };
         let id = caller.request_id.clone();
+        let unread = Unread::of(&mut request);
         let serve = async {
             let response = next.call(request).await?.map_into_left_body();
             let mut response = explain(response, &id);
             self.protect(response.headers_mut(), &id);
             self.account(&response, started);
-            Ok(response)
+            Ok(response.map_body(|_, body| Unread::hold(unread, body)))
         };
         caller.serve(serve).await
     }
@@ -98,23 +100,6 @@ impl Observer {
     }
 }
 
-/// Refuses whoever takes no JSON, if that `is_all` there is and it is no page; inside CORS, so that a page can read that too.
-pub(crate) async fn acceptable<B: MessageBody + 'static>(
-    is_all: bool,
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    if !is_all || accepts_json(request.headers()) || is_page(request.path()) {
-        return Ok(next.call(request).await?.map_into_left_body());
-    }
-    Ok(request.into_response(not_acceptable().error_response()).map_into_right_body())
-}
-
-/// Whether `path` is of the page that shows a service's calls, which is no JSON.
-fn is_page(path: &str) -> bool {
-    path.strip_prefix("/docs").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// Gives every error of ours or of a library the one body, with the request's id in it.
 fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
@@ -139,62 +124,4 @@ fn log_request<B>(response: &ServiceResponse<B>, route: &Route, time: Duration) 
         duration_us = duration_us;
         "request"
     );
-}
-
-fn not_acceptable() -> Problem {
-    Problem::new(406, "not_acceptable", "This answers in application/json, which Accept refuses.")
-}
-
-/// Whether `Accept` takes JSON (RFC 9110 section 12.5.1): the most specific range that fits decides. Absent is all.
-fn accepts_json(headers: &HeaderMap) -> bool {
-    let mut best: Option<(u8, bool)> = None;
-    let mut any = false;
-    for value in headers.get_all(ACCEPT) {
-        for range in value.to_str().unwrap_or("*/*").split(',').filter(|range| !range.trim().is_empty()) {
-            any = true;
-            let mut parts = range.split(';').map(str::trim);
-            let rank = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-                "application/json" => 3,
-                "application/*" => 2,
-                "*/*" => 1,
-                _ => continue,
-            };
-            let refused = parts.any(|part| {
-                let (name, weight) = part.split_once('=').unwrap_or((part, ""));
-                name.eq_ignore_ascii_case("q") && weight.parse::<f32>().is_ok_and(|weight| weight <= 0.0)
-            });
-            if best.is_none_or(|(known, _)| rank > known) {
-                best = Some((rank, !refused));
-            }
-        }
-    }
-    best.map_or(!any, |(_, taken)| taken)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accept_is_read_as_its_rfc_says() {
-        let cases = [
-            (None, true, "absent"),
-            (Some(""), true, "empty"),
-            (Some("*/*"), true, "anything"),
-            (Some("application/json"), true, "json"),
-            (Some("Application/JSON; q=0.1"), true, "json, not liked"),
-            (Some("text/html, application/xhtml+xml, */*;q=0.8"), true, "a browser"),
-            (Some("text/html"), false, "a page only"),
-            (Some("application/json;q=0, */*"), false, "anything but json"),
-            (Some("*/*;q=0"), false, "nothing"),
-            (Some("application/*;q=0, application/json"), true, "json alone of its kind"),
-        ];
-        for (accept, taken, why) in cases {
-            let mut headers = HeaderMap::new();
-            if let Some(value) = accept.and_then(|accept| HeaderValue::from_str(accept).ok()) {
-                headers.insert(ACCEPT, value);
-            }
-            assert_eq!(accepts_json(&headers), taken, "{why}");
-        }
-    }
 }

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use actix_web::http::header::HeaderName;
+use url::Url;
 
 use crate::{Settings, TlsFiles, TrustedProxies, memory};
 
@@ -15,10 +15,8 @@ pub struct ServerOptions {
     pub workers: usize,
     /// Connections that are open at once, those of the metrics too. More wait to be accepted.
     pub max_connections: usize,
-    /// Origins whose pages may call (CORS); none by default.
+    /// Origins whose pages may call (CORS), as browsers write them; none by default.
     pub allowed_origins: Vec<String>,
-    /// The header that may carry an access token, too.
-    pub token_header: Option<HeaderName>,
     /// Whether those pages may send cookies.
     pub cookies: bool,
     /// Whether a server on a loopback address takes requests to `localhost`, to loopback addresses and to the hosts of
@@ -55,7 +53,6 @@ impl ServerOptions {
             },
             max_connections: memory::connections(),
             allowed_origins: origins(settings),
-            token_header: None,
             cookies: false,
             loopback_names_only: false,
             trusted_proxies: TrustedProxies::read(settings),
@@ -84,37 +81,76 @@ fn metrics_addr(settings: &mut Settings, name: &'static str) -> Option<SocketAdd
 
 fn origins(settings: &mut Settings) -> Vec<String> {
     let why = "Origins whose pages may call from a browser, such as https://app.example";
-    let origins = settings.list("ALLOWED_ORIGINS", "", why);
-    if !origins.iter().all(|origin| is_origin(origin)) {
-        settings
-            .wrong("ALLOWED_ORIGINS", "must list origins as browsers write them: https://app.example, no path, no *");
-    }
-    origins
+    let listed = settings.list("ALLOWED_ORIGINS", "", why);
+    let origins: Result<_, String> = listed.iter().map(|text| origin(text)).collect();
+    origins.unwrap_or_else(|remedy| {
+        settings.wrong("ALLOWED_ORIGINS", remedy);
+        Vec::new()
+    })
 }
 
-/// Scheme, host and perhaps a port, in lower case and nothing behind (RFC 6454 section 6.2).
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    host.is_some_and(|host| {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._:[]".contains(&byte);
-        !host.is_empty() && host.bytes().all(plain)
-    })
+/// The origin `text` as browsers write it: in lower case, the host in ASCII, without a default port (RFC 6454 section 6.2).
+fn origin(text: &str) -> Result<String, String> {
+    let readable = !text.contains(|c: char| c == '*' || c.is_whitespace() || c.is_control());
+    let behind = text.split_once("://").filter(|_| readable).map(|(_, behind)| behind);
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let (Some(behind), Some(url)) = (behind, url) else {
+        return Err("must list origins as browsers send them, such as https://app.example: no *, not null".to_owned());
+    };
+    let origin = url.origin().ascii_serialization();
+    if behind.contains(['/', '\\', '?', '#', '@']) {
+        return Err(format!("must list origins, which are scheme, host and port alone: write {origin}"));
+    }
+    Ok(origin)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_origin;
+    use super::origin;
 
     #[test]
-    fn an_origin_has_one_spelling() {
-        for origin in
-            ["https://app.example", "http://localhost:5173", "http://[::1]:8080", "https://xn--bcher-kva.example"]
-        {
-            assert!(is_origin(origin), "{origin}");
+    fn origin_is_read_into_the_spelling_of_browsers() {
+        for (text, read) in [
+            ("https://app.example", "https://app.example"),
+            ("https://app.example:443", "https://app.example"),
+            ("http://app.example:80", "http://app.example"),
+            ("https://app.example:80", "https://app.example:80"),
+            ("HTTPS://App.EXAMPLE:0443", "https://app.example"),
+            ("https://app.example:", "https://app.example"),
+            ("http://localhost:5173", "http://localhost:5173"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://[0:0::0:1]", "http://[::1]"),
+            ("https://bücher.example:443", "https://xn--bcher-kva.example"),
+            ("https://BÜCHER.example", "https://xn--bcher-kva.example"),
+            ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(read), "{text}");
         }
-        for text in ["*", "null", "app.example", "https://", "https://app.example/", "https://App.example", "ftp://a.b"]
+    }
+
+    #[test]
+    fn anything_but_an_origin_is_refused_with_the_remedy() {
+        for text in
+            ["*", "null", "app.example", "app.example:443", "https://", "https:app.example", "https:/app.example"]
+                .into_iter()
+                .chain([
+                    "https://*.example",
+                    "https://app.exam ple",
+                    "https://app.\texample",
+                    "ftp://a.example",
+                    "file:///a",
+                ])
+                .chain(["https://app.example:99999", "https://[::1"])
         {
-            assert!(!is_origin(text), "{text}");
+            assert!(origin(text).is_err_and(|error| error.contains("such as https://app.example")), "{text}");
+        }
+        for text in
+            ["https://app.example/", "https://app.example/path", "https://app.example:443?", "https://app.example#a"]
+                .into_iter()
+                .chain(["https://user:secret@app.example", "HTTPS://APP.example/", "https://app.example\\"])
+        {
+            let error = origin(text).unwrap_err();
+            assert!(error.ends_with(": write https://app.example") && !error.contains("secret"), "{text}: {error}");
         }
     }
 }

@@ -8,7 +8,6 @@ use actix_http::{HttpService, Protocol};
 use actix_server::GracefulShutdownSignal;
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::dev::AppConfig;
-use actix_web::http::header;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, Error, ResponseError, web};
 use shared_claims::Problem;
@@ -16,12 +15,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::host::Hosts;
 use crate::metrics::Routes;
-use crate::observe::{Observer, REQUEST_ID, acceptable};
+use crate::observe::Observer;
 use crate::options::ServerOptions;
-use crate::trace::TRACEPARENT;
 
 /// A request's head arrives within this, or the connection is closed.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// What is left of a body that nothing reads is awaited this long after the answer; then the connection is closed.
+const LINGER: Duration = Duration::from_secs(1);
+/// For so many seconds a browser asks no preflight again; browsers take no more.
+const PREFLIGHT_AGE: usize = 7200;
 /// An idle connection is kept this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -35,7 +37,7 @@ pub(crate) struct Http<F> {
     pub(crate) addr: SocketAddr,
     pub(crate) configure: F,
     pub(crate) stopping: GracefulShutdownSignal,
-    /// It answers clients, in JSON, and is timed; otherwise it is for the house.
+    /// It is timed.
     pub(crate) is_public: bool,
 }
 
@@ -61,7 +63,6 @@ impl<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static> Http<F> {
         let app = App::new()
             .configure(configure)
             .default_service(web::to(|| std::future::ready(Problem::of_status(404).error_response())))
-            .wrap(from_fn(move |request, next| acceptable(is_public, request, next)))
             .wrap(Condition::new(!options.allowed_origins.is_empty(), cors(&options)))
             .wrap(from_fn(move |request, next| hosts.clone().check(request, next)))
             .wrap(from_fn(move |request, next| Rc::clone(&observer).observe(request, next)))
@@ -74,6 +75,7 @@ impl<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static> Http<F> {
             })
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD_PATIENCE)
+            .client_disconnect_timeout(LINGER)
             .local_addr(addr)
             // It only says how a URL of ours would begin, where a request does not; nobody asks.
             .finish(map_config(app, |()| AppConfig::default()))
@@ -84,9 +86,13 @@ impl<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static> Http<F> {
 fn cors(options: &ServerOptions) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
-        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH])
-        .allowed_headers(options.token_header.iter().chain([&REQUEST_ID, &TRACEPARENT]))
+        // What a page adds for its own sake, such as `baggage` or `sentry-trace`, is no risk of ours.
+        .allow_any_header()
         .expose_headers([
+            "Accept",
+            "Accept-Encoding",
+            "Accept-Patch",
+            "Allow",
             "ETag",
             "Link",
             "Location",
@@ -95,7 +101,7 @@ fn cors(options: &ServerOptions) -> Cors {
             "X-Request-Id",
             "X-Total-Count",
         ])
-        .max_age(600);
+        .max_age(PREFLIGHT_AGE);
     let cors = if options.cookies { cors.supports_credentials() } else { cors };
     options.allowed_origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }

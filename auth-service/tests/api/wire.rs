@@ -72,6 +72,8 @@ async fn what_is_no_http_is_refused_as_everything_is() {
         ("a chunk of more than there are numbers for", chunk("FFFFFFFFFFFFFFFFF"), 400),
         ("a chunk of a negative size", chunk("-1"), 400),
         ("a chunk of a size with a prefix", chunk("0x22"), 400),
+        ("a chunk without a size", chunk(""), 400),
+        ("a chunk without a line end behind it", chunk("22").replace("}\r\n", "}"), 400),
         ("chunks with half a line end", chunk("22").replace("22\r\n", "22\n"), 400),
         ("a chunk longer than its size", chunk("21"), 400),
         ("a header on two lines", format!("{GET}X-A: b\r\n c\r\n\r\n"), 400),
@@ -113,7 +115,7 @@ async fn what_only_looks_odd_is_answered() {
     let service = Service::start([]).await;
     let last = "Connection: close\r\n\r\n";
     let chunked = |chunks: &str| format!("{POST}Connection: close\r\n{CHUNKED}\r\n{chunks}");
-    let answered: [(&str, String, &[u16]); 10] = [
+    let answered: [(&str, String, &[u16]); 12] = [
         ("three at once", format!("{GET}\r\n{GET}\r\n{GET}{last}"), &[200, 200, 200]),
         ("one that is good, one that is not", format!("{GET}\r\nBAD\r\n\r\n{GET}{last}"), &[200, 400]),
         ("a body that nobody reads", format!("{GET}Content-Length: 5\r\n\r\nhello{GET}{last}"), &[200, 200]),
@@ -124,6 +126,8 @@ async fn what_only_looks_odd_is_answered() {
         ),
         ("chunks", chunked(&format!("22\r\n{BODY}\r\n0\r\n\r\n")), &[401]),
         ("chunks with an extension", chunked(&format!("22;a=b\r\n{BODY}\r\n0\r\n\r\n")), &[401]),
+        ("a long extension", chunked(&format!("22;a={}\r\n{BODY}\r\n0\r\n\r\n", "b".repeat(200_000))), &[401]),
+        ("a size with zeros before it", chunked(&format!("{}22\r\n{BODY}\r\n0\r\n\r\n", "0".repeat(100))), &[401]),
         ("chunks with a trailer", chunked(&format!("22\r\n{BODY}\r\n0\r\nX-A: b\r\n\r\n")), &[401]),
         ("empty lines before it", format!("\r\n\r\n{GET}{last}"), &[200]),
         ("an offer to go on with HTTP/2", format!("{GET}Connection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"), &[200]),
@@ -134,6 +138,53 @@ async fn what_only_looks_odd_is_answered() {
         assert_eq!(read(&answer).0, expected, "{why}: {}", String::from_utf8_lossy(&answer));
         assert!(closed, "{why}");
     }
+}
+
+/// A chunk that is not all there, after which nothing more is sent.
+#[tokio::test]
+async fn endless_chunk_is_one_4xx_and_the_connection_is_closed() {
+    let service = Service::start([]).await;
+    let of = |call: &str, rest: &str| format!("{}{CHUNKED}\r\n{rest}", POST.replace("POST /login", call));
+    let cases = [
+        ("sixteen digits", of("POST /login", &format!("FFFFFFFFFFFFFFFF\r\n{BODY}")), 408),
+        ("sixteen digits and an end", of("POST /login", &format!("FFFFFFFFFFFFFFFF\r\n{BODY}\r\n0\r\n\r\n")), 408),
+        (
+            "sixteen digits of a body that is too long",
+            of("POST /login", &format!("FFFFFFFFFFFFFFFF\r\n{}", " ".repeat(70_000))),
+            413,
+        ),
+        ("where there is nothing", of("POST /nowhere", "FFFFFFFFFFFFFFFF\r\n{"), 404),
+        ("where no body is read", of("DELETE /me/sessions", "FFFFFFFFFFFFFFFF\r\n{"), 401),
+        ("where another method is", of("POST /me", "FFFFFFFFFFFFFFFF\r\n{"), 405),
+        ("the largest signed number", of("POST /login", &format!("7FFFFFFFFFFFFFFF\r\n{BODY}")), 408),
+        ("a size without an end", of("POST /login", &"0".repeat(1000)), 408),
+        ("an extension without an end", of("POST /login", &format!("22;a={}", "b".repeat(200_000))), 408),
+        (
+            "a trailer without an end",
+            of("POST /login", &format!("22\r\n{BODY}\r\n0\r\nX-A: {}", "b".repeat(200_000))),
+            408,
+        ),
+        (
+            "trailers without an end",
+            of("POST /login", &format!("22\r\n{BODY}\r\n0\r\n{}", "X-A: b\r\n".repeat(20_000))),
+            408,
+        ),
+        ("no line end behind the chunk", of("POST /login", &format!("22\r\n{BODY}")), 408),
+        ("no last chunk", of("POST /login", &format!("22\r\n{BODY}\r\n")), 408),
+    ];
+    let asked = cases.map(async |(why, request, status)| {
+        let mut stream = TcpStream::connect(service.addr).await.unwrap();
+        let started = Instant::now();
+        let mut answer = Vec::new();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let end = timeout(Duration::from_secs(12), stream.read_to_end(&mut answer)).await;
+        end.unwrap_or_else(|_| panic!("{why}: the connection stays open")).unwrap();
+        let (statuses, problem) = read(&answer);
+        assert_eq!(statuses, [status], "{why}: {}", String::from_utf8_lossy(&answer));
+        assert_eq!(problem.unwrap()["status"], status, "{why}");
+        assert!(status == 408 || started.elapsed() < Duration::from_secs(4), "{why}: {:?}", started.elapsed());
+    });
+    join_all(asked).await;
 }
 
 /// How a client takes its time, one step a second.

@@ -67,7 +67,7 @@ async fn the_document_and_its_page_are_for_everybody() {
                 assert!(!policy.contains("http") && !policy.contains('*'), "nothing comes from elsewhere: {policy}");
             }
             browser.get("/docs/swagger-initializer.js").await.refused(404, "not_found");
-            browser.get("/openapi.json").await.refused(406, "not_acceptable");
+            browser.get("/openapi.json").await.is(200);
             let answer = service.get("/openapi.json").await.is(200);
             assert_eq!(answer.header("content-type"), "application/json");
             service.clone().with("If-None-Match", answer.header("etag")).get("/openapi.json").await.is(304);

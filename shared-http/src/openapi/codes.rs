@@ -18,7 +18,6 @@ impl Code {
 pub(super) const EVERYWHERE: &[Code] = &[
     Code::new(400, "bad_request", "The request cannot be understood."),
     Code::new(405, "method_not_allowed", "This address does not take this method; Allow lists those it takes."),
-    Code::new(406, "not_acceptable", "This answers in application/json, which Accept refuses."),
     Code::new(408, "request_timeout", "The request did not arrive in time."),
     Code::new(431, "headers_too_large", "The head of the request is too large."),
     Code::new(500, "internal_error", "The service failed. The request id leads to the reason in its log."),
