@@ -1,6 +1,6 @@
 use std::ops::Deref;
 
-use crate::{AccessClaims, Problem, Revocations, Role, TokenError, Verifier};
+use crate::{AccessClaims, LEEWAY, Problem, Revocations, Role, TokenError, Verifier};
 
 /// What the extractors ask: a verifier, where tokens may stand, and what is revoked. It knows no web framework; how it is handed over
 /// stands with the features `actix` and `axum`.
@@ -68,7 +68,8 @@ impl Guard {
     /// What may become of a token: see [`Guard::telling`].
     pub const OUTCOMES: [&str; 7] = ["ok", "missing", "expired", "revoked", "stale", "forbidden", "invalid"];
 
-    /// Calls `tell` with one of [`Guard::OUTCOMES`] for each request that is decided; for counters.
+    /// Calls `tell` with one of [`Guard::OUTCOMES`] for each request that is decided, and once more where
+    /// [`Guard::check_again`] refuses it; for counters.
     #[must_use]
     pub const fn telling(mut self, tell: fn(&'static str)) -> Self {
         self.tell = tell;
@@ -107,6 +108,20 @@ impl Guard {
         the_token(authorizations, extras).ok().filter(|token| !token.is_empty())
     }
 
+    /// Asks again for a member that was let in, at `now` (seconds since 1970). A request may last long after its head: a slow body, a
+    /// password to hash. Before it writes, its token may have expired or been revoked. Bodies are asked for by the extractors.
+    ///
+    /// # Errors
+    /// 401 where the token has expired or is revoked; 503 where nobody knows any more what is revoked.
+    pub fn check_again(&self, member: &Member, now: u64) -> Result<(), Problem> {
+        let checked = if member.expires_at.saturating_add(LEEWAY) <= now {
+            Err(Refusal::Token(TokenError::Expired))
+        } else {
+            self.check_revocations(&member.session_id, &member.user_id, member.issued_at)
+        };
+        checked.inspect_err(|refusal| (self.tell)(refusal.outcome())).map_err(Problem::from)
+    }
+
     fn decide<'r>(
         &self,
         authorizations: impl IntoIterator<Item = &'r [u8]>,
@@ -114,16 +129,14 @@ impl Guard {
         now: u64,
     ) -> Result<Member, Refusal> {
         let claims = self.verifier.verify(the_token(authorizations, extras)?, now).map_err(Refusal::Token)?;
-        self.check_revocations(&claims)?;
+        self.check_revocations(&claims.sid, &claims.sub, claims.iat)?;
         member(claims)
     }
 
     /// What is known to be revoked is refused even by a list that is too old to clear anybody.
-    fn check_revocations(&self, claims: &AccessClaims) -> Result<(), Refusal> {
+    fn check_revocations(&self, sid: &str, sub: &str, iat: u64) -> Result<(), Refusal> {
         match &self.revocations {
-            Some(list) if list.is_revoked(&claims.sid, &claims.sub, claims.iat) => {
-                Err(Refusal::Token(TokenError::Revoked))
-            }
+            Some(list) if list.is_revoked(sid, sub, iat) => Err(Refusal::Token(TokenError::Revoked)),
             Some(list) if list.is_stale() => Err(Refusal::Stale),
             _ => Ok(()),
         }

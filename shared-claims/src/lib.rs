@@ -84,6 +84,8 @@ mod test_kit;
 /// Who believes them.
 mod verifier;
 
+#[cfg(feature = "axum")]
+pub use axum::Checked;
 pub use claims::{AccessClaims, Claims, RefreshClaims};
 pub use error::TokenError;
 #[cfg(feature = "revocation")]

@@ -7,7 +7,7 @@ use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
-use shared_claims::{Members, Problem, Value};
+use shared_claims::{Guard, Members, Problem, Value};
 
 use crate::violations::{Violations, in_range};
 
@@ -159,6 +159,7 @@ impl FromRequest for MaybeBody {
             check_length(&request)?;
             let reading = tokio::time::timeout(PATIENCE, read(payload)).await;
             let bytes = reading.unwrap_or_else(|_| Err(Problem::of_status(408)))?;
+            Guard::check_sender(&request)?;
             if bytes.is_empty() {
                 return Ok(Self(None));
             }

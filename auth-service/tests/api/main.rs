@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod answer;
+mod arrival;
 mod authorization;
 mod bodies;
 mod caller;

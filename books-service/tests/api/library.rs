@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use books_service::{Config, start};
 use reqwest::Client;
 use serde_json::{Value, json};
-use shared_claims::{AccessClaims, Role, Secret, Signer};
+use shared_claims::{AccessClaims, Revocations, Role, Secret, Signer};
 use shared_http::Settings;
 use shared_http::clock::now_ms;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
@@ -84,6 +84,15 @@ async fn execute(url: &str, sql: String) {
 impl Library {
     /// The real service on a free port, set up as by these settings and what it cannot do without.
     pub async fn start<const N: usize>(database: &str, settings: [(&str, &str); N]) -> Self {
+        Self::start_knowing(database, settings, None).await
+    }
+
+    /// The same behind this list of revocations.
+    pub async fn start_knowing<const N: usize>(
+        database: &str,
+        settings: [(&str, &str); N],
+        known: Option<Revocations>,
+    ) -> Self {
         let fixed = [
             ("BOOKS_ADDR", "127.0.0.1:0"),
             ("BOOKS_DATABASE_URL", database),
@@ -93,7 +102,7 @@ impl Library {
         let mut settings = Settings::from_pairs(fixed.into_iter().chain(settings));
         let config = Config::read(&mut settings);
         settings.finish().unwrap();
-        let running = start(&config, None).await.unwrap();
+        let running = start(&config, known).await.unwrap();
         let url = format!("http://{}", running.addr());
         tokio::spawn(running.wait());
         Self { url, client: Client::new() }

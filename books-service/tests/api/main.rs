@@ -4,6 +4,8 @@
 
 /// Who may call what.
 mod access;
+/// Revocations: while a body arrives, and before a first list.
+mod arrival;
 /// Bodies that are refused, and why.
 mod bodies;
 /// Callers, and what they are answered.

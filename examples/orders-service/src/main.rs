@@ -1,4 +1,4 @@
-//! A third service. Whoever calls it is proven here, with the shared secret; what was revoked is followed in the background.
+//! A third service. It verifies its callers with the shared secret, and follows the list of revocations in the background.
 
 mod orders;
 
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let revocations = Follow::new(setting("AUTH_URL")?).start().await?;
     let guard = Data::new(Guard::new(verifier).following(revocations));
-    let app = move || App::new().app_data(guard.clone()).service(orders::list);
+    let app = move || App::new().app_data(guard.clone()).service(orders::list).service(orders::add);
     HttpServer::new(app).bind(setting("ORDERS_ADDR")?)?.run().await?;
     Ok(())
 }

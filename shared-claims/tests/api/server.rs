@@ -51,6 +51,10 @@ impl Service {
         Self { framework, url, client: Client::new() }
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{path}", self.url))
     }
