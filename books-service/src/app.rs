@@ -47,7 +47,7 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     if config.demo_data {
         books.seed(demo_books()).await?;
     }
-    let readiness = readiness(books.clone());
+    let readiness = readiness(books.clone(), revocations.clone());
     let library = Data::new(Library { catalogue: Catalogue::new(books.clone()), books });
     let mut metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     if let Some(revocations) = &revocations {
@@ -76,9 +76,13 @@ pub async fn open(database_url: &str) -> Result<Books, StoreError> {
     Ok(Books::new(database::open(database_url, &MIGRATIONS).await?))
 }
 
-fn readiness(books: Books) -> Readiness {
-    Readiness::default().with("database", move || {
+fn readiness(books: Books, revocations: Option<Revocations>) -> Readiness {
+    let readiness = Readiness::default().with("database", move || {
         let books = books.clone();
         async move { books.revision().await.map(drop).map_err(|error| error.to_string()) }
-    })
+    });
+    match revocations {
+        Some(list) => readiness.with("revocations", move || RevocationSettings::has_begun(&list)),
+        None => readiness,
+    }
 }

@@ -1,4 +1,4 @@
-use std::future::ready;
+use std::future::{Ready, ready};
 use std::time::Duration;
 
 use shared_claims::Revocations;
@@ -44,6 +44,15 @@ impl RevocationSettings {
             "Sessions that ended and users that were cut off, as far as is known",
             entries,
         )
+    }
+
+    /// A check for [`Readiness`](crate::Readiness): until a first list was read, what was revoked before the start is let in. What
+    /// is older than wanted is for [`RevocationSettings::max_age`].
+    ///
+    /// # Errors
+    /// There is no list yet.
+    pub fn has_begun(known: &Revocations) -> Ready<Result<(), String>> {
+        ready(known.age().map(drop).ok_or_else(|| "no list was read yet; is AUTH_URL right?".to_owned()))
     }
 
     /// An empty list for a guard to ask.

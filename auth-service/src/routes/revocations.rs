@@ -9,8 +9,8 @@ use shared_http::{Query, has_tag};
 
 use super::State;
 
-/// Whoever keeps it asks again before using it.
-const REVALIDATE: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
+/// A cache that tells an old list lets revoked tokens in.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// `GET /revocations`: what was revoked behind the cursor `after`; all of it without one, or with one that was lost.
 pub(super) async fn read(
@@ -26,7 +26,7 @@ pub(super) async fn read(
     let known = has_tag(&request, &tag);
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     // Weak: of the same list more and more is over.
-    response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header((ETAG, format!("W/\"{tag}\"")));
+    response.insert_header((CACHE_CONTROL, NO_STORE)).insert_header((ETAG, format!("W/\"{tag}\"")));
     if known {
         return Ok(response.finish());
     }

@@ -96,10 +96,10 @@ async fn body_complete_after_revocation_max_age_is_503_and_nothing_is_written() 
 #[tokio::test]
 async fn service_without_a_first_list_serves_and_is_not_ready() {
     on_each(async |database| {
-        let lost = Library::start(&database.url, [("AUTH_URL", "http://127.0.0.1:1")]).await;
+        let misled = Library::start(&database.url, [("AUTH_URL", "http://127.0.0.1:1")]).await;
         let list = Revocations::new(None);
         let waiting = Library::start_knowing(&database.url, [], Some(list.clone())).await;
-        for library in [&lost, &waiting] {
+        for library in [&misled, &waiting] {
             let answer = library.nobody().get("/readyz").await.problem(503, "not_ready");
             assert_eq!(answer.json()["errors"], json!([{"field": "revocations", "message": "does not answer"}]));
             library.nobody().get("/livez").await.is(200);

@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use self::address::Address;
 use self::source::Source;
 use self::turns::Follower;
 use crate::Revocations;
@@ -71,7 +70,7 @@ impl Follow {
     /// # Errors
     /// It is none.
     pub fn check(&self) -> Result<(), FollowError> {
-        Address::of(&self.url).map(drop).ok_or(FollowError::Address)
+        address::of_list(&self.url).map(drop).ok_or(FollowError::Address)
     }
 
     /// Begins to follow. Returns what is known once there is a first list, or when the patience for it is over; from
@@ -81,7 +80,7 @@ impl Follow {
     /// # Errors
     /// The address is none, or there is nobody to trust. That auth-service does not answer is no error.
     pub async fn start(&self) -> Result<Revocations, FollowError> {
-        let address = Address::of(&self.url).ok_or(FollowError::Address)?;
+        let address = address::of_list(&self.url).ok_or(FollowError::Address)?;
         let source = Source::at(address).map_err(FollowError::Roots)?;
         let list = Revocations::new(self.max_age);
         let (first, told) = oneshot::channel();

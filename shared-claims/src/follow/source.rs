@@ -1,19 +1,13 @@
 use std::io;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use http::header::{ACCEPT, CONNECTION, DATE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Body, Bytes, Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::TokioExecutor;
+use reqwest::header::{ACCEPT, AGE, CACHE_CONTROL, DATE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::timeout;
-
-use super::address::Address;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 /// A connection stands within this.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
@@ -22,15 +16,16 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 const READ_PATIENCE: Duration = Duration::from_secs(5);
 
 /// All of it is there within this.
-const WHOLE_PATIENCE: Duration = Duration::from_mins(1);
+const WHOLE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest list that is read: some three million entries.
-const LONGEST: usize = 256 << 20;
+/// The longest list that is read: some two million entries.
+const LONGEST: usize = 128 << 20;
 
 /// An auth-service that is asked over HTTP/1.1. No redirect is followed, and no proxy of the environment is asked.
 pub(super) struct Source {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
-    address: Address,
+    client: Client,
+    tls: ClientConfig,
+    list: Url,
 }
 
 /// A question.
@@ -40,15 +35,15 @@ pub(super) struct Question<'a> {
     pub(super) after: Option<&'a str>,
     /// Unless it is still what this stands for.
     pub(super) etag: Option<&'a HeaderValue>,
-    /// Whether the connection is left behind: who is at its other end has failed, and another one may be well.
-    pub(super) is_last: bool,
 }
 
-/// What came back.
+/// An answer.
 pub(super) struct Answer {
     pub(super) what: News,
-    /// The time there, in seconds since 1970, if it was told.
+    /// The time at which auth-service made it, in seconds since 1970, if it was told.
     pub(super) date: Option<u64>,
+    /// The time that it has spent in caches (RFC 9111 section 5.1).
+    pub(super) age: Duration,
 }
 
 /// What is new.
@@ -62,17 +57,15 @@ pub(super) enum News {
 /// Why there is no list.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    #[error("no request can be made of its cursor or ETag")]
-    Request(#[from] http::Error),
     #[error("it cannot be reached")]
-    Connection(#[from] legacy::Error),
+    Connection(#[source] reqwest::Error),
     #[error("it is silent")]
-    Silence(#[from] tokio::time::error::Elapsed),
+    Silence,
     #[error("it answers {0}")]
     Status(StatusCode),
     #[error("its answer breaks off")]
-    BrokenOff(#[from] hyper::Error),
-    #[error("its answer is longer than 256 MiB")]
+    BrokenOff(#[source] reqwest::Error),
+    #[error("its answer is longer than 128 MiB")]
     TooLong,
     #[error("its answer is no list of revocations")]
     NoList(#[from] serde_json::Error),
@@ -80,81 +73,100 @@ pub(super) enum Fault {
     Ending(#[from] tokio::task::JoinError),
 }
 
+impl From<reqwest::Error> for Fault {
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        match () {
+            () if error.is_timeout() => Self::Silence,
+            () if error.is_body() || error.is_decode() => Self::BrokenOff(error),
+            () => Self::Connection(error),
+        }
+    }
+}
+
 impl Source {
     /// # Errors
-    /// The address is https, and no certificate of an authority can be had to prove it with.
-    pub(super) fn at(address: Address) -> io::Result<Self> {
-        let client = Client::builder(TokioExecutor::new()).build(connector(address.is_https())?);
-        Ok(Self { client, address })
+    /// The address is https, and there is no certificate of an authority to prove it with.
+    pub(super) fn at(list: Url) -> io::Result<Self> {
+        let tls = trust(list.scheme() == "https")?;
+        Ok(Self { client: client(&tls).map_err(io::Error::other)?, tls, list })
+    }
+
+    /// Leaves its connection behind: the instance at the other end has failed, and another one, or another address of its name,
+    /// may be well.
+    pub(super) fn reconnect(&mut self) {
+        if let Ok(client) = client(&self.tls) {
+            self.client = client;
+        }
     }
 
     /// Asks, and hears the whole answer.
-    pub(super) async fn ask(&self, question: Question<'_>) -> Result<Answer, Fault> {
-        timeout(WHOLE_PATIENCE, self.exchange(question)).await?
-    }
-
-    async fn exchange(&self, Question { after, etag, is_last }: Question<'_>) -> Result<Answer, Fault> {
-        let mut request = Request::get(self.address.since(after)).header(ACCEPT, "application/json");
+    pub(super) async fn ask(&self, Question { after, etag }: Question<'_>) -> Result<Answer, Fault> {
+        // A cache on the way would tell what auth-service said long ago.
+        let mut request = self.client.get(self.list.clone()).header(ACCEPT, "application/json");
+        request = request.header(CACHE_CONTROL, "no-cache").query(&after.map(|cursor| [("after", cursor)]));
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        if is_last {
-            request = request.header(CONNECTION, "close");
-        }
-        let response = timeout(READ_PATIENCE, self.client.request(request.body(Empty::new())?)).await??;
-        let date = date(response.headers());
+        let response = request.send().await?;
+        let (date, age) = (date(response.headers()), age(response.headers()));
         let what = match response.status() {
             StatusCode::OK => {
                 let etag = response.headers().get(ETAG).cloned();
-                News::List { body: whole(response.into_body()).await?, etag }
+                News::List { body: whole(response).await?, etag }
             }
-            // Without an ETag nobody asked whether anything changed.
+            // Without an ETag there was no question whether anything changed.
             StatusCode::NOT_MODIFIED if etag.is_some() => News::Nothing,
             status => return Err(Fault::Status(status)),
         };
-        Ok(Answer { what, date })
+        Ok(Answer { what, date, age })
     }
 }
 
 fn date(headers: &HeaderMap) -> Option<u64> {
-    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
-    Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
+    let date = OffsetDateTime::parse(headers.get(DATE)?.to_str().ok()?, &Rfc2822).ok()?;
+    date.unix_timestamp().try_into().ok()
+}
+
+/// The longest of all that is said; for ever, where it is no number.
+fn age(headers: &HeaderMap) -> Duration {
+    let said = headers.get_all(AGE).iter().flat_map(|value| value.to_str().unwrap_or("?").split(','));
+    Duration::from_secs(said.map(|age| age.trim().parse().unwrap_or(u64::MAX)).max().unwrap_or(0))
 }
 
 /// All of the body. One that ends before its `Content-Length` or its last chunk is an error.
-async fn whole(mut body: Incoming) -> Result<Vec<u8>, Fault> {
+async fn whole(mut response: Response) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
-    if body.size_hint().lower() > LONGEST as u64 {
+    if response.content_length().is_some_and(|length| length > LONGEST as u64) {
         return Err(Fault::TooLong);
     }
-    while let Some(frame) = timeout(READ_PATIENCE, body.frame()).await? {
-        let Ok(data) = frame?.into_data() else { continue };
-        if bytes.len() + data.len() > LONGEST {
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > LONGEST {
             return Err(Fault::TooLong);
         }
-        bytes.extend_from_slice(&data);
+        bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
-/// Trusts whom the system trusts, or `SSL_CERT_FILE`. Where nothing is encrypted, nobody need be trusted: a container
-/// without certificates will do.
-fn connector(is_https: bool) -> io::Result<HttpsConnector<HttpConnector>> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT_PATIENCE));
-    let builder = HttpsConnectorBuilder::new();
-    let builder = if is_https {
-        builder.with_provider_and_native_roots(ring::default_provider())?
-    } else {
-        builder.with_tls_config(trusting_nobody()?)
-    };
-    Ok(builder.https_or_http().enable_http1().wrap_connector(http))
+fn client(tls: &ClientConfig) -> reqwest::Result<Client> {
+    let client = Client::builder().use_preconfigured_tls(tls.clone()).no_proxy().redirect(Policy::none());
+    client.connect_timeout(CONNECT_PATIENCE).read_timeout(READ_PATIENCE).timeout(WHOLE_PATIENCE).build()
 }
 
-fn trusting_nobody() -> io::Result<ClientConfig> {
+/// Trusts whom the system trusts, or `SSL_CERT_FILE`. Where nothing is encrypted, no authority is needed: a container
+/// without certificates will do.
+fn trust(is_https: bool) -> io::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    if is_https {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            let cause = found.errors.into_iter().next().map(io::Error::other);
+            return Err(cause.unwrap_or_else(|| io::ErrorKind::NotFound.into()));
+        }
+    }
     let config = ClientConfig::builder_with_provider(ring::default_provider().into());
     let config = config.with_safe_default_protocol_versions().map_err(io::Error::other)?;
-    Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

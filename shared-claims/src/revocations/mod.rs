@@ -87,9 +87,11 @@ impl Revocations {
         self.0.change(|parts, next| parts.sweep(next, now));
     }
 
-    /// The list holds all that was revoked before `at`. Said after [`Revocations::add`], never before.
+    /// The list holds all that was revoked before `at`. Said after [`Revocations::add`], never before. A moment before the list was
+    /// made confirms nothing.
     pub fn confirm(&self, at: Instant) {
-        let since = u64::try_from(at.saturating_duration_since(self.0.made).as_millis()).unwrap_or(u64::MAX);
+        let Some(since) = at.checked_duration_since(self.0.made) else { return };
+        let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         self.0.complete.fetch_max(since.saturating_add(1), Ordering::Release);
     }
 

@@ -3,6 +3,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
+/// Bodies that arrive long after their heads.
+#[cfg(feature = "actix")]
+mod arrival;
+/// Caches, redirects and slow ways between a verifier and auth-service.
+#[cfg(all(feature = "actix", feature = "revocation"))]
+mod between;
 /// The claims: which there must be, and of which type.
 mod claims;
 /// What the fuzzer begins with, without the fuzzer.

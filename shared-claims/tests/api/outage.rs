@@ -32,19 +32,28 @@ fn lines() -> Vec<(Level, String)> {
     LINES.with_borrow(Clone::clone)
 }
 
-#[tokio::test]
-async fn an_outage_is_told_once_and_so_is_its_end() {
+fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&Lines).unwrap();
         log::set_max_level(LevelFilter::Info);
     });
+}
+
+/// A whole answer that is no list.
+fn refusal(status: &str) -> Manner {
+    Manner::Odd(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").into_bytes())
+}
+
+#[tokio::test]
+async fn an_outage_is_told_once_and_so_is_its_end() {
+    listen();
     let teller = Teller::start(&[]).await;
     let follow = Follow { poll: Duration::from_millis(10), ..Follow::new(&*teller.url) };
     let _list = follow.start().await.unwrap();
     assert_eq!(lines(), [], "a good start is nothing to tell");
     for outage in 1..3 {
-        teller.behave(Manner::Odd(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec()));
+        teller.behave(refusal("503 Service Unavailable"));
         teller.is_asked_again(4).await;
         let all = lines();
         assert_eq!(all.len(), outage * 2 - 1, "{all:?}");
@@ -56,4 +65,23 @@ async fn an_outage_is_told_once_and_so_is_its_end() {
         assert_eq!(lines().last().map(|(level, _)| *level), Some(Level::Info));
         assert_eq!(lines().len(), outage * 2);
     }
+}
+
+#[tokio::test]
+async fn without_a_first_list_each_other_cause_is_told() {
+    listen();
+    let teller = Teller::start(&[]).await;
+    teller.behave(refusal("404 Not Found"));
+    let poll = Duration::from_millis(10);
+    let _list = Follow { poll, patience: poll, ..Follow::new(&*teller.url) }.start().await.unwrap();
+    for (number, status) in ["404 Not Found", "503 Service Unavailable", "404 Not Found"].into_iter().enumerate() {
+        teller.behave(refusal(status));
+        teller.is_asked_again(3).await;
+        let all = lines();
+        assert_eq!(all.len(), number + 1, "{all:?}");
+        let (level, line) = all.last().unwrap();
+        assert!(*level == Level::Warn && line.contains(status) && line.contains("so far there is none"), "{line}");
+    }
+    teller.behave(Manner::Honest);
+    until("it says that there is one", || lines().last().is_some_and(|(level, _)| *level == Level::Info)).await;
 }

@@ -43,6 +43,8 @@ pub enum Manner {
     Dead,
     /// With these bytes; then the connection closes.
     Odd(Vec<u8>),
+    /// With a byte each second, endlessly.
+    Dripping,
     /// With 503, and on this connection for ever; another one may be answered otherwise.
     Ill,
 }
@@ -145,6 +147,14 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> st
             Manner::Honest | Manner::Ill => (),
             Manner::Slow(pause) => sleep(pause).await,
             Manner::Dead => return Ok(()),
+            Manner::Dripping => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n").await?;
+                loop {
+                    stream.write_all(b" ").await?;
+                    stream.flush().await?;
+                    sleep(Duration::from_secs(1)).await;
+                }
+            }
             Manner::Odd(bytes) => {
                 stream.write_all(&bytes).await?;
                 return stream.shutdown().await;
@@ -160,14 +170,17 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> st
 /// The head of the next request; `None` at the end of the connection.
 async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Option<Asked>> {
     let (mut asked, mut line) = (Asked { after: None, etag: None }, String::new());
+    let mut wants_no_cache = false;
     while stream.read_line(&mut line).await? > 0 {
         if line.trim().is_empty() {
+            assert!(wants_no_cache, "a cache might answer");
             return Ok(Some(asked));
         }
         if let Some((target, _)) = line.strip_prefix("GET ").and_then(|rest| rest.split_once(' ')) {
             assert!(target == "/revocations" || target.starts_with("/revocations?after="), "{target}");
             asked.after = target.split_once("?after=").map(|(_, cursor)| cursor.to_owned());
         }
+        wants_no_cache |= line.trim().eq_ignore_ascii_case("cache-control: no-cache");
         if let Some((name, value)) = line.split_once(": ")
             && name.eq_ignore_ascii_case("if-none-match")
         {

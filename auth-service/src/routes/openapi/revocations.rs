@@ -23,7 +23,7 @@ pub(super) fn calls() -> [Call; 1] {
 fn kept(answer: Answer) -> Answer {
     answer
         .header("ETag", "Another one when something was revoked.")
-        .header("Cache-Control", "Anybody may keep it, and asks again each time.")
+        .header("Cache-Control", "`no-store`: a cache on the way would tell old news.")
 }
 
 fn list() -> RefOr<Schema> {
