@@ -16,7 +16,7 @@ use sqlx::AnyPool;
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::counts::{HASHING, LOGINS, REFRESHES};
 use crate::grants::Grants;
-use crate::limits::Limits;
+use crate::limits::{Limits, SITE};
 use crate::passwords::Passwords;
 use crate::revocations::Feed;
 use crate::routes::{State, document, table};
@@ -171,7 +171,8 @@ fn limits(limited: &Limited, calls: u32, failures: u32) -> Limits {
         Limited::Redis(sessions) => Arc::<RedisSessions>::clone(sessions),
     };
     Limits {
-        rates: NonZeroU32::new(calls).map(|calls| rates(limited, calls)),
+        rates: NonZeroU32::new(calls)
+            .map(|calls| [calls, calls.saturating_mul(SITE)].map(|calls| rates(limited, calls))),
         failures: NonZeroU32::new(failures).map(|failures| (failures, store)),
     }
 }

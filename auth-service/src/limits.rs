@@ -1,6 +1,7 @@
 //! How often somebody may call, and guess.
 //!
-//! What is counted is counted for an address, so nobody can use up what belongs to somebody at another one.
+//! What is counted is counted for an address, so nobody can use up what belongs to somebody at another one. IPv6 is counted
+//! twice: for the network of 64 bits, and for the one of 48 bits around it, which has ten times the limit.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,10 +18,13 @@ use crate::sessions::{Attempt, FailureStore, RateStore};
 /// A call waits no longer than this to be counted.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// A site of IPv6 may do so many times what one of its networks may.
+pub const SITE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+
 /// The limits of one service.
 pub struct Limits {
-    /// Calls a minute; `None` is without end.
-    pub rates: Option<Arc<dyn RateStore>>,
+    /// Calls a minute, of a neighbourhood and of a site; `None` is without end.
+    pub rates: Option<[Arc<dyn RateStore>; 2]>,
     /// Wrong passwords in a row before there is a wait, and where they are counted; `None` is without end.
     pub failures: Option<(NonZeroU32, Arc<dyn FailureStore>)>,
 }
@@ -39,7 +43,14 @@ pub enum Slowed {
 /// Leave to try one password. What comes of it is to be settled.
 #[must_use]
 pub struct Guess<'a> {
-    counted: Option<(&'a dyn FailureStore, u32, String, Attempt)>,
+    counted: Vec<Counted<'a>>,
+}
+
+struct Counted<'a> {
+    store: &'a dyn FailureStore,
+    limit: u32,
+    name: String,
+    attempt: Attempt,
 }
 
 impl Limits {
@@ -50,17 +61,10 @@ impl Limits {
     /// There were too many: how long to wait, at most a minute.
     pub async fn call(&self, from: Neighbourhood) -> Result<(), Duration> {
         let Some(rates) = &self.rates else { return Ok(()) };
-        match tokio::time::timeout(PATIENCE, rates.pass(&from.to_string())).await {
-            Ok(Ok(wait)) => wait.map_or(Ok(()), Err),
-            Ok(Err(error)) => {
-                log::warn!("a call was not counted: {error}");
-                Ok(())
-            }
-            Err(_) => {
-                log::warn!("a call was not counted: no answer within {PATIENCE:?}");
-                Ok(())
-            }
+        for (network, rates) in networks(from).zip(rates) {
+            pass(&**rates, network).await?;
         }
+        Ok(())
     }
 
     /// Asks for leave to try a password of `login`, a name or an email as somebody typed it, whether there is such an
@@ -69,12 +73,16 @@ impl Limits {
     /// # Errors
     /// See [`Slowed`].
     pub async fn guess(&self, login: &str, from: Neighbourhood) -> Result<Guess<'_>, Slowed> {
-        let Some((limit, store)) = &self.failures else { return Ok(Guess { counted: None }) };
-        let (limit, name) = (limit.get(), digest(login, from));
-        match store.attempt(&name, limit).await? {
-            Attempt::Wait(wait) => Err(Slowed::Wait(wait)),
-            attempt => Ok(Guess { counted: Some((&**store, limit, name, attempt)) }),
+        let mut counted = Vec::new();
+        let Some((limit, store)) = &self.failures else { return Ok(Guess { counted }) };
+        for (network, limit) in networks(from).zip([*limit, limit.saturating_mul(SITE)]) {
+            let (name, limit) = (digest(login, network), limit.get());
+            match store.attempt(&name, limit).await? {
+                Attempt::Wait(wait) => return Err(Slowed::Wait(wait)),
+                attempt => counted.push(Counted { store: &**store, limit, name, attempt }),
+            }
         }
+        Ok(Guess { counted })
     }
 }
 
@@ -84,11 +92,34 @@ impl Guess<'_> {
     /// # Errors
     /// Others guessed too often meanwhile: then nobody is told at all.
     pub async fn settle(self, right: bool) -> Result<(), Slowed> {
-        let Some((store, limit, name, attempt)) = self.counted else { return Ok(()) };
-        match attempt {
-            Attempt::Free => store.settle(&name, limit, right).await?.map_or(Ok(()), |wait| Err(Slowed::Wait(wait))),
-            Attempt::Single if right => Ok(store.forget(&name).await?),
-            Attempt::Single | Attempt::Wait(_) => Ok(()),
+        for Counted { store, limit, name, attempt } in self.counted {
+            match attempt {
+                Attempt::Free => {
+                    store.settle(&name, limit, right).await?.map_or(Ok(()), |wait| Err(Slowed::Wait(wait)))?
+                }
+                Attempt::Single if right => store.forget(&name).await?,
+                Attempt::Single | Attempt::Wait(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is counted of a caller: the neighbourhood, and the site where that is another.
+fn networks(from: Neighbourhood) -> impl Iterator<Item = Neighbourhood> {
+    std::iter::once(from).chain(Some(from.site()).filter(|site| *site != from))
+}
+
+async fn pass(rates: &dyn RateStore, network: Neighbourhood) -> Result<(), Duration> {
+    match tokio::time::timeout(PATIENCE, rates.pass(&network.to_string())).await {
+        Ok(Ok(wait)) => wait.map_or(Ok(()), Err),
+        Ok(Err(error)) => {
+            log::warn!("a call was not counted: {error}");
+            Ok(())
+        }
+        Err(_) => {
+            log::warn!("a call was not counted: no answer within {PATIENCE:?}");
+            Ok(())
         }
     }
 }

@@ -1,28 +1,65 @@
 //! Where a caller comes from, as far as it matters how much somebody asks for.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The addresses that one subscriber has: an IPv4 address, or an IPv6 network of 64 bits. Whoever is not known, a command
-/// line too, is in the default one.
+/// Bits of the IPv6 network that one subscriber has at least, and of the largest that one is given.
+const SUBSCRIBER: u32 = 64;
+const SITE: u32 = 48;
+
+/// The addresses that one subscriber has: an IPv4 address, or an IPv6 network of 64 bits. Callers of unknown address, a
+/// command line too, are in the default one.
+///
+/// An IPv4 address counts as itself in each of its IPv6 forms: mapped (`::ffff:0:0/96`), and translated by NAT64 (RFC 6052,
+/// `64:ff9b::/96`).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Neighbourhood(Option<IpAddr>);
+pub struct Neighbourhood {
+    network: Option<IpAddr>,
+    bits: u32,
+}
+
+impl Neighbourhood {
+    /// The IPv6 network of 48 bits that it lies in: a subscriber may be given all of one. An IPv4 address is its own.
+    #[must_use]
+    pub fn site(self) -> Self {
+        match self.network {
+            Some(IpAddr::V6(network)) => Self::of(network, SITE),
+            _ => self,
+        }
+    }
+
+    fn of(address: Ipv6Addr, bits: u32) -> Self {
+        let network = Ipv6Addr::from_bits(address.to_bits() >> (128 - bits) << (128 - bits));
+        Self { network: Some(network.into()), bits }
+    }
+}
 
 impl From<Option<IpAddr>> for Neighbourhood {
     fn from(address: Option<IpAddr>) -> Self {
-        Self(address.map(|address| match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        }))
+        match address.map(without_translation) {
+            Some(IpAddr::V6(address)) => Self::of(address, SUBSCRIBER),
+            network => Self { network, bits: 0 },
+        }
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for, if it does.
+fn without_translation(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(translated) if translated.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => {
+            let [.., a, b, c, d] = translated.octets();
+            Ipv4Addr::new(a, b, c, d).into()
+        }
+        address => address,
     }
 }
 
 impl fmt::Display for Neighbourhood {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match self.network {
             None => f.write_str("unknown"),
             Some(IpAddr::V4(address)) => address.fmt(f),
-            Some(IpAddr::V6(network)) => write!(f, "{network}/64"),
+            Some(IpAddr::V6(network)) => write!(f, "{network}/{}", self.bits),
         }
     }
 }
@@ -33,13 +70,20 @@ mod tests {
 
     #[test]
     fn a_neighbourhood_is_what_one_subscriber_has() {
-        for (address, expected) in [
-            ("192.0.2.1", "192.0.2.1"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-            ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
-            ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+        for (address, expected, site) in [
+            ("192.0.2.1", "192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", "2001:db8:1::/48"),
+            ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64", "2001:db8:1::/48"),
+            ("2001:db8:1:3::", "2001:db8:1:3::/64", "2001:db8:1::/48"),
+            ("2001:db8:2:3::", "2001:db8:2:3::/64", "2001:db8:2::/48"),
+            ("::ffff:192.0.2.1", "192.0.2.1", "192.0.2.1"),
+            ("64:ff9b::192.0.2.1", "192.0.2.1", "192.0.2.1"),
+            ("64:ff9b::c000:202", "192.0.2.2", "192.0.2.2"),
+            ("64:ff9b:1::192.0.2.1", "64:ff9b:1::/64", "64:ff9b:1::/48"),
+            ("", "unknown", "unknown"),
         ] {
-            assert_eq!(Neighbourhood::from(address.parse().ok()).to_string(), expected);
+            let neighbourhood = Neighbourhood::from(address.parse().ok());
+            assert_eq!((neighbourhood.to_string(), neighbourhood.site().to_string()), (expected.into(), site.into()));
         }
     }
 }

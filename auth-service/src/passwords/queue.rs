@@ -16,45 +16,39 @@ pub enum PoolError {
     Failed(String),
 }
 
-/// Who waits, and for whom it is the next turn. Askers are served in turn, so one that asks for much delays another by one
-/// job at most, and the first to be refused is a job of whoever has the most.
+/// The jobs that wait. Sites take turns, and the neighbourhoods of a site take its turns, so a site that asks for much
+/// delays another by one job at most, from however many networks it asks. The first job to be refused is of the site that
+/// has the most, and there of the neighbourhood that has the most.
 #[derive(Default)]
 pub(super) struct Queue {
-    turns: VecDeque<Neighbourhood>,
-    jobs: HashMap<Neighbourhood, VecDeque<Box<dyn Job>>>,
+    jobs: Turns<Turns<VecDeque<Box<dyn Job>>>>,
     pub(super) waiting: usize,
     pub(super) closed: bool,
 }
 
 impl Queue {
     pub(super) fn push(&mut self, asker: Neighbourhood, job: Box<dyn Job>) {
-        let jobs = self.jobs.entry(asker).or_default();
-        if jobs.is_empty() {
-            self.turns.push_back(asker);
-        }
-        jobs.push_back(job);
+        self.jobs.lane(asker.site()).lane(asker).push_back(job);
         self.waiting += 1;
     }
 
     pub(super) fn pop(&mut self) -> Option<Box<dyn Job>> {
-        let asker = self.turns.pop_front()?;
-        let jobs = self.jobs.get_mut(&asker)?;
-        let job = jobs.pop_front()?;
+        let job = self.jobs.pop()?;
         self.waiting -= 1;
-        if jobs.is_empty() {
-            self.jobs.remove(&asker);
-        } else {
-            self.turns.push_back(asker);
-        }
         Some(job)
     }
 
-    /// Takes back the newest job of whoever has the most, if that is more than `asker` would have with one more.
+    /// Takes back the newest job of the site that has the most, if that is more than the site of `asker` would have with
+    /// one more; else of the neighbourhood in that site, by the same rule.
     pub(super) fn take_from_the_greediest(&mut self, asker: Neighbourhood) -> Option<Box<dyn Job>> {
-        let own = self.jobs.get(&asker).map_or(0, VecDeque::len);
-        let most = self.jobs.values_mut().max_by_key(|jobs| jobs.len()).filter(|jobs| jobs.len() > own + 1)?;
+        let site = self.jobs.lanes.get(&asker.site());
+        let (of_site, own) = (site.map_or(0, Lane::len), site.map_or(0, |site| site.len_of(asker)));
+        let job = match self.jobs.greediest(of_site + 1) {
+            Some(site) => site.greediest(0)?.pop_back()?,
+            None => self.jobs.lanes.get_mut(&asker.site())?.greediest(own + 1)?.pop_back()?,
+        };
         self.waiting -= 1;
-        most.pop_back()
+        Some(job)
     }
 
     /// Lets nobody wait any more; those who did.
@@ -64,20 +58,93 @@ impl Queue {
 
     /// Drops the jobs that nobody waits for any more.
     pub(super) fn prune(&mut self) {
-        for jobs in self.jobs.values_mut() {
-            jobs.retain(|job| job.is_wanted());
-        }
-        self.jobs.retain(|_, jobs| !jobs.is_empty());
-        let jobs = &self.jobs;
-        self.turns.retain(|asker| jobs.contains_key(asker));
-        self.waiting = self.jobs.values().map(VecDeque::len).sum();
+        self.jobs.prune();
+        self.waiting = self.jobs.len();
     }
 
     /// How many jobs come before the next one of `asker`.
     pub(super) fn before(&self, asker: Neighbourhood) -> usize {
-        let own = self.jobs.get(&asker).map_or(0, VecDeque::len);
-        let others = self.jobs.iter().filter(|(other, _)| **other != asker);
-        own + others.map(|(_, jobs)| jobs.len().min(own + 1)).sum::<usize>()
+        let site = self.jobs.lanes.get(&asker.site());
+        let in_site = site.map_or(0, |site| site.before(asker, site.len_of(asker)));
+        self.jobs.before(asker.site(), in_site)
+    }
+}
+
+/// Jobs in an order.
+trait Lane: Default {
+    fn len(&self) -> usize;
+    fn pop(&mut self) -> Option<Box<dyn Job>>;
+    fn prune(&mut self);
+}
+
+impl Lane for VecDeque<Box<dyn Job>> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn pop(&mut self) -> Option<Box<dyn Job>> {
+        self.pop_front()
+    }
+
+    fn prune(&mut self) {
+        self.retain(|job| job.is_wanted());
+    }
+}
+
+/// Lanes that take turns. One that became empty stays until its turn.
+#[derive(Default)]
+struct Turns<L> {
+    order: VecDeque<Neighbourhood>,
+    lanes: HashMap<Neighbourhood, L>,
+}
+
+impl<L: Lane> Turns<L> {
+    fn lane(&mut self, of: Neighbourhood) -> &mut L {
+        self.lanes.entry(of).or_insert_with(|| {
+            self.order.push_back(of);
+            L::default()
+        })
+    }
+
+    fn len_of(&self, asker: Neighbourhood) -> usize {
+        self.lanes.get(&asker).map_or(0, L::len)
+    }
+
+    /// The longest lane, if it is longer than `bound`.
+    fn greediest(&mut self, bound: usize) -> Option<&mut L> {
+        self.lanes.values_mut().max_by_key(|lane| lane.len()).filter(|lane| lane.len() > bound)
+    }
+
+    /// How many jobs come before the one of `asker` that has `own` jobs of its lane before it.
+    fn before(&self, asker: Neighbourhood, own: usize) -> usize {
+        let others = self.lanes.iter().filter(|(other, _)| **other != asker);
+        own + others.map(|(_, lane)| lane.len().min(own + 1)).sum::<usize>()
+    }
+}
+
+impl<L: Lane> Lane for Turns<L> {
+    fn len(&self) -> usize {
+        self.lanes.values().map(L::len).sum()
+    }
+
+    fn pop(&mut self) -> Option<Box<dyn Job>> {
+        loop {
+            let asker = self.order.pop_front()?;
+            let lane = self.lanes.get_mut(&asker)?;
+            let job = lane.pop();
+            if lane.len() == 0 {
+                self.lanes.remove(&asker);
+            } else {
+                self.order.push_back(asker);
+            }
+            if job.is_some() {
+                return job;
+            }
+        }
+    }
+
+    fn prune(&mut self) {
+        self.lanes.values_mut().for_each(L::prune);
     }
 }
 

@@ -1,9 +1,10 @@
 //! Who guesses or calls too often is slowed down, and nobody else.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -62,6 +63,92 @@ async fn who_guesses_waits_and_the_owner_elsewhere_does_not() {
         log_in(&thief, &person.name, "guess").await.fails(401, "invalid_credentials");
     })
     .await;
+}
+
+/// The network `number` of the site that `address` lies in.
+fn network_of(address: &str, number: usize) -> String {
+    let site: Vec<_> = address.split(':').take(3).collect();
+    format!("{}:{number:x}::1", site.join(":"))
+}
+
+#[tokio::test]
+async fn networks_of_one_site_guess_ten_times_as_often_and_no_more() {
+    on_each_store([PROXY, ("ACCOUNT_FAILURE_LIMIT", "2")], async |service| {
+        let (address, person) = (new_address(), service.newcomer().await);
+        for number in 0..20 {
+            let thief = at(service, &network_of(&address, number));
+            log_in(&thief, &person.name, "guess").await.fails(401, "invalid_credentials");
+        }
+        for password in ["guess", GOOD] {
+            let seconds = wait(
+                log_in(&at(service, &network_of(&address, 20)), &person.name, password).await,
+                "too_many_failures",
+            );
+            assert!((1..=2).contains(&seconds), "{seconds}");
+        }
+        log_in(&at(service, &network_of(&address, 21)), MEMBER.0, MEMBER.1).await.is(200);
+        log_in(&at(service, &new_address()), &person.name, GOOD).await.is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn networks_of_one_site_call_ten_times_as_often_and_no_more() {
+    on_each_store([PROXY, ("IP_RATE_LIMIT", "1")], async |service| {
+        let address = new_address();
+        for number in 0..10 {
+            let caller = at(service, &network_of(&address, number));
+            caller.post("/login", &json!({})).await.is(422);
+            wait(caller.post("/login", &json!({})).await, "too_many_requests");
+        }
+        wait(at(service, &network_of(&address, 10)).post("/login", &json!({})).await, "too_many_requests");
+        at(service, &new_address()).post("/login", &json!({})).await.is(422);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn translated_ipv4_address_counts_as_itself() {
+    let service = Service::start([PROXY, ("IP_RATE_LIMIT", "3")]).await;
+    for address in ["192.0.2.1", "::ffff:192.0.2.1", "64:ff9b::192.0.2.1"] {
+        at(&service, address).post("/login", &json!({})).await.is(422);
+    }
+    wait(at(&service, "64:ff9b::c000:201").post("/login", &json!({})).await, "too_many_requests");
+    at(&service, "64:ff9b::192.0.2.2").post("/login", &json!({})).await.is(422);
+}
+
+/// Ten logins a second from all the networks of one /56, while others log in.
+#[tokio::test]
+#[ignore = "long: ./test --long runs it"]
+async fn flood_of_one_site_delays_others_by_two_seconds_at_most() {
+    let mut two = CpuSet::new();
+    let allowed = sched_getaffinity(None).unwrap();
+    (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).take(2).for_each(|cpu| two.set(cpu));
+    sched_setaffinity(None, &two).unwrap();
+    let mut service = Service::start([PROXY, ("BCRYPT_COST", "12")]).await;
+    service.patience = 0;
+    let address = new_address();
+    let calls = (0..200_usize).map(|number| {
+        let caller = at(&service, &network_of(&address, number));
+        async move {
+            sleep(Duration::from_millis(100) * u32::try_from(number).unwrap()).await;
+            log_in(&caller, "nobody.at.all", "guess").await
+        }
+    });
+    let others = async {
+        sleep(Duration::from_secs(10)).await;
+        let mut slowest = Duration::ZERO;
+        for _ in 0..8 {
+            let start = Instant::now();
+            log_in(&at(&service, &new_address()), MEMBER.0, MEMBER.1).await.is(200);
+            slowest = slowest.max(start.elapsed());
+        }
+        slowest
+    };
+    let (flood, slowest) = tokio::join!(join_all(calls), others);
+    let refused = flood.iter().filter(|answer| answer.status == 503).count();
+    println!("slowest {slowest:?}; of the flood, {refused} of {} were refused", flood.len());
+    assert!(slowest <= Duration::from_secs(2), "{slowest:?}");
 }
 
 #[tokio::test]

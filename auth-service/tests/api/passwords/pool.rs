@@ -104,6 +104,35 @@ async fn those_who_ask_for_much_delay_others_by_one_job() {
     assert_eq!(order.try_iter().collect::<Vec<_>>(), ["greedy 1", "modest", "greedy 2", "greedy 3"]);
 }
 
+/// The queue is full of jobs of 256 networks; two of them give way.
+#[tokio::test]
+async fn many_networks_of_one_subscriber_delay_another_by_one_job() {
+    let blocked = Blocked::with_room_for(256).await;
+    let (sender, order) = mpsc::channel();
+    let ask = |asker, job: String| {
+        let (pool, sender) = (Arc::clone(&blocked.pool), sender.clone());
+        tokio::spawn(async move { pool.run(asker, move || sender.send(job).unwrap()).await })
+    };
+    let mut jobs = Vec::new();
+    for network in 0..256 {
+        jobs.push(ask(address(&format!("2001:db8:1:{network:x}::1")), format!("flood {network}")));
+        while blocked.pool.depth() <= network {
+            yield_now().await;
+        }
+    }
+    let other = ["192.0.2.1", "2001:db8:2::1"].map(|other| ask(address(other), other.to_owned()));
+    while jobs.iter().filter(|job| job.is_finished()).count() < 2 {
+        yield_now().await;
+    }
+    blocked.release.send(()).unwrap();
+    for job in other {
+        job.await.unwrap().unwrap();
+    }
+    let done: Vec<_> = order.iter().take(3).collect();
+    assert!(done[0].starts_with("flood"), "{done:?}");
+    assert!(done[1..].iter().all(|job| !job.starts_with("flood")), "{done:?}");
+}
+
 fn address(text: &str) -> Neighbourhood {
     Neighbourhood::from(text.parse().ok())
 }
