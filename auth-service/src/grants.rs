@@ -69,15 +69,15 @@ impl Grants {
     /// Opens a session for whoever proved to be `proven`; none if the account changed since it was read.
     ///
     /// The account is read once more when the session exists: whoever changed the password, disabled or deleted the
-    /// account meanwhile has ended all sessions but not this one, which was not there yet.
+    /// account meanwhile has ended all sessions but not this one, which was not there yet. A rewrite of the hash, by an
+    /// instance with another `BCRYPT_COST` or pepper, is no such change.
     ///
     /// # Errors
     /// A store is unavailable.
     pub async fn open(&self, proven: Account, label: Label) -> Result<Option<Granted>, StoreError> {
-        let user_id = proven.user.id;
+        let user_id = proven.user.id.clone();
         let session = self.sessions.open(NewSession { user_id: user_id.clone(), label }).await?;
-        let unchanged = |now: &Account| !now.user.disabled && now.hash.as_stored() == proven.hash.as_stored();
-        if let Some(now) = self.users.account(&user_id).await?.filter(unchanged) {
+        if let Some(now) = self.users.account(&user_id).await?.filter(|now| proven.still_counts(now)) {
             return Ok(Some(self.grant(now.user, session).await));
         }
         self.sessions.end(&user_id, session.id).await?;

@@ -95,7 +95,7 @@ impl Guess<'_> {
         for Counted { store, limit, name, attempt } in self.counted {
             match attempt {
                 Attempt::Free => {
-                    store.settle(&name, limit, right).await?.map_or(Ok(()), |wait| Err(Slowed::Wait(wait)))?
+                    store.settle(&name, limit, right).await?.map_or(Ok(()), |wait| Err(Slowed::Wait(wait)))?;
                 }
                 Attempt::Single if right => store.forget(&name).await?,
                 Attempt::Single | Attempt::Wait(_) => {}

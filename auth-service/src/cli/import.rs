@@ -37,13 +37,25 @@ pub(super) async fn import(house: House<'_>, console: &mut Console, file: &Path,
     drop(progress);
     match done {
         Import::Done { added, present } => {
-            Ok(console.say(format!("{added} added; {present} were there already and are as they were"))?)
+            console.say(format!("{added} added; {present} were there already and are as they were"))?;
+            warn_of_cost(house.passwords, console, &people)
         }
         Import::Refused(refused) => {
             let bad = refused.into_iter().map(|(index, why)| BadLine { number: numbers[index], why: why.to_string() });
             Err(CliError::Import(bad.collect()))
         }
     }
+}
+
+/// Failures imitate the costliest hash, so that their time tells nobody whose it is.
+fn warn_of_cost(passwords: &Passwords, console: &mut Console, people: &[ImportedUser]) -> Result<(), CliError> {
+    let costly: Vec<_> = people.iter().map(|person| &person.hash).filter(|hash| passwords.is_costly(hash)).collect();
+    let Some(cost) = costly.iter().map(|hash| hash.cost()).max() else { return Ok(()) };
+    let count = costly.len();
+    Ok(console.say(format!(
+        "{count} of the hashes have a bcrypt cost above BCRYPT_COST, up to {cost}: every failed login takes as long as one of \
+         cost {cost} until their owners have logged in and the service was started again"
+    ))?)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, CliError> {

@@ -17,6 +17,7 @@ use super::Cost;
 pub struct PasswordHash {
     stored: String,
     cost: Cost,
+    salt: [u8; 16],
 }
 
 /// Why a text is no stored password. Never quotes the text.
@@ -46,8 +47,8 @@ impl PasswordHash {
         if !key.is_none_or(is_key_name) {
             return Err(InvalidHash::UnknownKey);
         }
-        let cost = cost_of(bcrypt).ok_or(InvalidHash::NotBcrypt)?;
-        Ok(Self { stored, cost })
+        let (cost, salt) = parts_of(bcrypt).ok_or(InvalidHash::NotBcrypt)?;
+        Ok(Self { stored, cost, salt })
     }
 
     /// What goes into the database, and nowhere else.
@@ -60,6 +61,22 @@ impl PasswordHash {
     #[must_use]
     pub const fn cost(&self) -> Cost {
         self.cost
+    }
+
+    /// Whether the two are of one password: equal, or one a rewrite of the other. A new password has a new salt; a rewrite by
+    /// another cost or key keeps it.
+    #[must_use]
+    pub fn is_of_the_same_password(&self, other: &Self) -> bool {
+        self == other || (!self.is_plain() && !other.is_plain() && self.salt == other.salt)
+    }
+
+    pub(super) const fn salt(&self) -> [u8; 16] {
+        self.salt
+    }
+
+    /// Whether it is an import that no key went into.
+    pub(super) fn is_plain(&self) -> bool {
+        self.key().is_none()
     }
 
     /// The key's name; `None` for a plain import.
@@ -87,12 +104,12 @@ fn is_key_name(name: &str) -> bool {
     name == FIXED || name.strip_prefix(PEPPER).is_some_and(hex)
 }
 
-/// The cost of a well-formed bcrypt hash. `$2x$` marks hashes of a broken implementation, which nothing here can verify.
-fn cost_of(bcrypt: &str) -> Option<Cost> {
+/// Cost and salt of a well-formed bcrypt hash. `$2x$` marks hashes of a broken implementation, which nothing here can verify.
+fn parts_of(bcrypt: &str) -> Option<(Cost, [u8; 16])> {
     let parts: HashParts = bcrypt.parse().ok()?;
     let digits = bcrypt.get(4..6)?.bytes().all(|b| b.is_ascii_digit());
     let known = ["$2a$", "$2b$", "$2y$"].iter().any(|version| bcrypt.starts_with(version));
-    if digits && known { Cost::try_from(parts.get_cost()).ok() } else { None }
+    if digits && known { Some((Cost::try_from(parts.get_cost()).ok()?, parts.get_salt_raw())) } else { None }
 }
 
 #[cfg(test)]
@@ -130,6 +147,18 @@ mod tests {
         for (text, expected, why) in cases {
             assert_eq!(PasswordHash::parse(text), Err(expected), "{why}");
         }
+    }
+
+    #[test]
+    fn a_rewrite_is_told_from_a_new_password() {
+        let hash = |text: String| PasswordHash::parse(text).unwrap();
+        let [ours, plain] = ["fixed:", ""].map(|key| hash(format!("{key}{PLAIN}")));
+        let rewrite = hash(format!("pepper-1f0c22d9:{}", PLAIN.replace("$04$", "$05$")));
+        let other = hash(format!("fixed:{}", PLAIN.replace("uvuB", "uvuC")));
+        assert!(ours.is_of_the_same_password(&ours) && ours.is_of_the_same_password(&rewrite));
+        assert!(plain.is_of_the_same_password(&plain));
+        assert!(!ours.is_of_the_same_password(&other));
+        assert!(!ours.is_of_the_same_password(&plain), "the salts of an import may all be one");
     }
 
     #[test]

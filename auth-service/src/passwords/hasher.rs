@@ -3,10 +3,13 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::keys::Key;
+use super::text::{forms, prepare};
 use super::{Cost, NewPassword, PasswordHash, Pepper, PoolError, Verdict};
 
-/// Four seconds a try. One such hash makes every failure take as long.
-const GREATEST_IMPORTED: u32 = 16;
+/// A second a try. One such hash makes every failure take as long.
+const GREATEST_IMPORTED: u32 = 14;
+/// Bytes of which plain bcrypt sees no end: what follows them is not compared.
+const CUT: usize = 72;
 
 /// Why a hash from elsewhere is of no use here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +18,9 @@ pub enum UnusableHash {
     #[error("was made with a PASSWORD_PEPPER that is not set here")]
     OtherPepper,
     /// Trying a password on it would block a thread for many seconds.
-    #[error("has a bcrypt cost above 16 and above BCRYPT_COST")]
+    #[error(
+        "has a bcrypt cost above 14 and above BCRYPT_COST: every failed login would take as long; import with a higher BCRYPT_COST to take it all the same"
+    )]
     TooCostly,
 }
 
@@ -35,13 +40,17 @@ impl Hasher {
         Self { cost, slowest, pepper: pepper.map(Pepper::into_key), fixed: Key::fixed() }
     }
 
+    pub(super) fn is_costly(&self, cost: Cost) -> bool {
+        cost > self.cost
+    }
+
     pub(super) fn expect_cost(&self, cost: Cost) {
         self.slowest.fetch_max(cost.get(), Ordering::Relaxed);
     }
 
     /// Whether `hash` could be verified here, in a time that a person would wait for.
     pub(super) fn check_import(&self, hash: &PasswordHash) -> Result<(), UnusableHash> {
-        if self.input("", hash.key()).is_none() {
+        if !hash.is_plain() && self.key(hash).is_none() {
             return Err(UnusableHash::OtherPepper);
         }
         if hash.cost().get() > self.cost.get().max(GREATEST_IMPORTED) {
@@ -51,25 +60,47 @@ impl Hasher {
     }
 
     pub(super) fn hash(&self, new: &NewPassword) -> Result<PasswordHash, PoolError> {
-        self.hash_text(new.text())
+        self.hash_text(new.text(), None)
     }
 
     pub(super) fn verify(&self, text: &str, hash: &PasswordHash) -> Verdict {
+        match self.proof(text, hash) {
+            None => Verdict::Wrong,
+            Some(proof) if self.is_current(hash) && proof == prepare(text) => Verdict::Right,
+            // Only its start was compared: another hash might be of another password.
+            Some(proof) if hash.is_plain() && proof.len() >= CUT => Verdict::Right,
+            Some(_) => self.rewrite(text, hash),
+        }
+    }
+
+    /// The form of `text` that `hash` is of. To find none takes as long as [`verify_nobody`](Self::verify_nobody).
+    pub(super) fn proof<'a>(&self, text: &'a str, hash: &PasswordHash) -> Option<Cow<'a, str>> {
         self.expect_cost(hash.cost());
-        let Some(input) = self.input(text, hash.key()) else {
+        let key = self.key(hash);
+        if key.is_none() && !hash.is_plain() {
             log::error!("a stored password was made with a PASSWORD_PEPPER that is not set, so nobody can prove it");
             self.verify_nobody(text);
-            return Verdict::Wrong;
-        };
-        if !bcrypt::verify(&input, hash.bcrypt()).unwrap_or(false) {
-            self.spend(&input, hash.cost().get());
-            return Verdict::Wrong;
+            return None;
         }
-        if self.is_current(hash) { Verdict::Right } else { self.rewrite(text) }
+        let input = |form: &str| key.map_or_else(|| form.to_owned(), |key| key.derive(form));
+        // bcrypt ends at a NUL in some programs and repeats a text after one: with it, a plain hash is of no text.
+        let is_right = |form: &Cow<'_, str>| {
+            bcrypt::verify(input(form), hash.bcrypt()).unwrap_or(false) && !(hash.is_plain() && form.contains('\0'))
+        };
+        let forms = forms(text);
+        if let Some(right) = forms.iter().find(|form| is_right(form)) {
+            return Some(right.clone());
+        }
+        for form in forms {
+            self.spend(input(&form).as_bytes(), hash.cost().get());
+        }
+        None
     }
 
     pub(super) fn verify_nobody(&self, text: &str) {
-        spend_once(self.current_key().derive(text).as_bytes(), self.slowest.load(Ordering::Relaxed));
+        for form in forms(text) {
+            spend_once(self.current_key().derive(&form).as_bytes(), self.slowest.load(Ordering::Relaxed));
+        }
     }
 
     /// After a try at `done`, works on until it took as long as one at the slowest cost: 2ⁿ + 2ⁿ + 2ⁿ⁺¹ + … + 2ᵐ⁻¹ = 2ᵐ.
@@ -79,13 +110,19 @@ impl Hasher {
         }
     }
 
-    fn rewrite(&self, text: &str) -> Verdict {
-        self.hash_text(text).map_or(Verdict::Right, Verdict::RightButRewrite)
+    /// Keeps the salt of a hash of ours, by which [`PasswordHash::is_of_the_same_password`] knows it again.
+    fn rewrite(&self, text: &str, old: &PasswordHash) -> Verdict {
+        let salt = if old.is_plain() { None } else { Some(old.salt()) };
+        self.hash_text(&prepare(text), salt).map_or(Verdict::Right, Verdict::RightButRewrite)
     }
 
-    fn hash_text(&self, text: &str) -> Result<PasswordHash, PoolError> {
-        let key = self.current_key();
-        let made = bcrypt::hash(key.derive(text), self.cost.get());
+    fn hash_text(&self, text: &str, salt: Option<[u8; 16]>) -> Result<PasswordHash, PoolError> {
+        let (key, cost) = (self.current_key(), self.cost.get());
+        let input = key.derive(text);
+        let made = match salt {
+            Some(salt) => bcrypt::hash_with_salt(input, cost, salt),
+            None => bcrypt::hash_with_result(input, cost),
+        };
         let bcrypt = made.map_err(|error| PoolError::Failed(error.to_string()))?;
         PasswordHash::parse(format!("{}:{bcrypt}", key.name())).map_err(|error| PoolError::Failed(error.to_string()))
     }
@@ -98,11 +135,10 @@ impl Hasher {
         self.pepper.as_ref().unwrap_or(&self.fixed)
     }
 
-    /// What bcrypt was given for a hash whose key has this name; `None` when we do not have the key.
-    fn input<'a>(&self, text: &'a str, key: Option<&str>) -> Option<Cow<'a, [u8]>> {
-        let Some(name) = key else { return Some(Cow::Borrowed(text.as_bytes())) };
-        let key = [Some(&self.fixed), self.pepper.as_ref()].into_iter().flatten().find(|key| key.name() == name)?;
-        Some(Cow::Owned(key.derive(text).into_bytes()))
+    /// The key that `hash` was made with; none for a plain one, or when we do not have the key.
+    fn key(&self, hash: &PasswordHash) -> Option<&Key> {
+        let name = hash.key()?;
+        [Some(&self.fixed), self.pepper.as_ref()].into_iter().flatten().find(|key| key.name() == name)
     }
 }
 
@@ -136,7 +172,7 @@ mod tests {
     }
 
     fn hash(cost: u32) -> PasswordHash {
-        hasher(cost).hash_text("the right one").unwrap()
+        hasher(cost).hash_text("the right one", None).unwrap()
     }
 
     fn assert_alike(one: Duration, other: Duration, why: &str) {
@@ -158,6 +194,55 @@ mod tests {
         let foreign = PasswordHash::parse(format!("pepper-00000000:{}", hash(AT - 2).bcrypt())).unwrap();
         let wrong = cost_of(|| assert!(matches!(hasher.verify("a wrong one", &foreign), Verdict::Wrong)));
         assert_alike(wrong, unknown, "of a pepper that is not set");
+    }
+
+    fn is_right(verdict: &Verdict) -> bool {
+        !matches!(verdict, Verdict::Wrong)
+    }
+
+    #[test]
+    fn password_hashed_before_it_was_normalised_opens_and_is_rewritten() {
+        let hasher = hasher(4);
+        for (sent, prepared) in [("cafe\u{301} owls", "caf\u{e9} owls"), ("two\u{a0}quiet owls", "two quiet owls")] {
+            let old = bcrypt::hash(hasher.fixed.derive(sent), 4).unwrap();
+            let old = PasswordHash::parse(format!("fixed:{old}")).unwrap();
+            assert!(matches!(hasher.verify(prepared, &old), Verdict::Wrong), "no other form was hashed");
+            let Verdict::RightButRewrite(new) = hasher.verify(sent, &old) else { panic!("{sent} does not open") };
+            assert!(new.is_of_the_same_password(&old));
+            assert!([sent, prepared].iter().all(|form| matches!(hasher.verify(form, &new), Verdict::Right)));
+        }
+    }
+
+    #[test]
+    fn plain_hash_opens_by_the_bytes_as_sent_and_by_their_nfc() {
+        let hasher = hasher(4);
+        let (sent, prepared) = ("cafe\u{301} owls", "caf\u{e9} owls");
+        for (hashed, opens, fails) in [(sent, &[sent][..], &[prepared][..]), (prepared, &[sent, prepared], &[])] {
+            let plain = PasswordHash::parse(bcrypt::hash(hashed, 4).unwrap()).unwrap();
+            for text in opens {
+                let Verdict::RightButRewrite(new) = hasher.verify(text, &plain) else { panic!("{text} does not open") };
+                assert!([sent, prepared].iter().all(|form| is_right(&hasher.verify(form, &new))));
+            }
+            assert!(fails.iter().all(|text| !is_right(&hasher.verify(text, &plain))));
+        }
+    }
+
+    #[test]
+    fn what_a_wrong_password_costs_depends_on_its_text_alone() {
+        let hasher = hasher(AT);
+        let plain = PasswordHash::parse(hash(AT - 1).bcrypt()).unwrap();
+        for (text, why) in [
+            ("a wro\u{301}ng one", "decomposed: tried in two forms"),
+            ("a\u{a0}wrong one", "another space"),
+            ("a\0wrong one", "NUL"),
+            (&*"wrong".repeat(30), "long"),
+        ] {
+            let unknown = cost_of(|| hasher.verify_nobody(text));
+            for (hash, kind) in [(hash(AT), "current"), (hash(AT - 2), "of a lower cost"), (plain.clone(), "plain")] {
+                let wrong = cost_of(|| assert!(matches!(hasher.verify(text, &hash), Verdict::Wrong)));
+                assert_alike(wrong, unknown, &format!("{why}, {kind}"));
+            }
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ mod pace;
 mod pool;
 /// Who waits for them.
 mod queue;
+/// The form in which a password is hashed.
+mod text;
 
 use std::io;
 use std::sync::Arc;
@@ -42,8 +44,8 @@ pub enum Verdict {
     Wrong,
     /// It is the password.
     Right,
-    /// It is the password, and this should be stored from now on: the old hash is a plain import, of another cost or
-    /// made with another key. See [`Users::replace_hash`](crate::users::Users::replace_hash).
+    /// It is the password, and this should be stored from now on: the old hash is a plain import, of another cost, made with
+    /// another key or of another form of the text. See [`Users::replace_hash`](crate::users::Users::replace_hash).
     RightButRewrite(PasswordHash),
 }
 
@@ -61,8 +63,8 @@ pub enum NotHashed {
 /// Hashes and verifies passwords on its own threads, never on the caller's; those who ask take turns.
 ///
 /// Who asks for an unknown user learns nothing from the time it takes, as long as the caller verifies something either
-/// way: [`verify`](Self::verify) for somebody known, [`verify_nobody`](Self::verify_nobody) otherwise. Both take as
-/// long as the costliest hash that was met, the configured cost at least.
+/// way: [`verify`](Self::verify) for an account that may log in, [`verify_nobody`](Self::verify_nobody) otherwise. Both take
+/// as long as the costliest hash that was met, the configured cost at least; twice as long for a text that is not in NFC.
 #[derive(Debug)]
 pub struct Passwords {
     hasher: Arc<Hasher>,
@@ -133,6 +135,20 @@ impl Passwords {
         self.pool.run(asker, move || hasher.verify(text.expose_secret(), &hash)).await
     }
 
+    /// Whether `text` is the password of `hash`; nothing is rewritten.
+    ///
+    /// # Errors
+    /// The work was not done; then nothing is known about the password.
+    pub async fn is_right(
+        &self,
+        asker: Neighbourhood,
+        text: impl Into<SecretString>,
+        hash: &PasswordHash,
+    ) -> Result<bool, PoolError> {
+        let (text, hash, hasher) = (text.into(), hash.clone(), Arc::clone(&self.hasher));
+        self.pool.run(asker, move || hasher.proof(text.expose_secret(), &hash).is_some()).await
+    }
+
     /// Takes as long as finding `text` wrong for somebody known, and finds nothing.
     ///
     /// # Errors
@@ -148,6 +164,12 @@ impl Passwords {
     /// Why it will not.
     pub fn check_import(&self, hash: &PasswordHash) -> Result<(), UnusableHash> {
         self.hasher.check_import(hash)
+    }
+
+    /// Whether each failed login takes longer because `hash` is stored.
+    #[must_use]
+    pub fn is_costly(&self, hash: &PasswordHash) -> bool {
+        self.hasher.is_costly(hash.cost())
     }
 
     /// Makes failures take at least as long as a hash of `cost` does, because such hashes are stored

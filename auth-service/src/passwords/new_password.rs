@@ -5,10 +5,11 @@ use zxcvbn::Score;
 use zxcvbn::feedback::Feedback;
 
 use super::estimate::estimate;
+use super::text::prepare;
 
-/// The shortest password, in characters, as the person counts them.
+/// The shortest password, in characters of its NFC.
 pub const SHORTEST: usize = 8;
-/// The longest password, in bytes: room for any sentence, and an end to the work that a body can cause.
+/// The longest password, in bytes as they are sent: room for any sentence, and an end to the work that a body can cause.
 pub const LONGEST: usize = 1024;
 
 /// A password that somebody chose and that was found good enough, on its way to being hashed. It cannot be printed or
@@ -37,7 +38,7 @@ pub fn check_length(text: &str) -> Result<(), WeakPassword> {
     if text.len() > LONGEST {
         return Err(WeakPassword::TooLong);
     }
-    if text.chars().count() < SHORTEST {
+    if prepare(text).chars().count() < SHORTEST {
         return Err(WeakPassword::TooShort);
     }
     Ok(())
@@ -53,11 +54,12 @@ impl NewPassword {
     /// The first rule that is broken.
     pub fn parse(text: &str, about: &[impl AsRef<str>]) -> Result<Self, WeakPassword> {
         check_length(text)?;
-        let guess = estimate(text, about);
+        let text = prepare(text);
+        let guess = estimate(&text, about);
         if guess.score() < Score::Three {
             return Err(WeakPassword::Guessable(guess.feedback().map(advice).unwrap_or_default()));
         }
-        Ok(Self(text.into()))
+        Ok(Self(text.into_owned().into()))
     }
 
     /// The password of a demo person, weak on purpose. Only a text of the program itself fits, never one that a
@@ -98,6 +100,7 @@ mod tests {
         let cases = [
             ("vK7#qz!".to_owned(), Some(WeakPassword::TooShort), "7 characters"),
             ("ж9éß".to_owned(), Some(WeakPassword::TooShort), "4 characters in 7 bytes"),
+            ("ze\u{301}bu\u{308}q".to_owned(), Some(WeakPassword::TooShort), "5 characters, two of them decomposed"),
             ("vK7#qz!Lw2".to_owned(), None, "10 random characters"),
             ("жщ9éß電ñøæ".to_owned(), None, "9 characters of several alphabets"),
             ("vK7#qz!Lw2".repeat(102) + "abcd", None, "1024 bytes"),

@@ -6,7 +6,6 @@ use super::admitted::Admitted;
 use super::current::CurrentUser;
 use super::replies::{Device, Profile};
 use super::{State, guess, invalid_credentials, last_admin, not_hashed};
-use crate::passwords::Verdict;
 use crate::sessions::SessionId;
 use crate::users::{Account, By, Deleted, Email, UserChange};
 
@@ -115,7 +114,7 @@ async fn prove(
 ) -> Result<(), Problem> {
     let (name, hash) = (account.user.username.as_str(), &account.hash);
     let check = async {
-        if matches!(state.passwords.verify(caller.address.into(), password, hash).await?, Verdict::Wrong) {
+        if !state.passwords.is_right(caller.address.into(), password, hash).await? {
             log_event(member, "password.wrong", "wrong current password");
             return Ok(None);
         }

@@ -120,21 +120,27 @@ impl Credentials {
     /// Whose they are. An unknown name, a wrong password and a disabled account take the same time and give one answer.
     async fn check(self, state: &State, asker: Neighbourhood) -> Result<Option<Account>, Problem> {
         loop {
-            let Some(account) = state.users.account_by_login(&self.login).await? else {
+            let found = state.users.account_by_login(&self.login).await?;
+            let who = found.as_ref().map_or("unknown", |account| &account.user.id).to_owned();
+            // Nothing is verified for a disabled account, so its time does not tell that the password is right.
+            let Some(account) = found.filter(|account| !account.user.disabled) else {
                 state.passwords.verify_nobody(asker, self.password).await?;
-                log_failure("unknown");
+                log_failure(&who);
                 return Ok(None);
             };
-            let verdict = state.passwords.verify(asker, self.password.as_str(), &account.hash).await?;
-            if matches!(verdict, Verdict::Wrong) || account.user.disabled {
-                log_failure(&account.user.id);
-                return Ok(None);
-            }
-            let Verdict::RightButRewrite(hash) = verdict else { return Ok(Some(account)) };
-            if state.users.replace_hash(&account.user.id, &account.hash, &hash).await? {
+            let hash = match state.passwords.verify(asker, self.password.as_str(), &account.hash).await? {
+                Verdict::Right => return Ok(Some(account)),
+                Verdict::RightButRewrite(hash) => hash,
+                Verdict::Wrong => {
+                    log_failure(&who);
+                    return Ok(None);
+                }
+            };
+            let is_stored = state.users.replace_hash(&account.user.id, &account.hash, &hash).await?;
+            // A rewrite that was faster is known again when the session opens, but not that of a plain hash.
+            if is_stored || hash.is_of_the_same_password(&account.hash) {
                 return Ok(Some(Account { hash, ..account }));
             }
-            // Somebody was faster, perhaps the same person on another device: what stands there now is what counts.
         }
     }
 }

@@ -76,7 +76,7 @@ pub struct Account {
 impl Account {
     /// Whether a proof of this account is one of `now`, the same account read later: enabled, with the same password.
     pub(crate) fn still_counts(&self, now: &Self) -> bool {
-        !now.user.disabled && now.hash.as_stored() == self.hash.as_stored()
+        !now.user.disabled && now.hash.is_of_the_same_password(&self.hash)
     }
 }
 

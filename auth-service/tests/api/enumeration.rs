@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::service::{Service, new_name};
+use crate::service::{GOOD, Service, new_name};
 
 const ROUNDS: usize = 400;
 /// Two medians that are no farther apart than this, as a share, are the same.
@@ -13,12 +13,43 @@ const SAME: f64 = 0.05;
 /// So often a machine is given the time to be quiet.
 const ATTEMPTS: usize = 4;
 
-/// Somebody who is there, somebody disabled, and nobody.
-async fn logins(service: &Service) -> [(&'static str, String); 3] {
-    let (there, disabled) = (service.newcomer().await, service.newcomer().await);
-    let path = format!("/users/{}", disabled.id);
-    service.admin().await.patch(&path, &json!({"disabled": true})).await.is(200);
-    [("a wrong password", there.name), ("a disabled account", disabled.name), ("nobody", new_name())]
+const WRONG: &str = "wrong";
+const KINDS: usize = 7;
+
+/// Why a login is refused, the name, and the password.
+type Login = (&'static str, String, &'static str);
+
+/// Logins that are refused: of accounts whose hash is current or outdated, enabled or disabled, and of nobody.
+async fn logins(service: &Service) -> [Login; KINDS] {
+    let [there, outdated, disabled, both] = [
+        account(service, false, false).await,
+        account(service, true, false).await,
+        account(service, false, true).await,
+        account(service, true, true).await,
+    ];
+    [
+        ("a wrong password", there, WRONG),
+        ("a wrong password, an outdated hash", outdated, WRONG),
+        ("a disabled account, a wrong password", disabled.clone(), WRONG),
+        ("a disabled account, the right password", disabled, GOOD),
+        ("a disabled account, an outdated hash, a wrong password", both.clone(), WRONG),
+        ("a disabled account, an outdated hash, the right password", both, GOOD),
+        ("nobody", new_name(), GOOD),
+    ]
+}
+
+/// The name of an account whose password is [`GOOD`]. An outdated hash is a plain import.
+async fn account(service: &Service, outdated: bool, disabled: bool) -> String {
+    let person = service.newcomer().await;
+    if outdated {
+        let (hash, id) = (bcrypt::hash(GOOD, 5).unwrap(), &person.id);
+        service.database.execute(&format!("UPDATE users SET password_hash = '{hash}' WHERE id = '{id}'")).await;
+    }
+    if disabled {
+        let path = format!("/users/{}", person.id);
+        service.admin().await.patch(&path, &json!({"disabled": true})).await.is(200);
+    }
+    person.name
 }
 
 /// What is the same in every answer: all but its date and its id.
@@ -36,9 +67,9 @@ fn lasting(answer: &Answer) -> (u16, Vec<(String, String)>, serde_json::Value) {
 async fn every_refused_login_is_the_same_to_the_letter() {
     let service = Service::start([]).await;
     let mut answers = Vec::new();
-    for (why, name) in logins(&service).await {
+    for (why, name, password) in logins(&service).await {
         println!("{why}");
-        answers.push(lasting(&service.try_log_in((&name, "wrong")).await.fails(401, "invalid_credentials")));
+        answers.push(lasting(&service.try_log_in((&name, password)).await.fails(401, "invalid_credentials")));
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:#?}");
@@ -78,14 +109,15 @@ async fn every_refused_login_takes_the_same_time() {
 }
 
 /// How long it takes to refuse each kind of login, in milliseconds.
-async fn measure(service: &Service, logins: &[(&str, String); 3]) -> [Vec<f64>; 3] {
-    let mut times: [Vec<f64>; 3] = Default::default();
+async fn measure(service: &Service, logins: &[Login; KINDS]) -> [Vec<f64>; KINDS] {
+    let mut times: [Vec<f64>; KINDS] = Default::default();
     for round in 0..ROUNDS {
-        // Each kind is first, second and third as often: what the machine does meanwhile meets all alike.
-        for place in 0..3 {
-            let kind = (round + place) % 3;
+        // Each kind is first, second and so on as often: what the machine does meanwhile meets all alike.
+        for place in 0..KINDS {
+            let kind = (round + place) % KINDS;
+            let (_, name, password) = &logins[kind];
             let started = Instant::now();
-            service.try_log_in((&logins[kind].1, "wrong")).await.fails(401, "invalid_credentials");
+            service.try_log_in((name, password)).await.fails(401, "invalid_credentials");
             times[kind].push(started.elapsed().as_secs_f64() * 1000.0);
         }
     }

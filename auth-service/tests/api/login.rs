@@ -176,6 +176,72 @@ async fn an_imported_password_is_rewritten_and_no_login_beside_it_fails() {
     }
 }
 
+#[tokio::test]
+async fn another_ending_behind_72_bytes_locks_no_owner_out() {
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let service = Service::start_on(database, []).await;
+        let name = service.newcomer().await.name;
+        let owners = "seven quiet owls count ships at night and one of them sings to the harbour!!";
+        let owners = format!("{owners}{}", "!".repeat(80 - owners.len()));
+        let hash = bcrypt::hash(&owners, 4).unwrap();
+        let import = format!("UPDATE users SET password_hash = '{hash}' WHERE username = '{name}'");
+        service.database.execute(&import).await;
+        for password in [format!("{} another", &owners[..72]), owners[..72].to_owned(), owners.clone()] {
+            service.log_in((&name, &password)).await;
+            assert_eq!(stored_hash(&service, &name).await, hash, "{password}");
+        }
+        service.try_log_in((&name, &owners[..71])).await.fails(401, "invalid_credentials");
+    }
+}
+
+#[tokio::test]
+async fn password_repeated_after_nul_is_401_for_an_imported_hash() {
+    let service = Service::start([]).await;
+    let name = service.newcomer().await.name;
+    let hash = bcrypt::hash("abc defg hij", 4).unwrap();
+    service.database.execute(&format!("UPDATE users SET password_hash = '{hash}' WHERE username = '{name}'")).await;
+    service.try_log_in((&name, "abc defg hij\0abc defg hij")).await.fails(401, "invalid_credentials");
+    assert_eq!(stored_hash(&service, &name).await, hash);
+    service.log_in((&name, "abc defg hij")).await;
+}
+
+#[tokio::test]
+async fn password_in_another_unicode_form_logs_in() {
+    let service = Service::start([]).await;
+    let (composed, decomposed) = ("zw\u{f6}lf stille L\u{f6}wen", "zwo\u{308}lf stille Lo\u{308}wen");
+    for (chosen, sent) in [(composed, decomposed), (decomposed, composed)] {
+        let name = new_name();
+        service.nobody().post("/register", &json!({"username": name, "password": chosen})).await.is(201);
+        service.log_in((&name, chosen)).await;
+        service.log_in((&name, sent)).await;
+    }
+}
+
+/// While `BCRYPT_COST` is changed, each instance rewrites what the other wrote.
+#[tokio::test]
+async fn instances_of_different_costs_refuse_no_right_password() {
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let database = std::sync::Arc::new(database);
+        let one = Service::start_on(database.clone(), []).await;
+        let two = Service::start_on(database, [("BCRYPT_COST", "5")]).await;
+        let person = one.newcomer().await;
+        for round in 0..5 {
+            let logins = (0..16).map(|number| [&one, &two][number % 2].try_log_in((&person.name, GOOD)));
+            for (number, login) in join_all(logins).await.into_iter().enumerate() {
+                assert_eq!(login.status, 200, "round {round}, login {number}: {login:?}");
+            }
+        }
+        let (old, new) = (GOOD, "another vK7#qz!Lw2");
+        let body = json!({"currentPassword": old, "newPassword": new});
+        let owner = one.bearer(&person.pair.access);
+        let logins = join_all((0..8).map(|_| two.try_log_in((&person.name, old))));
+        let (change, _) = tokio::join!(owner.put("/me/password", &body), logins);
+        change.is(204);
+        two.log_in((&person.name, new)).await;
+        one.try_log_in((&person.name, old)).await.fails(401, "invalid_credentials");
+    }
+}
+
 async fn stored_hash(service: &Service, name: &str) -> String {
     let mut connection = service.database.connect().await;
     let select = sqlx::query_scalar("SELECT password_hash FROM users WHERE username = $1").bind(name);

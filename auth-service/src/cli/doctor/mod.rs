@@ -30,6 +30,7 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
     report.tell(look("address", doctor::address(&config.server)).await)?;
     let migrations = app::migrations();
     report.tell(look("database", doctor::database(&config.stores.database_url, &migrations)).await)?;
+    report.tell(look("passwords", cost_of_failures(&config.stores)).await)?;
     report.tell(match &config.stores.redis_url {
         Some(address) => look("redis", redis::redis(address)).await,
         None if redis_is_wrong => vec![Finding::bad("redis", "not asked, because of REDIS_URL: see settings")],
@@ -54,6 +55,20 @@ async fn demo_people(stores: StoreConfig) -> Option<Finding> {
         Err(error @ SeedError::Published(_)) => Some(Finding::bad("users", error.to_string())),
         Err(SeedError::Store(_) | SeedError::Pool(_)) => None,
     }
+}
+
+/// How long a failed login takes: as long as the costliest hash. Nothing where the database does not tell.
+async fn cost_of_failures(stores: &StoreConfig) -> Option<Finding> {
+    let users = Users::new(database::look(&stores.database_url).ok()?);
+    let (usual, costliest) = (stores.bcrypt_cost, users.greatest_cost().await.ok()?);
+    let Some(costly) = costliest.filter(|cost| *cost > usual) else {
+        return Some(Finding::good("passwords", format!("no stored hash costs more than BCRYPT_COST, {usual}")));
+    };
+    let says = format!(
+        "a stored hash has the bcrypt cost {costly}, and BCRYPT_COST is {usual}: every failed login takes as long as one of \
+         cost {costly} until the owners of such hashes log in or get a new password, and the service is started again"
+    );
+    Some(Finding::doubtful("passwords", says))
 }
 
 fn secrets(config: &Config) -> [Finding; 3] {

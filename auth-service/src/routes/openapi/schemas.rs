@@ -83,9 +83,11 @@ fn email(more: &str) -> ObjectBuilder {
 
 /// Lengths alone; whether a password is easy to guess, no schema can say.
 fn new_password(more: &str) -> ObjectBuilder {
-    text(&format!("Of at most {LONGEST} bytes, and not easy to guess: 422 says why, and what would help.{more}"))
-        .min_length(Some(SHORTEST))
-        .max_length(Some(LONGEST))
+    text(&format!(
+        "Of at most {LONGEST} bytes, and not easy to guess: 422 says why, and what would help. Compared in NFC.{more}"
+    ))
+    .min_length(Some(SHORTEST))
+    .max_length(Some(LONGEST))
 }
 
 fn optional_role(about: &str) -> RefOr<Schema> {

@@ -41,6 +41,7 @@ async fn a_service_that_runs_well_is_found_well() {
         "Postgres answers",
         "the database and this machine agree",
         "are applied",
+        "no stored hash costs more than BCRYPT_COST",
         "answers, version ",
         "no published demo password opens an account",
         "(noeviction)",
@@ -133,6 +134,25 @@ async fn each_trouble_is_named() {
         assert!(said(&ended, verdict, what).iter().any(|line| line.contains(part)), "{value}: {}", ended.out);
         assert!(!desk.folder.join("new.db").exists(), "a look makes no database");
     }
+}
+
+#[tokio::test]
+async fn hash_of_a_high_cost_is_named_by_import_and_doctor() {
+    let desk = Desk::new().set("BCRYPT_COST", "4");
+    let hash = bcrypt::hash("correct horse battery", 6).unwrap();
+    let people = format!(r#"{{"username":"ben","passwordHash":"{hash}"}}"#);
+    let said = desk.run(&["users", "import", "-"], &people).is(0).out;
+    assert!(
+        said.contains("1 of the hashes have a bcrypt cost above BCRYPT_COST, up to 6: every failed login"),
+        "{said}"
+    );
+    let ended = examine(&desk, 0);
+    let found = self::said(&ended, "warn", "passwords");
+    assert!(
+        found.iter().any(|line| line.contains("bcrypt cost 6, and BCRYPT_COST is 4: every failed")),
+        "{}",
+        ended.out
+    );
 }
 
 #[tokio::test]
