@@ -12,10 +12,11 @@ use auth_service::config::{Config, StoreConfig};
 use auth_service::document;
 use clap::{CommandFactory, Parser};
 use shared_http::cli::{Program, exit};
-use shared_http::{Settings, SettingsError, Stop, serve, start_logging};
+use shared_http::{Settings, SettingsError, Stop, keep_private, serve, start_logging};
 
 #[actix_web::main]
 async fn main() -> ExitCode {
+    keep_private();
     exit("auth-service", run(Cli::parse().command.unwrap_or(Command::Serve)).await)
 }
 
@@ -23,7 +24,11 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Serve => {
             let stop = Stop::listen()?;
-            let config = read(Config::read)?;
+            let config = read(|settings| {
+                let config = Config::read(settings);
+                settings.log();
+                config
+            })?;
             let known = config.revocations.known();
             serve(stop, async { Ok::<_, app::StartError>(vec![app::start(config, known).await?]) }).await?;
         }

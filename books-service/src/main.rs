@@ -10,7 +10,7 @@ use books_service::routes::document;
 use books_service::{Config, StartError, doctor, start};
 use clap::{CommandFactory, Parser, Subcommand};
 use shared_http::cli::{CommonCommand, Program, exit};
-use shared_http::{Progress, Settings, Stop, start_logging};
+use shared_http::{Progress, Settings, Stop, keep_private, start_logging};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -54,6 +54,7 @@ enum Command {
 
 #[actix_web::main]
 async fn main() -> ExitCode {
+    keep_private();
     let done = match Cli::parse().command.unwrap_or(Command::Serve) {
         Command::Serve => serve().await,
         Command::Export => export().await,
@@ -79,6 +80,7 @@ async fn serve() -> Result<(), Failure> {
     let mut settings = Settings::from_process();
     start_logging(&mut settings);
     let config = Config::read(&mut settings);
+    settings.log();
     settings.finish()?;
     shared_http::serve(stop, async { Ok::<_, StartError>(vec![start(&config, None).await?]) }).await?;
     Ok(())

@@ -1,8 +1,9 @@
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use auth_service::cli::{env_lines, kept};
 use shared_http::Settings;
 
 /// Fills in what a first start lacks: secrets, database files under `dir`, the demo people, addresses of this machine alone.
@@ -12,7 +13,7 @@ use shared_http::Settings;
 pub(crate) fn fill(settings: &mut Settings, dir: &Path) -> io::Result<()> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(named)?;
-    for line in secrets(&dir.join("secrets.env")).map_err(named)?.lines() {
+    for line in kept(&dir.join("secrets.env"), env_lines)?.lines() {
         if let Some((name, secret)) = line.split_once('=') {
             settings.fill(name, secret);
         }
@@ -34,16 +35,4 @@ fn database(dir: &Path, file: &str) -> String {
     let path = dir.join(file).display().to_string();
     let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
     format!("sqlite://{path}?mode=rwc")
-}
-
-/// The secrets of this folder, made once, readable by their owner alone. They appear whole or not at all.
-fn secrets(file: &Path) -> io::Result<String> {
-    if !file.exists() {
-        let draft = file.with_extension("draft");
-        let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        new.write_all(auth_service::cli::env_lines()?.as_bytes())?;
-        new.sync_all()?;
-        fs::rename(&draft, file)?;
-    }
-    fs::read_to_string(file)
 }

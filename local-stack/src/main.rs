@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use shared_http::{Settings, Stop, serve, start_logging};
+use shared_http::{Settings, Stop, keep_private, serve, start_logging};
 
 /// Both services in one process, their databases in files: for trying out, and while developing.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ struct Cli {}
 
 #[actix_web::main]
 async fn main() -> ExitCode {
+    keep_private();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -36,6 +37,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let mut settings = Settings::from_process();
     start_logging(&mut settings);
     let (auth, books) = local_stack::configs(&mut settings)?;
+    settings.log();
     settings.finish()?;
     serve(stop, async {
         let demo_data = auth.demo_data;

@@ -45,6 +45,8 @@ pub mod openapi;
 mod options;
 /// Lists in pages.
 mod page;
+/// Files of this user alone.
+mod private;
 /// How far long work is.
 mod progress;
 /// The proxies that are believed.
@@ -84,6 +86,7 @@ pub use logging::start_logging;
 pub use metrics::{Metrics, Outcomes, Timing};
 pub use options::ServerOptions;
 pub use page::{Page, link_next};
+pub use private::{keep_private, open_trusted};
 pub use progress::Progress;
 pub use proxies::TrustedProxies;
 pub use query::{Params, Query};

@@ -7,6 +7,7 @@ mod shown;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     known: Vec<Known>,
     hidden: HashMap<&'static str, Hidden>,
     wrong: Vec<String>,
+    doubtful: Vec<String>,
+    file: Option<PathBuf>,
 }
 
 /// A setting that somebody reads: what `--help`, README and `.env.example` say of it.
@@ -55,7 +58,7 @@ impl Settings {
     /// These and no others: for tests, and for a program that fills in what is missing.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { values, known: Vec::new(), hidden: HashMap::new(), wrong: Vec::new() }
+        Self { values, known: Vec::new(), hidden: HashMap::new(), wrong: Vec::new(), doubtful: Vec::new(), file: None }
     }
 
     /// Sets `name` to `value` where nothing is set.
@@ -136,6 +139,29 @@ impl Settings {
     #[must_use]
     pub fn known(&self) -> &[Known] {
         &self.known
+    }
+
+    /// The `.env` that was read, if there was one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// What works and is probably not meant, a line each, of all settings that were asked for so far.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        let mut doubts = self.doubtful.clone();
+        doubts.sort();
+        doubts.dedup();
+        doubts
+    }
+
+    /// Logs where the settings come from, and what is doubtful about them. For the start of a service.
+    pub fn log(&self) {
+        if let Some(file) = &self.file {
+            log::info!("settings are read from the environment and from {}", file.display());
+        }
+        self.doubts().iter().for_each(|doubt| log::warn!("{doubt}"));
     }
 
     /// Ends the reading.

@@ -1,8 +1,10 @@
-use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use shared_http::open_trusted;
+use uuid::Uuid;
 
 /// Prints [`env_lines`], or puts one secret into each of `files`.
 ///
@@ -12,8 +14,7 @@ pub fn keygen(files: &[PathBuf]) -> io::Result<()> {
     if files.is_empty() {
         return io::stdout().write_all(env_lines()?.as_bytes());
     }
-    let named = |file: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
-    files.iter().try_for_each(|file| write_new(file, &secret()?).map_err(|error| named(file, error)))
+    files.iter().try_for_each(|file| kept(file, secret).map(drop))
 }
 
 /// Two lines for `.env`, each with a fresh secret of 32 random bytes in hex, as `crypto.randomBytes` makes them.
@@ -24,26 +25,36 @@ pub fn env_lines() -> io::Result<String> {
     Ok(format!("ACCESS_TOKEN_SECRET={}\nREFRESH_TOKEN_SECRET={}\n", secret()?, secret()?))
 }
 
-/// A file that is there stays. A new one appears whole or not at all, whenever the program is stopped.
-fn write_new(file: &Path, secret: &str) -> io::Result<()> {
-    if file.exists() {
-        return Ok(());
+/// What `file` holds, which is what `make` makes if it is not there yet. A file that is there stays as it is, and is taken
+/// only from this user or root. A new one is for its owner alone, and appears whole or not at all.
+///
+/// # Errors
+/// The file cannot be read or made, or others can write it; the text names it.
+pub fn kept(file: &Path, make: fn() -> io::Result<String>) -> io::Result<String> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+    if fs::symlink_metadata(file).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        write_new(file, &make()?).map_err(named)?;
     }
-    let draft = file.with_extension("draft");
-    let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    new.write_all(secret.as_bytes())?;
-    new.sync_all()?;
-    fs::rename(&draft, file)
+    open_trusted(file).and_then(io::read_to_string).map_err(named)
+}
+
+/// Of those that write at the same time, the first one wins.
+fn write_new(file: &Path, text: &str) -> io::Result<()> {
+    let draft = file.with_file_name(format!(".{}.draft", Uuid::new_v4().simple()));
+    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let linked =
+        new.write_all(text.as_bytes()).and_then(|()| new.sync_all()).and_then(|()| fs::hard_link(&draft, file));
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    }
 }
 
 fn secret() -> io::Result<String> {
     let mut bytes = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    }))
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.map(|byte| format!("{byte:02x}")).concat())
 }
 
 #[cfg(test)]

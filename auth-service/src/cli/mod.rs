@@ -35,7 +35,7 @@ use crate::users::Users;
 pub use console::Console;
 pub use doctor::run_doctor;
 pub use import::BadLine;
-pub use keygen::{env_lines, keygen};
+pub use keygen::{env_lines, kept, keygen};
 pub use sessions::{SessionsCommand, run_sessions};
 pub use token::{TokenCommand, inspect, verify};
 

@@ -6,12 +6,15 @@ mod demo;
 mod doctor;
 mod encryption;
 mod migrations;
+mod private;
 mod serving;
 mod tls;
 mod token;
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
@@ -52,6 +55,13 @@ impl Desk {
     fn set(mut self, name: &'static str, value: &str) -> Self {
         self.settings.push((name, value.to_owned()));
         self
+    }
+
+    /// Makes `.env`, whatever the umask of the tests is.
+    fn env_file(&self, text: &str) {
+        let mut file = OpenOptions::new();
+        let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(self.folder.join(".env")).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -1,5 +1,6 @@
 //! The program as an operator meets it: what it says of its surroundings and its settings, and its backups.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use uuid::Uuid;
@@ -48,6 +49,19 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
     let (ended, text) = run(&[&good[..], &strict].concat(), &["doctor"]);
     assert!(ended == Some(1) && text.contains("nobody is let in"), "{text}");
     database.remove().await;
+}
+
+#[test]
+fn new_databases_are_private() {
+    let file = std::env::temp_dir().join(format!("books-{}.db", Uuid::new_v4().simple()));
+    let url = format!("sqlite://{}?mode=rwc", file.display());
+    let mut program = Command::new("sh");
+    program.args(["-c", "umask 022; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_books-service"), "export"]).env_clear();
+    let ended = program.env("BOOKS_DATABASE_URL", &url).current_dir(std::env::temp_dir()).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -31,11 +31,32 @@ async fn a_first_start_makes_what_is_missing() {
     let data = folder.path().join("data");
     let secrets = data.join("secrets.env");
     assert_eq!((mode(&data), mode(&secrets)), (0o700, 0o600), "for its owner alone");
+    for name in ["auth.db", "auth.db-wal", "auth.db-shm", "books.db", "books.db-wal", "books.db-shm"] {
+        assert_eq!(mode(&data.join(name)), 0o600, "{name}");
+    }
     let secrets = fs::read_to_string(secrets).unwrap();
     let names: Vec<&str> = secrets.lines().map(|line| line.split_once('=').unwrap().0).collect();
     assert_eq!(names, ["ACCESS_TOKEN_SECRET", "REFRESH_TOKEN_SECRET"]);
     stack.john().await;
     stack.anna().await;
+}
+
+#[tokio::test]
+async fn secrets_that_others_prepared_are_not_adopted() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    for name in ["secrets.draft", "secrets.env"] {
+        fs::write(data.join(name), "ACCESS_TOKEN_SECRET=prepared\n").unwrap();
+        fs::set_permissions(data.join(name), Permissions::from_mode(0o666)).unwrap();
+    }
+    let (code, output) = start_with(&folder, &[]).end().await;
+    assert_eq!(code, Some(1), "{output:#?}");
+    assert!(output.err.concat().contains("data/secrets.env: others can write it (mode 666): chmod 600"), "{output:#?}");
+    fs::remove_file(data.join("secrets.env")).unwrap();
+    let (_running, _stack) = start(&folder).await;
+    assert_eq!(mode(&data.join("secrets.env")), 0o600);
+    assert!(!fs::read_to_string(data.join("secrets.env")).unwrap().contains("prepared"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use shared_http::{Known, Settings, start_logging};
@@ -31,7 +32,9 @@ async fn the_example_is_a_file_of_defaults() {
     assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "a line that counts");
     let folder = Folder::new();
     let uncommented = example().into_iter().map(|(name, default, _)| format!("{name}={default}\n"));
-    fs::write(folder.path().join(".env"), uncommented.collect::<String>()).unwrap();
+    let path = folder.path().join(".env");
+    fs::write(&path, uncommented.collect::<String>()).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     let (_running, stack) = start(&folder).await;
     stack.books().get("/readyz").await.is(200);
     let john = serde_json::json!({"username": "john", "password": "password123admin"});

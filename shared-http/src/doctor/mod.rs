@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use shared_claims::{LEEWAY, Secret};
 
-use crate::{Settings, SettingsError};
+use crate::Settings;
 
 pub use address::address;
 #[cfg(feature = "database")]
@@ -120,18 +120,19 @@ where
     }
 }
 
-/// What is wrong with the settings that were read, a line each.
+/// Where the settings come from, and what is doubtful or wrong about them, a line each.
 #[must_use]
 pub fn settings(settings: Settings) -> Vec<Finding> {
+    const WHAT: &str = "settings";
     let read = settings.known().len();
+    let from = settings.file().map(|file| Finding::good(WHAT, format!("{} is read, too", file.display())));
+    let mut found: Vec<_> = from.into_iter().collect();
+    found.extend(settings.doubts().into_iter().map(|doubt| Finding::doubtful(WHAT, doubt)));
     match settings.finish() {
-        Ok(()) => vec![Finding::good("settings", format!("{read} are read, none is wrong"))],
-        Err(error) => bad_settings(&error),
+        Ok(()) => found.push(Finding::good(WHAT, format!("{read} are read, none is wrong"))),
+        Err(error) => found.extend(error.each().iter().map(|wrong| Finding::bad(WHAT, wrong))),
     }
-}
-
-fn bad_settings(error: &SettingsError) -> Vec<Finding> {
-    error.each().iter().map(|wrong| Finding::bad("settings", wrong)).collect()
+    found
 }
 
 /// Which secret counts under the name `setting`, and whether one before it does; by the name that tokens carry.

@@ -1,15 +1,23 @@
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
 use super::Settings;
+use crate::private::{is_readable_by_others, open_trusted};
 
 impl Settings {
-    /// The environment, and behind it `.env` of this folder or one above.
+    /// The environment, and behind it `.env` of the working folder, if that belongs to this user or root and others cannot
+    /// write it.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn from_process() -> Self {
         let mut settings = Self::from_pairs(std::iter::empty::<(String, String)>());
-        match dotenvy::dotenv_iter() {
-            Ok(pairs) => settings.take_file(pairs),
-            Err(error) if error.not_found() => {}
-            Err(error) => settings.wrong.push(unreadable(&error, None)),
+        let path = std::path::absolute(".env").unwrap_or_else(|_| ".env".into());
+        match open_trusted(&path).and_then(|file| settings.take_file(&path, file)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                settings.wrong.push(format!("{} cannot be used: {error}", path.display()));
+            }
+            _ => {}
         }
         for (name, value) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
@@ -21,30 +29,35 @@ impl Settings {
         settings
     }
 
-    fn take_file(&mut self, pairs: impl Iterator<Item = dotenvy::Result<(String, String)>>) {
+    fn take_file(&mut self, path: &Path, mut file: File) -> io::Result<()> {
+        if is_readable_by_others(&file.metadata()?) {
+            self.doubtful.push(format!("{0} can be read by others: chmod 600 {0}", path.display()));
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        self.file = Some(path.to_owned());
+        self.take_text(&text);
+        Ok(())
+    }
+
+    fn take_text(&mut self, text: &str) {
         let mut last = None;
-        for pair in pairs {
+        for pair in dotenvy::from_read_iter(text.as_bytes()) {
             match pair {
                 Ok((name, value)) => {
                     self.values.insert(name.clone(), value);
                     last = Some(name);
                 }
-                Err(error) => self.wrong.push(unreadable(&error, last.as_deref())),
+                Err(_) => self.wrong.push(unreadable(last.as_deref())),
             }
         }
     }
 }
 
-/// What is wrong with `.env`, behind the setting `last`. The line itself is not told: it may hold a secret.
-fn unreadable(error: &dotenvy::Error, last: Option<&str>) -> String {
+/// Where in `.env` a line is wrong: behind the setting `last`. The line itself is not told: it may hold a secret.
+fn unreadable(last: Option<&str>) -> String {
     let place = last.map_or_else(|| "at its beginning".to_owned(), |last| format!("behind {last}"));
-    match error {
-        dotenvy::Error::LineParse(..) => {
-            format!(".env has a line {place} that is not NAME=value; a value with a space or a # needs quotes")
-        }
-        dotenvy::Error::Io(error) => format!(".env cannot be read: {error}"),
-        _ => format!(".env cannot be read {place}"),
-    }
+    format!(".env has a line {place} that is not NAME=value; a value with a space or a # needs quotes")
 }
 
 #[cfg(test)]
@@ -59,7 +72,7 @@ mod tests {
             ("GOOD=1\ncorrect horse", "behind GOOD"),
         ] {
             let mut settings = Settings::from_pairs::<&str, &str>([]);
-            settings.take_file(dotenvy::from_read_iter(file.as_bytes()));
+            settings.take_text(file);
             let message = settings.finish().map_or_else(|error| error.to_string(), |()| String::new());
             assert!(message.contains(&format!(".env has a line {place} that is not NAME=value")), "{message}");
             assert!(!message.contains("horse") && !message.contains("correct"), "{message}");

@@ -3,6 +3,7 @@ use shared_claims::Secret;
 
 use super::Settings;
 use super::shown::Hidden;
+use crate::private::is_readable_by_others;
 
 impl Settings {
     /// A secret text: `NAME`, or the content of the file that `NAME_FILE` names, less one line break at its end.
@@ -37,13 +38,27 @@ impl Settings {
             self.wrong(name, format!("is not set: {why}"));
         } else if !url.is_empty() && !["sqlite:", "postgres:", "postgresql:"].iter().any(is_known) {
             self.wrong(name, "must be sqlite://FILE?mode=rwc or postgres://user:password@host/database");
-        } else if url.strip_prefix("sqlite:").is_some_and(is_no_file) {
-            self.wrong(
-                name,
-                "must name a file, sqlite://FILE?mode=rwc: in memory, each connection would have another one",
-            );
+        } else if let Some(place) = url.strip_prefix("sqlite:") {
+            match file_of(place) {
+                Some(file) => self.doubt_readable(name, file),
+                None => self.wrong(
+                    name,
+                    "must name a file, sqlite://FILE?mode=rwc: in memory, each connection would have another one",
+                ),
+            }
         }
         url
+    }
+
+    /// `SQLite` makes the files beside a database as readable as the database is, so an old one passes its mode on.
+    fn doubt_readable(&mut self, name: &str, file: &str) {
+        let files = ["", "-wal", "-shm"].map(|end| format!("{file}{end}"));
+        let is_readable = |path: &String| std::fs::metadata(path).is_ok_and(|found| is_readable_by_others(&found));
+        let readable: Vec<&str> = files.iter().filter(|path| is_readable(path)).map(String::as_str).collect();
+        if !readable.is_empty() {
+            let readable = readable.join(" ");
+            self.doubtful.push(format!("{name} names a database that others can read: chmod 600 {readable}"));
+        }
     }
 
     fn secret_file(&mut self, name: &'static str, path: &str) -> Option<SecretString> {
@@ -75,8 +90,8 @@ impl Settings {
     }
 }
 
-/// Whether what stands behind `sqlite:` is memory, or nothing.
-fn is_no_file(place: &str) -> bool {
+/// The file that stands behind `sqlite:`; none where it is memory, or nothing.
+fn file_of(place: &str) -> Option<&str> {
     let path = place.trim_start_matches("//").split('?').next().unwrap_or_default();
-    path.is_empty() || path == ":memory:" || place.contains("mode=memory")
+    (!path.is_empty() && path != ":memory:" && !place.contains("mode=memory")).then_some(path)
 }

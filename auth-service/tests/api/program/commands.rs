@@ -28,7 +28,7 @@ fn keygen_makes_settings_that_are_good() {
     let ended = desk.run(&[], "").is(1);
     assert!(ended.err.contains("ACCESS_TOKEN_SECRET is not set; make one with `auth-service keygen`"), "{ended:?}");
     let keys = desk.run(&["keygen"], "").is(0).out;
-    std::fs::write(desk.folder.join(".env"), keys).unwrap();
+    desk.env_file(&keys);
     desk.run(&["healthcheck", &desk.serve().url("/readyz")], "").is(0);
 }
 

@@ -1,0 +1,51 @@
+//! What belongs to the user of this process alone: the files that it makes, those that it obeys, its memory.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, geteuid, setrlimit, umask};
+
+/// Makes every new file of this process readable by its user alone, and lets no core dump hold its secrets. To be called
+/// before anything else.
+pub fn keep_private() {
+    umask(Mode::RWXG | Mode::RWXO);
+    // One byte, not none: a core that the kernel pipes to a program (core(5)) has no other limit. A lower limit stays.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(1), maximum: Some(1) });
+}
+
+/// Opens a file that this process obeys: a regular file of this user or of root that others cannot write. A link is not
+/// followed, because it belongs to another file's owner.
+///
+/// # Errors
+/// It cannot be opened, or others decide what it holds; the text says why and what to do, without the path.
+pub fn open_trusted(path: &Path) -> io::Result<File> {
+    // A FIFO would block the open.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link: put the file itself there")),
+        Err(error) => return Err(error.into()),
+    };
+    let found = file.metadata()?;
+    let user = geteuid().as_raw();
+    if !found.is_file() {
+        return Err(io::Error::other("it is no regular file: remove it, or put a file there"));
+    }
+    if found.uid() != user && found.uid() != 0 {
+        let owner = found.uid();
+        return Err(io::Error::other(format!("it belongs to user {owner}, not to user {user} or root: chown it")));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(io::Error::other(format!("others can write it (mode {:03o}): chmod 600", found.mode() & 0o777)));
+    }
+    Ok(file)
+}
+
+/// Whether other users can read what `found` describes.
+pub(crate) fn is_readable_by_others(found: &Metadata) -> bool {
+    found.mode() & 0o044 != 0
+}
