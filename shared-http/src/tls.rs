@@ -1,5 +1,6 @@
+use std::fmt::Display;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::Settings;
 
 /// A handshake is over within this, or the connection is closed.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The first byte of every key and certificate in DER.
+const DER_SEQUENCE: u8 = 0x30;
 
 /// What a server shows to its clients: two PEM files, the certificate with those of its issuers behind it, and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,18 +48,37 @@ impl TlsFiles {
     }
 
     pub(crate) fn load(&self) -> io::Result<CertifiedKey> {
-        let named = |path: &PathBuf, error: String| io::Error::other(format!("{}: {error}", path.display()));
-        let of_cert = |error: String| named(&self.cert, error);
-        let chain: Vec<CertificateDer<'_>> = CertificateDer::pem_file_iter(&self.cert)
-            .and_then(Iterator::collect)
-            .map_err(|error| of_cert(error.to_string()))?;
+        let (cert, key) = (read_pem("TLS_CERT", &self.cert)?, read_pem("TLS_KEY", &self.key)?);
+        let chain = CertificateDer::pem_slice_iter(&cert).collect::<Result<Vec<_>, _>>();
+        let chain = chain.map_err(|error| named(&self.cert, error))?;
         if chain.is_empty() {
-            return Err(of_cert("holds no certificate".to_owned()));
+            return Err(named(&self.cert, "holds no certificate"));
         }
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| named(&self.key, error.to_string()))?;
-        CertifiedKey::from_der(chain, key, &ring::default_provider())
-            .map_err(|error| named(&self.key, error.to_string()))
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| named(&self.key, error))?;
+        CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| named(&self.key, error))
     }
+}
+
+fn named(path: &Path, error: impl Display) -> io::Error {
+    io::Error::other(format!("{}: {error}", path.display()))
+}
+
+/// Reads the PEM file `path`, which `setting` names. A form that cannot be used is refused by its name.
+fn read_pem(setting: &str, path: &Path) -> io::Result<Vec<u8>> {
+    let bytes = std::fs::read(path).map_err(|error| named(path, error))?;
+    let (text, is_key) = (String::from_utf8_lossy(&bytes), setting == "TLS_KEY");
+    if bytes.first() == Some(&DER_SEQUENCE) && !text.contains("-----BEGIN ") {
+        let command = if is_key { "pkey" } else { "x509" };
+        let why = format!("{setting} is DER, not PEM: openssl {command} -inform DER -in OLD -out NEW");
+        return Err(named(path, why));
+    }
+    if is_key && ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"].iter().any(|mark| text.contains(mark)) {
+        return Err(named(
+            path,
+            "TLS_KEY is encrypted, and no start asks for a password: openssl pkey -in OLD -out NEW",
+        ));
+    }
+    Ok(bytes)
 }
 
 /// The certificate of this moment.

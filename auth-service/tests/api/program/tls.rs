@@ -87,6 +87,35 @@ async fn a_new_certificate_is_shown_after_a_hangup_and_a_broken_one_never() {
 }
 
 #[test]
+fn unusable_form_of_a_key_is_refused_by_name() {
+    let desk = Desk::new().set("TLS_CERT", "shown.pem").set("TLS_KEY", "shown.key");
+    certify(&desk.folder, "one");
+    for (made, cert, key, expected) in [
+        ("pkcs8 -topk8 -passout pass:x -in one.key -out encrypted", "one.pem", "encrypted", "TLS_KEY is encrypted, "),
+        ("ec -aes256 -passout pass:x -in one.key -out traditional", "one.pem", "traditional", "TLS_KEY is encrypted, "),
+        ("pkey -outform DER -in one.key -out key.der", "one.pem", "key.der", "TLS_KEY is DER, not PEM: openssl pkey "),
+        (
+            "x509 -outform DER -in one.pem -out cert.der",
+            "cert.der",
+            "one.key",
+            "TLS_CERT is DER, not PEM: openssl x509 ",
+        ),
+    ] {
+        let mut openssl = Command::new("openssl");
+        openssl.args(made.split(' ')).current_dir(&desk.folder).stderr(Stdio::null());
+        assert!(openssl.status().unwrap().success(), "{made}");
+        for (from, to) in [(cert, "shown.pem"), (key, "shown.key")] {
+            std::fs::copy(desk.folder.join(from), desk.folder.join(to)).unwrap();
+        }
+        let ended = desk.run(&[], "").is(1);
+        assert!(ended.err.contains(&format!(": {expected}")), "{made}: {ended:?}");
+        let ended = desk.run(&["doctor"], "").is(1);
+        let line = ended.out.lines().find(|line| line.starts_with("FAIL  tls "));
+        assert!(line.is_some_and(|line| line.contains(expected)), "{made}: {ended:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_shown_stops_the_start() {
     let files = Desk::new();
     certify(&files.folder, "one");
