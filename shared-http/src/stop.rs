@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::Running;
 
 /// SIGTERM and Ctrl-C, listened for from the moment that this exists: before anything is started, so that a stop during the
-/// start is one too.
+/// start is one too. From then on SIGHUP ends nothing: it asks for the TLS files to be read again, where there are any.
 pub struct Stop {
     term: Signal,
     int: Signal,
@@ -20,6 +20,8 @@ impl Stop {
     /// # Errors
     /// The signals cannot be had.
     pub fn listen() -> io::Result<Self> {
+        // Tokio takes the signal for good; one that nobody waits for is dropped.
+        drop(signal(SignalKind::hangup())?);
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 

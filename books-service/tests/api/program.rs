@@ -1,7 +1,11 @@
 //! The program as an operator meets it: what it says of its surroundings and its settings, and its backups.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use uuid::Uuid;
 
@@ -49,6 +53,27 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
     let (ended, text) = run(&[&good[..], &strict].concat(), &["doctor"]);
     assert!(ended == Some(1) && text.contains("nobody is let in"), "{text}");
     database.remove().await;
+}
+
+#[test]
+fn hangup_without_tls_changes_nothing() {
+    let file = std::env::temp_dir().join(format!("books-{}.db", Uuid::new_v4().simple()));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_books-service"));
+    program.env_clear().env("ACCESS_TOKEN_SECRET", SECRET).env("BOOKS_ADDR", "127.0.0.1:0");
+    program.env("BOOKS_DATABASE_URL", format!("sqlite://{}?mode=rwc", file.display()));
+    let mut program = program.current_dir(std::env::temp_dir()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(program.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let addr = log.find_map(|line| line.split_once("started on ").map(|(_, addr)| addr.to_owned())).unwrap();
+    for _ in 0..3 {
+        kill_process(Pid::from_child(&program), Signal::HUP).unwrap();
+        let mut stream = TcpStream::connect(&addr).unwrap();
+        write!(stream, "GET /livez HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+        let answer = std::io::read_to_string(stream).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
+    assert_eq!(program.wait().unwrap().code(), Some(0));
+    std::fs::remove_file(&file).unwrap();
 }
 
 #[test]

@@ -35,6 +35,20 @@ async fn an_end_finishes_what_is_in_flight() {
     }
 }
 
+#[tokio::test]
+async fn hangup_without_tls_changes_nothing() {
+    let folder = Folder::new();
+    let (running, stack) = start(&folder).await;
+    for _ in 0..3 {
+        running.signal(Signal::HUP);
+        stack.auth().get("/livez").await.is(200);
+        stack.books().get("/livez").await.is(200);
+    }
+    running.signal(Signal::TERM);
+    let (code, output) = running.end().await;
+    assert_eq!(code, Some(0), "{output:#?}");
+}
+
 /// What was answered is on the disk, whatever happens next.
 #[tokio::test]
 async fn a_kill_loses_nothing_that_was_acknowledged() {

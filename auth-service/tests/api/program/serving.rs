@@ -48,6 +48,23 @@ async fn an_idle_connection_does_not_hold_the_end_up() {
 }
 
 #[tokio::test]
+async fn hangup_without_tls_changes_nothing() {
+    for metrics in ["", "127.0.0.1:0"] {
+        let desk = Desk::new().set("AUTH_METRICS_ADDR", metrics);
+        let service = desk.serve();
+        for _ in 0..3 {
+            service.signal(Signal::HUP);
+            let mut stream = TcpStream::connect(service.addr).unwrap();
+            write!(stream, "GET /livez HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+            assert_eq!(status(&mut stream), 200, "metrics: {metrics}");
+        }
+        service.signal(Signal::TERM);
+        let (code, log) = service.end().await;
+        assert_eq!(code, Some(0), "metrics: {metrics}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_secret_gets_into_the_log() {
     let desk = Desk::new().set("RUST_LOG", "debug").set("DEMO_DATA", "true");
     let service = desk.serve();
