@@ -4,6 +4,10 @@ mod process;
 mod secrets;
 /// The settings as they are, for a reader.
 mod shown;
+/// How a secret is spelt, and signs that it is not the one that was meant.
+mod spelling;
+/// Variables that look like a setting and are none.
+mod strangers;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,6 +20,7 @@ use crate::duration;
 
 /// The settings of a service, read one by one. A wrong one is remembered and the default goes on, so that
 /// [`Settings::finish`] tells all that is wrong in one message. An empty value is an absent one.
+#[derive(Default)]
 pub struct Settings {
     values: HashMap<String, String>,
     known: Vec<Known>,
@@ -23,6 +28,8 @@ pub struct Settings {
     wrong: Vec<String>,
     doubtful: Vec<String>,
     file: Option<PathBuf>,
+    /// What the quoting rules of `.env` have changed, with its line.
+    altered: HashMap<String, usize>,
 }
 
 /// A setting that somebody reads: what `--help`, README and `.env.example` say of it.
@@ -58,7 +65,7 @@ impl Settings {
     /// These and no others: for tests, and for a program that fills in what is missing.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { values, known: Vec::new(), hidden: HashMap::new(), wrong: Vec::new(), doubtful: Vec::new(), file: None }
+        Self { values, ..Self::default() }
     }
 
     /// Sets `name` to `value` where nothing is set.
@@ -150,7 +157,7 @@ impl Settings {
     /// What works and is probably not meant, a line each, of all settings that were asked for so far.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {
-        let mut doubts = self.doubtful.clone();
+        let mut doubts: Vec<String> = self.doubtful.iter().cloned().chain(self.strangers()).collect();
         doubts.sort();
         doubts.dedup();
         doubts

@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod doctor;
 mod encryption;
+mod env_file;
 mod migrations;
 mod private;
 mod serving;

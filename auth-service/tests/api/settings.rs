@@ -108,6 +108,48 @@ fn all_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
+fn secret_that_was_spelt_otherwise_than_meant_is_refused_by_name() {
+    const URL: &str = "sqlite://auth.db?mode=rwc";
+    let folder = new_folder();
+    let path = folder.join("secret");
+    for (setting, file, text) in [
+        ("ACCESS_TOKEN_SECRET", "ACCESS_TOKEN_SECRET_FILE", "another secret, of 32 bytes and more"),
+        ("PASSWORD_PEPPER", "PASSWORD_PEPPER_FILE", "a pepper of 32 bytes and even more"),
+        ("REDIS_URL", "REDIS_URL_FILE", "redis://localhost:6379"),
+        ("AUTH_DATABASE_URL", "AUTH_DATABASE_URL_FILE", URL),
+    ] {
+        let at_path = [(setting, ""), (file, path.to_str().unwrap())];
+        std::fs::write(&path, format!("{text}\n")).unwrap();
+        assert!(read(&at_path).is_ok(), "{setting}");
+        for (text, expected, why) in [
+            (format!("\u{feff}{text}\n"), "begins with a byte order mark: save", "Notepad"),
+            (format!("\"{text}\"\n"), "is still in its quotes: remove them", "docker run --env-file"),
+            (format!("'{text}'"), "is still in its quotes: remove them", "single ones"),
+            (format!("{text}\r\n"), "starts or ends with white space", "CR LF"),
+            (format!("{text} "), "starts or ends with white space", "a space"),
+            (text.replace('e', "e\0"), "contains NUL, as a file in UTF-16 does", "UTF-16"),
+            (text.replacen('e', "e\u{200b}", 1), "contains an invisible character, U+200B", "a web page"),
+        ] {
+            std::fs::write(&path, &text).unwrap();
+            let in_environment = [(setting, text.trim_end_matches('\n'))];
+            for settings in [&at_path[..], &in_environment] {
+                let message = wrong(settings);
+                assert_eq!(message.lines().count(), 2, "{why}: {message}");
+                assert!(message.contains(&format!("\n  {setting} {expected}")), "{why}: {message}");
+            }
+        }
+        std::fs::write(
+            &path,
+            [b"\xff\xfe", &*text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()].concat(),
+        )
+        .unwrap();
+        let message = wrong(&at_path);
+        assert!(message.contains(&format!("{file} names {}, which is not UTF-8: save", path.display())), "{message}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_secret_may_stand_in_a_file() {
     let folder = new_folder();
     let file = |name: &str, text: &str| {

@@ -3,6 +3,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::Settings;
+use super::spelling::altered_in;
 use crate::private::{is_readable_by_others, open_trusted};
 
 impl Settings {
@@ -11,7 +12,7 @@ impl Settings {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn from_process() -> Self {
-        let mut settings = Self::from_pairs(std::iter::empty::<(String, String)>());
+        let mut settings = Self::default();
         let path = std::path::absolute(".env").unwrap_or_else(|_| ".env".into());
         match open_trusted(&path).and_then(|file| settings.take_file(&path, file)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -21,6 +22,7 @@ impl Settings {
         }
         for (name, value) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
+            settings.altered.remove(&name);
             match value.into_string() {
                 Ok(value) => drop(settings.values.insert(name, value)),
                 Err(_) => drop(settings.values.insert(name, "\u{fffd}".to_owned())),
@@ -36,7 +38,7 @@ impl Settings {
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         self.file = Some(path.to_owned());
-        self.take_text(&text);
+        self.take_text(text.trim_start_matches('\u{feff}'));
         Ok(())
     }
 
@@ -45,6 +47,10 @@ impl Settings {
         for pair in dotenvy::from_read_iter(text.as_bytes()) {
             match pair {
                 Ok((name, value)) => {
+                    match altered_in(text, &name, &value) {
+                        Some(line) => drop(self.altered.insert(name.clone(), line)),
+                        None => drop(self.altered.remove(&name)),
+                    }
                     self.values.insert(name.clone(), value);
                     last = Some(name);
                 }
@@ -71,7 +77,7 @@ mod tests {
             ("GOOD=1\n# yes\nPEPPER=\"correct horse", "behind GOOD"),
             ("GOOD=1\ncorrect horse", "behind GOOD"),
         ] {
-            let mut settings = Settings::from_pairs::<&str, &str>([]);
+            let mut settings = Settings::default();
             settings.take_text(file);
             let message = settings.finish().map_or_else(|error| error.to_string(), |()| String::new());
             assert!(message.contains(&format!(".env has a line {place} that is not NAME=value")), "{message}");

@@ -1,25 +1,39 @@
+use std::io::ErrorKind;
+
 use secrecy::{ExposeSecret, SecretString};
 use shared_claims::Secret;
 
 use super::Settings;
 use super::shown::Hidden;
+use super::spelling::flaw;
 use crate::private::is_readable_by_others;
 
 impl Settings {
-    /// A secret text: `NAME`, or the content of the file that `NAME_FILE` names, less one line break at its end.
+    /// A secret text: `NAME`, or the content of the file that `NAME_FILE` names, less one line break at its end. One that
+    /// may not be the one that was meant is wrong.
     pub fn secret_text(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
         self.know(name, "", why);
         self.hidden.insert(name, Hidden::Text);
+        if let Some(line) = self.altered.get(name) {
+            let remedy = format!("put it in single quotes, or into a file, {name}_FILE");
+            self.wrong(name, format!("is changed by the rules of .env, line {line}: {remedy}"));
+            return None;
+        }
         let file = self.raw(&format!("{name}_FILE")).map(str::to_owned);
-        match (self.raw(name).map(str::to_owned), file) {
+        let text = match (self.raw(name).map(str::to_owned), file) {
             (Some(_), Some(_)) => {
                 self.wrong(name, format!("is set, and {name}_FILE too; keep one"));
-                None
+                return None;
             }
-            (Some(text), None) => Some(text.into()),
-            (None, Some(path)) => self.secret_file(name, &path),
-            (None, None) => None,
+            (Some(text), None) => text,
+            (None, Some(path)) => self.secret_file(name, &path)?,
+            (None, None) => return None,
+        };
+        if let Some(flaw) = flaw(&text) {
+            self.wrong(name, flaw);
+            return None;
         }
+        Some(text.into())
     }
 
     /// A secret text that is the address of a store.
@@ -61,14 +75,14 @@ impl Settings {
         }
     }
 
-    fn secret_file(&mut self, name: &'static str, path: &str) -> Option<SecretString> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Some(text.strip_suffix('\n').unwrap_or(&text).into()),
-            Err(error) => {
-                self.wrong(&format!("{name}_FILE"), format!("names {path}, which cannot be read: {error}"));
-                None
-            }
-        }
+    fn secret_file(&mut self, name: &'static str, path: &str) -> Option<String> {
+        let read = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => "is not UTF-8: save it as UTF-8 without a byte order mark".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        });
+        read.map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned())
+            .map_err(|why| self.wrong(&format!("{name}_FILE"), format!("names {path}, which {why}")))
+            .ok()
     }
 
     /// A signing secret (see [`Secret::parse`]), which may be absent.
