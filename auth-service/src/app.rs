@@ -15,6 +15,7 @@ use sqlx::AnyPool;
 
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::counts::{HASHING, LOGINS, REFRESHES};
+use crate::endings;
 use crate::grants::Grants;
 use crate::limits::{Limits, SITE};
 use crate::passwords::Passwords;
@@ -86,6 +87,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let readiness = readiness(pool, &sessions);
     let revocations = Arc::new(Feed::new(Arc::clone(&sessions), known.clone()));
     revocations.follow(config.revocations.poll).await;
+    endings::follow(users.clone(), &sessions, config.revocations.poll);
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
     let limits = limits(&limited, calls, failures);
     let metrics = RevocationSettings::shown(metrics(&limited, &passwords), &known);
@@ -133,7 +135,7 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
 /// All that is done to a new database, in this order.
 #[must_use]
 pub fn migrations() -> Vec<(&'static str, &'static str)> {
-    std::iter::once(users::MIGRATION).chain(sessions::MIGRATIONS).collect()
+    std::iter::once(users::MIGRATION).chain(sessions::MIGRATIONS).chain([users::ENDINGS]).collect()
 }
 
 /// People and sessions as they are: the database is not brought up to date, nor made. For questions that are asked beside a

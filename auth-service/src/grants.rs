@@ -7,6 +7,7 @@ use shared_claims::TokenError;
 use shared_http::database::StoreError;
 use tokio::time::sleep;
 
+use crate::endings::complete_of;
 use crate::sessions::{Advance, Label, NewSession, Session, SessionId, SessionStore};
 use crate::tokens::{Pair, Presented, Tokens};
 use crate::users::{Account, User, Users};
@@ -76,6 +77,8 @@ impl Grants {
     /// A store is unavailable.
     pub async fn open(&self, proven: Account, label: Label) -> Result<Option<Granted>, StoreError> {
         let user_id = proven.user.id.clone();
+        // What a change has left to be done must not end the session that is opened now.
+        complete_of(&self.users, &*self.sessions, &user_id).await?;
         let session = self.sessions.open(NewSession { user_id: user_id.clone(), label }).await?;
         if let Some(now) = self.users.account(&user_id).await?.filter(|now| proven.still_counts(now)) {
             return Ok(Some(self.grant(now.user, session).await));

@@ -11,6 +11,8 @@ pub mod cli;
 pub mod config;
 /// What is counted and timed.
 pub mod counts;
+/// What a change of an account has left to be done to sessions.
+pub mod endings;
 /// What a proof is worth.
 pub mod grants;
 /// How often somebody may call, and guess.

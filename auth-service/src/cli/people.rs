@@ -1,6 +1,7 @@
 use shared_claims::Role;
 
 use super::{CliError, Console, House};
+use crate::endings::complete_of;
 use crate::neighbourhood::Neighbourhood;
 use crate::passwords::NotHashed;
 use crate::users::{Changed, Created, Deleted, Email, NewUser, User, UserChange, Username};
@@ -29,9 +30,9 @@ pub(super) async fn set_role(house: House<'_>, console: &mut Console, name: &str
     let change = UserChange { role: Some(parse_role(role)?), ..UserChange::default() };
     let user = change_user(house, &find(house, name).await?, &change).await?;
     let (name, role) = (&user.username, user.role);
-    let cut_off = house.sessions.cut_off(&user.id).await;
+    let cut_off = complete_of(house.users, house.sessions, &user.id).await;
     cut_off.map_err(|error| {
-        CliError::refused(format!("{name} is {role} now, but access tokens still say otherwise: {error}"))
+        CliError::refused(format!("{name} is {role} now, but access tokens still say otherwise, until a running service has ended them: {error}"))
     })?;
     Ok(console.say(format!("{name} is {role} now"))?)
 }
@@ -58,7 +59,7 @@ pub(super) async fn enable(house: House<'_>, console: &mut Console, name: &str) 
 /// Sessions that outlive their user are worth nothing, because a refresh reads the user again.
 pub(super) async fn delete(house: House<'_>, console: &mut Console, name: &str) -> Result<(), CliError> {
     let user = find(house, name).await?;
-    // Before as well as after: once the name is gone, nobody could try again. An admin may be the last, and stay.
+    // Before as well as after: where sessions cannot end, the user stays. An admin may be the last, and stay.
     let early = if user.role == Role::Admin { 0 } else { house.sessions.end_all(&user.id, None).await? };
     match house.users.delete(&user.id).await? {
         Deleted::Done(user) => sign_out(house, console, &user, "is deleted", early).await,
@@ -77,8 +78,12 @@ async fn sign_out(
     early: u64,
 ) -> Result<(), CliError> {
     let name = &user.username;
-    let failed = |error| CliError::refused(format!("{name} {done}, but the open sessions did not end: {error}"));
-    let count = early + house.sessions.end_all(&user.id, None).await.map_err(failed)?;
+    let failed = |error| {
+        CliError::refused(format!(
+            "{name} {done}, but the open sessions have not ended yet; a running service ends them: {error}"
+        ))
+    };
+    let count = early + complete_of(house.users, house.sessions, &user.id).await.map_err(failed)?;
     let sessions = if count == 1 { "session" } else { "sessions" };
     Ok(console.say(format!("{name} {done}; {count} {sessions} ended"))?)
 }

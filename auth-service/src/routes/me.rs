@@ -6,6 +6,7 @@ use super::admitted::Admitted;
 use super::current::CurrentUser;
 use super::replies::{Device, Profile};
 use super::{State, guess, invalid_credentials, last_admin, not_hashed};
+use crate::endings::complete_of;
 use crate::sessions::SessionId;
 use crate::users::{Account, By, Deleted, Email, UserChange};
 
@@ -34,11 +35,12 @@ pub(super) async fn change_password(
     owns(&state, &account).await?;
     // Before as well as after: while sessions cannot be ended, the password stays as it was.
     state.sessions.end_all(&member.user_id, session_id(&member)).await?;
-    let change = UserChange { hash: Some(hash), ..UserChange::default() };
+    let goes_on = Some(member.session_id.clone());
+    let change = UserChange { hash: Some(hash), goes_on, ..UserChange::default() };
     let changed = state.users.change_by(By::Owner(&account), &member.user_id, &change).await?;
     changed.ok_or_else(invalid_credentials)?;
-    state.sessions.end_all(&member.user_id, session_id(&member)).await?;
     log_event(&member, "password.changed", "password changed");
+    complete_of(&state.users, &*state.sessions, &member.user_id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -63,8 +65,8 @@ pub(super) async fn delete(
     if matches!(deleted.ok_or_else(invalid_credentials)?, Deleted::LastAdmin) {
         return Err(last_admin());
     }
-    state.sessions.end_all(&member.user_id, None).await?;
     log_event(&member, "user.deleted", "left");
+    complete_of(&state.users, &*state.sessions, &member.user_id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -8,6 +8,7 @@ use super::current::CurrentAdmin;
 use super::registration::Newcomer;
 use super::replies::{Added, Record};
 use super::{State, email_taken, last_admin, no_admin, not_hashed};
+use crate::endings::complete_of;
 use crate::users::{By, Changed, Deleted, Email, User, UserChange};
 
 /// The most people that one answer holds.
@@ -80,13 +81,8 @@ pub(super) async fn change(
         Changed::LastAdmin => return Err(last_admin()),
         Changed::EmailTaken => return Err(email_taken()),
     };
-    // Whoever may not sign in, or signed in with a password that is no more, is signed out.
-    if after.disabled || change.ends_sessions() {
-        state.sessions.end_all(&after.id, None).await?;
-    } else if change.outdates_tokens() {
-        state.sessions.cut_off(&after.id).await?;
-    }
     log_change(&admin, &before, &after, change.hash.is_some());
+    complete_of(&state.users, &*state.sessions, &id).await?;
     Ok(HttpResponse::Ok().json(Record::from(&after)))
 }
 
@@ -98,15 +94,18 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, Problem> {
     state.sessions.ping().await?;
     let deleted = state.users.delete_by(By::Admin(&admin.user_id), &id).await?.ok_or_else(no_admin)?;
-    if matches!(deleted, Deleted::LastAdmin) {
-        return Err(last_admin());
+    match deleted {
+        Deleted::LastAdmin => return Err(last_admin()),
+        Deleted::NotFound => {}
+        Deleted::Done(_) => {
+            log::info!(target: "audit", event = "user.deleted", user = id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "deleted");
+        }
     }
     // Also of somebody who is gone: an earlier try may have got no further.
-    end_all(&state, &id).await?;
+    complete_of(&state.users, &*state.sessions, &id).await?;
     if matches!(deleted, Deleted::NotFound) {
         return Err(Problem::not_found("user"));
     }
-    log::info!(target: "audit", event = "user.deleted", user = id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "deleted");
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -116,20 +115,12 @@ pub(super) async fn sign_out(
     state: Data<State>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let unchanged = UserChange::default();
-    let found = state.users.change_by(By::Admin(&admin.user_id), &id, &unchanged).await?.ok_or_else(no_admin)?;
-    end_all(&state, &id).await?;
-    let Changed::Done { after: user, .. } = found else { return Err(Problem::not_found("user")) };
+    let change = UserChange { sign_out: true, ..UserChange::default() };
+    let changed = state.users.change_by(By::Admin(&admin.user_id), &id, &change).await?.ok_or_else(no_admin)?;
+    let Changed::Done { after: user, .. } = changed else { return Err(Problem::not_found("user")) };
+    complete_of(&state.users, &*state.sessions, &user.id).await?;
     log::info!(target: "audit", event = "session.all_ended", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// Ends all sessions of whoever has or had this id.
-async fn end_all(state: &State, id: &str) -> Result<(), Problem> {
-    if Uuid::try_parse(id).is_ok_and(|uuid| uuid.to_string() == id) {
-        state.sessions.end_all(id, None).await?;
-    }
-    Ok(())
 }
 
 /// What an admin wants to be different about somebody.
@@ -172,7 +163,8 @@ impl Wish {
                 Some(hashed.map_err(|error| not_hashed(error, "password"))?)
             }
         };
-        Ok(UserChange { role: self.role, disabled: self.disabled, email: self.email, hash })
+        let Self { role, disabled, email, .. } = self;
+        Ok(UserChange { role, disabled, email, hash, ..UserChange::default() })
     }
 }
 

@@ -3,7 +3,7 @@ use shared_http::database::{StoreError, within};
 
 use super::creation::names_email;
 use super::turn::{By, Turn, end_turn};
-use super::{BY_ID, Email, STORE, User, Users, is_id, rows};
+use super::{BY_ID, Email, Ends, STORE, User, Users, endings, is_id, rows};
 use crate::passwords::PasswordHash;
 
 /// What to change about somebody; `None` leaves it.
@@ -17,6 +17,10 @@ pub struct UserChange {
     pub email: Option<Option<Email>>,
     /// Their password from now on.
     pub hash: Option<PasswordHash>,
+    /// Whether their sessions end, whatever else is changed.
+    pub sign_out: bool,
+    /// The session that goes on where the others end.
+    pub goes_on: Option<String>,
 }
 
 /// What became of a [`UserChange`].
@@ -126,7 +130,7 @@ impl UserChange {
     /// Whether whoever is signed in is to be signed out.
     #[must_use]
     pub fn ends_sessions(&self) -> bool {
-        self.disabled == Some(true) || self.hash.is_some()
+        self.disabled == Some(true) || self.hash.is_some() || self.sign_out
     }
 
     /// Whether access tokens may say of them what is no longer so. Also where nothing seems to change: the change may be a second
@@ -134,6 +138,14 @@ impl UserChange {
     #[must_use]
     pub fn outdates_tokens(&self) -> bool {
         self.role.is_some()
+    }
+
+    /// What ends of whoever is `after` now.
+    fn ends(&self, after: &User) -> Option<Ends> {
+        if after.disabled || self.ends_sessions() {
+            return Some(Ends::Sessions { except: self.goes_on.clone() });
+        }
+        self.outdates_tokens().then_some(Ends::Tokens)
     }
 
     fn applied_to(&self, before: &User) -> User {
@@ -153,7 +165,12 @@ async fn change_user(turn: &mut Turn, id: &str, change: &UserChange) -> Result<C
         return Ok(Changed::LastAdmin);
     }
     match write(turn, &after, change.hash.as_ref()).await {
-        Ok(()) => Ok(Changed::Done { before, after }),
+        Ok(()) => {
+            if let Some(ends) = change.ends(&after) {
+                endings::add(turn, id, &ends).await?;
+            }
+            Ok(Changed::Done { before, after })
+        }
         Err(error) if takes_email(&error) => Ok(Changed::EmailTaken),
         Err(error) => Err(error.into()),
     }
@@ -165,6 +182,7 @@ async fn delete_user(turn: &mut Turn, id: &str) -> Result<Deleted, StoreError> {
         return Ok(Deleted::LastAdmin);
     }
     sqlx::query(DELETE).bind(id).execute(&mut **turn).await?;
+    endings::add(turn, id, &Ends::Sessions { except: None }).await?;
     Ok(Deleted::Done(user))
 }
 

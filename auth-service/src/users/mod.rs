@@ -6,6 +6,8 @@ mod changes;
 mod creation;
 /// The people of the tutorials.
 mod demo;
+/// What a change has left to be done to sessions.
+mod endings;
 /// User names and emails that are good enough.
 mod names;
 /// Lists, a page at a time.
@@ -28,6 +30,7 @@ use crate::passwords::{Cost, PasswordHash};
 pub use changes::{Changed, Deleted, UserChange};
 pub use creation::{Created, NewUser};
 pub use demo::{DEMO_PEOPLE, SeedError};
+pub use endings::{Ending, Ends};
 pub use names::{Email, InvalidEmail, InvalidUsername, Username, canonical_login};
 use rows::columns;
 pub use transfer::{Import, ImportedUser, NotImported};
@@ -35,6 +38,8 @@ pub use turn::By;
 
 /// What `database::open` needs for this module.
 pub const MIGRATION: (&str, &str) = ("0001_users", include_str!("../../migrations/0001_users.sql"));
+/// The same, after those of sessions.
+pub const ENDINGS: (&str, &str) = ("0006_endings", include_str!("../../migrations/0006_endings.sql"));
 
 /// How the store is called in errors.
 const STORE: &str = "users";
@@ -93,7 +98,7 @@ const REPLACE_HASH: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AN
 const GREATEST_COST: &str = "SELECT max(substr(password_hash, length(password_hash) - 55, 2)) FROM users";
 
 impl Users {
-    /// On a database that is at [`MIGRATION`] or newer.
+    /// On a database that is at [`ENDINGS`] or newer.
     #[must_use]
     pub fn new(pool: AnyPool) -> Self {
         Self { pool }

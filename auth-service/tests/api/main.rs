@@ -12,6 +12,7 @@ mod cookies;
 mod database;
 mod devices;
 mod dismissals;
+mod endings;
 mod enumeration;
 mod forge;
 mod limits;

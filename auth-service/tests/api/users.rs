@@ -5,10 +5,10 @@ mod lists;
 
 use std::path::PathBuf;
 
+use auth_service::app;
 use auth_service::neighbourhood::Neighbourhood;
 use auth_service::passwords::{Cost, PasswordHash, Passwords, Verdict};
-use auth_service::sessions;
-use auth_service::users::{self, Created, Email, NewUser, User, UserChange, Username, Users};
+use auth_service::users::{Created, Email, NewUser, User, UserChange, Username, Users};
 use shared_claims::Role;
 use shared_http::database::{self, StoreError};
 use sqlx::any::install_default_drivers;
@@ -51,7 +51,7 @@ impl Stage {
     }
 
     async fn open(url: &str, file: Option<PathBuf>) -> Self {
-        let pool = database::open(url, &[&[users::MIGRATION], &sessions::MIGRATIONS[..]].concat()).await.unwrap();
+        let pool = database::open(url, &app::migrations()).await.unwrap();
         Self { users: Users::new(pool.clone()), pool, file }
     }
 

@@ -1,5 +1,7 @@
 //! A token that was revoked is refused by every service within a second and a half, with no call per request.
 
+mod bans;
+
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -119,13 +121,17 @@ struct Fleet {
 
 impl Fleet {
     async fn start(auth: usize) -> (Self, Vec<String>) {
+        Self::start_on(redis_url(), auth).await
+    }
+
+    async fn start_on(redis: String, auth: usize) -> (Self, Vec<String>) {
         let (people, library) = (Database::new().await, Database::new().await);
         let settings = vec![
             ("AUTH_ADDR", "127.0.0.1:0".to_owned()),
             ("BOOKS_ADDR", "127.0.0.1:0".to_owned()),
             ("AUTH_DATABASE_URL", people.url.clone()),
             ("BOOKS_DATABASE_URL", library.url.clone()),
-            ("REDIS_URL", redis_url()),
+            ("REDIS_URL", redis),
             ("ACCESS_TOKEN_SECRET", random_secret()),
             ("REFRESH_TOKEN_SECRET", random_secret()),
             ("DEMO_DATA", "true".to_owned()),

@@ -166,6 +166,11 @@ impl Database {
         Self { url: format!("{host}/{name}"), server, name }
     }
 
+    pub async fn connect(&self) -> AnyConnection {
+        sqlx::any::install_default_drivers();
+        AnyConnection::connect(&self.url).await.unwrap()
+    }
+
     pub async fn remove(self) {
         execute(&self.server, format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
     }

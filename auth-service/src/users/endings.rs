@@ -1,0 +1,88 @@
+use shared_http::database::{StoreError, within};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::turn::Turn;
+use super::{STORE, Users, is_id};
+
+/// What a change of a user still has to do in the session store. The transaction of the change writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// A `UUIDv7`.
+    pub id: String,
+    /// Whose sessions.
+    pub user_id: String,
+    /// What ends.
+    pub ends: Ends,
+}
+
+/// What ends of a user's sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// The access tokens made so far.
+    Tokens,
+    /// All sessions but this one.
+    Sessions {
+        /// Its id.
+        except: Option<String>,
+    },
+}
+
+/// At most so many are read at once.
+const SOME: i64 = 1000;
+const INSERT: &str = "INSERT INTO endings (id, user_id, tokens_only, goes_on) VALUES ($1, $2, $3, $4)";
+const OLDEST: &str = "SELECT id, user_id, tokens_only, goes_on FROM endings ORDER BY id LIMIT $1";
+const OF_USER: &str = "SELECT id, user_id, tokens_only, goes_on FROM endings WHERE user_id = $1 ORDER BY id";
+const DELETE: &str = "DELETE FROM endings WHERE id = $1";
+
+impl Users {
+    /// The oldest [`Ending`]s.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
+        read(within(STORE, sqlx::query(OLDEST).bind(SOME).fetch_all(&self.pool)).await?)
+    }
+
+    /// The [`Ending`]s of a user, who may be gone by now.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn endings_of(&self, user_id: &str) -> Result<Vec<Ending>, StoreError> {
+        if !is_id(user_id) {
+            return Ok(Vec::new());
+        }
+        read(within(STORE, sqlx::query(OF_USER).bind(user_id).fetch_all(&self.pool)).await?)
+    }
+
+    /// Forgets an [`Ending`], which was done.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn forget_ending(&self, id: &str) -> Result<(), StoreError> {
+        within(STORE, sqlx::query(DELETE).bind(id).execute(&self.pool)).await.map(drop)
+    }
+}
+
+/// Writes what the change made in `turn` has to do to the sessions of `user_id`.
+pub(super) async fn add(turn: &mut Turn, user_id: &str, ends: &Ends) -> Result<(), sqlx::Error> {
+    let (tokens_only, goes_on) = match ends {
+        Ends::Tokens => (1_i64, ""),
+        Ends::Sessions { except } => (0, except.as_deref().unwrap_or_default()),
+    };
+    let insert = sqlx::query(INSERT).bind(Uuid::now_v7().to_string()).bind(user_id).bind(tokens_only).bind(goes_on);
+    insert.execute(&mut **turn).await.map(drop)
+}
+
+fn read(rows: Vec<AnyRow>) -> Result<Vec<Ending>, StoreError> {
+    let ending = |row: AnyRow| {
+        let (tokens_only, goes_on): (i64, String) = (row.try_get("tokens_only")?, row.try_get("goes_on")?);
+        let ends = match tokens_only {
+            0 => Ends::Sessions { except: Some(goes_on).filter(|id| !id.is_empty()) },
+            _ => Ends::Tokens,
+        };
+        Ok(Ending { id: row.try_get("id")?, user_id: row.try_get("user_id")?, ends })
+    };
+    rows.into_iter().map(ending).collect()
+}

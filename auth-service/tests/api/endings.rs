@@ -1,0 +1,238 @@
+//! Sessions end with what a change takes away, whatever dies between the user store and the session store.
+
+use std::io::{Cursor, sink};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth_service::app;
+use auth_service::cli::{Console, House, UsersCommand, run_users_on};
+use auth_service::config::StoreConfig;
+use auth_service::users::{UserChange, Users};
+use serde_json::json;
+use shared_http::{Settings, database};
+use sqlx::{AnyConnection, Executor};
+use tokio::time::sleep;
+
+use crate::answer::Answer;
+use crate::caller::Caller;
+use crate::database::Database;
+use crate::redis_server::{Redis, until};
+use crate::service::{GOOD, Pair, Person, Service};
+
+const NEW: &str = "Mz4?tuRnip-9";
+/// Long enough for a call to be where it waits for its turn.
+const WAITING: Duration = Duration::from_millis(300);
+/// Within this of the session store's return all is done.
+const IN_TIME: Duration = Duration::from_secs(2);
+
+const SOURCES: [&str; 7] =
+    ["disable", "password by an admin", "role change", "sign-out by an admin", "delete", "password change", "leave"];
+
+impl Service {
+    /// Whose callers take 503 for an answer.
+    fn impatient(mut self) -> Self {
+        self.patience = 0;
+        self
+    }
+}
+
+async fn change(source: &str, root: &Caller<'_>, person: &Person) -> Answer {
+    let (me, user) = (root.service.bearer(&person.pair.access), format!("/users/{}", person.id));
+    match source {
+        "disable" => root.patch(&user, &json!({"disabled": true})).await,
+        "password by an admin" => root.patch(&user, &json!({"password": NEW})).await,
+        "role change" => root.patch(&user, &json!({"role": "admin"})).await,
+        "sign-out by an admin" => root.delete(&format!("{user}/sessions")).await,
+        "delete" => root.delete(&user).await,
+        "password change" => me.put("/me/password", &json!({"currentPassword": GOOD, "newPassword": NEW})).await,
+        "leave" => me.delete_with("/me", &json!({"currentPassword": GOOD})).await,
+        other => panic!("{other}"),
+    }
+}
+
+/// Lets no change happen until [`Self::release`].
+struct Hold(AnyConnection);
+
+impl Hold {
+    async fn new(database: &Database) -> Self {
+        let mut connection = database.connect().await;
+        let begin = if database.url.starts_with("sqlite") { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        connection.execute(begin).await.unwrap();
+        connection.execute("UPDATE users_turn SET turn = turn + 1").await.unwrap();
+        Self(connection)
+    }
+
+    async fn release(mut self) {
+        self.0.execute("COMMIT").await.unwrap();
+    }
+}
+
+/// Makes a change whose transaction is committed while Redis is away, and returns the pair of a login that came just before.
+async fn half_done(service: &Service, redis: &mut Redis, source: &str, root: &Caller<'_>, person: &Person) -> Pair {
+    let before = left(&service.database).await;
+    // On a busy machine the change may give up before it has its turn.
+    for _ in 0..10 {
+        let hold = Hold::new(&service.database).await;
+        let (answer, pair) = tokio::join!(change(source, root, person), async {
+            sleep(WAITING).await;
+            let pair = service.log_in((&person.name, GOOD)).await;
+            redis.stop();
+            hold.release().await;
+            pair
+        });
+        answer.fails(503, "unavailable");
+        let committed = left(&service.database).await > before;
+        redis.start_again().await;
+        until("the session store is back", async || service.nobody().get("/readyz").await.status == 200).await;
+        if committed {
+            return pair;
+        }
+    }
+    panic!("{source} is never committed")
+}
+
+/// Waits until `token` is refused as one whose session has ended.
+async fn refused(service: &Service, token: &str) {
+    let refused = async || service.bearer(token).get("/me").await.body.contains("The session has ended");
+    until("the token is refused", refused).await;
+}
+
+async fn left(database: &Database) -> i64 {
+    let mut connection = database.connect().await;
+    sqlx::query_scalar("SELECT count(*) FROM endings").fetch_one(&mut connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn change_whose_process_died_is_completed_by_the_next() {
+    let mut redis = Redis::start().await;
+    let url = redis.url();
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let service = Service::start_on(database, [("REDIS_URL", url.as_str())]).await.impatient();
+        let root = service.admin().await;
+        let mut ended = Vec::new();
+        for source in SOURCES {
+            println!("{source}");
+            let person = service.newcomer().await;
+            let pair = half_done(&service, &mut redis, source, &root, &person).await;
+            ended.push((source, person, pair));
+        }
+        assert_eq!(left(&service.database).await, 7, "all is left to others");
+        let database = Arc::clone(&service.database);
+        drop(root);
+        drop(service);
+
+        let next = Service::start_on(database, [("REDIS_URL", url.as_str()), ("REVOCATION_POLL", "1s")]).await;
+        let began = Instant::now();
+        for (_, _, pair) in &ended {
+            refused(&next, &pair.access).await;
+        }
+        assert!(began.elapsed() < IN_TIME, "{:?}", began.elapsed());
+        for (source, person, pair) in ended {
+            next.refresh(&pair.refresh).await.is(if source == "role change" { 200 } else { 403 });
+            if source == "password change" {
+                next.refresh(&person.pair.refresh).await.is(200);
+            }
+        }
+        until("nothing is left", async || left(&next.database).await == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn change_is_completed_by_any_instance_when_the_session_store_is_back() {
+    let mut redis = Redis::start().await;
+    let url = redis.url();
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let first = Service::start_on(database, [("REDIS_URL", url.as_str())]).await.impatient();
+        let polled = [("REDIS_URL", url.as_str()), ("REVOCATION_POLL", "100ms")];
+        let start = || Service::start_on(Arc::clone(&first.database), polled);
+        let others = [start().await, start().await];
+        let root = first.admin().await;
+        let people = [first.newcomer().await, first.newcomer().await];
+        for person in &people {
+            half_done(&first, &mut redis, "disable", &root, person).await;
+        }
+        let back = Instant::now();
+        until("nothing is left", async || left(&first.database).await == 0).await;
+        assert!(back.elapsed() < IN_TIME, "{:?}", back.elapsed());
+        for person in &people {
+            first.refresh(&person.pair.refresh).await.fails(403, "invalid_refresh_token");
+        }
+        for other in &others {
+            for person in &people {
+                refused(other, &person.pair.access).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_completed_late_ends_no_session_opened_after_the_change() {
+    let mut redis = Redis::start().await;
+    let url = redis.url();
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let service = Service::start_on(database, [("REDIS_URL", url.as_str())]).await.impatient();
+        let (root, person) = (service.admin().await, service.newcomer().await);
+        let old = half_done(&service, &mut redis, "disable", &root, &person).await;
+        let users = Users::new(database::open(&service.database.url, &app::migrations()).await.unwrap());
+        users.change(&person.id, &UserChange { disabled: Some(false), ..UserChange::default() }).await.unwrap();
+        assert_eq!(left(&service.database).await, 1, "nothing is done yet");
+        let new = service.log_in((&person.name, GOOD)).await;
+        service.refresh(&old.refresh).await.fails(403, "invalid_refresh_token");
+
+        let polled = [("REDIS_URL", url.as_str()), ("REVOCATION_POLL", "20ms")];
+        let other = Service::start_on(Arc::clone(&service.database), polled).await;
+        refused(&other, &old.access).await;
+        sleep(WAITING).await;
+        other.bearer(&new.access).get("/me").await.is(200);
+        other.refresh(&new.refresh).await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn change_tried_again_is_answered_as_the_first_time() {
+    let mut redis = Redis::start().await;
+    let service = Service::start([("REDIS_URL", &redis.url())]).await;
+    let root = service.admin().await;
+    for (source, status) in [("disable", 200), ("role change", 200), ("sign-out by an admin", 204)] {
+        let person = service.newcomer().await;
+        let hold = Hold::new(&service.database).await;
+        let (first, ()) = tokio::join!(change(source, &root, &person), async {
+            sleep(WAITING).await;
+            redis.stop();
+            hold.release().await;
+            sleep(WAITING).await;
+            redis.start_again().await;
+        });
+        // The caller came back after a 503, as told by Retry-After.
+        first.is(status);
+        assert_eq!(left(&service.database).await, 0, "{source}");
+    }
+}
+
+#[tokio::test]
+async fn change_by_a_command_is_completed_by_a_running_service() {
+    let mut redis = Redis::start().await;
+    let url = redis.url();
+    let service = Service::start([("REDIS_URL", url.as_str()), ("REVOCATION_POLL", "100ms")]).await;
+    let settings = [("AUTH_DATABASE_URL", service.database.url.as_str()), ("REDIS_URL", &url), ("BCRYPT_COST", "4")];
+    let stores = app::open(StoreConfig::read(&mut Settings::from_pairs(settings))).await.unwrap();
+    let house = House { users: &stores.users, passwords: &stores.passwords, sessions: &*stores.sessions };
+    let commands: [fn(String) -> UsersCommand; 3] = [
+        |name| UsersCommand::Disable { name },
+        |name| UsersCommand::SetPassword { name },
+        |name| UsersCommand::SetRole { name, role: "admin".to_owned() },
+    ];
+    for command in commands {
+        let person = service.newcomer().await;
+        let command = command(person.name.clone());
+        println!("{command:?}");
+        redis.stop();
+        let mut console = Console::piped(Cursor::new(NEW.to_owned()), sink());
+        let why = run_users_on(command, house, &mut console).await.unwrap_err().to_string();
+        assert!(why.contains("a running service"), "{why}");
+        redis.start_again().await;
+        let back = Instant::now();
+        refused(&service, &person.pair.access).await;
+        assert!(back.elapsed() < IN_TIME, "{:?}", back.elapsed());
+    }
+}
