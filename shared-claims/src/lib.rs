@@ -51,7 +51,6 @@ mod axum;
 /// What the two kinds of token say.
 mod claims;
 /// The wall clock, read in one place.
-#[cfg(any(feature = "actix", feature = "axum", feature = "revocation", feature = "test-kit"))]
 mod clock;
 /// Why a token is refused.
 mod error;

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 
 use self::key::Key;
 use self::shard::{Mark, Shard};
-use crate::Revocation;
+use crate::{Revocation, clock};
 
 /// A change copies only the parts that it touches, and the handles on the others. As many as [`Key::spread`] tells apart.
 const SHARDS: usize = 256;
@@ -70,9 +70,11 @@ impl Revocations {
         parts.of(session).has_session(session) | parts.of(subject).has_subject(subject, iat)
     }
 
-    /// Adds `entries` to what is known, and forgets some of what was over before `now`, in seconds since 1970.
+    /// Adds `entries` to what is known, and forgets some of what was over before `now`, in seconds since 1970. A `notBefore` that lies
+    /// further ahead than clocks may differ was written by a clock that was wrong: it is taken as now plus the leeway.
     pub fn add(&self, entries: &[Revocation], now: u64) {
-        let mut marks: Vec<Mark> = entries.iter().map(Mark::of).collect();
+        let latest = now.max(clock::now());
+        let mut marks: Vec<Mark> = entries.iter().map(|entry| Mark::of(entry, latest)).collect();
         marks.sort_unstable_by_key(|mark| mark.key().spread());
         self.0.change(|parts, next| {
             for marks in marks.chunk_by(|one, other| one.key().spread() == other.key().spread()) {
@@ -148,8 +150,9 @@ impl Parts {
 
     /// Forgets what was over before `now` in the part that is `next`, and in some behind it.
     fn sweep(&mut self, next: &mut u8, now: u64) {
+        let latest = now.max(clock::now());
         for _ in 0..SWEPT_AT_ONCE {
-            self.change(*next, |shard| shard.swept(now));
+            self.change(*next, |shard| shard.swept(now, latest));
             *next = next.wrapping_add(1);
         }
     }

@@ -1,6 +1,6 @@
 use super::key::Key;
 use super::table::Table;
-use crate::Revocation;
+use crate::{LEEWAY, Revocation};
 
 /// One revocation, with its name made short.
 #[derive(Clone, Copy)]
@@ -25,12 +25,14 @@ pub(super) struct Shard {
 }
 
 impl Mark {
-    pub(super) fn of(revocation: &Revocation) -> Self {
+    /// As it is taken at `now`.
+    pub(super) fn of(revocation: &Revocation, now: u64) -> Self {
         match revocation {
             Revocation::Session { sid, until } => Self::Session { key: Key::of(sid), until: *until },
-            Revocation::Subject { sub, not_before, until } => {
-                Self::Subject { key: Key::of(sub), cut: Cut { not_before: *not_before, until: *until } }
-            }
+            Revocation::Subject { sub, not_before, until } => Self::Subject {
+                key: Key::of(sub),
+                cut: Cut { not_before: *not_before, until: *until }.brought_back(now),
+            },
         }
     }
 
@@ -53,6 +55,15 @@ impl Cut {
     /// What shuts out all that either shuts out, as long as either does.
     fn with(self, other: Self) -> Self {
         Self { not_before: self.not_before.max(other.not_before), until: self.until.max(other.until) }
+    }
+
+    /// Whether it lies further ahead of `now` than a clock that is right can have put it: it may differ by the leeway.
+    const fn is_ahead(self, now: u64) -> bool {
+        self.not_before > now.saturating_add(2 * LEEWAY)
+    }
+
+    const fn brought_back(self, now: u64) -> Self {
+        if self.is_ahead(now) { Self { not_before: now.saturating_add(LEEWAY), ..self } } else { self }
     }
 }
 
@@ -82,12 +93,14 @@ impl Shard {
         })
     }
 
-    /// This part without what was over before `now`; `None` where nothing was.
-    pub(super) fn swept(&self, now: u64) -> Option<Self> {
+    /// This part without what was over before `now`, and with nothing that lies too far ahead of `latest`; `None` where that changes
+    /// nothing.
+    pub(super) fn swept(&self, now: u64, latest: u64) -> Option<Self> {
         let over = self.sessions.values().chain(self.subjects.values().map(|cut| cut.until)).any(|until| until < now);
-        over.then(|| Self {
-            sessions: self.sessions.kept(|until| until >= now),
-            subjects: self.subjects.kept(|cut| cut.until >= now),
+        let changes = over || self.subjects.values().any(|cut| cut.is_ahead(latest));
+        changes.then(|| Self {
+            sessions: self.sessions.kept(|until| (until >= now).then_some(until)),
+            subjects: self.subjects.kept(|cut| (cut.until >= now).then_some(cut.brought_back(latest))),
         })
     }
 

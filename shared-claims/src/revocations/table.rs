@@ -38,9 +38,9 @@ impl<V: Copy> Table<V> {
         Self::of(all)
     }
 
-    /// The rows that are `kept`. Collected anew rather than retained, so that the memory goes as well.
-    pub(super) fn kept(&self, kept: impl Fn(V) -> bool) -> Self {
-        Self::of(self.rows.iter().filter(|(_, value)| kept(**value)).map(|(key, value)| (*key, *value)).collect())
+    /// The rows as they are `kept`. Collected anew rather than retained, so that the memory goes as well.
+    pub(super) fn kept(&self, kept: impl Fn(V) -> Option<V>) -> Self {
+        Self::of(self.rows.iter().filter_map(|(key, value)| Some((*key, kept(*value)?))).collect())
     }
 
     fn of(rows: HashMap<Key, V, ByKey>) -> Self {

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use shared_claims::{Revocation, Revocations};
+use shared_claims::{LEEWAY, Revocation, Revocations};
 
 use crate::forge::NOW;
 use crate::wire::{session, subject};
@@ -62,6 +62,29 @@ fn a_token_is_refused_for_its_session_or_for_its_user_and_time() {
         }
         assert_eq!(merged.is_revoked(sid, sub, iat), refused, "{why}, told one by one");
     }
+}
+
+#[test]
+fn not_before_far_ahead_is_taken_as_now_plus_the_leeway() {
+    let taken = NOW + LEEWAY;
+    for (not_before, iat, refused, why) in [
+        (NOW + 3600, taken - 1, true, "issued before"),
+        (NOW + 3600, taken, false, "issued after"),
+        (u64::MAX, taken, false, "the largest"),
+        (NOW + 2 * LEEWAY, NOW + 2 * LEEWAY - 1, true, "clocks may differ so far"),
+    ] {
+        assert_eq!(list_of(&[subject("u-1", not_before, LATER)]).is_revoked("s-1", "u-1", iat), refused, "{why}");
+    }
+}
+
+#[test]
+fn not_before_of_a_clock_that_is_right_again_is_brought_back() {
+    let list = Revocations::new(None);
+    list.add(&[subject("u-1", NOW + 3600, NOW + 9000)], NOW + 3600);
+    assert!(list.is_revoked("s-1", "u-1", NOW + LEEWAY), "while the clock is ahead");
+    (0..ROUNDS).for_each(|_| list.sweep(NOW));
+    assert!(list.is_revoked("s-1", "u-1", NOW + LEEWAY - 1));
+    assert!(!list.is_revoked("s-1", "u-1", NOW + LEEWAY));
 }
 
 #[test]
