@@ -3,36 +3,50 @@
 /// The list of the store, as this instance has read it.
 mod list;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use shared_claims::Revocations;
+use shared_claims::{LEEWAY, Revocation, Revocations};
 use shared_http::Shared;
 use shared_http::clock::now_ms;
 use shared_http::database::StoreError;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::list::List;
-use crate::sessions::{Cursor, SessionStore};
+use crate::sessions::{Cursor, News, SessionStore};
 
 /// A start waits this long for the first list.
 const FIRST_LIST: Duration = Duration::from_secs(5);
+
+/// The age of a list that never was complete: the greatest that `Age` can say (RFC 9111 section 1.2.2).
+const FOR_EVER: Duration = Duration::from_secs(1 << 31);
 
 /// Reads the list of revocations as it grows.
 pub struct Feed {
     sessions: Arc<dyn SessionStore>,
     reading: Shared<(), Result<(), StoreError>>,
     list: ArcSwap<List>,
+    left_out: Mutex<LeftOut>,
     known: Revocations,
+}
+
+/// Entries that could not be read, which are in no answer. Until they are gone from the store, each reading begins before them, and
+/// the list does not count as complete.
+#[derive(Clone, Default, PartialEq)]
+struct LeftOut {
+    /// Where the page of the first one begins.
+    before: Cursor,
+    /// A description of each.
+    entries: Vec<String>,
 }
 
 impl Feed {
     /// Reads the list that `sessions` keeps; what it says is `known` from then on.
     #[must_use]
     pub fn new(sessions: Arc<dyn SessionStore>, known: Revocations) -> Self {
-        Self { sessions, reading: Shared::default(), list: ArcSwap::default(), known }
+        Self { sessions, reading: Shared::default(), list: ArcSwap::default(), left_out: Mutex::default(), known }
     }
 
     /// Reads on every `poll`, for this service's own verifier, as long as somebody has the feed. The first reading is waited
@@ -78,30 +92,73 @@ impl Feed {
 
     async fn read_pages(&self) -> Result<(), StoreError> {
         let began = Instant::now();
+        let known = self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut cursor = if known.entries.is_empty() { self.newest() } else { known.before.clone() };
+        let mut left_out = LeftOut::default();
         loop {
-            let list = self.list.load_full();
-            let mut news = self.sessions.revoked(list.cursor()).await?;
-            // By the earlier of two clocks: one that jumps ahead makes nobody forget what still counts.
-            news.now = news.now.min(now_ms());
-            let entries: Vec<_> =
-                news.shards.iter().flat_map(|shard| &shard.entries).map(|(_, entry)| entry.clone()).collect();
-            self.known.add(&entries, news.now.unsigned_abs() / 1000);
-            let mut list = List::clone(&list);
-            list.take(&news);
-            // Nobody else is reading.
-            self.list.store(Arc::new(list));
-            if !news.more {
+            let mut news = self.sessions.revoked(&cursor).await?;
+            if left_out.entries.is_empty() {
+                left_out.before = cursor.clone();
+            }
+            left_out.entries.append(&mut news.corrupt);
+            let place = cursor.clone();
+            cursor.follow(&news);
+            let more = news.more && cursor != place;
+            self.take(news);
+            if !more {
                 break;
             }
         }
-        self.known.confirm(began);
+        if left_out.entries.is_empty() {
+            self.known.confirm(began);
+        }
+        self.leave_out(left_out, &known);
         Ok(())
+    }
+
+    /// Adds what was read. Nobody else is reading.
+    fn take(&self, mut news: News) {
+        // By the earlier of two clocks: one that jumps ahead makes nobody forget what still counts.
+        news.now = news.now.min(now_ms());
+        let latest = now_ms().unsigned_abs() / 1000 + LEEWAY;
+        let mut entries = Vec::new();
+        for (_, entry) in news.shards.iter_mut().flat_map(|shard| &mut shard.entries) {
+            // Once and for all, so that every verifier is told the same.
+            if let Revocation::Subject { not_before, .. } = entry
+                && *not_before > latest + LEEWAY
+            {
+                *not_before = latest;
+            }
+            entries.push(entry.clone());
+        }
+        self.known.add(&entries, news.now.unsigned_abs() / 1000);
+        let mut list = List::clone(&self.list.load());
+        list.take(&news);
+        self.list.store(Arc::new(list));
+    }
+
+    /// Says which entries are left out, once, and when there are none any more.
+    fn leave_out(&self, left_out: LeftOut, known: &LeftOut) {
+        for entry in left_out.entries.iter().filter(|entry| !known.entries.contains(entry)) {
+            log::error!("the list of revocations holds an entry that cannot be read and is left out: {entry}");
+        }
+        if left_out.entries.is_empty() && !known.entries.is_empty() {
+            log::info!("the list of revocations is complete again");
+        }
+        *self.left_out.lock().unwrap_or_else(PoisonError::into_inner) = left_out;
     }
 
     /// How far it has read.
     #[must_use]
     pub fn newest(&self) -> Cursor {
         self.list.load().cursor().clone()
+    }
+
+    /// How long ago the list was complete, where entries are left out since.
+    #[must_use]
+    pub fn incomplete_for(&self) -> Option<Duration> {
+        let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        (!left_out.entries.is_empty()).then(|| self.known.age().unwrap_or(FOR_EVER))
     }
 
     /// What was read behind `after`, as the JSON of a [`shared_claims::RevocationList`] in pieces; everything, where that is no

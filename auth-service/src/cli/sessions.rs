@@ -4,7 +4,7 @@ use shared_http::clock::rfc3339;
 use super::console::printable;
 use super::list::table;
 use super::{CliError, Console};
-use crate::sessions::{Session, SessionId, SessionStore};
+use crate::sessions::{Session, SessionId, SessionStore, list_all};
 use crate::users::{User, Users};
 
 const TITLE: [&str; 6] = ["ID", "OPENED", "USED", "ENDS", "ADDRESS", "DEVICE"];
@@ -58,7 +58,7 @@ pub async fn run_sessions(
 }
 
 async fn list(user: &User, sessions: &dyn SessionStore, console: &mut Console) -> Result<(), CliError> {
-    let sessions = sessions.list(&user.id).await?;
+    let sessions = list_all(sessions, &user.id).await?;
     let count = u64::try_from(sessions.len()).unwrap_or(u64::MAX);
     if count > 0 {
         let rows: Vec<_> = std::iter::once(TITLE.map(str::to_owned)).chain(sessions.iter().map(row)).collect();

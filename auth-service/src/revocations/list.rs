@@ -33,13 +33,18 @@ impl List {
     }
 
     /// Takes what was read, and drops what was over by the store's clock.
+    /// What was taken before is not taken again.
     pub(super) fn take(&mut self, news: &News) {
+        let known = if self.read.list == news.list { self.read.positions.clone() } else { Vec::new() };
         self.read.follow(news);
         self.shards.resize(news.shards.len(), Vec::new());
-        for (shard, ShardNews { anew, entries, .. }) in self.shards.iter_mut().zip(&news.shards) {
+        for (number, (shard, ShardNews { anew, entries, .. })) in self.shards.iter_mut().zip(&news.shards).enumerate() {
             if *anew {
                 shard.clear();
             }
+            let known = known.get(number).copied().filter(|_| !anew).unwrap_or_default();
+            let first = entries.partition_point(|(position, _)| *position <= known && known > Position::default());
+            let entries = &entries[first..];
             let now = u64::try_from(news.now / 1000).unwrap_or(0);
             shard.retain(|segment| segment.until > now);
             if !entries.is_empty() {
@@ -114,7 +119,7 @@ mod tests {
             entries: names.iter().map(|name| (at(*name), entry(*name, 1000 + name))).collect(),
             end: Position::default(),
         });
-        News { list: list.to_owned(), now, shards: shards.into(), more: false }
+        News { list: list.to_owned(), now, shards: shards.into(), more: false, corrupt: vec![] }
     }
 
     fn names(list: &List, after: Option<&Cursor>) -> Vec<String> {

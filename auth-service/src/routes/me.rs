@@ -1,14 +1,18 @@
-use actix_web::{HttpResponse, web::Data, web::Path};
+use actix_web::http::header::LINK;
+use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
 use shared_claims::{Member, Problem, Role};
-use shared_http::{Body, Caller, Fields};
+use shared_http::{Body, Caller, Fields, Query, link_next};
 
 use super::admitted::Admitted;
 use super::current::CurrentUser;
 use super::replies::{Device, Profile};
 use super::{State, guess, invalid_credentials, last_admin, not_hashed};
 use crate::endings::complete_of;
-use crate::sessions::SessionId;
+use crate::sessions::{MOST_SESSIONS, Place, Session, SessionId};
 use crate::users::{Account, By, Deleted, Email, UserChange};
+
+/// The most devices that one answer holds: all that there are.
+pub(super) const PAGE: i64 = 200;
 
 /// `GET /me`.
 pub(super) async fn read(CurrentUser { account, .. }: CurrentUser) -> Result<HttpResponse, Problem> {
@@ -70,18 +74,37 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// `GET /me/sessions`: the devices signed in, the newest first.
+/// `GET /me/sessions`: the devices signed in, the newest first, page by page.
 pub(super) async fn devices(
     CurrentUser { member, .. }: CurrentUser,
+    _: Admitted,
     state: Data<State>,
+    request: HttpRequest,
+    Query(mut params): Query,
 ) -> Result<HttpResponse, Problem> {
-    let sessions = state.sessions.list(&member.user_id).await?;
-    Ok(HttpResponse::Ok().json(sessions.iter().map(|session| Device::of(session, &member)).collect::<Vec<_>>()))
+    let limit = params.optional_integer("limit", 1..=PAGE).unwrap_or(PAGE);
+    let cursor = params.optional_text("cursor", |cursor| match place(cursor) {
+        Some(_) => Ok(()),
+        None => Err("must be one that a page gave in its Link".to_owned()),
+    });
+    params.finish()?;
+    let (after, limit) = (cursor.as_deref().and_then(place), usize::try_from(limit).unwrap_or(MOST_SESSIONS));
+    // One more than asked for tells whether there is a next page.
+    let mut sessions = state.sessions.list(&member.user_id, after, limit + 1).await?;
+    let more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let mut response = HttpResponse::Ok();
+    if let Some((opened_at, id)) = sessions.last().filter(|_| more).map(Session::place) {
+        let next = link_next("/me/sessions", request.query_string(), &format!("{opened_at}.{id}"));
+        response.insert_header((LINK, next));
+    }
+    Ok(response.json(sessions.iter().map(|session| Device::of(session, &member)).collect::<Vec<_>>()))
 }
 
 /// `DELETE /me/sessions/{id}`: signs one device out.
 pub(super) async fn sign_out_device(
     CurrentUser { member, .. }: CurrentUser,
+    _: Admitted,
     state: Data<State>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
@@ -98,6 +121,7 @@ pub(super) async fn sign_out_device(
 /// `DELETE /me/sessions`: signs every device out, this one too.
 pub(super) async fn sign_out_everywhere(
     CurrentUser { member, .. }: CurrentUser,
+    _: Admitted,
     state: Data<State>,
 ) -> Result<HttpResponse, Problem> {
     state.sessions.end_all(&member.user_id, None).await?;
@@ -140,6 +164,14 @@ fn log_event(member: &Member, event: &'static str, text: &'static str) {
 
 fn current_password(fields: &mut Fields) -> String {
     fields.text("currentPassword", |_| Ok(()))
+}
+
+/// The place that a cursor names: when a session was opened, and its id.
+fn place(cursor: &str) -> Option<Place> {
+    let (opened_at, id) = cursor.split_once('.')?;
+    let place = (opened_at.parse().ok()?, id.parse().ok()?);
+    // Digits alone, as they were written.
+    (place.0 >= 0 && !opened_at.starts_with('+')).then_some(place)
 }
 
 fn session_id(member: &Member) -> Option<SessionId> {

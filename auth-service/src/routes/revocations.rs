@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
 use actix_web::body::SizedStream;
-use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue};
+use actix_web::http::header::{AGE, CACHE_CONTROL, ETAG, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use futures_util::stream;
 use shared_claims::Problem;
@@ -27,6 +27,10 @@ pub(super) async fn read(
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     // Weak: of the same list more and more is over.
     response.insert_header((CACHE_CONTROL, NO_STORE)).insert_header((ETAG, format!("W/\"{tag}\"")));
+    if let Some(age) = feed.incomplete_for() {
+        // So that those who follow do not count it as complete either.
+        response.insert_header((AGE, age.as_secs() + 1));
+    }
     if known {
         return Ok(response.finish());
     }

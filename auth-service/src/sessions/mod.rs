@@ -15,16 +15,20 @@ mod sql;
 mod sql_count;
 mod sql_failures;
 mod sql_revocations;
+mod sql_turn;
 mod statements;
 
 use async_trait::async_trait;
+use shared_claims::Revocation;
 use shared_http::database::StoreError;
 
 pub use self::failures::{Attempt, FailureStore};
 pub use self::rates::{LocalRates, RateStore};
 pub use self::redis::{NotAnAddress, RedisAddress, RedisRates, RedisSessions, ServerFacts};
 pub use self::revocations::{Cursor, News, NotACursor, Position, ShardNews};
-pub use self::session::{FIRST_GENERATION, Label, NewSession, NotASessionId, Rules, Session, SessionId};
+pub use self::session::{
+    FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, NotASessionId, Place, Rules, Session, SessionId,
+};
 pub use self::sql::{MIGRATIONS, SqlSessions};
 
 /// What the store is called in its errors.
@@ -51,7 +55,8 @@ pub enum Advance {
 /// itself. An answer means that the store has acknowledged the write.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Opens a session at [`FIRST_GENERATION`].
+    /// Opens a session at [`FIRST_GENERATION`]. Where its user has [`MOST_SESSIONS`] already, the one that was unused longest ends, and
+    /// it is listed that it ended.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -76,7 +81,8 @@ pub trait SessionStore: Send + Sync {
     /// The store is unavailable.
     async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError>;
 
-    /// Ends all sessions of a user, but for `except`, and cuts the user's access tokens off; how many were alive.
+    /// Ends all sessions of a user, but for `except`, and cuts the user's access tokens off; how many were alive. Takes no longer where
+    /// there are many, and counts no more than a few hundred.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -94,15 +100,48 @@ pub trait SessionStore: Send + Sync {
     /// The store is unavailable, or an entry is corrupt.
     async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError>;
 
-    /// The living sessions of a user, the newest first.
+    /// At most `limit` of the living sessions of a user, the newest first: those that come after the place `after`.
     ///
     /// # Errors
     /// The store is unavailable, or a record is corrupt.
-    async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError>;
+    async fn list(&self, user_id: &str, after: Option<Place>, limit: usize) -> Result<Vec<Session>, StoreError>;
 
     /// Asks the store for a sign of life.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// All living sessions of a user, the newest first.
+///
+/// # Errors
+/// The store's.
+pub async fn list_all(store: &dyn SessionStore, user_id: &str) -> Result<Vec<Session>, StoreError> {
+    let mut sessions: Vec<Session> = Vec::new();
+    loop {
+        let after = sessions.last().map(Session::place);
+        let page = store.list(user_id, after, MOST_SESSIONS).await?;
+        let is_last = page.len() < MOST_SESSIONS;
+        sessions.extend(page);
+        if is_last {
+            return Ok(sessions);
+        }
+    }
+}
+
+/// All that was revoked and is not over, as a verifier that starts now would read it.
+///
+/// # Errors
+/// The store's.
+pub async fn all_revoked(store: &dyn SessionStore) -> Result<Vec<Revocation>, StoreError> {
+    let (mut cursor, mut entries) = (Cursor::default(), Vec::new());
+    loop {
+        let (place, news) = (cursor.clone(), store.revoked(&cursor).await?);
+        cursor.follow(&news);
+        entries.extend(news.shards.into_iter().flat_map(|shard| shard.entries).map(|(_, entry)| entry));
+        if !news.more || cursor == place {
+            return Ok(entries);
+        }
+    }
 }

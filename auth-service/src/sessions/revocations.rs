@@ -53,6 +53,8 @@ pub struct News {
     pub shards: Vec<ShardNews>,
     /// Whether there is more to be read at once.
     pub more: bool,
+    /// Entries that cannot be read, a description of each. They are in no shard.
+    pub corrupt: Vec<String>,
 }
 
 /// What came to one shard.
@@ -62,7 +64,7 @@ pub struct ShardNews {
     pub anew: bool,
     /// In the order of their positions.
     pub entries: Vec<(Position, Revocation)>,
-    /// That is all up to here, where the last entry may be over by now; with the default, up to the last of `entries`.
+    /// That is all up to here, where the last entry may be over by now or corrupt; with the default, up to the last of `entries`.
     pub end: Position,
 }
 

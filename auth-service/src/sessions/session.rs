@@ -12,6 +12,9 @@ use super::STORE;
 /// The generation of a session that was never advanced.
 pub const FIRST_GENERATION: i64 = 1;
 
+/// How many sessions of a user live at most: a login ends the one that was unused longest.
+pub const MOST_SESSIONS: usize = 200;
+
 /// Longest kept text of a [`Label`], in characters.
 const LABEL_LENGTH: usize = 256;
 
@@ -112,7 +115,16 @@ pub struct Session {
     pub label: Label,
 }
 
+/// Where a session stands among the others of its user, of which the newest is listed first: when it was opened, and its name.
+pub type Place = (i64, SessionId);
+
 impl Session {
+    /// Where it stands among the others.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        (self.opened_at, self.id)
+    }
+
     /// The session, if it is one that a store of ours can have written.
     pub(super) fn checked(self) -> Result<Self, StoreError> {
         let sound =
@@ -124,12 +136,6 @@ impl Session {
         let what = format!("session {id}: generation {generation}, from {opened_at} to {idle_ends_at} or {ends_at}");
         Err(StoreError::corrupt(STORE, what))
     }
-}
-
-/// The newest first; in a fixed order where two are equally new.
-pub(super) fn newest_first(mut sessions: Vec<Session>) -> Vec<Session> {
-    sessions.sort_unstable_by_key(|session| std::cmp::Reverse((session.opened_at, session.id)));
-    sessions
 }
 
 /// How long sessions live.

@@ -1,10 +1,9 @@
-//! Sessions in an SQL database: each step is one statement, so racing callers are put in a row by the row they change.
+//! Sessions in an SQL database: each step is a transaction that begins with the turn of the user, so racing callers are put in a row.
 //!
 //! A statement that changes something is read to its end (`fetch_all`, never `fetch_one` or `fetch_optional`): those two
 //! answer at the first row, before the commit is known to have succeeded.
 
 use async_trait::async_trait;
-use shared_claims::LEEWAY;
 use shared_http::database::{StoreError, within};
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row};
@@ -13,27 +12,28 @@ use std::sync::atomic::AtomicI64;
 
 use super::clock::DatabaseClock;
 use super::revocations::keep_ms;
-use super::session::{ms, newest_first};
-use super::sql_revocations::EVERY_SESSION;
-use super::statements::{ADVANCE, END, END_ALL, END_FORGOTTEN, LIST, OPEN, SWEEP};
+use super::session::ms;
+use super::sql_turn::Lanes;
+use super::statements::{ADVANCE, END, END_FORGOTTEN, LIST, OPEN, SWEEP, SWEEP_ERAS};
 use super::{
-    Advance, Cursor, FIRST_GENERATION, Label, NewSession, News, Rules, STORE, Session, SessionId, SessionStore,
+    Advance, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, News, Place, Rules, STORE, Session, SessionId,
+    SessionStore,
 };
 
 /// The tables that [`SqlSessions`] needs, for `shared_http::database::open`.
-pub const MIGRATIONS: [(&str, &str); 3] = [
+pub const MIGRATIONS: [(&str, &str); 4] = [
     ("0002_sessions", include_str!("../../migrations/0002_sessions.sql")),
     ("0003_failures", include_str!("../../migrations/0003_failures.sql")),
     ("0004_revocations", include_str!("../../migrations/0004_revocations.sql")),
+    ("0005_session_ends", include_str!("../../migrations/0005_session_ends.sql")),
 ];
-
-/// How far the clocks of two instances may differ, in milliseconds.
-const LEEWAY_MS: i64 = LEEWAY.cast_signed() * 1000;
 
 /// Sessions in `SQLite` or Postgres.
 pub struct SqlSessions {
     pub(super) pool: AnyPool,
     rules: Rules,
+    pub(super) most: usize,
+    pub(super) lanes: Lanes,
     pub(super) clock: DatabaseClock,
 }
 
@@ -45,7 +45,7 @@ impl SqlSessions {
     pub async fn new(pool: AnyPool, rules: Rules) -> Result<Self, StoreError> {
         let clock = DatabaseClock::default();
         clock.measure(&pool).await?;
-        let sessions = Self { pool, rules, clock };
+        let sessions = Self { pool, rules, most: MOST_SESSIONS, lanes: Lanes::default(), clock };
         sessions.name_list().await?;
         Ok(sessions)
     }
@@ -57,9 +57,16 @@ impl SqlSessions {
         self
     }
 
-    /// Removes the sessions that expired, those whose end need not be listed any more, cut-offs likewise, and failures that
-    /// are forgotten, in batches so small that nobody waits for one; how many sessions. Also compares the clocks anew. To be called every minute or so,
-    /// by any number of instances.
+    /// Lets no more than `most` sessions of a user live. For tests.
+    #[must_use]
+    pub const fn with_most(mut self, most: usize) -> Self {
+        self.most = most;
+        self
+    }
+
+    /// Removes the sessions that expired, those that ended with all of their user, those whose end need not be listed any more, cut-offs
+    /// likewise, and failures that are forgotten, in batches so small that nobody waits for one; how many sessions. Also compares the
+    /// clocks anew. To be called every minute or so, by any number of instances.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -68,18 +75,17 @@ impl SqlSessions {
         while batch > 0 && self.sweep_failures(batch).await? >= u64::from(batch) {}
         while batch > 0 && self.sweep_cutoffs(batch).await? >= u64::from(batch) {}
         let mut swept = 0;
-        loop {
-            let rows = self.sweep_batch(batch).await?;
-            swept += rows;
-            if rows == 0 || rows < u64::from(batch) {
-                return Ok(swept);
+        for statement in [SWEEP, SWEEP_ERAS] {
+            loop {
+                let sweep = sqlx::query(statement).bind(self.clock.now()).bind(i64::from(batch));
+                let rows = within(STORE, sweep.execute(&self.pool)).await?.rows_affected();
+                swept += rows;
+                if rows == 0 || rows < u64::from(batch) {
+                    break;
+                }
             }
         }
-    }
-
-    async fn sweep_batch(&self, batch: u32) -> Result<u64, StoreError> {
-        let sweep = sqlx::query(SWEEP).bind(self.clock.now()).bind(i64::from(batch));
-        Ok(within(STORE, sweep.execute(&self.pool)).await?.rows_affected())
+        Ok(swept)
     }
 
     /// How long behind its date a token is listed, if it is revoked.
@@ -91,45 +97,60 @@ impl SqlSessions {
 #[async_trait]
 impl SessionStore for SqlSessions {
     async fn open(&self, new: NewSession) -> Result<Session, StoreError> {
-        let mut session = opened(new, self.clock.now(), &self.rules);
-        let insert = sqlx::query(OPEN)
-            .bind(session.id.to_string())
-            .bind(session.user_id.clone())
-            .bind(session.generation)
-            .bind(session.opened_at)
-            .bind(session.idle_ends_at)
-            .bind(session.ends_at)
-            .bind(session.label.user_agent.clone())
-            .bind(session.label.address.clone())
-            .bind(self.keep_ms());
-        let rows = within(STORE, insert.fetch_all(&self.pool)).await?;
-        let row = rows.first().ok_or_else(|| StoreError::corrupt(STORE, "a session that was not inserted"))?;
-        session.issued_at = row.try_get("issued_at")?;
-        session.issued_ahead = session.issued_at - session.opened_at;
-        Ok(session)
+        within(STORE, async {
+            let user_id = new.user_id.clone();
+            let mut turn = self.turn(&user_id).await?;
+            turn.make_room().await?;
+            let session = opened(new, turn.now, turn.date(), &self.rules);
+            let insert = sqlx::query(OPEN)
+                .bind(session.id.to_string())
+                .bind(&session.user_id)
+                .bind(session.generation)
+                .bind(session.opened_at)
+                .bind(session.idle_ends_at)
+                .bind(session.ends_at)
+                .bind(&session.label.user_agent)
+                .bind(&session.label.address)
+                .bind(session.issued_at)
+                .bind(session.issued_at + turn.keep_ms())
+                .bind(turn.era);
+            insert.execute(&mut *turn.step).await?;
+            turn.commit().await?;
+            Ok::<_, StoreError>(session)
+        })
+        .await
     }
 
     async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
-        let now = self.clock.now();
-        let update = sqlx::query(ADVANCE)
-            .bind(id.to_string())
-            .bind(user_id.to_owned())
-            .bind(presented)
-            .bind(now)
-            .bind(now + ms(self.rules.refresh_ttl))
-            .bind(ms(self.rules.grace))
-            .bind(FIRST_GENERATION)
-            .bind(self.keep_ms())
-            .bind(LEEWAY_MS);
-        let rows = within(STORE, update.fetch_all(&self.pool)).await?;
-        rows.first().map_or(Ok(Advance::Gone), |row| advanced(row, now))
+        within(STORE, async {
+            let mut turn = self.turn(user_id).await?;
+            let now = turn.now;
+            let update = sqlx::query(ADVANCE)
+                .bind(id.to_string())
+                .bind(user_id)
+                .bind(presented)
+                .bind(now)
+                .bind(now + ms(self.rules.refresh_ttl))
+                .bind(ms(self.rules.grace))
+                .bind(FIRST_GENERATION)
+                .bind(turn.date())
+                .bind(turn.latest())
+                .bind(turn.date() + turn.keep_ms())
+                .bind(turn.era);
+            let rows = update.fetch_all(&mut *turn.step).await?;
+            let outcome = rows.first().map_or(Ok(Advance::Gone), |row| advanced(row, now))?;
+            turn.commit().await?;
+            Ok::<_, StoreError>(outcome)
+        })
+        .await
     }
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let update = sqlx::query(END).bind(id.to_string()).bind(user_id.to_owned()).bind(now).bind(self.keep_ms());
+        let update = sqlx::query(END).bind(id.to_string()).bind(user_id).bind(now).bind(self.keep_ms());
         let rows = within(STORE, update.fetch_all(&self.pool)).await?;
-        Ok(alive(&rows, now)? > 0)
+        let idle_ends_at = rows.first().map(|row| row.try_get::<i64, _>("idle_ends_at")).transpose()?;
+        Ok(idle_ends_at.is_some_and(|idle_ends_at| idle_ends_at > now))
     }
 
     async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError> {
@@ -139,25 +160,20 @@ impl SessionStore for SqlSessions {
     }
 
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        let now = self.clock.now();
-        let except = except.map(|id| id.to_string()).unwrap_or_default();
         within(STORE, async {
-            let mut step = self.pool.begin().await?;
-            // First, so that of two who do this for the same user one waits here, with nothing in hand.
-            self.cut_off_in(&mut step, user_id, &except, now).await?;
-            let update = sqlx::query(END_ALL).bind(user_id).bind(except.as_str()).bind(now).bind(self.keep_ms());
-            let rows = update.fetch_all(&mut *step).await?;
-            step.commit().await?;
-            alive(&rows, now)
+            let mut turn = self.turn(user_id).await?;
+            let ended = turn.end_all_but(&except.map(|id| id.to_string()).unwrap_or_default()).await?;
+            turn.commit().await?;
+            Ok::<_, StoreError>(ended)
         })
         .await
     }
 
     async fn cut_off(&self, user_id: &str) -> Result<(), StoreError> {
         within(STORE, async {
-            let mut step = self.pool.begin().await?;
-            self.cut_off_in(&mut step, user_id, EVERY_SESSION, self.clock.now()).await?;
-            Ok::<_, StoreError>(step.commit().await?)
+            let mut turn = self.turn(user_id).await?;
+            turn.cut_off().await?;
+            turn.commit().await
         })
         .await
     }
@@ -166,10 +182,12 @@ impl SessionStore for SqlSessions {
         self.news(cursor).await
     }
 
-    async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError> {
-        let select = sqlx::query(LIST).bind(user_id.to_owned()).bind(self.clock.now());
+    async fn list(&self, user_id: &str, after: Option<Place>, limit: usize) -> Result<Vec<Session>, StoreError> {
+        let (opened_at, id) = after.map_or((i64::MAX, String::new()), |(opened_at, id)| (opened_at, id.to_string()));
+        let select = sqlx::query(LIST).bind(user_id).bind(self.clock.now()).bind(opened_at).bind(id);
+        let select = select.bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows = within(STORE, select.fetch_all(&self.pool)).await?;
-        rows.iter().map(session).collect::<Result<_, _>>().map(newest_first)
+        rows.iter().map(session).collect()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -177,7 +195,7 @@ impl SessionStore for SqlSessions {
     }
 }
 
-fn opened(new: NewSession, now: i64, rules: &Rules) -> Session {
+fn opened(new: NewSession, now: i64, issued_at: i64, rules: &Rules) -> Session {
     let ends_at = now + ms(rules.max_age);
     Session {
         id: SessionId::random(),
@@ -185,8 +203,8 @@ fn opened(new: NewSession, now: i64, rules: &Rules) -> Session {
         generation: FIRST_GENERATION,
         opened_at: now,
         advanced_at: now,
-        issued_at: now,
-        issued_ahead: 0,
+        issued_at,
+        issued_ahead: issued_at - now,
         idle_ends_at: ends_at.min(now + ms(rules.refresh_ttl)),
         ends_at,
         label: new.label,
@@ -203,15 +221,6 @@ fn advanced(row: &AnyRow, now: i64) -> Result<Advance, StoreError> {
         (0, _) => Advance::Repeated(session),
         _ => Advance::Replayed,
     })
-}
-
-/// How many of the sessions just ended had not expired before.
-fn alive(rows: &[AnyRow], now: i64) -> Result<u64, StoreError> {
-    let mut alive = 0;
-    for row in rows {
-        alive += u64::from(row.try_get::<i64, _>("idle_ends_at")? > now);
-    }
-    Ok(alive)
 }
 
 fn session(row: &AnyRow) -> Result<Session, StoreError> {

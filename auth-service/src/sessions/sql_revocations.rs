@@ -7,15 +7,12 @@
 
 use shared_claims::Revocation;
 use shared_http::database::{StoreError, within};
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
 use uuid::Uuid;
 
 use super::revocations::whole_seconds;
 use super::{Cursor, News, Position, STORE, ShardNews, SqlSessions};
-
-/// Stands for the sessions that go on, where all do.
-pub(super) const EVERY_SESSION: &str = "*";
 
 /// How many sessions, and how many cut-offs, get a position in one turn.
 const TURN: i64 = 2_000;
@@ -23,24 +20,6 @@ const TURN: i64 = 2_000;
 const PAGE: u32 = 8_000;
 
 const NAME: &str = "INSERT INTO revocations (id, list, position) VALUES (1, $1, 0) ON CONFLICT (id) DO NOTHING";
-
-/// $2 the session that goes on, or every one; $3 now; $4 how long a cut-off is listed. It never goes back, and where it does
-/// not go on, nobody is told again.
-const CUT_OFF: &str = "
-INSERT INTO cutoffs (user_id, not_before, tokens_end_at, position, waiting)
-SELECT $1, (newest / 1000 + 1) * 1000, CASE
-    WHEN last > (newest / 1000 + 1) * 1000 + $4 THEN last ELSE (newest / 1000 + 1) * 1000 + $4 END, 0, 1
-FROM (
-    SELECT MAX(tokens_end_at) AS last, COALESCE(MAX(CASE
-        WHEN ended_at = 0 AND issued_at > $3 AND (id = $2 OR $2 = '*') THEN issued_at
-        ELSE $3 END), $3) AS newest
-    FROM sessions WHERE user_id = $1) AS tokens
-WHERE TRUE
-ON CONFLICT (user_id) DO UPDATE SET
-    not_before = excluded.not_before, waiting = 1, tokens_end_at = CASE
-        WHEN excluded.tokens_end_at > cutoffs.tokens_end_at THEN excluded.tokens_end_at
-        ELSE cutoffs.tokens_end_at END
-WHERE excluded.not_before > cutoffs.not_before";
 
 /// $1 now.
 const STATE: &str = "
@@ -80,27 +59,21 @@ SELECT * FROM (
     ORDER BY position LIMIT $2) AS cut_off
 ORDER BY position LIMIT $2";
 
+/// $1 now, $2 how many. An era counts as long as there are sessions of one before. A row whose turn somebody has meanwhile is left.
 const SWEEP: &str = "
 DELETE FROM cutoffs
-WHERE tokens_end_at <= $1 AND user_id IN (SELECT user_id FROM cutoffs WHERE tokens_end_at <= $1 LIMIT $2)";
+WHERE (user_id, turn) IN (
+    SELECT user_id, turn FROM cutoffs
+    WHERE tokens_end_at <= $1 AND NOT EXISTS (
+        SELECT 1 FROM sessions
+        WHERE sessions.user_id = cutoffs.user_id AND sessions.era < cutoffs.era AND sessions.ended_at = 0)
+    LIMIT $2)";
 
 impl SqlSessions {
     /// Gives the list its name, if it has none.
     pub(super) async fn name_list(&self) -> Result<(), StoreError> {
         let name = Uuid::new_v4().simple().to_string();
         within(STORE, sqlx::query(NAME).bind(name).execute(&self.pool)).await.map(drop)
-    }
-
-    /// Cuts off all tokens of `user_id`, where the session `goes_on`.
-    pub(super) async fn cut_off_in(
-        &self,
-        step: &mut Transaction<'_, Any>,
-        user_id: &str,
-        goes_on: &str,
-        now: i64,
-    ) -> Result<(), sqlx::Error> {
-        let insert = sqlx::query(CUT_OFF).bind(user_id).bind(goes_on).bind(now).bind(self.keep_ms());
-        insert.execute(&mut **step).await.map(drop)
     }
 
     /// What came behind `cursor`, all of it where that is not of this list.
@@ -114,14 +87,21 @@ impl SqlSessions {
         let (list, newest): (String, _) = (row.try_get("list")?, position(&row)?);
         let known = cursor.positions.first().filter(|position| cursor.list == list && **position <= newest);
         let (anew, after) = (known.is_none(), known.copied().unwrap_or_default());
-        let mut entries = self.read(after).await?;
-        let more = entries.len() >= PAGE as usize;
+        let rows = self.read(after).await?;
+        let more = rows.len() >= PAGE as usize;
+        let (mut entries, mut corrupt) = (Vec::new(), Vec::new());
+        for row in &rows {
+            match position(row).and_then(|position| Ok((position, revocation(row)?))) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => corrupt.push(format!("{}: {error}", name(row))),
+            }
+        }
         if more && let Some(&(last, _)) = entries.last() {
             // The rest of the last turn may be on the next page.
             entries.retain(|(position, _)| *position < last);
         }
         let end = if more { Position::default() } else { newest };
-        Ok(News { list, now, shards: vec![ShardNews { anew, entries, end }], more })
+        Ok(News { list, now, shards: vec![ShardNews { anew, entries, end }], more, corrupt })
     }
 
     /// Gives a position to what has none, and says whether there may be more. What is written after a turn that was not full
@@ -141,11 +121,10 @@ impl SqlSessions {
         Ok((row, full))
     }
 
-    async fn read(&self, after: Position) -> Result<Vec<(Position, Revocation)>, StoreError> {
+    async fn read(&self, after: Position) -> Result<Vec<AnyRow>, StoreError> {
         let after = i64::try_from(after.at).unwrap_or(i64::MAX);
         let select = sqlx::query(READ).bind(after).bind(i64::from(PAGE));
-        let rows = within(STORE, select.fetch_all(&self.pool)).await?;
-        rows.iter().map(|row| Ok((position(row)?, revocation(row)?))).collect()
+        within(STORE, select.fetch_all(&self.pool)).await
     }
 
     /// Removes cut-offs that are over.
@@ -153,6 +132,12 @@ impl SqlSessions {
         let sweep = sqlx::query(SWEEP).bind(self.clock.now()).bind(i64::from(batch));
         Ok(within(STORE, sweep.execute(&self.pool)).await?.rows_affected())
     }
+}
+
+/// The session or the user that an entry is about, as far as it can be told.
+fn name(row: &AnyRow) -> String {
+    let [sid, sub] = ["sid", "sub"].map(|column| row.try_get::<String, _>(column).unwrap_or_default());
+    format!("the end of session {sid:?} of user {sub:?}")
 }
 
 fn position(row: &AnyRow) -> Result<Position, StoreError> {

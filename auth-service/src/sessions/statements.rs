@@ -1,19 +1,24 @@
 //! What [`super::SqlSessions`] says to its database about sessions: one text for `SQLite` and Postgres.
+//!
+//! All but `LIST`, `END`, `END_FORGOTTEN` and the sweeps are said in the turn of the user: see `sql_turn.rs`.
 
-/// $4 now, $9 how long behind its date a token is listed. A token of the new session is dated no earlier than its user's cut-off.
+/// $2 until when the row is kept, if it is new. Its era is then that of the sessions that are there.
+pub(super) const TAKE_TURN: &str = "
+INSERT INTO cutoffs (user_id, not_before, tokens_end_at, position, waiting, era, turn)
+SELECT $1, 0, $2, 0, 0, COALESCE(MAX(era), 0), 0 FROM sessions WHERE user_id = $1 AND ended_at = 0
+ON CONFLICT (user_id) DO UPDATE SET turn = cutoffs.turn + 1
+RETURNING era, not_before";
+
+/// $2 its user, $3 the first generation, $4 now, $9 the date of its first access token, $10 when that is over, $11 the era.
 pub(super) const OPEN: &str = "
 INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
-    user_agent, address, issued_at, tokens_end_at)
-SELECT $1, $2, $3, 0, $4, $4, $5, $6, 0, $7, $8, date, date + $9
-FROM (
-    SELECT MAX(date) AS date
-    FROM (SELECT $4 AS date UNION ALL SELECT not_before FROM cutoffs WHERE user_id = $2) AS dates) AS newest
-RETURNING issued_at";
+    user_agent, address, issued_at, tokens_end_at, era)
+VALUES ($1, $2, $3, 0, $4, $4, $5, $6, 0, $7, $8, $9, $10, $11)";
 
 /// $3 what is presented, $4 now, $5 when the session ends if it is not used from now on, $6 the grace, $7 the first
-/// generation, $8 how long behind its date a token is listed, $9 how far the clocks of two instances may differ. Right of an
-/// equals sign stands the row as it was, after `RETURNING` as it is now. What a replay does to the last two columns is nothing:
-/// its end is listed for the tokens there were.
+/// generation, $8 the date of a token, $9 the latest one that a clock which is right can have given, $10 when the token is over, $11
+/// the era. Right of an equals sign stands the row as it was, after `RETURNING` as it is now. What a replay does to the last two
+/// columns is nothing: its end is listed for the tokens there were.
 pub(super) const ADVANCE: &str = "
 UPDATE sessions SET
     generation = CASE WHEN generation = $3 THEN generation + 1 ELSE generation END,
@@ -27,27 +32,21 @@ UPDATE sessions SET
         WHEN generation = $3 THEN 0
         WHEN generation - 1 = $3 AND $3 >= $7 AND $6 > 0 AND $4 - advanced_at <= $6 THEN 0
         ELSE $4 END,
-    issued_at = (
-        SELECT MAX(date) FROM (
-            SELECT $4 AS date
-            UNION ALL SELECT not_before FROM cutoffs WHERE cutoffs.user_id = $2
-            UNION ALL SELECT CASE WHEN issued_at <= $4 + $9 THEN issued_at ELSE 0 END) AS dates),
-    tokens_end_at = (
-        SELECT MAX(date) FROM (
-            SELECT $4 + $8 AS date
-            UNION ALL SELECT not_before + $8 FROM cutoffs WHERE cutoffs.user_id = $2
-            UNION ALL SELECT tokens_end_at) AS dates)
-WHERE id = $1 AND user_id = $2 AND ended_at = 0 AND idle_ends_at > $4
+    issued_at = CASE WHEN issued_at > $8 AND issued_at <= $9 THEN issued_at ELSE $8 END,
+    tokens_end_at = CASE WHEN tokens_end_at > $10 THEN tokens_end_at ELSE $10 END
+WHERE id = $1 AND user_id = $2 AND ended_at = 0 AND idle_ends_at > $4 AND era = $11
 RETURNING id, user_id, generation, opened_at, advanced_at, idle_ends_at, ends_at, user_agent, address, issued_at,
     repeats, ended_at";
 
-/// $3 now, $4 how long behind its date a token is listed. An expired session is ended too: a caller whose clock is a little
-/// behind may still see it alive. Of a session that an older version opened nobody knows how long its tokens live.
+/// $3 now, $4 how long behind its date a token is listed. An expired session is ended too: a caller whose clock is a little behind may
+/// still see it alive. Eras only grow, so what is alive is of no era before the one that is read, however long ago that was. Of a
+/// session that an older version opened nobody knows how long its tokens live.
 pub(super) const END: &str = "
 UPDATE sessions SET
     ended_at = $3,
     tokens_end_at = CASE WHEN tokens_end_at = 0 THEN $3 + $4 ELSE tokens_end_at END
 WHERE id = $1 AND user_id = $2 AND ended_at = 0
+AND era >= COALESCE((SELECT era FROM cutoffs WHERE cutoffs.user_id = $2), 0)
 RETURNING idle_ends_at";
 
 /// $3 now, $4 until when its tokens may live. A record of nothing but the end.
@@ -57,21 +56,55 @@ INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, 
 VALUES ($1, $2, 1, 0, $3, $3, $3, $3, $3, '', '', $3, $4)
 ON CONFLICT (id) DO NOTHING";
 
-/// $3 now, $4 how long behind its date a token is listed. Nobody has to be told of a session whose tokens the cut-off of its
-/// user has cut off already: the newest, and any that was dated by a clock that was ahead.
-pub(super) const END_ALL: &str = "
-UPDATE sessions SET
-    ended_at = $3,
-    tokens_end_at = CASE
-        WHEN (SELECT not_before FROM cutoffs WHERE cutoffs.user_id = $1 AND not_before > issued_at
-            AND not_before > sessions.tokens_end_at - $4) > 0 THEN 0
-        ELSE tokens_end_at END
-WHERE user_id = $1 AND id <> $2 AND ended_at = 0
-RETURNING idle_ends_at";
+/// $2 the era, $3 now, $4 how many at most, $5 how many were used later.
+pub(super) const UNUSED_LONGEST: &str = "
+SELECT id FROM sessions WHERE user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3
+ORDER BY advanced_at DESC, id LIMIT $4 OFFSET $5";
 
+/// $2 the era, $3 now, $4 how many at most.
+pub(super) const COUNT_LIVING: &str = "
+SELECT COUNT(*) FROM (
+    SELECT id FROM sessions WHERE user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3 LIMIT $4) AS living";
+
+/// $2 the era that ends, $3 now, $4 the session that goes on, or `*` for those that were used last, $5 how many of them.
+pub(super) const KEEP_LIVING: &str = "
+UPDATE sessions SET era = era + 1
+WHERE id IN (
+    SELECT id FROM sessions
+    WHERE user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3 AND (id = $4 OR $4 = '*')
+    ORDER BY advanced_at DESC, id LIMIT $5)";
+
+pub(super) const NEXT_ERA: &str = "UPDATE cutoffs SET era = $2 WHERE user_id = $1";
+
+/// $2 now, $3 the era, $4 the latest date that a clock which is right can have given: when the last token of the user is over, and
+/// the latest date of one whose session goes on.
+pub(super) const DATES: &str = "
+SELECT COALESCE(MAX(tokens_end_at), 0) AS last,
+    COALESCE(MAX(CASE WHEN era = $3 AND ended_at = 0 AND issued_at <= $4 THEN issued_at ELSE 0 END), 0) AS newest
+FROM sessions WHERE user_id = $1 AND tokens_end_at > $2";
+
+/// $2 from when on tokens count, $3 when the last token is over that does not.
+pub(super) const CUT_OFF: &str = "
+UPDATE cutoffs SET not_before = $2, waiting = 1,
+    tokens_end_at = CASE WHEN not_before > 0 AND tokens_end_at > $3 THEN tokens_end_at ELSE $3 END
+WHERE user_id = $1";
+
+/// $2 the era that ended, $3 now, $4 the cut-off, $5 how long behind its date a token is listed. Verifiers are told of a session only
+/// where the cut-off does not say it: the newest, and any that was dated by a clock that was ahead.
+pub(super) const LIST_LATE: &str = "
+UPDATE sessions SET ended_at = $3
+WHERE user_id = $1 AND era = $2 AND ended_at = 0 AND tokens_end_at > $3
+AND (issued_at >= $4 OR tokens_end_at >= $4 + $5)";
+
+/// $2 now, $3 and $4 the place behind which, $5 how many.
 pub(super) const LIST: &str = "
 SELECT id, user_id, generation, opened_at, advanced_at, idle_ends_at, ends_at, user_agent, address, issued_at
-FROM sessions WHERE user_id = $1 AND ended_at = 0 AND idle_ends_at > $2";
+FROM sessions
+WHERE user_id = $1 AND ended_at = 0 AND idle_ends_at > $2 AND era = COALESCE(
+    (SELECT era FROM cutoffs WHERE user_id = $1),
+    (SELECT MAX(era) FROM sessions WHERE user_id = $1 AND ended_at = 0))
+AND (opened_at, id) < ($3, $4)
+ORDER BY opened_at DESC, id DESC LIMIT $5";
 
 /// $1 now. The condition stands twice because a row that was over when it was picked may have been advanced, by an instance
 /// whose clock is a little behind, when its turn comes.
@@ -82,3 +115,11 @@ AND id IN (
     SELECT id FROM sessions
     WHERE (ended_at = 0 AND idle_ends_at <= $1) OR (ended_at > 0 AND tokens_end_at <= $1)
     LIMIT $2)";
+
+/// $1 now, $2 how many. Those that ended with all the others; no step brings one back. `$1` is there so that both sweeps take the same.
+pub(super) const SWEEP_ERAS: &str = "
+DELETE FROM sessions
+WHERE $1 > 0 AND id IN (
+    SELECT sessions.id FROM cutoffs
+    JOIN sessions ON sessions.user_id = cutoffs.user_id AND sessions.era < cutoffs.era AND sessions.ended_at = 0
+    WHERE cutoffs.era > 0 LIMIT $2)";

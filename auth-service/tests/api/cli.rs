@@ -71,7 +71,7 @@ impl Desk {
     }
 
     async fn open_sessions(&self, user: &User) -> usize {
-        self.sessions.list(&user.id).await.unwrap().len()
+        self.sessions.list(&user.id, None, 9).await.unwrap().len()
     }
 }
 

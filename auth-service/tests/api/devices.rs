@@ -106,3 +106,33 @@ async fn all_devices_are_signed_out() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn devices_are_walked_page_by_page() {
+    on_each_store([], async |service| {
+        let person = service.newcomer().await;
+        for _ in 0..4 {
+            service.log_in((&person.name, GOOD)).await;
+        }
+        let caller = service.bearer(&person.pair.access);
+        let all = ids(&service.devices(&person.pair.access).await);
+        assert_eq!(all.len(), 5, "without parameters: all");
+        let (mut found, mut path) = (vec![], "/me/sessions?limit=2".to_owned());
+        for length in [2, 2, 1] {
+            let page = caller.get(&path).await.is(200);
+            let devices = ids(page.json().as_array().unwrap());
+            assert_eq!(devices.len(), length);
+            found.extend(devices);
+            let link = page.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
+            let Some(link) = link else { break };
+            assert!(link.ends_with(">; rel=\"next\""), "{link}");
+            path = link[1..link.len() - 13].to_owned();
+            assert!(path.starts_with("/me/sessions?limit=2&cursor="), "{path}");
+        }
+        assert_eq!(found, all);
+        for query in ["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=1.x", "cursor=-1.", "cursor=+1"] {
+            caller.get(&format!("/me/sessions?{query}")).await.fails(422, "validation_failed");
+        }
+    })
+    .await;
+}

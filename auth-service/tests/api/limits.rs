@@ -308,3 +308,27 @@ async fn a_device_is_shown_with_the_address_that_the_proxy_tells() {
     let pair = log_in(&at(&service, "198.51.100.7"), MEMBER.0, MEMBER.1).await.is(200).pair();
     assert_eq!(service.devices(&pair.access).await[0]["address"], "198.51.100.7");
 }
+
+#[tokio::test]
+async fn calls_about_devices_are_counted_for_their_address() {
+    // So that the access token counts until the end.
+    let settings = [PROXY, ("IP_RATE_LIMIT", "4"), ("REVOCATION_POLL", "10s")];
+    let service = Service::start(settings).await;
+    let name = new_name();
+    let newcomer = json!({"username": name, "password": GOOD});
+    at(&service, &new_address()).post("/register", &newcomer).await.is(201);
+    for (method, path) in [
+        (reqwest::Method::GET, "/me/sessions"),
+        (reqwest::Method::DELETE, "/me/sessions/0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90"),
+        (reqwest::Method::DELETE, "/me/sessions"),
+    ] {
+        let access = log_in(&at(&service, &new_address()), &name, GOOD).await.is(200).pair().access;
+        let caller = at(&service, &new_address()).with("Authorization", format!("Bearer {access}"));
+        let mut answers = vec![];
+        for _ in 0..6 {
+            answers.push(caller.call(method.clone(), path, None).await.status.as_u16());
+        }
+        assert!(answers[..4].iter().all(|status| *status != 429), "{method} {path}: {answers:?}");
+        assert_eq!(answers[4..], [429, 429], "{method} {path}");
+    }
+}

@@ -310,3 +310,40 @@ async fn a_deletion_that_got_half_way_is_finished_by_the_next() {
     let (entries, _) = service.revoked_since("").await;
     assert!(entries.iter().any(|entry| entry["sub"] == *person.id), "{entries:?}");
 }
+
+/// The others are told, the list does not count as complete, and sessions end as ever.
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_is_left_out() {
+    let redis = Redis::with(&[]).await;
+    let settings = [SOON, ("REDIS_URL", &*redis.url()), ("REVOCATION_MAX_AGE", "1s")];
+    let mut service = Service::start(settings).await;
+    let (before, there) = (service.newcomer().await, service.newcomer().await);
+    service.log_out(&before.pair.refresh).await.is(200);
+    let mut bad = vec![];
+    for number in 0..16 {
+        let tag = crate::session_store::TAGS[number];
+        bad.push((tag, redis.ask::<String>(&format!("XADD revocations:{{{tag}}} * sid x until soon")).await));
+    }
+    let after = service.newcomer().await;
+    service.log_out(&after.pair.refresh).await.is(200);
+    for person in [&before, &after] {
+        let (entries, _) = service.revoked_since("").await;
+        let sid = access_claims(&person.pair.access).sid;
+        assert_eq!(entries.iter().filter(|entry| entry["sid"] == sid).count(), 1, "{entries:?}");
+        service.bearer(&person.pair.access).get("/me").await.fails(401, "invalid_token");
+    }
+    service.patience = 0;
+    until("nobody is cleared any more", async || service.bearer(&there.pair.access).get("/me").await.status == 503)
+        .await;
+    let age: u64 = service.revocations("").await.is(200).header("age").parse().unwrap();
+    assert!((1..60).contains(&age), "verifiers that follow are told so: {age}");
+    let (entries, cursor) = service.revoked_since("").await;
+    assert_eq!(service.revoked_since("").await.0, entries, "each once, however often it is read");
+    for (tag, id) in bad {
+        redis.ask::<i64>(&format!("XDEL revocations:{{{tag}}} {id}")).await;
+    }
+    until("they are cleared", async || service.bearer(&there.pair.access).get("/me").await.status == 200).await;
+    service.log_out(&there.pair.refresh).await.is(200);
+    let (entries, _) = service.revoked_since(&cursor).await;
+    assert!(entries.iter().any(|entry| entry["sid"] == access_claims(&there.pair.access).sid), "{entries:?}");
+}

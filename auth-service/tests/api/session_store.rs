@@ -3,12 +3,15 @@
 mod failover;
 mod guesses;
 mod interleavings;
+mod many;
 mod outages;
 mod owners;
 mod races;
 mod records;
 mod revocations;
 mod rules;
+
+pub use self::records::TAGS;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +20,7 @@ use std::time::Duration;
 
 use auth_service::sessions::{
     Advance, FailureStore, Label, MIGRATIONS, NewSession, RedisSessions, Rules, Session, SessionId, SessionStore,
-    SqlSessions,
+    SqlSessions, list_all,
 };
 use shared_http::database;
 use sqlx::AnyPool;
@@ -184,7 +187,7 @@ impl Stage {
     }
 
     async fn list(&self) -> Vec<Session> {
-        self.store.list(&self.user).await.unwrap().into_iter().map(undated).collect()
+        list_all(&*self.store, &self.user).await.unwrap().into_iter().map(undated).collect()
     }
 
     async fn assert_listed(&self, sessions: &[&Session]) {
@@ -263,6 +266,15 @@ contract! {
         an_expired_session_ends_for_every_clock
         the_living_are_listed_newest_first
         a_label_comes_back_as_it_was;
+    many:
+        a_login_at_the_bound_ends_the_session_unused_longest
+        logins_at_once_stay_within_the_bound
+        a_list_is_walked_page_by_page
+        a_dead_session_that_is_excepted_stays_dead
+        a_clock_that_was_ahead_locks_no_user_out
+        an_end_of_all_is_right_for_every_clock
+        many_sessions_of_an_older_version_end_in_one_step
+        a_login_brings_an_older_version_within_the_bound;
     revocations:
         each_end_is_listed_and_nothing_else
         a_cursor_gives_what_came_behind_it

@@ -3,15 +3,18 @@
 /// What Redis says of itself.
 mod redis;
 
+use shared_claims::{LEEWAY, Revocation};
 use shared_http::clock::now_ms;
 use shared_http::database;
-use shared_http::doctor::{self, Finding, Report, look};
+use shared_http::doctor::{self, Finding, PATIENCE, Report, look};
 use shared_http::{Settings, start_logging};
+use tokio::time::timeout;
 
 use super::{CliError, Console};
 use crate::app;
 use crate::config::{Config, StoreConfig};
 use crate::passwords::Passwords;
+use crate::sessions::all_revoked;
 use crate::users::{SeedError, Users};
 
 /// Looks at all that the service needs, a line each, and changes nothing. What is broken hides nothing else.
@@ -36,6 +39,7 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
         None if redis_is_wrong => vec![Finding::bad("redis", "not asked, because of REDIS_URL: see settings")],
         None => vec![Finding::good("redis", "no REDIS_URL: sessions are in the database")],
     })?;
+    report.tell(cut_offs(&config.stores).await)?;
     if !config.demo_data {
         report.tell(demo_people(config.stores).await)?;
     }
@@ -69,6 +73,24 @@ async fn cost_of_failures(stores: &StoreConfig) -> Option<Finding> {
          cost {costly} until the owners of such hashes log in or get a new password, and the service is started again"
     );
     Some(Finding::doubtful("passwords", says))
+}
+
+/// Whether the cut-off of a user lies ahead, which is the work of a clock that was. Nothing where the stores cannot say it: why
+/// stands in their own lines.
+async fn cut_offs(stores: &StoreConfig) -> Option<Finding> {
+    let entries = async { all_revoked(&*app::look(stores).await?.1).await };
+    let entries = timeout(PATIENCE, entries).await.ok()?.ok()?;
+    let latest = now_ms().unsigned_abs() / 1000 + 2 * LEEWAY;
+    let ahead =
+        entries.iter().filter(|entry| matches!(entry, Revocation::Subject { not_before, .. } if *not_before > latest));
+    Some(match ahead.count() {
+        0 => Finding::good("revocations", "no cut-off lies ahead"),
+        some => {
+            let says =
+                format!("cut-offs that lie ahead: {some}, by a clock that was; they count as now plus {LEEWAY} s");
+            Finding::doubtful("revocations", says)
+        }
+    })
 }
 
 fn secrets(config: &Config) -> [Finding; 3] {

@@ -5,7 +5,7 @@ use shared_http::database::StoreError;
 use shared_http::doctor::{Finding, PATIENCE};
 
 use super::verdict::Verdict;
-use crate::sessions::{Cursor, Rules, Session, SessionStore};
+use crate::sessions::{Rules, Session, SessionStore, all_revoked, list_all};
 use crate::users::Users;
 
 /// What is left of a session and its owner.
@@ -38,7 +38,7 @@ async fn ask(proven: &Verdict, stores: Stores, rules: &Rules, now_ms: i64) -> Re
         Verdict::Refresh(RefreshClaims { sub, sid, generation, .. }) => (sub, sid, Some(*generation)),
         Verdict::Refused(_) => return Ok(not_asked("the token is refused as it is")),
     };
-    let session = sessions.list(sub).await?.into_iter().find(|session| session.id.to_string() == *sid);
+    let session = list_all(&*sessions, sub).await?.into_iter().find(|session| session.id.to_string() == *sid);
     let (mut session, mut refused) = judge(session.as_ref(), generation, rules, now_ms);
     if let Verdict::Access(claims) = proven
         && refused.is_none()
@@ -56,19 +56,11 @@ async fn ask(proven: &Verdict, stores: Stores, rules: &Rules, now_ms: i64) -> Re
     Ok(Standing { findings: vec![session, user.0], refused: refused.or(user.1) })
 }
 
-/// By the whole list, as a verifier that starts now would read it.
+/// By the whole list.
 async fn is_revoked(sessions: &dyn SessionStore, claims: &AccessClaims) -> Result<bool, StoreError> {
-    let (mut cursor, known) = (Cursor::default(), Revocations::new(None));
-    loop {
-        let news = sessions.revoked(&cursor).await?;
-        cursor.follow(&news);
-        for (_, entry) in news.shards.iter().flat_map(|shard| &shard.entries) {
-            known.add(std::slice::from_ref(entry), 0);
-        }
-        if !news.more {
-            return Ok(known.is_revoked(&claims.sid, &claims.sub, claims.iat));
-        }
-    }
+    let known = Revocations::new(None);
+    known.add(&all_revoked(sessions).await?, 0);
+    Ok(known.is_revoked(&claims.sid, &claims.sub, claims.iat))
 }
 
 /// As `SessionStore::advance` would, but nothing happens.

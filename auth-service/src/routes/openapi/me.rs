@@ -1,9 +1,10 @@
 use serde_json::json;
-use shared_http::openapi::shapes::{array_of, of, uuid};
+use shared_http::openapi::shapes::{array_of, integer, of, text, uuid};
 use shared_http::openapi::{Answer, Call};
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Put};
 
-use super::{LAST_ADMIN, guessed, schemas};
+use super::super::me::PAGE;
+use super::{LAST_ADMIN, counted, guessed, schemas};
 
 pub(super) fn calls() -> [Call; 6] {
     [read(), change_password(), leave(), devices(), sign_out_device(), sign_out_everywhere()]
@@ -34,20 +35,27 @@ fn leave() -> Call {
 }
 
 fn devices() -> Call {
-    Call::new(Get, "/me/sessions", "listMySessions", "List the devices signed in")
+    counted(Call::new(Get, "/me/sessions", "listMySessions", "List the devices signed in, page by page"))
+        .note("There are 200 at most: a login ends the session that was unused longest.")
         .member()
-        .answers(Answer::new("200", "The devices, the newest first.").json(array_of("Device")))
+        .query("limit", integer("The most devices on the page.", &(1..=PAGE)))
+        .query("cursor", text("Where the page begins: what `Link` of the page before says."))
+        .answers(
+            Answer::new("200", "The page, the newest first.")
+                .header("Link", "`rel=\"next\"`: the next page (RFC 8288), if there is one.")
+                .json(array_of("Device")),
+        )
 }
 
 fn sign_out_device() -> Call {
-    Call::new(Delete, "/me/sessions/{id}", "endMySession", "Sign one device out")
+    counted(Call::new(Delete, "/me/sessions/{id}", "endMySession", "Sign one device out"))
         .member()
         .path("id", uuid("The `id` of a device."))
         .answers(Answer::new("204", "It is signed out."))
 }
 
 fn sign_out_everywhere() -> Call {
-    Call::new(Delete, "/me/sessions", "endAllMySessions", "Sign all devices out, this one too")
+    counted(Call::new(Delete, "/me/sessions", "endAllMySessions", "Sign all devices out, this one too"))
         .member()
         .answers(Answer::new("204", "They are signed out."))
 }

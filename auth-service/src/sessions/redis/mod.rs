@@ -10,6 +10,7 @@ mod revocations;
 mod sentinel;
 mod slot;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -27,8 +28,8 @@ use self::lua::{Lua, Step};
 use self::revocations::keys;
 use self::sentinel::Sentinels;
 use super::revocations::keep_ms;
-use super::session::{ms, newest_first};
-use super::{Advance, Cursor, Label, NewSession, News, Rules, STORE, Session, SessionId, SessionStore};
+use super::session::{Place, ms};
+use super::{Advance, Cursor, Label, MOST_SESSIONS, NewSession, News, Rules, STORE, Session, SessionId, SessionStore};
 
 /// Sessions.
 static SESSIONS: Lua = Lua::new(include_str!("script.lua"));
@@ -44,6 +45,7 @@ type Record = (String, String, String, i64, i64, i64, i64, i64, i64, i64, i64);
 pub struct RedisSessions {
     masters: Masters,
     rules: Rules,
+    most: usize,
     skew_ms: Arc<AtomicI64>,
 }
 
@@ -68,7 +70,7 @@ impl RedisSessions {
                 Masters::Many(cluster)
             }
         };
-        Ok(Self { masters, rules, skew_ms: Arc::default() })
+        Ok(Self { masters, rules, most: MOST_SESSIONS, skew_ms: Arc::default() })
     }
 
     /// Adds `skew_ms`, whatever it is at each moment, to the store's clock. For tests.
@@ -78,26 +80,29 @@ impl RedisSessions {
         self
     }
 
+    /// Lets no more than `most` sessions of a user live. For tests.
+    #[must_use]
+    pub const fn with_most(mut self, most: usize) -> Self {
+        self.most = most;
+        self
+    }
+
     /// Takes one step on the sessions of `user_id`: on the one that it is `about`, if it may be there, and on the list of
     /// revocations beside them, if it may end one.
     async fn session_step<T: FromRedisValue>(
         &self,
         user_id: &str,
         name: &'static str,
-        arguments: Vec<String>,
+        mut arguments: Vec<String>,
         (about, may_end): (Option<SessionId>, bool),
     ) -> Result<T, StoreError> {
+        arguments.splice(..0, [user_id.to_owned(), keep_ms(self.rules.access_ttl).to_string(), self.most.to_string()]);
         let [index, list] = keys(user_id);
         let record = about.map(|id| format!("{index}:{id}"));
         let keys = std::iter::once(index).chain(record).chain(may_end.then_some(list)).collect();
         // A promise that a fail-over must keep, unless it only reads.
         let writes = name != "list";
         self.step(Step { script: &SESSIONS, keys, name, arguments, writes }).await
-    }
-
-    /// How long an end is listed, as an argument of a step.
-    fn keep(&self) -> String {
-        keep_ms(self.rules.access_ttl).to_string()
     }
 
     /// Takes one step of a script.
@@ -166,9 +171,8 @@ impl SessionStore for RedisSessions {
             ms(self.rules.max_age).to_string(),
             new.label.user_agent,
             new.label.address,
-            self.keep(),
         ];
-        session(&new.user_id, self.session_step(&new.user_id, "open", arguments, (None, false)).await?)
+        session(&new.user_id, self.session_step(&new.user_id, "open", arguments, (None, true)).await?)
     }
 
     async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
@@ -177,12 +181,11 @@ impl SessionStore for RedisSessions {
             presented.to_string(),
             ms(self.rules.refresh_ttl).to_string(),
             ms(self.rules.grace).to_string(),
-            self.keep(),
         ];
         // The list is a key more, which may be on its way to another node; so the step is on it only if it has to be.
         let mut reply: (String, Option<Record>) =
             self.session_step(user_id, "advance", arguments.clone(), (Some(id), false)).await?;
-        if reply.0 == "replay" {
+        if reply.0 == "list" {
             reply = self.session_step(user_id, "advance_or_end", arguments, (Some(id), true)).await?;
         }
         let (outcome, record) = reply;
@@ -196,32 +199,35 @@ impl SessionStore for RedisSessions {
     }
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.session_step(user_id, "end", vec![id.to_string(), self.keep()], (Some(id), true)).await
+        self.session_step(user_id, "end", vec![id.to_string()], (Some(id), true)).await
     }
 
     async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError> {
-        let arguments = vec![id.to_string(), self.keep()];
+        let arguments = vec![id.to_string()];
         self.session_step::<i64>(user_id, "end_forgotten", arguments, (Some(id), true)).await.map(drop)
     }
 
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         let except = except.map(|id| id.to_string()).unwrap_or_default();
-        self.session_step(user_id, "end_all", vec![user_id.to_owned(), except, self.keep()], (None, true)).await
+        self.session_step(user_id, "end_all", vec![except], (None, true)).await
     }
 
     async fn cut_off(&self, user_id: &str) -> Result<(), StoreError> {
-        let arguments = vec![user_id.to_owned(), self.keep()];
-        self.session_step::<i64>(user_id, "cut_off", arguments, (None, true)).await.map(drop)
+        self.session_step::<i64>(user_id, "cut_off", vec![], (None, true)).await.map(drop)
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
         self.news(cursor).await
     }
 
-    async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError> {
+    async fn list(&self, user_id: &str, after: Option<Place>, limit: usize) -> Result<Vec<Session>, StoreError> {
         let records: Vec<Record> = self.session_step(user_id, "list", vec![], (None, false)).await?;
-        let sessions: Vec<_> = records.into_iter().map(|record| session(user_id, record)).collect::<Result<_, _>>()?;
-        Ok(newest_first(sessions.into_iter().map(|session| Session { issued_ahead: 0, ..session }).collect()))
+        let sessions = records.into_iter().map(|record| session(user_id, record));
+        let mut sessions: Vec<_> = sessions.collect::<Result<_, _>>()?;
+        sessions.retain(|session| after.is_none_or(|after| session.place() < after));
+        sessions.sort_unstable_by_key(|session| Reverse(session.place()));
+        sessions.truncate(limit);
+        Ok(sessions.into_iter().map(|session| Session { issued_ahead: 0, ..session }).collect())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -31,6 +31,16 @@ static REVOCATIONS: Lua = Lua::new(include_str!("revocations.lua"));
 /// The time, the server's history, the newest id, and entries with their fields.
 type Reply = (i64, String, String, Vec<(String, Vec<String>)>);
 
+/// What was read of one shard.
+struct Part {
+    now: i64,
+    history: String,
+    /// Whether there may be more.
+    full: bool,
+    corrupt: Vec<String>,
+    shard: ShardNews,
+}
+
 /// The key of a user's index, and of the shard beside it.
 pub(super) fn keys(user_id: &str) -> [String; 2] {
     let number = usize::from(slot(user_id)) / (usize::from(SLOTS) / SHARDS);
@@ -60,11 +70,12 @@ impl RedisSessions {
         let shards: [_; SHARDS] = array::from_fn(|number| self.read(number, after[number]));
         let (name, shards) = tokio::try_join!(self.name(), try_join_all(shards))?;
         let (mut news, mut told) = (News { now: i64::MAX, ..News::default() }, name);
-        for (now, history, shard) in shards {
-            told += &history;
-            news.now = news.now.min(now);
-            news.more |= shard.entries.len() >= PAGE;
-            news.shards.push(shard);
+        for part in shards {
+            told += &part.history;
+            news.now = news.now.min(part.now);
+            news.more |= part.full;
+            news.corrupt.extend(part.corrupt);
+            news.shards.push(part.shard);
         }
         news.list = digest(&told);
         Ok(news)
@@ -76,18 +87,24 @@ impl RedisSessions {
         self.step(Step { script: &REVOCATIONS, keys, name: "name", arguments, writes: false }).await
     }
 
-    /// The time, the history, and what came to the shard. A shard whose newest entry lies before the position was forgotten: it
-    /// is read from its beginning.
-    async fn read(&self, number: usize, after: Position) -> Result<(i64, String, ShardNews), StoreError> {
-        let (mut now, mut history, mut newest, mut entries) = self.read_after(number, after).await?;
+    /// What came to a shard. Where its newest entry lies before the position, the shard was forgotten: it is read from its beginning.
+    async fn read(&self, number: usize, after: Position) -> Result<Part, StoreError> {
+        let (mut now, mut history, mut newest, mut found) = self.read_after(number, after).await?;
         let anew = end(&newest)? < after;
         if anew {
-            (now, history, newest, entries) = self.read_after(number, Position::default()).await?;
+            (now, history, newest, found) = self.read_after(number, Position::default()).await?;
         }
-        let entries = entries.into_iter().map(|(id, fields)| Ok((position(&id)?, revocation(&fields)?)));
-        let entries = entries.collect::<Result<Vec<_>, StoreError>>()?;
-        let end = if entries.len() < PAGE { end(&newest)? } else { Position::default() };
-        Ok((now, history, ShardNews { anew, entries, end }))
+        let full = found.len() >= PAGE;
+        // Of a page that is full, the last entry is where the next one begins, whatever it says.
+        let last = if full { found.last().map(|(id, _)| id.clone()).unwrap_or_default() } else { newest };
+        let (mut entries, mut corrupt) = (Vec::new(), Vec::new());
+        for (id, fields) in found {
+            match revocation(&fields) {
+                Some(revocation) => entries.push((position(&id)?, revocation)),
+                None => corrupt.push(format!("{} {id}: {}", shard(number), fields.join(" "))),
+            }
+        }
+        Ok(Part { now, history, full, corrupt, shard: ShardNews { anew, entries, end: end(&last)? } })
     }
 
     async fn read_after(&self, number: usize, after: Position) -> Result<Reply, StoreError> {
@@ -110,24 +127,22 @@ fn end(newest: &str) -> Result<Position, StoreError> {
 /// An id of a stream is `milliseconds-number`.
 fn position(id: &str) -> Result<Position, StoreError> {
     let parts = id.split_once('-').and_then(|(at, number)| Some((at.parse().ok()?, number.parse().ok()?)));
-    parts.map(|(at, number)| Position { at, number }).ok_or_else(|| corrupt(id))
+    parts
+        .map(|(at, number)| Position { at, number })
+        .ok_or_else(|| StoreError::corrupt(STORE, format!("an entry of the list of revocations is called {id:?}")))
 }
 
-fn revocation(fields: &[String]) -> Result<Revocation, StoreError> {
-    let number = |text: &String| text.parse().map_err(|_| corrupt(text));
+/// None where it is not one that a version of this program writes.
+fn revocation(fields: &[String]) -> Option<Revocation> {
     match fields {
         [sid, id, until, time] if sid == "sid" && until == "until" => {
-            Ok(Revocation::Session { sid: id.clone(), until: number(time)? })
+            Some(Revocation::Session { sid: id.clone(), until: time.parse().ok()? })
         }
         [sub, id, not_before, date, until, time] if sub == "sub" && not_before == "not_before" && until == "until" => {
-            Ok(Revocation::Subject { sub: id.clone(), not_before: number(date)?, until: number(time)? })
+            Some(Revocation::Subject { sub: id.clone(), not_before: date.parse().ok()?, until: time.parse().ok()? })
         }
-        _ => Err(corrupt(&fields.join(" "))),
+        _ => None,
     }
-}
-
-fn corrupt(what: &str) -> StoreError {
-    StoreError::corrupt(STORE, format!("an entry of the list of revocations says {what:?}"))
 }
 
 #[cfg(test)]

@@ -3,13 +3,17 @@
 -- KEYS  first the user's index: a sorted set of session ids, each scored by when it ends if it is not used;
 --       then the record of the session that the step is about, if it is about one that may be there;
 --       last the list of revocations of the slot, a stream, if the step may end something
--- ARGV  the step, milliseconds to add to the clock (0 outside tests), and the arguments of the step
+-- ARGV  the step, milliseconds to add to the clock (0 outside tests), the user, how long behind its date a token is listed, how
+--       many sessions of a user live at most, and the arguments of the step
 --
 -- The record of a session is the hash KEYS[1] .. ':' .. id, in the same slot as the index. It is named in KEYS so that, while
 -- the slot is on its way to another node, no step meets one of the two without the other. A session is alive while it
--- has both and its time has not come: so what "end all" cannot find cannot be advanced either. Two other kinds of members of
--- the index: NOT_BEFORE, scored MARGIN behind the moment from which on the tokens of the user count, and for each session
--- that was unknown when it ended one that begins with ENDED. Keys carry a time to live only so that nothing is left behind.
+-- has both and its time has not come: so to take the index away is the end of all, whatever their number. Two other kinds of
+-- members of the index: NOT_BEFORE, scored MARGIN behind the moment from which on the tokens of the user count, and for each
+-- session that was unknown when it ended one that begins with ENDED. Keys carry a time to live only so that nothing is left
+-- behind.
+--
+-- No step looks at more than WINDOW sessions. An index that an older version wrote may hold more.
 --
 -- Every answer of a step is promised to outlive a fail-over, so "repeated" writes, too: the advance that it repeats may
 -- have been another connection's, which no replica has acknowledged yet, and only what this one wrote can be waited for.
@@ -17,19 +21,28 @@
 -- The first write of a step is the one that a full Redis refuses, if any is: a step happens as a whole or not at all. So
 -- what ends something begins with a write that frees memory, and is never refused.
 
-local index, list, skew = KEYS[1], KEYS[#KEYS], tonumber(ARGV[2])
+local index, list = KEYS[1], KEYS[#KEYS]
+local skew, user, keep = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
 
 local FIRST_GENERATION = 1
 local NUMBERS = {'generation', 'opened_at', 'advanced_at', 'issued_at', 'tokens_end_at', 'idle_ends_at', 'ends_at'}
+-- How many sessions of a user live at most, and at how many a step looks.
+local MOST = tonumber(ARGV[5])
+local WINDOW = MOST + 100
 -- Of the oldest entries of the list, so many are looked at whenever one is added: what is over makes room.
 local OLDEST = 8
--- So many arguments are given to a command at once.
-local MANY = 1000
+-- How long an entry stays that cannot be read, in seconds.
+local DAY = 86400
+-- Of the newest entries of the list, so many are searched for a cut-off that has to be corrected.
+local NEWEST = 1000
 local NOT_BEFORE, ENDED = 'not_before', 'ended:'
--- How far the clock of a Redis that takes over may be behind, and no token be dated before a cut-off all the same.
+-- How far the clock of a Redis that takes over may be behind, and no token be dated before a cut-off all the same. What lies further
+-- ahead is the work of a clock that was wrong.
 local MARGIN = 10000
+-- As what such a cut-off is taken: now and shared_claims::LEEWAY, in whole seconds.
+local latest = math.floor(now / 1000) * 1000 + 5000
 
 local function record(id)
   return index .. ':' .. id
@@ -40,15 +53,9 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
-local function drop(ids)
-  for first = 1, #ids, MANY do
-    local some, records = {unpack(ids, first, math.min(first + MANY - 1, #ids))}, {}
-    for i, id in ipairs(some) do
-      records[i] = record(id)
-    end
-    redis.call('DEL', unpack(records))
-    redis.call('ZREM', index, unpack(some))
-  end
+local function drop(id)
+  redis.call('DEL', record(id))
+  redis.call('ZREM', index, id)
 end
 
 -- The numbers of a session in the index, if it is alive; else nil, and the reply where it cannot be told. It may have a record
@@ -77,7 +84,7 @@ local function find(id)
     session, corrupt = read(id)
   end
   if not session and not corrupt then
-    drop({id})
+    drop(id)
   end
   return session, corrupt
 end
@@ -94,8 +101,14 @@ local function expire_index()
   end
 end
 
+-- Takes what is over out of the index: a write that frees memory, also where nothing is.
+local function prune()
+  local over = redis.call('ZRANGE', index, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, WINDOW)
+  redis.call('ZREM', index, '', unpack(over))
+end
+
 local function keep_in_index(member, ends_at)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
+  prune()
   redis.call('ZADD', index, text(ends_at), member)
   expire_index()
 end
@@ -118,83 +131,159 @@ end
 
 -- Dates the token that is issued now: not before the cut-off, nor before the one that the session had, unless that was dated
 -- by a clock that was wrong.
-local function issue(session, keep)
+local function issue(session)
   local last = session.issued_at or 0
   session.issued_at = math.max(now, not_before(), last <= now + MARGIN and last or 0)
   session.tokens_end_at = math.max(session.tokens_end_at or 0, session.issued_at + keep)
 end
 
--- The sessions in the index, less those whose time is over.
-local function ids()
-  local ids = {}
-  for _, member in ipairs(redis.call('ZRANGE', index, '(' .. text(now), '+inf', 'BYSCORE')) do
+-- The sessions of the index that were used last, as {id, numbers}: the numbers are false where they cannot be told, and nil where
+-- the record is not here, or not yet.
+local function window()
+  local sessions = {}
+  local members = redis.call('ZRANGE', index, '+inf', '(' .. text(now), 'BYSCORE', 'REV', 'LIMIT', 0, WINDOW)
+  for _, member in ipairs(members) do
     if member ~= NOT_BEFORE and member:sub(1, #ENDED) ~= ENDED then
-      table.insert(ids, member)
+      local numbers, corrupt = read(member)
+      table.insert(sessions, {id = member, numbers = numbers or (corrupt and false)})
     end
   end
-  return ids
+  return sessions
 end
 
--- Adds to the list what verifiers have to know until then.
+-- Adds to the list what verifiers have to know until then. The list stays where all of it is over: a new one might give positions
+-- again, by a clock that was set back.
 local function revoke(until_ms, ...)
   for _, entry in ipairs(redis.call('XRANGE', list, '-', '+', 'COUNT', OLDEST)) do
-    local fields = entry[2]
-    if fields[#fields] * 1000 > now - skew then
-      break
+    local ends_at = tonumber(entry[2][#entry[2]]) or entry[1]:match('^%d+') / 1000 + DAY
+    if ends_at * 1000 <= now - skew then
+      redis.call('XDEL', list, entry[1])
     end
-    redis.call('XDEL', list, entry[1])
   end
-  local seconds = math.ceil(until_ms / 1000)
   local entry = {...}
   table.insert(entry, 'until')
-  table.insert(entry, text(seconds))
+  table.insert(entry, text(math.ceil(until_ms / 1000)))
   redis.call('XADD', list, '*', unpack(entry))
-  redis.call('PEXPIREAT', list, text(math.max(redis.call('PEXPIRETIME', list), seconds * 1000 - skew)))
+  redis.call('PERSIST', list)
 end
 
 -- Ends a session that is there, whatever is left of it.
-local function finish(id, session, keep)
-  drop({id})
+local function finish(id, session)
+  drop(id)
   revoke(session and session.tokens_end_at or now + keep, 'sid', id)
 end
 
--- All sessions by their id, false where one cannot be told; and the ids whose record is not here, or not yet.
-local function all()
-  local sessions, missing = {}, {}
-  for _, id in ipairs(ids()) do
-    local session, corrupt = read(id)
-    if session or corrupt then
-      sessions[id] = session or false
-    else
-      table.insert(missing, id)
-    end
-  end
-  return sessions, missing
+local function add_cut_off(from, until_ms)
+  keep_in_index(NOT_BEFORE, from + MARGIN)
+  revoke(until_ms, 'sub', user, 'not_before', text(from / 1000))
 end
 
--- Cuts off all tokens that were issued so far, where the session "except" goes on, or all do: since when, and until when they
--- live. Tokens count whole seconds: see revocations.rs.
-local function cut_off(user, keep, goes_on, sessions, missing)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
-  local newest, last, known = now, 0, not_before()
-  for id, session in pairs(sessions) do
-    if session then
-      last = math.max(last, session.tokens_end_at)
-      if goes_on == '*' or goes_on == id then
-        newest = math.max(newest, session.issued_at)
-      end
+-- Whether the cut-off is the work of a clock that was ahead.
+local function is_ahead()
+  return not_before() > now + MARGIN
+end
+
+-- Takes such a cut-off as now plus the leeway, here and in the list.
+local function bring_back()
+  if not is_ahead() then
+    return
+  end
+  for _, entry in ipairs(redis.call('XREVRANGE', list, '+', '-', 'COUNT', NEWEST)) do
+    local fields = entry[2]
+    if fields[1] == 'sub' and fields[2] == user and (tonumber(fields[4]) or 0) * 1000 > latest then
+      redis.call('XDEL', list, entry[1])
     end
   end
-  if #missing > 0 then
-    newest = math.max(newest, known)
+  add_cut_off(latest, latest + keep)
+end
+
+-- Cuts off all tokens that were issued so far, where these of the sessions go on, or all do: since when, and until when they
+-- live. Tokens count whole seconds: see revocations.rs.
+local function cut_off(sessions, goes_on)
+  prune()
+  bring_back()
+  local newest, last, known = now, 0, not_before()
+  for _, session in ipairs(sessions) do
+    local numbers, stays = session.numbers, not goes_on or goes_on[session.id]
+    if numbers then
+      last = math.max(last, numbers.tokens_end_at)
+      newest = math.max(newest, stays and numbers.issued_at <= now + MARGIN and numbers.issued_at or 0)
+    elseif numbers == nil then
+      newest = math.max(newest, known)
+    end
   end
   local from = (math.floor(newest / 1000) + 1) * 1000
   if from <= known then
     return known
   end
-  keep_in_index(NOT_BEFORE, from + MARGIN)
-  revoke(math.max(from + keep, last), 'sub', user, 'not_before', text(from / 1000))
+  add_cut_off(from, math.max(from + keep, last))
   return from
+end
+
+-- Ends all sessions but these ids, and cuts off all tokens that were issued so far: how many were alive, of those at which it
+-- looked. Verifiers are told of a session only where the cut-off does not say it: the newest, and any that was dated by a clock
+-- that was ahead. A record that comes later finds that its session has no place in the index any more.
+local function end_all_but(ids)
+  local sessions, goes_on, places, keys, alive = window(), {}, {}, {index}, 0
+  local known = redis.call('ZSCORE', index, NOT_BEFORE)
+  if known then
+    places = {known, NOT_BEFORE}
+  end
+  for _, id in ipairs(ids) do
+    local place = redis.call('ZSCORE', index, id)
+    if place and tonumber(place) > now then
+      goes_on[id] = true
+      table.insert(places, place)
+      table.insert(places, id)
+    end
+  end
+  for _, session in ipairs(sessions) do
+    if not goes_on[session.id] then
+      table.insert(keys, record(session.id))
+    end
+  end
+  redis.call('UNLINK', unpack(keys))
+  if #places > 0 then
+    redis.call('ZADD', index, unpack(places))
+  end
+  local from = cut_off(sessions, goes_on)
+  for _, session in ipairs(sessions) do
+    local numbers = session.numbers
+    if not goes_on[session.id] then
+      alive = alive + (numbers and 1 or 0)
+      if not numbers or math.max(numbers.issued_at, numbers.tokens_end_at - keep) >= from then
+        revoke(numbers and numbers.tokens_end_at or now + keep, 'sid', session.id)
+      end
+    end
+  end
+  expire_index()
+  return alive
+end
+
+-- Ends what was unused longest, until there is room for one session more.
+local function make_room()
+  local count = redis.call('ZCOUNT', index, '(' .. text(now), '+inf')
+  if count < MOST then
+    return
+  end
+  local function used_at(session)
+    return session.numbers and session.numbers.advanced_at or 0
+  end
+  local sessions = window()
+  table.sort(sessions, function(one, other)
+    return used_at(one) > used_at(other)
+  end)
+  if count <= WINDOW or #sessions < MOST then
+    for place = MOST, #sessions do
+      finish(sessions[place].id, sessions[place].numbers)
+    end
+    return
+  end
+  local ids = {}
+  for place = 1, MOST - 1 do
+    ids[place] = sessions[place].id
+  end
+  end_all_but(ids)
 end
 
 local function reply(id)
@@ -206,8 +295,10 @@ end
 
 local steps = {}
 
-function steps.open(id, ttl, max_age, user_agent, address, keep)
+function steps.open(id, ttl, max_age, user_agent, address)
   redis.call('HSET', record(id), 'user_agent', user_agent, 'address', address)
+  bring_back()
+  make_room()
   local session = {
     generation = FIRST_GENERATION,
     opened_at = now,
@@ -215,14 +306,17 @@ function steps.open(id, ttl, max_age, user_agent, address, keep)
     idle_ends_at = now + math.min(ttl, max_age),
     ends_at = now + max_age,
   }
-  issue(session, keep)
+  issue(session)
   save(id, session)
   return reply(id)
 end
 
 -- Generations are compared as text: a number from a token may be larger than Lua can tell from its neighbours.
--- "replay" is the answer where the step would have to end the session: nothing happened.
-function steps.advance(id, presented, ttl, grace, keep)
+-- "list" is the answer where the step needs the list of revocations, to end the session or to correct a cut-off: nothing happened.
+function steps.advance(id, presented, ttl, grace)
+  if is_ahead() then
+    return {'list', false}
+  end
   local session, corrupt = find(id)
   if not session then
     return corrupt or {'gone', false}
@@ -230,7 +324,7 @@ function steps.advance(id, presented, ttl, grace, keep)
   if presented == text(session.generation) then
     session.generation = session.generation + 1
     session.advanced_at = now
-    issue(session, keep)
+    issue(session)
     session.idle_ends_at = math.min(now + ttl, session.ends_at)
     save(id, session)
     return {'advanced', reply(id)}
@@ -238,90 +332,66 @@ function steps.advance(id, presented, ttl, grace, keep)
   local one_behind = session.generation > FIRST_GENERATION and presented == text(session.generation - 1)
   if one_behind and tonumber(grace) > 0 and now - session.advanced_at <= tonumber(grace) then
     live_on(id, session)
-    issue(session, keep)
+    issue(session)
     redis.call('HSET', record(id), 'issued_at', text(session.issued_at), 'tokens_end_at', text(session.tokens_end_at))
     return {'repeated', reply(id)}
   end
-  return {'replay', false}
+  return {'list', false}
 end
 
--- The same, where a replay ends the session.
-function steps.advance_or_end(id, presented, ttl, grace, keep)
-  local done = steps.advance(id, presented, ttl, grace, keep)
-  if done[1] ~= 'replay' then
+-- The same with the list, where a replay ends the session.
+function steps.advance_or_end(id, presented, ttl, grace)
+  bring_back()
+  local done = steps.advance(id, presented, ttl, grace)
+  if done[1] ~= 'list' then
     return done
   end
-  finish(id, find(id), keep)
+  finish(id, find(id))
   return {'replayed', false}
 end
 
-steps['end'] = function(id, keep)
+steps['end'] = function(id)
   local session, corrupt = find(id)
   if session or corrupt then
-    finish(id, session, keep)
+    finish(id, session)
   end
   return session and 1 or 0
 end
 
 -- Of a session that is not there any more; told once.
-function steps.end_forgotten(id, keep)
+function steps.end_forgotten(id)
   if redis.call('ZSCORE', index, id) then
     return 0
   end
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
-  local tokens_end_at = now + tonumber(keep)
+  prune()
   if not redis.call('ZSCORE', index, ENDED .. id) then
-    keep_in_index(ENDED .. id, tokens_end_at)
-    revoke(tokens_end_at, 'sid', id)
+    keep_in_index(ENDED .. id, now + keep)
+    revoke(now + keep, 'sid', id)
   end
   return 0
 end
 
--- Nobody has to be told of a session whose tokens the cut-off has cut off already: the newest, and any that was dated by a
--- clock that was ahead. A record that comes later finds that its session has no place in the index any more.
-function steps.end_all(user, except, keep)
-  local sessions, missing = all()
-  local from, alive, ended = cut_off(user, keep, except, sessions, missing), 0, {}
-  for id, session in pairs(sessions) do
-    if id ~= except then
-      table.insert(ended, id)
-      alive = alive + (session and 1 or 0)
-    end
-  end
-  drop(ended)
-  for _, id in ipairs(ended) do
-    local session = sessions[id]
-    if not session or math.max(session.issued_at, session.tokens_end_at - keep) >= from then
-      revoke(session and session.tokens_end_at or now + keep, 'sid', id)
-    end
-  end
-  for _, id in ipairs(missing) do
-    if id ~= except then
-      redis.call('ZREM', index, id)
-      revoke(now + keep, 'sid', id)
-    end
-  end
-  expire_index()
-  return alive
+function steps.end_all(except)
+  return end_all_but({except})
 end
 
-function steps.cut_off(user, keep)
-  cut_off(user, keep, '*', all())
+function steps.cut_off()
+  cut_off(window())
   return 0
 end
 
 function steps.list()
   local sessions = {}
-  for _, id in ipairs(ids()) do
-    local session, corrupt = read(id)
-    if corrupt then
+  for _, session in ipairs(window()) do
+    if session.numbers == false then
+      local _, corrupt = read(session.id)
       return corrupt
     end
-    if session then
-      table.insert(sessions, reply(id))
+    if session.numbers then
+      table.insert(sessions, reply(session.id))
     end
   end
   return sessions
 end
 
-return steps[ARGV[1]](unpack(ARGV, 3))
+return steps[ARGV[1]](unpack(ARGV, 6))

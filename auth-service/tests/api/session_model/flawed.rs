@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use auth_service::sessions::{Advance, Cursor, NewSession, News, Rules, Session, SessionId, SessionStore};
+use auth_service::sessions::{Advance, Cursor, NewSession, News, Place, Rules, Session, SessionId, SessionStore};
 use shared_http::clock::now_ms;
 use shared_http::database::StoreError;
 use tokio::task::yield_now;
@@ -24,6 +24,9 @@ pub enum Flaw {
     HarmlessReplay,
     ForgetfulEndOfAll,
     AnybodysSession,
+    Unbounded,
+    EndsTheUsed,
+    RevivedException,
     // Of what stands before it: see `machine`.
     BelievesForgeries,
     CopiedRole,
@@ -34,6 +37,7 @@ pub enum Flaw {
 pub struct Flawed {
     flaw: Option<Flaw>,
     rules: Rules,
+    most: usize,
     skew_ms: Arc<AtomicI64>,
     sessions: Mutex<HashMap<SessionId, Record>>,
 }
@@ -47,8 +51,8 @@ struct Record {
 }
 
 impl Flawed {
-    pub fn new(flaw: Option<Flaw>, rules: Rules, skew_ms: Arc<AtomicI64>) -> Self {
-        Self { flaw, rules, skew_ms, sessions: Mutex::default() }
+    pub fn new(flaw: Option<Flaw>, rules: Rules, most: usize, skew_ms: Arc<AtomicI64>) -> Self {
+        Self { flaw, rules, most, skew_ms, sessions: Mutex::default() }
     }
 
     fn is(&self, flaw: Flaw) -> bool {
@@ -100,6 +104,12 @@ impl Flawed {
 impl SessionStore for Flawed {
     async fn open(&self, new: NewSession) -> Result<Session, StoreError> {
         let now = self.now();
+        let mut living = self.list(&new.user_id, None, usize::MAX).await?;
+        living.sort_unstable_by_key(|session| session.advanced_at);
+        if living.len() >= self.most && !self.is(Flaw::Unbounded) {
+            let ended = if self.is(Flaw::EndsTheUsed) { living.last() } else { living.first() };
+            self.end(&new.user_id, ended.unwrap().id).await?;
+        }
         let session = Session {
             id: Uuid::new_v4().to_string().parse().unwrap(),
             user_id: new.user_id,
@@ -142,7 +152,12 @@ impl SessionStore for Flawed {
     }
 
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        let mut living = self.list(user_id).await?;
+        let mut living = self.list(user_id, None, usize::MAX).await?;
+        if let Some(id) = except.filter(|_| self.is(Flaw::RevivedException)) {
+            let mut sessions = self.sessions.lock().unwrap();
+            let excepted = sessions.get_mut(&id).filter(|record| record.session.user_id == user_id);
+            excepted.into_iter().for_each(|record| record.ended = false);
+        }
         living.retain(|session| Some(session.id) != except);
         if self.is(Flaw::ForgetfulEndOfAll) && living.len() > 1 {
             living.remove(0);
@@ -164,16 +179,17 @@ impl SessionStore for Flawed {
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
-        Ok(News { list: cursor.list.clone(), now: self.now(), shards: vec![], more: false })
+        Ok(News { list: cursor.list.clone(), now: self.now(), shards: vec![], more: false, corrupt: vec![] })
     }
 
-    async fn list(&self, user_id: &str) -> Result<Vec<Session>, StoreError> {
+    /// All of them on one page.
+    async fn list(&self, user_id: &str, _: Option<Place>, _: usize) -> Result<Vec<Session>, StoreError> {
         let now = self.now();
         let sessions = self.sessions.lock().unwrap();
         let alive =
             |record: &&Record| record.session.user_id == user_id && !record.ended && record.session.idle_ends_at > now;
         let mut living: Vec<_> = sessions.values().filter(alive).map(|record| record.session.clone()).collect();
-        living.sort_unstable_by_key(|session| std::cmp::Reverse((session.opened_at, session.id)));
+        living.sort_unstable_by_key(|session| std::cmp::Reverse(session.place()));
         Ok(living)
     }
 

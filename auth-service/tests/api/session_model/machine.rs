@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use auth_service::grants::{Granted, Refused};
-use auth_service::sessions::SessionId;
+use auth_service::sessions::{SessionId, list_all};
 use auth_service::users::UserChange;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use shared_claims::{AccessClaims, RefreshClaims, Role};
 use shared_http::clock::now_ms;
 
 use super::Flaw;
-use super::model::{Answer, Event, Token, User, World};
+use super::model::{Answer, Event, Rules, Token, User, World};
 use super::script::{Forgery, Op, Rival, USERS, Which};
 use super::subject::{Subject, UNIT};
 use crate::forge::{access_token, parts, signed, tampered};
@@ -86,7 +86,10 @@ impl<'a> Case<'a> {
                 self.subject.sweep().await;
                 Ok(())
             }
-            Op::LogIn { user, outdated } => self.happen(vec![Event::LogIn { user: *user, outdated: *outdated }]).await,
+            Op::LogIn { user, outdated } => {
+                self.happen(vec![Event::LogIn { user: *user, outdated: *outdated }]).await?;
+                self.compare_lists().await
+            }
             Op::Refresh { which, copies, forgery } => {
                 let Some(issued) = self.presented(*which, *forgery) else { return Ok(()) };
                 let copies = if self.goes_on(&issued) { *copies } else { 1 };
@@ -187,12 +190,12 @@ impl<'a> Case<'a> {
 
     /// Keeps the worlds in which these events, in some order, have these answers.
     fn believe(&mut self, events: &[Event], answers: &[Answer]) -> Result<(), String> {
-        let (mut worlds, mut expected) = (vec![], vec![]);
+        let (mut worlds, mut expected, rules) = (vec![], vec![], &self.subject.rules);
         for world in &self.worlds {
-            for order in orders(events) {
+            for (order, choice) in orders(events).into_iter().flat_map(|order| choices(events, order, rules)) {
                 let (mut world, mut foreseen) = (world.clone(), vec![None; events.len()]);
                 for number in order {
-                    foreseen[number] = Some(world.step(&self.subject.rules, self.now, &events[number]));
+                    foreseen[number] = Some(world.step(rules, self.now, &events[number], choice));
                 }
                 let foreseen: Vec<Answer> = foreseen.into_iter().flatten().collect();
                 if same(events, &foreseen, answers) && !worlds.contains(&world) {
@@ -317,18 +320,20 @@ impl<'a> Case<'a> {
         ms.div_euclid(UNIT)
     }
 
-    async fn compare_lists(&self) -> Result<(), String> {
+    /// Keeps the worlds in which the living are the listed.
+    async fn compare_lists(&mut self) -> Result<(), String> {
         for (user, id) in self.users.iter().enumerate() {
-            let mut listed: Vec<_> =
-                self.subject.sessions.list(id).await.unwrap().into_iter().map(|session| session.id).collect();
+            let sessions = list_all(&*self.subject.sessions, id).await.unwrap();
+            let mut listed: Vec<_> = sessions.into_iter().map(|session| session.id).collect();
             listed.sort_unstable();
+            let (ids, now) = (&self.sessions, self.now);
             let foreseen = |world: &World| {
-                let mut living: Vec<_> =
-                    world.living(self.now, user).into_iter().map(|session| self.sessions[session]).collect();
+                let mut living: Vec<_> = world.living(now, user).into_iter().map(|session| ids[session]).collect();
                 living.sort_unstable();
                 living == listed
             };
-            check(self.worlds.iter().any(foreseen), &format!("user {user} has other sessions: {listed:?}"))?;
+            self.worlds.retain(foreseen);
+            check(!self.worlds.is_empty(), &format!("user {user} has other sessions: {listed:?}"))?;
         }
         Ok(())
     }
@@ -345,6 +350,12 @@ fn orders(events: &[Event]) -> Vec<Vec<usize>> {
         return vec![there];
     }
     vec![there.clone(), there.into_iter().rev().collect()]
+}
+
+/// Which session a login may end, where several were unused equally long.
+fn choices(events: &[Event], order: Vec<usize>, rules: &Rules) -> Vec<(Vec<usize>, usize)> {
+    let most = if matches!(events[0], Event::LogIn { .. }) { rules.most } else { 1 };
+    (0..most).map(|choice| (order.clone(), choice)).collect()
 }
 
 /// Whether the answers are the foreseen ones; equal events may have swapped theirs.

@@ -19,7 +19,7 @@ use self::model::Rules;
 use self::script::op;
 use self::subject::{Place, Subject};
 
-const RULES: Rules = Rules { ttl: 239, max_age: 599, grace: 19 };
+const RULES: Rules = Rules { ttl: 239, max_age: 599, grace: 19, most: 3 };
 const STRICT: Rules = Rules { grace: 0, ..RULES };
 
 /// How many things happen in a case at most.
@@ -129,4 +129,7 @@ planted! {
     it_finds_a_role_copied_from_the_login: CopiedRole under RULES;
     it_finds_a_logout_by_current_tokens_only: PickyLogout under RULES;
     it_finds_a_disabled_user_who_goes_on: UserNotRead under RULES;
+    it_finds_a_login_that_ends_nothing: Unbounded under RULES;
+    it_finds_a_login_that_ends_the_session_used_last: EndsTheUsed under RULES;
+    it_finds_an_end_of_all_that_revives_the_excepted: RevivedException under RULES;
 }

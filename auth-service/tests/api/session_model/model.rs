@@ -9,6 +9,8 @@ pub struct Rules {
     pub max_age: i64,
     /// Zero is never.
     pub grace: i64,
+    /// How many sessions of a user live at most.
+    pub most: usize,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -95,10 +97,11 @@ pub enum Answer {
 }
 
 impl World {
-    /// What becomes of the world, and what is answered.
-    pub fn step(&mut self, rules: &Rules, now: i64, event: &Event) -> Answer {
+    /// What becomes of the world, and what is answered. Of sessions that were used last in the same half minute, `choice` says which
+    /// one a login ends.
+    pub fn step(&mut self, rules: &Rules, now: i64, event: &Event, choice: usize) -> Answer {
         match event {
-            Event::LogIn { user, outdated } => self.log_in(rules, now, *user, *outdated),
+            Event::LogIn { user, outdated } => self.log_in(rules, now, (*user, *outdated), choice),
             Event::Refresh(token) => self.refresh(rules, now, token),
             Event::LogOut(token) => Answer::Ended(!token.forged && self.end(now, token.user, token.session)),
             Event::EndAll { user, except } => {
@@ -118,7 +121,11 @@ impl World {
         (0..self.sessions.len()).filter(alive).collect()
     }
 
-    fn log_in(&mut self, rules: &Rules, now: i64, user: usize, outdated: bool) -> Answer {
+    fn log_in(&mut self, rules: &Rules, now: i64, (user, outdated): (usize, bool), choice: usize) -> Answer {
+        if self.users[user].deleted {
+            return Answer::NotLoggedIn;
+        }
+        self.make_room(rules, now, user, choice);
         if outdated || !self.users[user].may_sign_in() {
             return Answer::NotLoggedIn;
         }
@@ -131,6 +138,19 @@ impl World {
             ended: false,
         });
         self.granted(self.sessions.len() - 1)
+    }
+
+    /// Ends the session that was unused longest, where there is no room for another.
+    fn make_room(&mut self, rules: &Rules, now: i64, user: usize, choice: usize) {
+        let living = self.living(now, user);
+        if living.len() < rules.most {
+            return;
+        }
+        let used_at = |session: &usize| self.sessions[*session].advanced_at;
+        let longest = living.iter().map(used_at).min();
+        let oldest: Vec<_> = living.iter().filter(|session| Some(used_at(session)) == longest).collect();
+        let session = *oldest[choice % oldest.len()];
+        self.sessions[session].ended = true;
     }
 
     fn refresh(&mut self, rules: &Rules, now: i64, token: &Token) -> Answer {

@@ -91,11 +91,11 @@ pub fn op() -> impl Strategy<Value = Op> {
         user().prop_map(|user| Rival::EndAll { user }),
     ];
     prop_oneof![
-        3 => (user(), prop::bool::weighted(0.1)).prop_map(|(user, outdated)| Op::LogIn { user, outdated }),
+        5 => (user(), prop::bool::weighted(0.1)).prop_map(|(user, outdated)| Op::LogIn { user, outdated }),
         14 => (which(), prop_oneof![4 => Just(1), 1 => 2..5usize], forgery())
             .prop_map(|(which, copies, forgery)| Op::Refresh { which, copies, forgery }),
         2 => (which(), forgery()).prop_map(|(which, forgery)| Op::LogOut { which, forgery }),
-        1 => (user(), prop::option::of(which())).prop_map(|(user, but_of)| Op::EndAll { user, but_of }),
+        2 => (user(), prop::option::of(which())).prop_map(|(user, but_of)| Op::EndAll { user, but_of }),
         2 => (which(), rival).prop_map(|(which, with)| Op::Race { which, with }),
         1 => (user(), any::<bool>()).prop_map(|(user, admin)| Op::SetAdmin { user, admin }),
         1 => (user(), prop::bool::weighted(0.3)).prop_map(|(user, disabled)| Op::SetDisabled { user, disabled }),

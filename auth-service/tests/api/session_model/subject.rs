@@ -68,17 +68,18 @@ impl Subject {
         let sessions: Arc<dyn SessionStore> = match place {
             Place::Sqlite | Place::Postgres => {
                 let sessions = SqlSessions::new(people.pool.clone(), lives).await.unwrap();
-                let sessions = Arc::new(sessions.with_skew(Arc::clone(&skew_ms)));
+                let sessions = Arc::new(sessions.with_skew(Arc::clone(&skew_ms)).with_most(rules.most));
                 sweeper = Some(Arc::clone(&sessions));
                 sessions
             }
             Place::Redis => {
                 let address = server("TEST_REDIS_URL").parse().unwrap();
-                Arc::new(RedisSessions::new(address, lives).unwrap().with_skew(Arc::clone(&skew_ms)))
+                let sessions = RedisSessions::new(address, lives).unwrap().with_skew(Arc::clone(&skew_ms));
+                Arc::new(sessions.with_most(rules.most))
             }
             Place::Memory(planted) => {
                 flaw = planted;
-                Arc::new(Flawed::new(planted, lives, Arc::clone(&skew_ms)))
+                Arc::new(Flawed::new(planted, lives, rules.most, Arc::clone(&skew_ms)))
             }
         };
         let tokens = Tokens::new(&config(&rules)).unwrap();

@@ -102,7 +102,7 @@ async fn what_no_replica_has_is_not_acknowledged() {
     let replica = &cluster.nodes[3 + Cluster::master_of(slot)];
     // Another instance, whose connection has written nothing yet.
     let other = redis_stage(&cluster.url(), RULES);
-    assert_eq!(other.store.list(&owner.user).await.unwrap().len(), 1);
+    assert_eq!(other.store.list(&owner.user, None, 9).await.unwrap().len(), 1);
     replica.signal(Signal::STOP);
     assert!(!owner.go_on().await, "an advance");
     for store in [&other.store, &stage.store] {
@@ -112,7 +112,7 @@ async fn what_no_replica_has_is_not_acknowledged() {
     for store in [&other.store, &stage.store] {
         assert!(store.end(&owner.user, owner.id).await.is_err(), "that it has ended already");
     }
-    assert_eq!(stage.store.list(&owner.user).await.unwrap().len(), 0, "reading promises nothing");
+    assert_eq!(stage.store.list(&owner.user, None, 9).await.unwrap().len(), 0, "reading promises nothing");
     replica.signal(Signal::CONT);
     until("the replica has it", async || matches!(stage.store.end(&owner.user, owner.id).await, Ok(false))).await;
     owner.assert_gone().await;
@@ -180,7 +180,7 @@ async fn a_slot_that_moves_bit_by_bit_loses_nobody() {
         move_key(first).await;
         assert!(!owner.go_on().await, "half is there, index first: {index_first}");
         stage.store.end(&owner.user, owner.id).await.expect_err("half is there");
-        drop(stage.store.list(&owner.user).await);
+        drop(stage.store.list(&owner.user, None, 9).await);
         drop(stage.store.cut_off(&owner.user).await);
         move_key(second).await;
         assert!(owner.go_on().await, "all is there, index first: {index_first}");

@@ -30,7 +30,7 @@ impl Stage {
         self.assert_advance_refused(id, 1).await;
         assert_refused("end", async { store.end(user, id).await.map(drop) }).await;
         assert_refused("end_all", async { store.end_all(user, None).await.map(drop) }).await;
-        assert_refused("list", async { store.list(user).await.map(drop) }).await;
+        assert_refused("list", async { store.list(user, None, 9).await.map(drop) }).await;
         assert_refused("ping", store.ping()).await;
     }
 

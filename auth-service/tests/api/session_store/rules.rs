@@ -113,7 +113,7 @@ pub async fn another_users_session_is_gone_and_lives_on(kind: Kind) {
     }
     assert!(!stage.store.end(stranger, session.id).await.unwrap());
     assert_eq!(stage.store.end_all(stranger, None).await.unwrap(), 0);
-    assert_eq!(stage.store.list(stranger).await.unwrap(), []);
+    assert_eq!(stage.store.list(stranger, None, 9).await.unwrap(), []);
     stage.assert_listed(&[&session]).await;
     advanced(stage.advance(session.id, 2).await);
 }

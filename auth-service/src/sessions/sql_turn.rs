@@ -1,0 +1,158 @@
+//! The turn of a user: their row in `cutoffs`, locked. Each step on the sessions of a user takes it first, so that those steps come
+//! one after the other, on all instances, and what one of them reads holds until it commits. To end one session needs no turn.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+use shared_http::database::StoreError;
+use sqlx::{Any, Row, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::statements::{
+    COUNT_LIVING, CUT_OFF, DATES, END, KEEP_LIVING, LIST_LATE, NEXT_ERA, TAKE_TURN, UNUSED_LONGEST,
+};
+use super::{STORE, SqlSessions};
+
+/// A cut-off that is the work of a wrong clock is taken as so far ahead, in milliseconds.
+const LEEWAY_MS: i64 = shared_claims::LEEWAY.cast_signed() * 1000;
+
+/// How long a row without a cut-off is kept, in milliseconds, so that not every step has to make one.
+const DAY_MS: i64 = 86_400_000;
+
+/// How many sessions beyond the bound a login ends one by one. An older version may have opened more.
+const SURPLUS: usize = 100;
+
+const LANES: u64 = 1024;
+
+/// Stands for the sessions that were used last.
+const USED_LAST: &str = "*";
+
+/// Steps on the sessions of one user wait here, before they have a connection: else one user would take them all. Users share lanes.
+pub(super) struct Lanes(Vec<Mutex<()>>);
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self((0..LANES).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl Lanes {
+    async fn enter(&self, user_id: &str) -> MutexGuard<'_, ()> {
+        let number = BuildHasherDefault::<DefaultHasher>::default().hash_one(user_id) % LANES;
+        self.0[usize::try_from(number).unwrap_or_default()].lock().await
+    }
+}
+
+/// A step on the sessions of a user.
+pub(super) struct Turn<'a> {
+    pub(super) step: Transaction<'static, Any>,
+    pub(super) now: i64,
+    /// Sessions of another era are dead.
+    pub(super) era: i64,
+    user_id: &'a str,
+    /// No token that is dated before counts.
+    not_before: i64,
+    keep_ms: i64,
+    most: usize,
+    _lane: MutexGuard<'a, ()>,
+}
+
+impl SqlSessions {
+    /// Waits until no other step is on the sessions of `user_id`.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub(super) async fn turn<'a>(&'a self, user_id: &'a str) -> Result<Turn<'a>, StoreError> {
+        let lane = self.lanes.enter(user_id).await;
+        let mut step = self.pool.begin().await?;
+        let take = sqlx::query(TAKE_TURN).bind(user_id).bind(self.clock.now() + DAY_MS);
+        let mut rows = take.fetch_all(&mut *step).await?;
+        let row = rows.pop().ok_or_else(|| StoreError::corrupt(STORE, "a turn that was not taken"))?;
+        let (era, not_before) = (row.try_get("era")?, row.try_get("not_before")?);
+        let (now, keep_ms, most) = (self.clock.now(), self.keep_ms(), self.most);
+        let mut turn = Turn { step, now, era, user_id, not_before, keep_ms, most, _lane: lane };
+        if turn.not_before > turn.latest() {
+            turn.cut_off_at(turn.now / 1000 * 1000 + LEEWAY_MS, 0).await?;
+        }
+        Ok(turn)
+    }
+}
+
+impl Turn<'_> {
+    /// The date of a token that is issued now.
+    pub(super) fn date(&self) -> i64 {
+        self.now.max(self.not_before)
+    }
+
+    /// The latest date that a clock which is right can have given, where it is ahead and this one behind by the leeway.
+    pub(super) const fn latest(&self) -> i64 {
+        self.now + 2 * LEEWAY_MS
+    }
+
+    /// How long behind its date a token is listed, if it is revoked.
+    pub(super) const fn keep_ms(&self) -> i64 {
+        self.keep_ms
+    }
+
+    /// Ends what was unused longest, until there is room for one session more.
+    pub(super) async fn make_room(&mut self) -> Result<(), StoreError> {
+        let surplus = sqlx::query(UNUSED_LONGEST)
+            .bind(self.user_id)
+            .bind(self.era)
+            .bind(self.now)
+            .bind(number(SURPLUS + 1))
+            .bind(number(self.most - 1));
+        let surplus = surplus.fetch_all(&mut *self.step).await?;
+        if surplus.len() > SURPLUS {
+            return self.end_all_but(USED_LAST).await.map(drop);
+        }
+        for row in surplus {
+            let id: String = row.try_get("id")?;
+            let end = sqlx::query(END).bind(id).bind(self.user_id).bind(self.now).bind(self.keep_ms);
+            end.execute(&mut *self.step).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends all sessions but one, "" for none, and cuts off all tokens that were issued so far; how many were alive, as far as they
+    /// were counted.
+    pub(super) async fn end_all_but(&mut self, goes_on: &str) -> Result<u64, StoreError> {
+        let (user, era, now) = (self.user_id, self.era, self.now);
+        let count =
+            sqlx::query_scalar::<_, i64>(COUNT_LIVING).bind(user).bind(era).bind(now).bind(number(self.most + SURPLUS));
+        let living = count.fetch_one(&mut *self.step).await?.unsigned_abs();
+        let keep = sqlx::query(KEEP_LIVING).bind(user).bind(era).bind(now).bind(goes_on);
+        let kept = keep.bind(number(self.most - 1)).execute(&mut *self.step).await?.rows_affected();
+        self.era += 1;
+        sqlx::query(NEXT_ERA).bind(user).bind(self.era).execute(&mut *self.step).await?;
+        self.cut_off().await?;
+        let late = sqlx::query(LIST_LATE).bind(user).bind(era).bind(now).bind(self.not_before).bind(self.keep_ms);
+        late.execute(&mut *self.step).await?;
+        Ok(living.saturating_sub(kept))
+    }
+
+    /// Cuts off all tokens that were issued so far. Tokens count whole seconds: see `revocations.rs`.
+    pub(super) async fn cut_off(&mut self) -> Result<(), StoreError> {
+        let dates = sqlx::query(DATES).bind(self.user_id).bind(self.now).bind(self.era).bind(self.latest());
+        let row = dates.fetch_one(&mut *self.step).await?;
+        let (last, newest): (i64, i64) = (row.try_get("last")?, row.try_get("newest")?);
+        let not_before = (self.now.max(newest) / 1000 + 1) * 1000;
+        // Where it does not go on, nobody is told again.
+        if not_before > self.not_before { self.cut_off_at(not_before, last).await } else { Ok(()) }
+    }
+
+    async fn cut_off_at(&mut self, not_before: i64, last: i64) -> Result<(), StoreError> {
+        self.not_before = not_before;
+        let tokens_end_at = last.max(not_before + self.keep_ms);
+        let update = sqlx::query(CUT_OFF).bind(self.user_id).bind(not_before).bind(tokens_end_at);
+        Ok(update.execute(&mut *self.step).await.map(drop)?)
+    }
+
+    /// Ends the turn: the step has happened.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.step.commit().await?)
+    }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
