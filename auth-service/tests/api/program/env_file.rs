@@ -66,8 +66,8 @@ fn secret_in_env_file_is_kept_as_written() {
 #[test]
 fn env_file_may_begin_with_a_byte_order_mark() {
     let mut desk = Desk::new();
-    let lines: String = desk.settings.drain(..).map(|(name, value)| format!("{name}='{value}'\r\n")).collect();
-    desk.env_file(&format!("\u{feff}{lines}"));
+    let lines: Vec<_> = desk.settings.drain(..).map(|(name, value)| format!("{name}='{value}'\r\n")).collect();
+    desk.env_file(&format!("\u{feff}{}", lines.concat()));
     desk.run(&["config"], "").is(0);
 }
 

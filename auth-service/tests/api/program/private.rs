@@ -21,8 +21,8 @@ fn set_mode(path: &Path, mode: u32) {
 /// A desk whose settings stand in `.env` alone.
 fn with_file() -> Desk {
     let mut desk = Desk::new();
-    let lines: String = desk.settings.drain(..).map(|(name, value)| format!("{name}='{value}'\n")).collect();
-    desk.env_file(&lines);
+    let lines: Vec<_> = desk.settings.drain(..).map(|(name, value)| format!("{name}='{value}'\n")).collect();
+    desk.env_file(&lines.concat());
     desk
 }
 
