@@ -1,108 +1,37 @@
-use actix_web::dev::{AppService, HttpServiceFactory};
-use actix_web::http::Method;
-use actix_web::http::header::ALLOW;
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, guard, web};
-use shared_claims::Problem;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, Resource, web};
 
 use crate::metrics::Route;
 
-/// One line of a URL table: a path and what its methods do.
-///
-/// A path that is read answers `HEAD` too, `OPTIONS` lists what there is, and every other method is refused by 405 with
-/// `Allow` (RFC 9110 section 15.5.6).
-pub struct At {
-    resource: Resource,
-    methods: Vec<Method>,
-}
-
-/// The line for `path`, which may hold `{parameters}`.
+/// One line of a URL table: what is at `path`, which may hold `{parameters}`. A method that it does not take is refused by
+/// 405 with `Allow` (RFC 9110 section 15.5.6).
 #[must_use]
-pub fn at(path: &'static str) -> At {
-    At { resource: web::resource(path).app_data(Route::new(path)), methods: vec![Method::OPTIONS] }
+pub fn at(path: &'static str) -> Resource {
+    web::resource(path).app_data(Route::new(path))
 }
 
-impl At {
-    /// `handler` answers `GET` and `HEAD`.
-    #[must_use]
-    pub fn get<F, Args>(mut self, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        let read = guard::Any(guard::Get()).or(guard::Head());
-        self.resource = self.resource.route(web::route().guard(read).to(handler));
-        self.methods.extend([Method::GET, Method::HEAD]);
-        self
+/// Answers `HEAD` wherever `GET` is answered, and `OPTIONS` by the methods of the path. actix-web's table does neither by
+/// itself, and its `Allow` names the methods of the table alone.
+pub(crate) async fn methods<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let method = request.method().clone();
+    if method == Method::HEAD {
+        // The connection knows that it was HEAD, and sends no body.
+        request.head_mut().method = Method::GET;
     }
-
-    /// `handler` answers `POST`.
-    #[must_use]
-    pub fn post<F, Args>(self, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.on(Method::POST, handler)
+    let mut response = next.call(request).await?;
+    let listed = response.headers().get(ALLOW).and_then(|listed| listed.to_str().ok());
+    if let Some(allow) = listed.map(|listed| format!("OPTIONS, {}", listed.replace("GET", "GET, HEAD"))) {
+        response.headers_mut().insert(ALLOW, HeaderValue::try_from(allow)?);
+        if method == Method::OPTIONS {
+            *response.response_mut().status_mut() = StatusCode::NO_CONTENT;
+        }
     }
-
-    /// `handler` answers `PUT`.
-    #[must_use]
-    pub fn put<F, Args>(self, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.on(Method::PUT, handler)
-    }
-
-    /// `handler` answers `PATCH`.
-    #[must_use]
-    pub fn patch<F, Args>(self, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.on(Method::PATCH, handler)
-    }
-
-    /// `handler` answers `DELETE`.
-    #[must_use]
-    pub fn delete<F, Args>(self, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.on(Method::DELETE, handler)
-    }
-
-    fn on<F, Args>(mut self, method: Method, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.resource = self.resource.route(web::method(method.clone()).to(handler));
-        self.methods.push(method);
-        self
-    }
-}
-
-impl HttpServiceFactory for At {
-    fn register(self, config: &mut AppService) {
-        let allow = self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-        let otherwise = move |request: HttpRequest| {
-            let response = if request.method() == Method::OPTIONS {
-                HttpResponse::NoContent().insert_header((ALLOW, allow.as_str())).finish()
-            } else {
-                Problem::of_status(405).header("Allow", allow.as_str()).error_response()
-            };
-            std::future::ready(response)
-        };
-        self.resource.default_service(web::to(otherwise)).register(config);
-    }
+    Ok(response)
 }

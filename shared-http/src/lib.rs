@@ -2,7 +2,7 @@
 
 /// Which access tokens a service takes.
 mod access;
-/// The URL table: a path, its methods, and right answers to all others.
+/// The lines of a URL table, and right answers to `HEAD`, `OPTIONS` and other methods.
 mod at;
 /// Request bodies: JSON objects, taken member by member, every violation told at once.
 mod body;
@@ -15,8 +15,8 @@ mod certificate;
 pub mod cli;
 /// The wall clock.
 pub mod clock;
-/// A client's connection, and its end.
-mod connection;
+/// Which pages may call.
+mod cors;
 /// SQL databases.
 #[cfg(feature = "database")]
 pub mod database;
@@ -53,11 +53,9 @@ mod progress;
 mod proxies;
 /// Query strings, taken like bodies.
 mod query;
-/// What never gets to be a request.
-mod refusal;
 /// How the list of revocations is followed.
 mod revocations;
-/// Starting.
+/// Starting: the listeners, and what is around every request.
 mod server;
 /// Settings from the environment, all that is wrong told at once.
 mod settings;
@@ -73,11 +71,9 @@ mod trace;
 mod unread;
 /// Violations, collected field by field.
 mod violations;
-/// What each worker answers with.
-mod worker;
 
 pub use access::{AccessSettings, log_secret};
-pub use at::{At, at};
+pub use at::at;
 pub use body::{Body, Fields, MaybeBody};
 pub use caller::{Caller, RequestId};
 pub use etag::has_tag;

@@ -5,6 +5,7 @@ use actix_web::Error;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use shared_claims::Problem;
 
@@ -17,14 +18,14 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// On every answer that says nothing else. An answer is data of one caller and not a page: no cache keeps it, and a browser
 /// that is made to show it runs nothing.
-pub(crate) const PROTECTION: [(&str, &str); 3] = [
+const PROTECTION: [(&str, &str); 3] = [
     ("cache-control", "no-store"),
     ("x-content-type-options", "nosniff"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
 ];
 
 /// Whoever came by HTTPS once comes by HTTPS alone for a year (RFC 6797).
-pub(crate) const TRANSPORT_SECURITY: &str = "max-age=31536000";
+const TRANSPORT_SECURITY: &str = "max-age=31536000";
 
 /// Around every request, outermost: says who sends it, turns every error into problem+json, times it, writes one line of log.
 /// One a worker.
@@ -54,20 +55,20 @@ impl Observer {
             request_id: given.unwrap_or_else(RequestId::random),
             trace: Trace::of(request.headers()),
         };
-        let id = caller.request_id.clone();
+        let (id, method) = (caller.request_id.clone(), request.method().clone());
         let unread = Unread::of(&mut request);
         let serve = async {
             let response = next.call(request).await?.map_into_left_body();
             let mut response = explain(response, &id);
             self.protect(response.headers_mut(), &id);
-            self.account(&response, started);
+            self.account(&response, &method, started);
             Ok(response.map_body(|_, body| Unread::hold(unread, body)))
         };
         caller.serve(serve).await
     }
 
     /// Times and logs what began at `started`. Where nobody wants either, the clock is not even read.
-    fn account<B>(&self, response: &ServiceResponse<B>, started: Instant) {
+    fn account<B>(&self, response: &ServiceResponse<B>, method: &Method, started: Instant) {
         let timed = self.timed.filter(|_| metrics::is_on());
         let logged = log::log_enabled!(target: "http", log::Level::Info);
         if timed.is_none() && !logged {
@@ -76,10 +77,10 @@ impl Observer {
         let (request, time) = (response.request(), started.elapsed());
         self.routes.with(request, |route| {
             if let Some(service) = timed {
-                route.took(time, service, request.method(), response.status());
+                route.took(time, service, method, response.status());
             }
             if logged {
-                log_request(response, route, time);
+                log_request(response.status(), method, route, time);
             }
         });
     }
@@ -114,13 +115,13 @@ fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> Servi
     response
 }
 
-fn log_request<B>(response: &ServiceResponse<B>, route: &Route, time: Duration) {
+fn log_request(status: StatusCode, method: &Method, route: &Route, time: Duration) {
     let duration_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     log::info!(
         target: "http",
-        method = response.request().method().as_str(),
+        method = method.as_str(),
         route = route.pattern(),
-        status = response.status().as_u16(),
+        status = status.as_u16(),
         duration_us = duration_us;
         "request"
     );

@@ -13,7 +13,7 @@ pub struct ServerOptions {
     pub addr: SocketAddr,
     /// Threads that serve requests.
     pub workers: usize,
-    /// Connections that are open at once, those of the metrics too. More wait to be accepted.
+    /// Connections that are open at once. More wait to be accepted.
     pub max_connections: usize,
     /// Origins whose pages may call (CORS), as browsers write them; none by default.
     pub allowed_origins: Vec<String>,

@@ -1,33 +1,45 @@
+use std::future::ready;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_http::Protocol;
-use actix_http::error::DispatchError;
-use actix_server::ServerBuilder;
-use actix_service::{ServiceFactoryExt, fn_service};
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::web;
-use tokio::net::{TcpSocket, TcpStream};
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::{App, HttpServer, ResponseError, web};
+use futures_util::future::try_join;
+use rustls::ServerConfig;
+use shared_claims::Problem;
 
-use crate::connection::Connection;
-use crate::metrics::{Metrics, Shown, show};
+use crate::at::methods;
+use crate::cors::cors;
+use crate::host::Hosts;
+use crate::metrics::{Metrics, Routes, Shown, show};
+use crate::observe::Observer;
 use crate::options::ServerOptions;
-use crate::tls::Tls;
-use crate::worker::Http;
+use crate::tls;
 
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
-/// Connections of one worker, whatever memory there is.
-const MOST_OF_WORKER: usize = 25_600;
+/// The head of the first request of a connection arrives within this, or the connection is closed.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// A TLS handshake is over within this, or the connection is closed.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// An idle connection is kept this long; a proxy keeps its own for 60 s.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// What is left of a body that nothing reads is awaited this long after the answer; then the connection is closed.
+const LINGER: Duration = Duration::from_secs(1);
 /// What is in flight at the end may take this long; under the ten seconds that `docker stop` gives.
 const DRAIN_SECONDS: u64 = 8;
+/// Connections of one worker, whatever memory there is.
+const MOST_OF_WORKER: usize = 25_600;
+/// Connections to the metrics.
+const SCRAPES: usize = 64;
 
 /// A server that listens.
 pub struct Running {
     addr: SocketAddr,
-    metrics_addr: Option<SocketAddr>,
     server: Server,
+    metrics: Option<(SocketAddr, Server)>,
     /// What it shows, as long as it runs.
     _shown: Arc<Shown>,
 }
@@ -41,8 +53,8 @@ impl Running {
 
     /// Where it shows its metrics, if it does.
     #[must_use]
-    pub const fn metrics_addr(&self) -> Option<SocketAddr> {
-        self.metrics_addr
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|(addr, _)| *addr)
     }
 
     /// To stop it from elsewhere; `stop(true)` finishes what is in flight.
@@ -51,12 +63,19 @@ impl Running {
         self.server.handle()
     }
 
-    /// Serves until it is stopped.
+    /// Serves until it is stopped; its metrics as long.
     ///
     /// # Errors
     /// The server fails.
     pub async fn wait(self) -> io::Result<()> {
-        self.server.await
+        let Some((_, metrics)) = self.metrics else { return self.server.await };
+        let handle = metrics.handle();
+        let serve = async {
+            let served = self.server.await;
+            handle.stop(false).await;
+            served
+        };
+        try_join(serve, metrics).await.map(drop)
     }
 }
 
@@ -69,101 +88,81 @@ pub fn bind(
     metrics: Metrics,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Running> {
-    let (listener, addr) = listen(options.addr)?;
-    let tls = options.tls.clone().map(Tls::start).transpose()?;
-    let of_worker = (options.max_connections / options.workers).clamp(1, MOST_OF_WORKER);
-    let builder = Server::build().workers(options.workers).max_concurrent_connections(of_worker);
-    let builder = builder.shutdown_timeout(DRAIN_SECONDS).disable_signals();
-    let stopping = builder.graceful_shutdown_signal();
-    let service = Http { options: options.clone(), addr, configure, stopping: stopping.clone(), is_public: true };
-    let builder = match tls {
-        None => plain(builder, options.name, listener, service),
-        Some(tls) => encrypted(builder, options.name, listener, tls, service),
-    }?;
-    let (builder, metrics_addr, shown) = match options.metrics {
-        None => (builder, None, metrics.shown(options.name)),
-        Some(wanted) => {
-            let shown = metrics.start(options.name)?;
-            let (listener, addr) = listen(wanted)?;
-            let options = ServerOptions { tls: None, allowed_origins: Vec::new(), ..options.clone() };
-            let page = Http { options, addr, configure: show, stopping, is_public: false };
-            (plain(builder, "metrics", listener, page)?, Some(addr), shown)
+    let name = options.name;
+    let tls = options.tls.clone().map(tls::start).transpose()?;
+    let (addr, run) = listen(options, tls, Some(name), configure)?;
+    let (metrics, shown) = match options.metrics {
+        None => (None, metrics.shown(name)),
+        Some(addr) => {
+            let shown = metrics.start(name)?;
+            let own = ServerOptions {
+                addr,
+                workers: 1,
+                max_connections: SCRAPES,
+                allowed_origins: Vec::new(),
+                loopback_names_only: false,
+                ..options.clone()
+            };
+            (Some(listen(&own, None, None, show)?), shown)
         }
     };
-    let server = builder.run();
-    log::info!("{} started on {addr}", options.name);
-    log::info!("{} takes {} connections at once, by its memory", options.name, of_worker * options.workers);
-    if let Some(addr) = metrics_addr {
-        log::info!("{} shows its metrics on {addr}", options.name);
-    }
-    Ok(Running { addr, metrics_addr, server, _shown: shown })
+    log::info!("{name} started on {addr}");
+    log::info!("{name} takes {} connections at once, by its memory", of_worker(options) * options.workers);
+    let metrics = metrics.map(|(addr, run)| {
+        log::info!("{name} shows its metrics on {addr}");
+        (addr, run())
+    });
+    Ok(Running { addr, server: run(), metrics, _shown: shown })
 }
 
-fn plain<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
-    builder: ServerBuilder,
-    name: &str,
-    listener: TcpListener,
-    service: Http<F>,
-) -> io::Result<ServerBuilder> {
-    builder.listen(name, listener, move || {
-        let accept = |io: TcpStream| async {
-            let peer = greet(&io);
-            Ok::<_, DispatchError>((Connection::new(io, peer, false), Protocol::Http1, peer))
-        };
-        fn_service(accept).and_then(service.factory())
-    })
-}
-
-fn encrypted<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
-    builder: ServerBuilder,
-    name: &str,
-    listener: TcpListener,
-    tls: Tls,
-    service: Http<F>,
-) -> io::Result<ServerBuilder> {
-    builder.listen(name, listener, move || {
-        let tls = tls.clone();
-        let accept = move |io: TcpStream| {
-            let tls = tls.clone();
-            async move {
-                let peer = greet(&io);
-                let io = tls.accept(io).await.map_err(DispatchError::Io)?;
-                Ok::<_, DispatchError>((Connection::new(io, peer, true), Protocol::Http1, peer))
-            }
-        };
-        fn_service(accept).and_then(service.factory())
-    })
-}
-
-/// Whoever listens at `addr`, and where that is if the system chose.
-fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listening = || {
-        let listener = socket(addr)?;
-        let addr = listener.local_addr()?;
-        Ok((listener, addr))
+/// Listens, by HTTP/1.1 alone; says where, and how to begin to serve. Requests are timed as those of the service `timed`.
+fn listen<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
+    options: &ServerOptions,
+    tls: Option<ServerConfig>,
+    timed: Option<&'static str>,
+    configure: F,
+) -> io::Result<(SocketAddr, impl FnOnce() -> Server + use<F>)> {
+    let (addr, encrypted, own) = (options.addr, tls.is_some(), options.clone());
+    let app = move || {
+        let proxies = own.trusted_proxies.clone();
+        let observer = Rc::new(Observer { proxies, encrypted, timed, routes: Routes::default() });
+        let only_loopback = own.loopback_names_only && addr.ip().is_loopback();
+        let hosts = if only_loopback { Hosts::loopback(&own.allowed_origins) } else { Hosts::Any };
+        App::new()
+            .configure(&configure)
+            .default_service(web::to(|| ready(Problem::of_status(404).error_response())))
+            .wrap(from_fn(methods))
+            .wrap(Condition::new(!own.allowed_origins.is_empty(), cors(&own)))
+            .wrap(from_fn(move |request, next| hosts.clone().check(request, next)))
+            .wrap(from_fn(move |request, next| Rc::clone(&observer).observe(request, next)))
     };
-    listening().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{addr} cannot be had: {error}")))
+    let server = HttpServer::new(app)
+        .workers(options.workers)
+        .max_connections(of_worker(options))
+        .client_request_timeout(HEAD_PATIENCE)
+        .tls_handshake_timeout(HANDSHAKE_PATIENCE)
+        .keep_alive(KEEP_ALIVE)
+        .client_disconnect_timeout(LINGER)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .tcp_nodelay(true)
+        .disable_signals();
+    let bound = match tls {
+        None => server.bind(addr),
+        Some(tls) => server.bind_rustls_0_23(addr, tls),
+    };
+    let server = bound.map_err(|error| io::Error::new(error.kind(), format!("{addr} cannot be had: {error}")))?;
+    let addr = server.addrs().first().copied().unwrap_or(addr);
+    Ok((addr, move || server.run()))
 }
 
-fn socket(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    socket.listen(BACKLOG)?.into_std()
-}
-
-/// Who is there. Answers are sent as soon as they are written.
-fn greet(io: &TcpStream) -> Option<SocketAddr> {
-    // Where it fails the connection is broken, which shows at the first read.
-    drop(io.set_nodelay(true));
-    io.peer_addr().ok()
+fn of_worker(options: &ServerOptions) -> usize {
+    (options.max_connections / options.workers).clamp(1, MOST_OF_WORKER)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::time::timeout;
 
     use super::*;

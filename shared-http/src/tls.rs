@@ -2,7 +2,6 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use actix_web::rt;
 use rustls::ServerConfig;
@@ -11,15 +10,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::Settings;
-
-/// A handshake is over within this, or the connection is closed.
-const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The first byte of every key and certificate in DER.
 const DER_SEQUENCE: u8 = 0x30;
@@ -91,44 +84,29 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-/// Turns connections into encrypted ones: TLS 1.2 and 1.3, HTTP/1.1.
-#[derive(Clone)]
-pub(crate) struct Tls(TlsAcceptor);
-
-impl Tls {
-    /// Reads the files now, and again at each SIGHUP; where they are unusable then, what was shown goes on. Needs a Tokio
-    /// runtime.
-    ///
-    /// # Errors
-    /// A file cannot be used; the text names it.
-    pub(crate) fn start(files: TlsFiles) -> io::Result<Self> {
-        let shown = Arc::new(Shown(RwLock::new(Arc::new(files.load()?))));
-        let provider = Arc::new(ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let resolver = Arc::<Shown>::clone(&shown);
-        let mut config = config.map_err(io::Error::other)?.with_no_client_auth().with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut hangups = signal(SignalKind::hangup())?;
-        // Ends with the runtime; two services in one process both hear the signal.
-        rt::spawn(async move {
-            while hangups.recv().await.is_some() {
-                match files.load() {
-                    Ok(key) => {
-                        *shown.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
-                        log::info!("the certificate was read again");
-                    }
-                    Err(error) => log::error!("the certificate stays as it was: {error}"),
+/// TLS 1.2 and 1.3 with the certificate in `files`, read now and again at each SIGHUP; where they are unusable then, what was
+/// shown goes on. Needs a Tokio runtime. Which protocol is spoken in it, actix-web adds: HTTP/1.1.
+///
+/// # Errors
+/// A file cannot be used; the text names it.
+pub(crate) fn start(files: TlsFiles) -> io::Result<ServerConfig> {
+    let shown = Arc::new(Shown(RwLock::new(Arc::new(files.load()?))));
+    let provider = Arc::new(ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let resolver = Arc::<Shown>::clone(&shown);
+    let config = config.map_err(io::Error::other)?.with_no_client_auth().with_cert_resolver(resolver);
+    let mut hangups = signal(SignalKind::hangup())?;
+    // Ends with the runtime; two services in one process both hear the signal.
+    rt::spawn(async move {
+        while hangups.recv().await.is_some() {
+            match files.load() {
+                Ok(key) => {
+                    *shown.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                    log::info!("the certificate was read again");
                 }
+                Err(error) => log::error!("the certificate stays as it was: {error}"),
             }
-        });
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
-    }
-
-    /// Shakes hands.
-    ///
-    /// # Errors
-    /// The client speaks no TLS that we speak, or takes too long.
-    pub(crate) async fn accept(&self, io: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        tokio::time::timeout(HANDSHAKE_PATIENCE, self.0.accept(io)).await?
-    }
+        }
+    });
+    Ok(config)
 }

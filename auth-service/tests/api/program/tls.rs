@@ -52,6 +52,11 @@ fn a_certificate_makes_it_https_and_nothing_else() {
         assert!(answer.starts_with("http/1.1 200"), "{answer}");
         assert!(answer.contains("strict-transport-security: max-age=31536000"), "{answer}");
     }
+    for (offered, chosen) in [("h2,http/1.1", "ALPN protocol: http/1.1"), ("h2", "alert no application protocol")] {
+        let offer = format!("openssl s_client -connect {} -alpn {offered} </dev/null 2>&1", service.addr);
+        let offer = Ended::from(Command::new("sh").args(["-c", &offer]).output().unwrap());
+        assert!(offer.out.contains(chosen) && !offer.out.contains("protocol: h2"), "{offered}: {offer:?}");
+    }
     let old = format!("openssl s_client -connect {} -tls1_1 -cipher ALL:@SECLEVEL=0 </dev/null", service.addr);
     let old = Ended::from(Command::new("sh").args(["-c", &old]).output().unwrap());
     assert!(old.err.contains("SSL alert number"), "TLS 1.1 is refused: {old:?}");
