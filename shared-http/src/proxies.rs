@@ -1,9 +1,9 @@
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::str::FromStr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::http::header::{HeaderMap, X_FORWARDED_FOR};
+use ipnet::IpNet;
 
 use crate::Settings;
 
@@ -11,15 +11,8 @@ use crate::Settings;
 /// the request id that limits and logs see.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
-    networks: Arc<[Network]>,
+    networks: Arc<[IpNet]>,
     warned: Arc<AtomicBool>,
-}
-
-/// Addresses that share their first `bits`; IPv4 as IPv6 writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
-    first: u128,
-    bits: u32,
 }
 
 impl TrustedProxies {
@@ -27,8 +20,8 @@ impl TrustedProxies {
     pub fn read(settings: &mut Settings) -> Self {
         let why =
             "Proxies whose X-Forwarded-For and X-Request-Id are believed: addresses or networks, such as 10.0.0.0/8";
-        let networks: Option<Arc<[Network]>> =
-            settings.list("TRUSTED_PROXIES", "", why).iter().map(|text| text.parse().ok()).collect();
+        let networks: Option<Arc<[IpNet]>> =
+            settings.list("TRUSTED_PROXIES", "", why).iter().map(|text| network(text)).collect();
         if networks.is_none() {
             settings
                 .wrong("TRUSTED_PROXIES", "must list addresses or networks, such as 127.0.0.1, 10.0.0.0/8, fd00::/8");
@@ -60,7 +53,9 @@ impl TrustedProxies {
     }
 
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        self.networks.iter().any(|network| network.holds(address))
+        let address = address.to_canonical();
+        let wide = if let IpAddr::V4(ip) = address { ip.to_ipv6_mapped().into() } else { address };
+        self.networks.iter().any(|network| network.contains(&address) || network.contains(&wide))
     }
 
     /// Once: behind a proxy that nobody told of, everybody has one address, and shares its limits.
@@ -80,34 +75,9 @@ fn address(text: &str) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-impl Network {
-    fn holds(self, address: IpAddr) -> bool {
-        // A shift by all 128 bits leaves nothing to differ.
-        ((wide(address) ^ self.first).checked_shr(128 - self.bits)).unwrap_or_default() == 0
-    }
-}
-
-impl FromStr for Network {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(drop)?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let bits: u32 = bits.map_or(Ok(width), str::parse).map_err(drop)?;
-        if bits > width {
-            return Err(());
-        }
-        Ok(Self { first: wide(address), bits: bits + 128 - width })
-    }
-}
-
-fn wide(address: IpAddr) -> u128 {
-    let wide = match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    };
-    Ipv6Addr::to_bits(wide)
+/// A network, or one address.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse().ok().map(IpAddr::into))
 }
 
 #[cfg(test)]
@@ -125,7 +95,7 @@ mod tests {
 
     #[test]
     fn only_what_a_trusted_proxy_wrote_counts() {
-        let cases: [(&str, &str, &[&str], &str, &str); 17] = [
+        let cases: [(&str, &str, &[&str], &str, &str); 20] = [
             ("", "192.0.2.9", &[], "192.0.2.9", "no header"),
             ("", "192.0.2.9", &["1.1.1.1"], "192.0.2.9", "nobody is trusted"),
             ("10.0.0.1", "192.0.2.9", &["1.1.1.1"], "192.0.2.9", "another is trusted"),
@@ -143,6 +113,9 @@ mod tests {
             ("fd00::/8", "fd12::1", &["[2001:db8::5]:4711"], "2001:db8::5", "with a port"),
             ("10.0.0.1", "10.0.0.1", &["192.0.2.9:4711"], "192.0.2.9", "IPv4 with a port"),
             ("0.0.0.0/0", "10.0.0.1", &["2001:db8::5, 192.0.2.9"], "2001:db8::5", "all of IPv4, and no more"),
+            ("::/0", "10.0.0.1", &["192.0.2.9"], "192.0.2.9", "all there is"),
+            ("::ffff:10.0.0.0/104", "10.0.0.1", &["192.0.2.9"], "192.0.2.9", "IPv4 as IPv6 writes it"),
+            ("::ffff:10.0.0.1", "10.0.0.1", &["192.0.2.9"], "192.0.2.9", "one address of that kind"),
         ];
         for (trusted, peer, forwarded, caller, why) in cases {
             let mut headers = HeaderMap::new();
