@@ -29,7 +29,7 @@ pub struct Book {
 }
 
 /// A `UUIDv7` in its canonical spelling (RFC 9562 section 4); any other text names no book.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct BookId(String);
 
@@ -49,7 +49,7 @@ impl fmt::Display for BookId {
 
 /// The text is no UUID as this service writes them.
 #[derive(Debug, thiserror::Error)]
-#[error("not the id of a book")]
+#[error("is not the id of a book: a UUID in lower case, or leave it out to get a new one")]
 pub struct NoBookId;
 
 impl TryFrom<String> for BookId {
@@ -115,85 +115,6 @@ impl From<Details> for Edit {
             pages: Some(new.pages),
             title: Some(new.title),
             year: Some(new.year),
-        }
-    }
-}
-
-/// Why a text is refused; the message goes behind the field's name.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadText {
-    /// Nothing but white space.
-    #[error("must not be blank")]
-    Blank,
-    /// More characters than this.
-    #[error("must have at most {0} characters")]
-    Long(usize),
-    /// A line break, NUL, or another character that no title has.
-    #[error("must not contain control characters")]
-    Control,
-}
-
-/// `text` without the white space around it.
-///
-/// # Errors
-/// It is blank, has more than `longest` characters, or holds control characters.
-pub fn clean(text: &str, longest: usize) -> Result<String, BadText> {
-    let text = text.trim();
-    if text.is_empty() {
-        Err(BadText::Blank)
-    } else if text.chars().count() > longest {
-        Err(BadText::Long(longest))
-    } else if text.chars().any(char::is_control) {
-        Err(BadText::Control)
-    } else {
-        Ok(text.to_owned())
-    }
-}
-
-/// `text` without the difference between upper and lower case: two texts that differ only in that fold to the same.
-///
-/// Through upper case first, so that what shares a capital letter is one letter: `ς` and `σ`, `ß` and `ss`.
-#[must_use]
-pub fn fold(text: &str) -> String {
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn case_makes_no_difference_to_folded_text() {
-        for (left, right, why) in [
-            ("The Divine Comedy", "THE DIVINE COMEDY", "ASCII"),
-            ("Ærø", "ærØ", "Latin beyond ASCII"),
-            ("Преступление", "ПРЕСТУПЛЕНИЕ", "Cyrillic"),
-            ("Ὀδυσσεύς", "ὈΔΥΣΣΕΎΣ", "a sigma has another form at the end of a word"),
-            ("Straße", "STRASSE", "one letter, two capitals"),
-            ("ﬁn", "FIN", "a ligature"),
-            ("紅樓夢", "紅樓夢", "no case at all"),
-        ] {
-            assert_eq!(fold(left), fold(right), "{why}");
-        }
-        assert!(fold("ὈΔΥΣΣΕΎΣ").starts_with(&fold("Ὀδυσ")), "a beginning stays one");
-        assert_ne!(fold("é"), fold("e"), "an accent is no case");
-    }
-
-    #[test]
-    fn a_text_is_taken_without_the_space_around_it() {
-        for (text, taken, why) in [
-            ("abc", Ok("abc"), "the longest"),
-            ("  abc\n", Ok("abc"), "white space around it does not count"),
-            ("äöü", Ok("äöü"), "characters are counted, not bytes"),
-            ("a b", Ok("a b"), "space within"),
-            ("abcd", Err(BadText::Long(3)), "too long"),
-            ("", Err(BadText::Blank), "empty"),
-            (" \u{3000}\t", Err(BadText::Blank), "blank"),
-            ("a\nb", Err(BadText::Control), "a line break within"),
-            ("a\0b", Err(BadText::Control), "NUL within"),
-            ("a\u{85}b", Err(BadText::Control), "a control character beyond ASCII"),
-        ] {
-            assert_eq!(clean(text, 3), taken.map(str::to_owned), "{why}");
         }
     }
 }

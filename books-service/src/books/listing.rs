@@ -8,6 +8,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 /// The most books that one answer holds, and how many it holds unless asked otherwise.
 pub const LIMIT: i64 = 1000;
 
+/// The most bytes of a key and an id that a cursor holds: more than the longest of any book.
+const CURSOR_BYTES: usize = 4 << 10;
+
 /// One page of one list. Text is folded (see [`super::fold`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listing {
@@ -146,7 +149,7 @@ impl Position {
         let text = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
         let (named, rest) = text.split_once('\n')?;
         let (id, key) = rest.split_once('\n')?;
-        if named != order.to_string() || text.contains('\0') {
+        if named != order.to_string() || text.contains('\0') || id.len() + key.len() > CURSOR_BYTES {
             return None;
         }
         let key = if order.by.is_text() { Key::Text(key.to_owned()) } else { Key::Number(key.parse().ok()?) };
@@ -193,6 +196,7 @@ mod tests {
             (BASE64.encode("year\nid\nmany"), "no number"),
             (BASE64.encode("year\ni\0d\n1"), "NUL, which Postgres refuses"),
             (BASE64.encode("pages\nid\n1"), "another order"),
+            (BASE64.encode(format!("year\n{}\n1", "i".repeat(4096))), "longer than any"),
         ] {
             assert_eq!(Position::parse(&cursor, order), None, "{why}");
         }

@@ -6,6 +6,8 @@ mod catalogue;
 mod demo;
 /// Which books a list shows, in which order, and where it begins.
 mod listing;
+/// A book as the members of an object say it.
+mod members;
 /// What was used of late, within a bound.
 mod recent;
 /// How many writes the catalogue has seen.
@@ -14,17 +16,19 @@ mod revisions;
 mod search;
 /// Where the books are, and the SQL that reads one.
 mod store;
+/// The text of a book, as it is taken and as it is searched.
+mod text;
 /// All books at once, in and out.
 mod transfer;
 /// The SQL that changes something.
 mod writes;
 
-pub use book::{
-    AUTHOR_LENGTH, BadText, Book, BookId, Details, Edit, NAME_LENGTH, NoBookId, PAGES, TITLE_LENGTH, YEARS, clean, fold,
-};
+pub use book::{AUTHOR_LENGTH, Book, BookId, Details, Edit, NAME_LENGTH, NoBookId, PAGES, TITLE_LENGTH, YEARS};
 pub use catalogue::{Catalogue, Place, ReadyPage};
 pub use demo::demo_books;
 pub use listing::{Key, LIMIT, Listing, Order, Position, Property, UnknownOrder};
+pub use members::{details, edit};
 pub use store::Books;
+pub use text::{BadText, clean, fold};
 pub use transfer::{Imported, NotImported};
 pub use writes::{Expected, NotChanged, Versions};

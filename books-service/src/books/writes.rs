@@ -4,7 +4,8 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyPool, Transaction, query, query_scalar};
 
 use super::store::{BOOK, STORE, read};
-use super::{Book, BookId, Books, Details, Edit, fold};
+use super::text::key;
+use super::{Book, BookId, Books, Details, Edit};
 
 const ADD: &str = "INSERT INTO books (author, author_key, country, country_key, language, language_key, title, \
      title_key, pages, year, id, added, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)";
@@ -168,7 +169,7 @@ impl Writing {
 pub(super) fn bind<'q>(query: Query<'q, Any, AnyArguments>, details: &Details) -> Query<'q, Any, AnyArguments> {
     let Details { author, country, language, title, pages, year } = details;
     let texts = [author, country, language, title].into_iter();
-    texts.fold(query, |query, text| query.bind(text.clone()).bind(fold(text))).bind(*pages).bind(*year)
+    texts.fold(query, |query, text| query.bind(text.clone()).bind(key(text))).bind(*pages).bind(*year)
 }
 
 impl Expected {

@@ -1,21 +1,14 @@
 use shared_claims::Problem;
 use shared_http::Fields;
 
-use crate::books::{AUTHOR_LENGTH, Details, Edit, NAME_LENGTH, PAGES, TITLE_LENGTH, YEARS, clean};
+use crate::books::{self, Details, Edit};
 
 /// A whole book: every member is required.
 ///
 /// # Errors
 /// 400 or 422, with every violation.
 pub fn details(mut fields: Fields) -> Result<Details, Problem> {
-    let details = Details {
-        author: text(&mut fields, "author", AUTHOR_LENGTH),
-        country: text(&mut fields, "country", NAME_LENGTH),
-        language: text(&mut fields, "language", NAME_LENGTH),
-        pages: fields.integer("pages", PAGES),
-        title: text(&mut fields, "title", TITLE_LENGTH),
-        year: fields.integer("year", YEARS),
-    };
+    let details = books::details(&mut fields);
     fields.finish()?;
     Ok(details)
 }
@@ -25,14 +18,7 @@ pub fn details(mut fields: Fields) -> Result<Details, Problem> {
 /// # Errors
 /// 400 or 422, with every violation.
 pub fn edit(mut fields: Fields) -> Result<Edit, Problem> {
-    let edit = Edit {
-        author: fields.has("author").then(|| text(&mut fields, "author", AUTHOR_LENGTH)),
-        country: fields.has("country").then(|| text(&mut fields, "country", NAME_LENGTH)),
-        language: fields.has("language").then(|| text(&mut fields, "language", NAME_LENGTH)),
-        pages: fields.has("pages").then(|| fields.integer("pages", PAGES)),
-        title: fields.has("title").then(|| text(&mut fields, "title", TITLE_LENGTH)),
-        year: fields.has("year").then(|| fields.integer("year", YEARS)),
-    };
+    let edit = books::edit(&mut fields);
     fields.finish()?;
     if edit == Edit::default() {
         let detail = "A change names at least one of author, country, language, pages, title and year.";
@@ -41,8 +27,4 @@ pub fn edit(mut fields: Fields) -> Result<Edit, Problem> {
         return Err(names.into_iter().fold(problem, |problem, name| problem.error(name, "or another is required")));
     }
     Ok(edit)
-}
-
-fn text(fields: &mut Fields, name: &'static str, longest: usize) -> String {
-    fields.parsed(name, |text| clean(text, longest)).unwrap_or_default()
 }

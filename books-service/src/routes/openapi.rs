@@ -16,8 +16,9 @@ const ABOUT: &str = "The library catalogue: members read it, admins change it.\n
     The access token comes from auth-service (`POST /login` there) and is verified here, without a call. `john` with \
     `password123admin` (admin) and `anna` with `password123member` (member) are there where `DEMO_DATA` is on.";
 
-const PAGE_NOTE: &str = "All conditions hold at once, and upper and lower case are one. Where there is a next page, `Link` \
-    leads to it. No answer is older than its request.";
+const PAGE_NOTE: &str = "All conditions hold at once. Upper and lower case, accents and Unicode forms make no difference: \
+    `goriot pere` finds `Le Père Goriot`. Where there is a next page, `Link` leads to it. No answer is older than its \
+    request.";
 
 const CONDITION_NOTE: &str = "With `If-Match`, only if the book is still what was read; with `If-None-Match`, only if it is \
     none of what the tags stand for; without either, in any case.";
@@ -132,7 +133,9 @@ fn details(required: &[&str]) -> ObjectBuilder {
         ],
         required,
     )
-    .description(Some("Text is trimmed, and has no control characters."))
+    .description(Some(
+        "Text is trimmed and can be seen, and has no control characters and no directional overrides or isolates.",
+    ))
 }
 
 fn book() -> Schema {

@@ -47,12 +47,13 @@ fn words(params: &mut Params) -> BTreeSet<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// A text to search for, folded; a blank one, as a form sends it, is none.
+/// A text to search for, folded; a blank one, as a form sends it, is none, and so is one of accents alone.
 fn text(params: &mut Params, name: &'static str) -> Option<String> {
-    parsed(params, name, |text| match clean(text, TEXT_LENGTH) {
-        Err(BadText::Blank) => Ok(None),
-        cleaned => cleaned.map(|text| Some(fold(&text))),
-    })?
+    let text = parsed(params, name, |text| match clean(text, TEXT_LENGTH) {
+        Err(BadText::Blank) => Ok(String::new()),
+        cleaned => cleaned.map(|text| fold(&text).trim().to_owned()),
+    })?;
+    (!text.is_empty()).then_some(text)
 }
 
 /// What `parse` makes of the parameter `name`, if it is there.

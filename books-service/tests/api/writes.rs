@@ -48,6 +48,11 @@ async fn text_comes_back_as_it_was_written() {
             ("%00 %_ ${1} $1", "what looks like something"),
             (&"ΐ".repeat(500), "the longest, which folds to three times as much"),
             (&(0..500).filter_map(|i| char::from_u32(0x1d400 + i)).collect::<String>(), "the longest, all different"),
+            (
+                &(0..500).filter_map(|i| char::from_u32(0x3300 + i * i % 0x58)).collect::<String>(),
+                "one that folds to far more",
+            ),
+            (&"\u{fdfa}".repeat(500), "one that folds to eighteen times as much"),
         ] {
             let book = library.add(book_with(&json!({"title": title, "author": format!("  {why}\t")}))).await;
             assert_eq!(book["title"], title, "{why}");
