@@ -19,6 +19,8 @@ pub enum Value<'a> {
     Unsigned(u64),
     /// An integer from -2^63 to -1, likewise.
     Negative(i64),
+    /// Any other number: one with a fraction or an exponent, `-0`, or an integer out of both ranges.
+    Float(f64),
     /// `true` or `false`.
     Flag(bool),
     /// `null`.
@@ -79,6 +81,13 @@ impl<'a> Members<'a> {
     }
 }
 
+impl FromIterator<(String, Value<'static>)> for Members<'static> {
+    /// Of members that have different names.
+    fn from_iter<I: IntoIterator<Item = (String, Value<'static>)>>(members: I) -> Self {
+        Self(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+}
+
 impl Value<'_> {
     fn into_owned(self) -> Value<'static> {
         match self {
@@ -86,6 +95,7 @@ impl Value<'_> {
             Self::Texts(texts) => Value::Texts(texts.into_iter().map(own).collect()),
             Self::Unsigned(number) => Value::Unsigned(number),
             Self::Negative(number) => Value::Negative(number),
+            Self::Float(number) => Value::Float(number),
             Self::Flag(flag) => Value::Flag(flag),
             Self::Null => Value::Null,
             Self::Other => Value::Other,
@@ -167,8 +177,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Negative(number))
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Float(number))
     }
 
     fn visit_bool<E: Error>(self, flag: bool) -> Result<Value<'de>, E> {
@@ -236,8 +246,12 @@ mod tests {
         assert_eq!(members.text("t"), Some("x"));
         assert_eq!(members.text("d"), Some("é"));
         assert_eq!(members.unsigned("n"), Some(u64::MAX));
-        for name in ["f", "e", "z", "x", "o"] {
+        for name in ["x", "o"] {
             assert_eq!(members.get(name), Some(&Value::Other), "{name}");
+        }
+        for (name, number) in [("f", 1.0), ("e", 1000.0), ("z", -0.0)] {
+            assert_eq!(members.get(name), Some(&Value::Float(number)), "{name}");
+            assert_eq!(members.unsigned(name), None, "{name}: no token writes an integer so");
         }
         assert_eq!(members.get("m"), Some(&Value::Negative(-1)));
         assert_eq!(members.get("q"), Some(&Value::Flag(true)));

@@ -2,14 +2,16 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
+use serde_json::Map;
 use shared_claims::{Guard, Members, Problem, Value};
 
-use crate::violations::{Violations, in_range};
+use crate::media::check_type;
+use crate::violations::{Violations, in_range, whole, written_integer};
 
 /// The largest body that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
@@ -27,9 +29,21 @@ pub struct MaybeBody(pub Option<Fields>);
 pub struct Fields {
     members: Members<'static>,
     violations: Violations,
+    /// Whether a number may be written as a string, as it is in CSV.
+    numbers_in_strings: bool,
 }
 
 impl Fields {
+    fn new(members: Members<'static>, numbers_in_strings: bool) -> Self {
+        Self { members, violations: Violations::default(), numbers_in_strings }
+    }
+
+    /// The members of a record of a file, where a number may be written as a string.
+    #[must_use]
+    pub fn of_record(record: Map<String, serde_json::Value>) -> Self {
+        Self::new(record.into_iter().map(|(name, value)| (name, of_json(value))).collect(), true)
+    }
+
     /// The string `name`, which must be there and pass `check`; "" where it does not.
     pub fn text(&mut self, name: &'static str, check: impl FnOnce(&str) -> Result<(), String>) -> String {
         self.parsed(name, |text| check(text).map(|()| text.to_owned())).unwrap_or_default()
@@ -76,10 +90,16 @@ impl Fields {
     pub fn optional_integer(&mut self, name: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
         let number = match self.members.get(name)? {
             Value::Null => return None,
-            Value::Negative(number) => *number,
-            Value::Unsigned(number) => i64::try_from(*number).unwrap_or(i64::MAX),
-            _ => return self.misshapen(name, "must be an integer"),
+            Value::Negative(number) => Some(*number),
+            Value::Unsigned(number) => Some(i64::try_from(*number).unwrap_or(i64::MAX)),
+            Value::Float(number) => whole(*number),
+            Value::Text(text) if self.numbers_in_strings => {
+                let text = text.trim();
+                written_integer(text).or_else(|| whole(text.parse().ok()?))
+            }
+            _ => None,
         };
+        let Some(number) = number else { return self.misshapen(name, "must be an integer") };
         in_range(number, &range).map_or_else(|message| self.refuse(name, message), Some)
     }
 
@@ -116,6 +136,14 @@ impl Fields {
     /// or refused; either with all violations in `errors`.
     pub fn finish(self) -> Result<(), Problem> {
         self.violations.finish()
+    }
+
+    /// Ends the reading of a record.
+    ///
+    /// # Errors
+    /// All violations in one text.
+    pub fn told(self) -> Result<(), String> {
+        self.violations.told()
     }
 
     fn demand(&mut self, name: &'static str) {
@@ -165,10 +193,29 @@ impl FromRequest for MaybeBody {
             }
             check_type(&request)?;
             let members = Members::parse(&bytes).map_err(|_| {
-                malformed("The body is not one JSON object in UTF-8, with each name once and at most 64 of them.")
+                malformed(
+                    "The body is not one JSON object in UTF-8, with each name once, at most 64 of them, and no number \
+                    beyond 1.7e308.",
+                )
             })?;
-            Ok(Self(Some(Fields { members: members.into_owned(), violations: Violations::default() })))
+            Ok(Self(Some(Fields::new(members.into_owned(), false))))
         })
+    }
+}
+
+/// A value of a record, as far as the members of bodies tell values apart.
+fn of_json(value: serde_json::Value) -> Value<'static> {
+    use serde_json::Value as Json;
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(flag) => Value::Flag(flag),
+        Json::String(text) => Value::Text(text.into()),
+        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(unsigned), _) => Value::Unsigned(unsigned),
+            (None, Some(negative)) => Value::Negative(negative),
+            (None, None) => number.as_f64().map_or(Value::Other, Value::Float),
+        },
+        Json::Array(_) | Json::Object(_) => Value::Other,
     }
 }
 
@@ -180,32 +227,6 @@ fn malformed(detail: &'static str) -> Problem {
 fn check_length(request: &HttpRequest) -> Result<(), Problem> {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > LARGEST) { Err(Problem::of_status(413)) } else { Ok(()) }
-}
-
-fn check_type(request: &HttpRequest) -> Result<(), Problem> {
-    let encoding = request.headers().get(CONTENT_ENCODING);
-    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(unsupported("The body must not be compressed.").header("Accept-Encoding", "identity"));
-    }
-    let types: Vec<_> = request.headers().get_all(CONTENT_TYPE).collect();
-    let [one] = types[..] else {
-        return Err(unsupported("The body must be application/json."));
-    };
-    let mut parts = one.to_str().unwrap_or_default().split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default();
-    let utf8 = parts.all(|part| {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
-    });
-    if essence.eq_ignore_ascii_case("application/json") && utf8 {
-        Ok(())
-    } else {
-        Err(unsupported("The body must be application/json in UTF-8."))
-    }
-}
-
-fn unsupported(detail: &'static str) -> Problem {
-    Problem::new(415, "unsupported_media_type", detail).header("Accept", "application/json")
 }
 
 async fn read(mut payload: Payload) -> Result<Bytes, Problem> {

@@ -32,6 +32,8 @@ mod health;
 mod host;
 /// Log lines, as text or JSON, one line each.
 mod logging;
+/// The media types of bodies.
+mod media;
 /// The memory that the process may use.
 mod memory;
 /// What is counted and timed, and the address where it can be asked for.

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use shared_claims::Problem;
 
-use crate::violations::{Violations, in_range};
+use crate::violations::{Violations, in_range, written_integer};
 
 /// The parameters of a query string.
 pub struct Query(pub Params);
@@ -32,7 +32,7 @@ impl Params {
     /// The integer `name`, if it is there and lies in `range`.
     pub fn optional_integer(&mut self, name: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
         let text = self.one(name)?;
-        let number = text.parse::<i64>().map_err(|_| "must be an integer".to_owned());
+        let number = written_integer(&text).ok_or_else(|| "must be an integer".to_owned());
         number.and_then(|number| in_range(number, &range)).map_or_else(|message| self.refuse(name, message), Some)
     }
 

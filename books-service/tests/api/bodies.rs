@@ -13,6 +13,16 @@ fn values() -> Vec<(&'static str, Value, bool, &'static str)> {
         ("title", json!(""), false, "empty"),
         ("title", json!("a\u{0}b"), false, "NUL"),
         ("title", json!("a\nb"), false, "a line break"),
+        ("title", json!("\u{200b}\u{ad}"), false, "invisible"),
+        ("title", json!("a\u{202e}b"), false, "a directional override"),
+        ("title", json!("\u{2067}a\u{2069}"), false, "a directional isolate"),
+        ("title", json!("\u{200f}א\u{200d}"), true, "a mark of direction and a joiner"),
+        ("author", json!("\u{feff}"), false, "invisible"),
+        ("author", json!("\u{202b}a"), false, "a directional embedding"),
+        ("country", json!("\u{3164}"), false, "invisible"),
+        ("country", json!("a\u{2068}"), false, "a directional isolate"),
+        ("language", json!("\u{2060}"), false, "invisible"),
+        ("language", json!("a\u{202d}"), false, "a directional override"),
         ("title", Value::Null, false, "null"),
         ("author", letters(200), true, "the longest"),
         ("author", letters(201), false, "too long"),
@@ -27,6 +37,11 @@ fn values() -> Vec<(&'static str, Value, bool, &'static str)> {
         ("pages", json!(1_000_000), true, "the most"),
         ("pages", json!(1_000_001), false, "too many"),
         ("pages", json!(u64::MAX), false, "beyond every integer"),
+        ("pages", json!(1e30), false, "farther beyond"),
+        ("pages", json!(226.0), true, "an integer with a fraction of zero"),
+        ("pages", json!(0.0), false, "no page, with a fraction"),
+        ("year", json!(-0.0), true, "zero with a sign"),
+        ("year", json!(-1e30), false, "before every integer"),
         ("pages", Value::Null, false, "null"),
         ("year", json!(-10_000), true, "the first"),
         ("year", json!(-10_001), false, "before the first"),
@@ -99,6 +114,9 @@ async fn a_body_of_another_shape_is_refused() {
             (twice, "a member twice"),
             (book_with(&json!({"pages": "226"})).to_string(), "text for a number"),
             (book_with(&json!({"pages": 2.5})).to_string(), "a fraction"),
+            (book_with(&json!({"year": -0.5})).to_string(), "a small fraction"),
+            (a_book().to_string().replace("226", "2.265e2"), "a fraction with an exponent"),
+            (a_book().to_string().replace("226", "1e999"), "a number beyond any"),
             (book_with(&json!({"title": 1984})).to_string(), "a number for text"),
             (book_with(&json!({"title": ["a"]})).to_string(), "an array for text"),
         ] {
@@ -108,6 +126,66 @@ async fn a_body_of_another_shape_is_refused() {
             }
         }
         unchanged(&library, &path).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn integer_counts_in_any_spelling() {
+    on_each_database(async |library| {
+        let path = format!("/books/{}", library.add(a_book()).await["id"].as_str().unwrap());
+        for spelling in ["226.0", "2.26e2", "2260e-1", "226.000000000000000000000000", "2.26E+2", "22600000e-5"] {
+            let book = a_book().to_string().replace("226", spelling);
+            for (method, path) in [(Method::POST, "/books"), (Method::PUT, &path), (Method::PATCH, &path)] {
+                let answer = library.admin().call(method, path, Some(book.clone())).await.json();
+                assert!(answer["pages"] == 226 || answer["book"]["pages"] == 226, "{spelling}: {answer}");
+            }
+        }
+        for number in ["1000001", "1e30", "123456789012345678901234567890", "1000001.0"] {
+            let answer = library.admin().post("/books", &book_with(&json!({"pages": 0}))).await;
+            let told = answer.problem(422, "validation_failed").body;
+            assert!(told.contains("must be from 1 to 1000000"), "{number}: {told}");
+            let book = a_book().to_string().replace("226", number);
+            let answer = library.admin().call(Method::PATCH, &path, Some(book)).await;
+            let told = answer.problem(422, "validation_failed").body;
+            assert!(told.contains("must be from 1 to 1000000"), "{number}: {told}");
+            let answer = library.member().get(&format!("/books?limit={}", number.trim_end_matches(".0"))).await;
+            answer.problem(422, "validation_failed");
+        }
+        let answer = library.member().get("/books?limit=123456789012345678901234567890").await;
+        assert!(answer.problem(422, "validation_failed").body.contains("must be from 1 to 1000"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn change_may_be_a_merge_patch() {
+    on_each_database(async |library| {
+        let path = format!("/books/{}", library.add(a_book()).await["id"].as_str().unwrap());
+        let patches = "application/json, application/merge-patch+json";
+        let options = library.nobody().call(Method::OPTIONS, &path, None).await.is(204);
+        assert_eq!(options.header("accept-patch"), patches);
+        let options = library.nobody().call(Method::OPTIONS, "/books", None).await.is(204);
+        assert!(!options.headers.contains_key("accept-patch"), "nothing is patched there");
+        for media_type in ["application/merge-patch+json", "Application/Merge-Patch+JSON; charset=utf-8"] {
+            let admin = library.admin().with("Content-Type", media_type);
+            assert_eq!(admin.patch(&path, &json!({"pages": 7})).await.is(200).json()["pages"], 7);
+            let answer = admin.patch(&path, &json!({"title": null})).await.problem(422, "validation_failed");
+            assert_eq!(answer.wrong_fields(), ["title"], "a merge patch cannot take a title away");
+            admin.put(&path, &a_book()).await.problem(415, "unsupported_media_type");
+            admin.post("/books", &a_book()).await.problem(415, "unsupported_media_type");
+        }
+        for media_type in ["application/json-patch+json", "text/plain", "application/merge-patch+json; charset=latin1"]
+        {
+            let admin = library.admin().with("Content-Type", media_type);
+            let answer = admin.patch(&path, &json!({"pages": 8})).await.problem(415, "unsupported_media_type");
+            assert_eq!(answer.header("accept-patch"), patches);
+            let answer = admin.put(&path, &a_book()).await.problem(415, "unsupported_media_type");
+            assert!(!answer.headers.contains_key("accept-patch"));
+        }
+        let packed = library.admin().with("Content-Encoding", "gzip");
+        let answer = packed.patch(&path, &json!({"pages": 8})).await.problem(415, "unsupported_media_type");
+        assert_eq!((answer.header("accept-patch"), answer.header("accept-encoding")), (patches, "identity"));
     })
     .await;
 }

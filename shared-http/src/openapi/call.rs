@@ -140,8 +140,11 @@ impl Call {
     ) -> Self {
         let examples = examples.map(|(name, value)| (name, ExampleBuilder::new().value(Some(value)).build()));
         let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples).build();
-        let body = RequestBodyBuilder::new().required(Some(required)).content("application/json", content).build();
-        self.with(|operation| operation.request_body(Some(body))).refuses(codes::BODY)
+        let mut body = RequestBodyBuilder::new().required(Some(required)).content("application/json", content.clone());
+        if self.method == HttpMethod::Patch {
+            body = body.content("application/merge-patch+json", content);
+        }
+        self.with(|operation| operation.request_body(Some(body.build()))).refuses(codes::BODY)
     }
 }
 

@@ -47,6 +47,9 @@ impl HeaderText {
 pub(super) fn of_errors(codes: &[Code]) -> Vec<HeaderText> {
     let mut headers = vec![REQUEST_ID, HeaderText("Cache-Control", "`no-store`")];
     let (status, scope) = (codes[0].status, codes.iter().any(|code| code.name == "insufficient_scope"));
+    if status == 415 {
+        headers.push(HeaderText("Accept-Patch", "On `PATCH`: the media types that its body may have (RFC 5789)."));
+    }
     headers.extend(match status {
         401 => Some(HeaderText("WWW-Authenticate", "The `Bearer` challenge (RFC 6750 section 3).")),
         403 if scope => {

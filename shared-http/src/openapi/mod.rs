@@ -38,7 +38,8 @@ const ACCESS_TOKEN_TEXT: &str = "The `accessToken` that `POST /login` of auth-se
     It lives for minutes.";
 
 /// What holds for every call; it follows the service's own description.
-const MANNERS: &str = "\n\nBodies are JSON objects (`application/json`, at most 64 KB). Members that nobody knows are \
+const MANNERS: &str = "\n\nBodies are JSON objects (`application/json`, on \
+    `PATCH` also `application/merge-patch+json`; at most 64 KB). Members that nobody knows are \
     ignored, `null` is as good as absent (as an empty parameter of a query is), and no name may stand twice.\n\nEvery error is `application/problem+json` \
     (RFC 9457); its `code` is stable and meant for programs. Every answer has an `X-Request-Id`, which leads to its lines \
     in the log, and `Cache-Control: no-store` where nothing else is said.\n\nWhat answers `GET` answers `HEAD` too, and `OPTIONS` lists the methods of every address.";

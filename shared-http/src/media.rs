@@ -1,0 +1,40 @@
+use actix_web::HttpRequest;
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use shared_claims::Problem;
+
+/// The media types of a `PATCH`'s body, as `Accept-Patch` lists them (RFC 5789 section 3.1).
+pub(crate) const PATCHES: &str = "application/json, application/merge-patch+json";
+
+/// Takes JSON and, for a change, also a merge patch (RFC 7396), which is read as the same object.
+///
+/// # Errors
+/// 415: the body has another type, or is compressed.
+pub(crate) fn check_type(request: &HttpRequest) -> Result<(), Problem> {
+    let encoding = request.headers().get(CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let problem = unsupported(request, "The body must not be compressed.");
+        return Err(problem.header("Accept-Encoding", "identity"));
+    }
+    let types: Vec<_> = request.headers().get_all(CONTENT_TYPE).collect();
+    let [one] = types[..] else {
+        return Err(unsupported(request, "The body must be application/json."));
+    };
+    let mut parts = one.to_str().unwrap_or_default().split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let utf8 = parts.all(|part| {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    let merges = request.method() == Method::PATCH && essence.eq_ignore_ascii_case("application/merge-patch+json");
+    if (merges || essence.eq_ignore_ascii_case("application/json")) && utf8 {
+        Ok(())
+    } else {
+        Err(unsupported(request, "The body must be application/json in UTF-8."))
+    }
+}
+
+fn unsupported(request: &HttpRequest, detail: &'static str) -> Problem {
+    let problem = Problem::new(415, "unsupported_media_type", detail).header("Accept", "application/json");
+    if request.method() == Method::PATCH { problem.header("Accept-Patch", PATCHES) } else { problem }
+}
