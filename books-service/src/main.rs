@@ -1,5 +1,6 @@
 //! The program `books-service`.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,9 +39,10 @@ enum Command {
     Serve,
     /// Write all books as JSON lines to the standard output
     Export,
-    /// Add books from JSON lines, as `export` writes them: all or none
+    /// Add books from JSON lines as `export` writes them, a JSON array, or CSV with a header: all or none
     ///
-    /// A book whose id is there already is left as it is, so a second run changes nothing.
+    /// The columns or members are author, country, language, pages, title, year and, optionally, id and version. A book
+    /// whose id is there already is left as it is, so a second run changes nothing; one without an id gets a new one.
     Import {
         /// The file; - is the standard input
         file: PathBuf,
@@ -104,13 +106,14 @@ async fn export() -> Result<(), Failure> {
 }
 
 async fn import(file: &Path) -> Result<(), Failure> {
-    let text = if file == Path::new("-") {
-        io::read_to_string(io::stdin())?
-    } else {
-        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
-    };
     let mut progress = Progress::of("books");
-    let done = books().await?.import(&text, |done| progress.is_at(done)).await?;
+    let count = |done| progress.is_at(done);
+    let done = if file == Path::new("-") {
+        books().await?.import(io::stdin().lock(), count).await?
+    } else {
+        let file = File::open(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        books().await?.import(file, count).await?
+    };
     drop(progress);
     println!("{} added; {} were there already and are as they were", done.added, done.present);
     Ok(())

@@ -55,6 +55,9 @@ mod progress;
 mod proxies;
 /// Query strings, taken like bodies.
 mod query;
+/// The records of a file.
+#[cfg(feature = "cli")]
+pub mod records;
 /// How the list of revocations is followed.
 mod revocations;
 /// Starting: the listeners, and what is around every request.

@@ -1,10 +1,16 @@
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::io::Read;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use shared_http::Fields;
 use shared_http::database::StoreError;
+use shared_http::records::Records;
 use sqlx::{query, query_scalar};
 
 use super::store::{STORE, read};
 use super::writes::{Writing, bind};
-use super::{AUTHOR_LENGTH, Book, BookId, Books, Details, NAME_LENGTH, PAGES, TITLE_LENGTH, YEARS, clean};
+use super::{Book, BookId, Books, Details, details};
 
 /// The books behind a place in the order in which they came; the place of each at the end.
 const PAGE: &str = "SELECT id, author, country, language, pages, title, year, version, added FROM books \
@@ -15,7 +21,7 @@ const ADD: &str = "INSERT INTO books (author, author_key, country, country_key, 
 
 /// A book as one line of JSON: the book of the HTTP contract and its version, so that what clients remember of it stays
 /// good.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Line {
     id: BookId,
     author: String,
@@ -24,28 +30,26 @@ struct Line {
     pages: i64,
     title: String,
     year: i64,
-    #[serde(default = "first")]
     version: i64,
 }
 
-const fn first() -> i64 {
-    1
-}
+/// The most lines that one refusal names.
+const MOST_WRONG: usize = 100;
 
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
 pub enum NotImported {
     /// Lines that no book can be made of, counted from 1, and what is wrong with each.
     #[error("nothing was imported, because of {} of the lines{}", .0.len(), listed(.0))]
-    Lines(Vec<(usize, String)>),
+    Lines(Vec<(u64, String)>),
     /// The database is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-fn listed(lines: &[(usize, String)]) -> String {
-    let lines: Vec<String> = lines.iter().map(|(number, why)| format!("\nline {number}: {why}")).collect();
-    lines.concat()
+fn listed(lines: &[(u64, String)]) -> String {
+    let more = if lines.len() < MOST_WRONG { "" } else { "\nthe lines behind were not read" };
+    lines.iter().map(|(number, why)| format!("\nline {number}: {why}")).chain([more.to_owned()]).collect()
 }
 
 /// What became of an import.
@@ -79,14 +83,14 @@ impl Books {
         }
     }
 
-    /// Adds the books of these lines of JSON, all or none. One whose id is there already is left as it is, so that a second
-    /// run changes nothing. The demo books are not added afterwards. Takes as long as it takes; other writes wait. `progress`
-    /// is told how many are done.
+    /// Adds the books of `file` (see [`Records`]), all or none. One whose id is there already is left as it is, so that a
+    /// second run changes nothing; one without an id gets a new one. The demo books are not added afterwards. Takes as long
+    /// as it takes; other writes wait. `progress` is told how many are done.
     ///
     /// # Errors
     /// See [`NotImported`].
-    pub async fn import(&self, text: &str, mut progress: impl FnMut(usize)) -> Result<Imported, NotImported> {
-        let books = parse(text)?;
+    pub async fn import(&self, file: impl Read, mut progress: impl FnMut(usize)) -> Result<Imported, NotImported> {
+        let books = read_all(Records::of(file))?;
         let mut writing = Writing::begin(&self.pool).await?;
         let added = add(
             &mut writing,
@@ -116,36 +120,36 @@ async fn add(writing: &mut Writing, books: impl Iterator<Item = &Book>) -> Resul
     Ok(added)
 }
 
-/// All books, or all that is wrong.
-fn parse(text: &str) -> Result<Vec<Book>, NotImported> {
-    let (mut books, mut wrong) = (Vec::new(), Vec::new());
-    let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate();
-    for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-        match serde_json::from_str(line).map_err(|error| error.to_string()).and_then(Line::checked) {
-            Ok(book) => books.push(book),
-            Err(why) => wrong.push((index + 1, why)),
+/// All books, or what is wrong.
+fn read_all(records: Records<'_>) -> Result<Vec<Book>, NotImported> {
+    let (mut books, mut wrong, mut lines) = (Vec::<Book>::new(), Vec::new(), HashMap::new());
+    for (number, record) in records {
+        match record.and_then(book) {
+            Ok(book) => match lines.get(&book.id).map(|&(line, index): &(u64, usize)| (line, &books[index])) {
+                Some((_, same)) if *same == book => {}
+                Some((line, _)) => wrong.push((number, format!("id stands in line {line} already, with another book"))),
+                None => {
+                    lines.insert(book.id.clone(), (number, books.len()));
+                    books.push(book);
+                }
+            },
+            Err(why) => wrong.push((number, why)),
+        }
+        if wrong.len() == MOST_WRONG {
+            break;
         }
     }
     if wrong.is_empty() { Ok(books) } else { Err(NotImported::Lines(wrong)) }
 }
 
-impl Line {
-    fn checked(self) -> Result<Book, String> {
-        let text = |name: &str, text: &str, longest| clean(text, longest).map_err(|why| format!("{name} {why}"));
-        let number = |name: &str, number: i64, range: &std::ops::RangeInclusive<i64>| {
-            let wrong = || format!("{name} must be from {} to {}", range.start(), range.end());
-            Some(number).filter(|number| range.contains(number)).ok_or_else(wrong)
-        };
-        let details = Details {
-            author: text("author", &self.author, AUTHOR_LENGTH)?,
-            country: text("country", &self.country, NAME_LENGTH)?,
-            language: text("language", &self.language, NAME_LENGTH)?,
-            pages: number("pages", self.pages, &PAGES)?,
-            title: text("title", &self.title, TITLE_LENGTH)?,
-            year: number("year", self.year, &YEARS)?,
-        };
-        Ok(Book { id: self.id, details, version: number("version", self.version, &(1..=i64::MAX - 1))? })
-    }
+/// The book of one record, or all that is wrong with it.
+fn book(record: Map<String, Value>) -> Result<Book, String> {
+    let mut fields = Fields::of_record(record);
+    let id = fields.optional_parsed("id", |id| BookId::try_from(id.to_owned()));
+    let version = fields.optional_integer("version", 1..=i64::MAX - 1).unwrap_or(1);
+    let details = details(&mut fields);
+    fields.told()?;
+    Ok(Book { id: id.unwrap_or_else(BookId::fresh), details, version })
 }
 
 impl From<Book> for Line {

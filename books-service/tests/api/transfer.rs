@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
 
-use crate::library::{Database, Library, on_each};
+use crate::library::{Database, Library, a_book, book_with, on_each};
 
 fn run(database: &Database, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_books-service"))
@@ -81,6 +81,98 @@ fn library_of(lines: &str) -> serde_json::Value {
         book
     };
     lines.lines().map(book).collect()
+}
+
+/// What an import says that imports nothing.
+fn refused(database: &Database, file: &str) -> String {
+    let Output { status, stderr, .. } = run(database, &["import", "-"], file);
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    stderr
+}
+
+#[tokio::test]
+async fn books_without_id_come_from_any_format() {
+    on_each(async |database| {
+        let library = Library::start(&database.url, []).await;
+        let book = |title: &str| book_with(&json!({"title": title}));
+        let rows = |titles: [&str; 2]| {
+            let row = |title| format!("United Kingdom;English;226;\"{title}\";1813;;Jane Austen");
+            format!("\u{feff}country;language;pages;title;year;id;author\r\n{}\r\n", titles.map(row).join("\r\n"))
+        };
+        let files = [
+            format!("\u{feff}{}\n{}\n", book("a"), book("b")),
+            serde_json::to_string_pretty(&[book("c"), book("d")]).unwrap(),
+            rows(["e; \"\"e\"\"", "f"]),
+            book("g").to_string().replace("226", "2.26e2").replace("1813", "\"1813\"") + "\n" + &book("h").to_string(),
+        ];
+        for file in files {
+            assert_eq!(import(database, &file), "2 added; 0 were there already and are as they were\n", "{file}");
+        }
+        let books = library.member().get("/books").await;
+        assert_eq!(books.each("title"), ["a", "b", "c", "d", "e; \"e\"", "f", "g", "h"]);
+        for mut one in books.json().as_array().unwrap().clone() {
+            one.as_object_mut().unwrap().remove("id").unwrap();
+            assert_eq!(one, book(one["title"].as_str().unwrap()));
+        }
+        for nothing in ["", "[]", "title,author\n"] {
+            assert_eq!(import(database, nothing), "0 added; 0 were there already and are as they were\n");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_books_with_one_id_are_refused() {
+    on_each(async |database| {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let book =
+            |title: &str, version: i64| book_with(&json!({"id": id, "title": title, "version": version})).to_string();
+        let csv = "id,author,country,language,pages,title,year\n";
+        let row = |pages| format!("{id},A,C,L,{pages},T,1\n");
+        for file in [
+            format!("{}\n{}", book("T", 1), book("U", 1)),
+            format!("{}\n{}", book("T", 1), book("T", 2)),
+            format!("[{},\n{}]", book("T", 1), book("U", 1)),
+        ] {
+            let told = refused(database, &file);
+            assert!(told.contains("line 2: id stands in line 1 already, with another book"), "{told}");
+        }
+        let told = refused(database, &format!("{csv}{}{}{}", row(1), row(2), row(3)));
+        for line in ["because of 2 of the lines", "line 3: id stands in line 2", "line 4: id stands in line 2"] {
+            assert!(told.contains(line), "{line}: {told}");
+        }
+        assert_eq!(export(database), "");
+        let twice = format!("{}\n{}", book("T", 1), book("T", 1));
+        assert_eq!(import(database, &twice), "1 added; 0 were there already and are as they were\n");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn file_that_is_no_list_of_books_imports_nothing() {
+    on_each(async |database| {
+        let good = a_book().to_string();
+        for (file, why) in [
+            ("Pride and Prejudice", "line 1: must begin with { or [ (JSON), or with a header"),
+            ("id,title,title\n", "line 1: the header must name \"title\" once"),
+            ("title,author\nEmma,\n", "line 2: author is required; country is required; language is required"),
+            ("title,author\nEmma\n", "line 2: must have 2 values"),
+            (&format!("[{good},\n"), "line 2: the array has no end"),
+            (&format!("[{good}]\n{good}"), "line 2: text follows the end of the array"),
+            (&good.replace('{', "{\"pages\":1,"), "line 1: must have each name once"),
+            (&good.replace("226", "226.5"), "line 1: pages must be an integer"),
+            (&good.replace("226", "\"many\""), "line 1: pages must be an integer"),
+            (&good.replace("226", "1e7"), "line 1: pages must be from 1 to 1000000"),
+            (&good.replace("Pride", "\u{202e}"), "line 1: title must not contain directional overrides"),
+            (&"{}\n".repeat(150), "because of 100 of the lines"),
+        ] {
+            let told = refused(database, file);
+            assert!(told.contains("nothing was imported") && told.contains(why), "{why}: {told}");
+        }
+        assert_eq!(export(database), "");
+    })
+    .await;
 }
 
 #[tokio::test]
