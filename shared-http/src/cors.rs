@@ -15,6 +15,7 @@ pub(crate) fn cors(options: &ServerOptions) -> Cors {
             "Accept",
             "Accept-Encoding",
             "Accept-Patch",
+            "Age",
             "Allow",
             "ETag",
             "Link",

@@ -37,19 +37,6 @@ async fn what_is_in_flight_is_finished_before_the_end() {
 }
 
 #[tokio::test]
-async fn hangup_without_a_certificate_changes_nothing() {
-    let service = Desk::new().serve();
-    for _ in 0..3 {
-        service.signal(Signal::HUP);
-        sleep(Duration::from_millis(50)).await;
-        assert!(reqwest::get(service.url("/livez")).await.unwrap().status().is_success());
-    }
-    service.signal(Signal::TERM);
-    let (code, log) = service.end().await;
-    assert_eq!(code, Some(0), "{log}");
-}
-
-#[tokio::test]
 async fn an_idle_connection_does_not_hold_the_end_up() {
     let service = Desk::new().serve();
     let mut idle = TcpStream::connect(service.addr).unwrap();
