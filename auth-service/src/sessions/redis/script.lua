@@ -224,7 +224,7 @@ end
 -- looked. Verifiers are told of a session only where the cut-off does not say it: the newest, and any that was dated by a clock
 -- that was ahead. A record that comes later finds that its session has no place in the index any more.
 local function end_all_but(ids)
-  local sessions, goes_on, places, keys, alive = window(), {}, {}, {index}, 0
+  local sessions, goes_on, places, alive = window(), {}, {}, 0
   local known = redis.call('ZSCORE', index, NOT_BEFORE)
   if known then
     places = {known, NOT_BEFORE}
@@ -237,12 +237,7 @@ local function end_all_but(ids)
       table.insert(places, id)
     end
   end
-  for _, session in ipairs(sessions) do
-    if not goes_on[session.id] then
-      table.insert(keys, record(session.id))
-    end
-  end
-  redis.call('UNLINK', unpack(keys))
+  redis.call('UNLINK', index)
   if #places > 0 then
     redis.call('ZADD', index, unpack(places))
   end
@@ -251,6 +246,7 @@ local function end_all_but(ids)
     local numbers = session.numbers
     if not goes_on[session.id] then
       alive = alive + (numbers and 1 or 0)
+      redis.call('UNLINK', record(session.id))
       if not numbers or math.max(numbers.issued_at, numbers.tokens_end_at - keep) >= from then
         revoke(numbers and numbers.tokens_end_at or now + keep, 'sid', session.id)
       end

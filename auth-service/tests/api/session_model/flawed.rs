@@ -156,7 +156,9 @@ impl SessionStore for Flawed {
         if let Some(id) = except.filter(|_| self.is(Flaw::RevivedException)) {
             let mut sessions = self.sessions.lock().unwrap();
             let excepted = sessions.get_mut(&id).filter(|record| record.session.user_id == user_id);
-            excepted.into_iter().for_each(|record| record.ended = false);
+            if let Some(record) = excepted {
+                record.ended = false;
+            }
         }
         living.retain(|session| Some(session.id) != except);
         if self.is(Flaw::ForgetfulEndOfAll) && living.len() > 1 {

@@ -192,7 +192,7 @@ impl<'a> Case<'a> {
     fn believe(&mut self, events: &[Event], answers: &[Answer]) -> Result<(), String> {
         let (mut worlds, mut expected, rules) = (vec![], vec![], &self.subject.rules);
         for world in &self.worlds {
-            for (order, choice) in orders(events).into_iter().flat_map(|order| choices(events, order, rules)) {
+            for (order, choice) in orders(events).into_iter().flat_map(|order| choices(events, &order, rules)) {
                 let (mut world, mut foreseen) = (world.clone(), vec![None; events.len()]);
                 for number in order {
                     foreseen[number] = Some(world.step(rules, self.now, &events[number], choice));
@@ -353,9 +353,9 @@ fn orders(events: &[Event]) -> Vec<Vec<usize>> {
 }
 
 /// Which session a login may end, where several were unused equally long.
-fn choices(events: &[Event], order: Vec<usize>, rules: &Rules) -> Vec<(Vec<usize>, usize)> {
+fn choices(events: &[Event], order: &[usize], rules: &Rules) -> Vec<(Vec<usize>, usize)> {
     let most = if matches!(events[0], Event::LogIn { .. }) { rules.most } else { 1 };
-    (0..most).map(|choice| (order.clone(), choice)).collect()
+    (0..most).map(|choice| (order.to_vec(), choice)).collect()
 }
 
 /// Whether the answers are the foreseen ones; equal events may have swapped theirs.
