@@ -8,10 +8,9 @@ use std::time::Duration;
 use actix_web::web::{self, Data};
 use shared_claims::{Revocations, SetupError};
 use shared_http::clock::now_ms;
-use shared_http::database::{self, StoreError};
+use shared_http::database::{self, Database, StoreError};
 use shared_http::openapi::docs;
 use shared_http::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
-use sqlx::AnyPool;
 
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::counts::{HASHING, LOGINS, REFRESHES};
@@ -56,7 +55,7 @@ pub struct Stores {
     /// The threads that hash.
     pub passwords: Arc<Passwords>,
     limited: Limited,
-    pool: AnyPool,
+    pool: Database,
 }
 
 /// Where limits are counted: where sessions are.
@@ -214,7 +213,7 @@ fn as_gauge(count: impl TryInto<u32>) -> f64 {
     f64::from(count.try_into().unwrap_or(u32::MAX))
 }
 
-fn readiness(pool: AnyPool, sessions: &Arc<dyn SessionStore>) -> Readiness {
+fn readiness(pool: Database, sessions: &Arc<dyn SessionStore>) -> Readiness {
     let sessions = Arc::clone(sessions);
     Readiness::default()
         .with("database", move || {

@@ -1,21 +1,31 @@
-//! SQL databases, opened and guarded alike by every service: one text for `SQLite` and Postgres through sqlx's `Any`.
+//! SQL databases, opened and guarded alike by every service: one text for `SQLite` and Postgres.
 
 /// Copies of a database that is in use.
 mod backup;
 /// What stands behind an address.
 mod kind;
+#[cfg(test)]
+mod limits;
+/// From the state of a database to that which the program expects.
+mod migrations;
+/// Connections, and what runs on them.
+mod pool;
+/// Several statements that count together, or not at all.
+mod transaction;
 
 use std::fmt::Display;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use shared_claims::Problem;
-use sqlx::AnyPool;
-use sqlx::any::{AnyPoolOptions, install_default_drivers};
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::MigrateError;
 
 pub use self::backup::{BackupError, backup, backup_into};
 pub(crate) use self::kind::Kind;
+use self::migrations::migrate;
+pub(crate) use self::migrations::version_of;
+pub use self::pool::Database;
+pub use self::transaction::{Connection, Transaction};
 
 use crate::metrics::StoreCall;
 
@@ -28,6 +38,8 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(250);
 /// The folder is not there, or nobody may write into it: waiting does not help.
 const SQLITE_CANTOPEN: &str = "14";
+/// `query_canceled` of Postgres, `SQLITE_INTERRUPT`.
+const STOPPED: [&str; 2] = ["57014", "9"];
 
 /// A store that did not do what it was asked to. The text is for the log; a client sees 503 or 500 and no more.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -69,6 +81,14 @@ impl StoreError {
     pub fn corrupt(store: &'static str, what: impl Display) -> Self {
         Self::Corrupt { store, what: what.to_string() }
     }
+
+    /// The same of `store`, where it is only known that a database is unavailable.
+    fn of(self, store: &'static str) -> Self {
+        match self {
+            Self::Unavailable { cause, .. } => Self::Unavailable { store, cause },
+            other => other,
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -95,6 +115,9 @@ fn words(error: &sqlx::Error) -> String {
             }
             _ => error.to_string(),
         },
+        sqlx::Error::Database(stopped) if stopped.code().is_some_and(|code| STOPPED.contains(&code.as_ref())) => {
+            format!("the time for this call was up, and the database stopped it: {error}")
+        }
         _ => error.to_string(),
     }
 }
@@ -120,7 +143,7 @@ pub async fn within<T, E: Into<StoreError>>(
 ) -> Result<T, StoreError> {
     let call = StoreCall::begin();
     let done = match tokio::time::timeout(LIMIT, work).await {
-        Ok(done) => done.map_err(Into::into),
+        Ok(done) => done.map_err(|error| error.into().of(store)),
         Err(_) => Err(StoreError::unavailable(store, "no answer within 1 s")),
     };
     call.end(store, done.is_err());
@@ -134,29 +157,25 @@ pub async fn within<T, E: Into<StoreError>>(
 ///
 /// # Errors
 /// The database cannot be reached, a migration fails, or a newer program has migrated further.
-pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Result<AnyPool, StoreError> {
-    install_default_drivers();
-    let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(LIMIT);
-    // A server may have hung up, so a connection is tried before it is used; a file never does.
-    let pool = options.test_before_acquire(Kind::of(url) == Kind::Postgres).connect_lazy(url)?;
-    let migrator = Migrator { migrations: migrations.iter().map(migration).collect(), ..Migrator::DEFAULT };
+pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Result<Database, StoreError> {
+    let database = Database::at(url, CONNECTIONS)?;
     let began = Instant::now();
-    while let Err(error) = prepare(&pool, url, &migrator).await {
+    while let Err(error) = migrate(&database, migrations).await {
         if began.elapsed() > START_PATIENCE || !may_pass(&error) {
             return Err(not_prepared(&error));
         }
         log::warn!("the database is not ready, trying again: {error}");
         tokio::time::sleep(START_PAUSE).await;
     }
-    Ok(pool)
+    Ok(database)
 }
 
-/// Asks the database behind `pool` for a sign of life.
+/// Asks the database for a sign of life.
 ///
 /// # Errors
 /// It gives none within [`LIMIT`].
-pub async fn ping(pool: &AnyPool) -> Result<(), StoreError> {
-    within("the database", sqlx::query("SELECT 1").execute(pool)).await.map(|_| ())
+pub async fn ping(database: &Database) -> Result<(), StoreError> {
+    within("the database", sqlx::query("SELECT 1").execute(database)).await.map(drop)
 }
 
 /// The database at `url` as it is: it is not brought up to date, nor made where it is missing. For questions that are
@@ -164,28 +183,8 @@ pub async fn ping(pool: &AnyPool) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// The address is none.
-pub fn look(url: &str) -> Result<AnyPool, StoreError> {
-    install_default_drivers();
-    let url = url.replace("mode=rwc", "mode=rw");
-    Ok(AnyPoolOptions::new().max_connections(1).acquire_timeout(LIMIT).connect_lazy(&url)?)
-}
-
-/// The number that the name of a migration starts with.
-pub(crate) fn version_of(name: &str) -> i64 {
-    name.split_once('_').map_or(name, |(number, _)| number).parse().unwrap_or(0)
-}
-
-fn migration(&(name, sql): &(&'static str, &'static str)) -> Migration {
-    let (_, description) = name.split_once('_').unwrap_or((name, ""));
-    Migration::new(version_of(name), description.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
-}
-
-async fn prepare(pool: &AnyPool, url: &str, migrator: &Migrator) -> Result<(), sqlx::Error> {
-    if url.starts_with("sqlite:") {
-        // A property of the file, not of a statement: readers and the one writer do not wait for each other.
-        sqlx::query("PRAGMA journal_mode = WAL").execute(pool).await?;
-    }
-    migrator.run(pool).await.map_err(Into::into)
+pub fn look(url: &str) -> Result<Database, StoreError> {
+    Ok(Database::at(&url.replace("mode=rwc", "mode=rw"), 1)?)
 }
 
 fn not_prepared(error: &sqlx::Error) -> StoreError {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use shared_http::clock::now_ms;
-use shared_http::database::{StoreError, within};
-use sqlx::{AnyPool, Row};
+use shared_http::database::{Database, StoreError, within};
+use sqlx::Row;
 
 use super::STORE;
 
@@ -33,7 +33,7 @@ impl DatabaseClock {
     ///
     /// # Errors
     /// The database is unavailable, or its time cannot be read.
-    pub(super) async fn measure(&self, pool: &AnyPool) -> Result<(), StoreError> {
+    pub(super) async fn measure(&self, pool: &Database) -> Result<(), StoreError> {
         let asked = now_ms();
         let row = within(STORE, sqlx::query(READ_CLOCK).fetch_one(pool)).await?;
         let answered = now_ms();

@@ -4,9 +4,9 @@
 //! answer at the first row, before the commit is known to have succeeded.
 
 use async_trait::async_trait;
-use shared_http::database::{StoreError, within};
+use shared_http::database::{Database, StoreError, within};
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{AnyPool, Row};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -30,7 +30,7 @@ pub const MIGRATIONS: [(&str, &str); 4] = [
 
 /// Sessions in `SQLite` or Postgres.
 pub struct SqlSessions {
-    pub(super) pool: AnyPool,
+    pub(super) pool: Database,
     rules: Rules,
     pub(super) most: usize,
     pub(super) lanes: Lanes,
@@ -42,7 +42,7 @@ impl SqlSessions {
     ///
     /// # Errors
     /// The database is unavailable, or its clock cannot be read.
-    pub async fn new(pool: AnyPool, rules: Rules) -> Result<Self, StoreError> {
+    pub async fn new(pool: Database, rules: Rules) -> Result<Self, StoreError> {
         let clock = DatabaseClock::default();
         clock.measure(&pool).await?;
         let sessions = Self { pool, rules, most: MOST_SESSIONS, lanes: Lanes::default(), clock };
@@ -78,7 +78,7 @@ impl SqlSessions {
         for statement in [SWEEP, SWEEP_ERAS] {
             loop {
                 let sweep = sqlx::query(statement).bind(self.clock.now()).bind(i64::from(batch));
-                let rows = within(STORE, sweep.execute(&self.pool)).await?.rows_affected();
+                let rows = within(STORE, self.pool.sweep(sweep)).await?;
                 swept += rows;
                 if rows == 0 || rows < u64::from(batch) {
                     break;
@@ -186,7 +186,7 @@ impl SessionStore for SqlSessions {
         let (opened_at, id) = after.map_or((i64::MAX, String::new()), |(opened_at, id)| (opened_at, id.to_string()));
         let select = sqlx::query(LIST).bind(user_id).bind(self.clock.now()).bind(opened_at).bind(id);
         let select = select.bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = within(STORE, select.fetch_all(&self.pool)).await?;
+        let rows = within(STORE, async { select.fetch_all(&mut *self.pool.list().await?).await }).await?;
         rows.iter().map(session).collect()
     }
 

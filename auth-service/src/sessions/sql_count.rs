@@ -15,6 +15,7 @@ impl SqlSessions {
     /// # Errors
     /// The database is unavailable.
     pub async fn count_open(&self) -> Result<i64, StoreError> {
-        within(STORE, sqlx::query_scalar(COUNT_OPEN).bind(self.clock.now()).fetch_one(&self.pool)).await
+        let count = sqlx::query_scalar(COUNT_OPEN).bind(self.clock.now());
+        within(STORE, async { count.fetch_one(&mut *self.pool.list().await?).await }).await
     }
 }

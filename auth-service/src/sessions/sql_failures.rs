@@ -93,6 +93,6 @@ impl SqlSessions {
     /// Removes rows of failures that are forgotten.
     pub(super) async fn sweep_failures(&self, batch: u32) -> Result<u64, StoreError> {
         let sweep = sqlx::query(SWEEP).bind(self.clock.now()).bind(i64::from(batch));
-        Ok(within(STORE, sweep.execute(&self.pool)).await?.rows_affected())
+        within(STORE, self.pool.sweep(sweep)).await
     }
 }

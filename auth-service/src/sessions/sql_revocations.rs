@@ -130,7 +130,7 @@ impl SqlSessions {
     /// Removes cut-offs that are over.
     pub(super) async fn sweep_cutoffs(&self, batch: u32) -> Result<u64, StoreError> {
         let sweep = sqlx::query(SWEEP).bind(self.clock.now()).bind(i64::from(batch));
-        Ok(within(STORE, sweep.execute(&self.pool)).await?.rows_affected())
+        within(STORE, self.pool.sweep(sweep)).await
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-use shared_http::database::StoreError;
-use sqlx::{Any, Row, Transaction};
+use shared_http::database::{StoreError, Transaction};
+use sqlx::Row;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::statements::{
@@ -44,7 +44,7 @@ impl Lanes {
 
 /// A step on the sessions of a user.
 pub(super) struct Turn<'a> {
-    pub(super) step: Transaction<'static, Any>,
+    pub(super) step: Transaction,
     pub(super) now: i64,
     /// Sessions of another era are dead.
     pub(super) era: i64,

@@ -1,7 +1,7 @@
 use shared_claims::Role;
 use shared_http::database::{StoreError, within};
-use sqlx::AnyConnection;
 use sqlx::error::DatabaseError;
+use sqlx::{Any, Executor};
 use uuid::Uuid;
 
 use super::turn::{By, end_turn};
@@ -41,7 +41,7 @@ impl Users {
     /// # Errors
     /// The store's.
     pub async fn create(&self, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
-        within(STORE, async { insert(&mut *self.pool.acquire().await?, new, now_ms).await }).await
+        within(STORE, insert(&self.pool, new, now_ms)).await
     }
 
     /// The same on behalf of an account, as [`Users::change_by`].
@@ -51,7 +51,7 @@ impl Users {
     pub async fn create_by(&self, by: By<'_>, new: NewUser, now_ms: i64) -> Result<Option<Created>, StoreError> {
         within(STORE, async {
             let Some(mut turn) = self.take_turn(Some(by)).await? else { return Ok(None) };
-            let created = insert(&mut turn, new, now_ms).await?;
+            let created = insert(&mut *turn, new, now_ms).await?;
             end_turn(turn, matches!(created, Created::User(_))).await?;
             Ok::<_, StoreError>(Some(created))
         })
@@ -59,7 +59,7 @@ impl Users {
     }
 }
 
-async fn insert(connection: &mut AnyConnection, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
+async fn insert<'c>(on: impl Executor<'c, Database = Any>, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
     let id = Uuid::now_v7().to_string();
     let insert = sqlx::query(INSERT)
         .bind(&id)
@@ -68,7 +68,7 @@ async fn insert(connection: &mut AnyConnection, new: NewUser, now_ms: i64) -> Re
         .bind(new.hash.as_stored())
         .bind(new.role.as_str())
         .bind(now_ms);
-    let inserted = insert.execute(connection).await;
+    let inserted = insert.execute(on).await;
     let NewUser { username, email, role, .. } = new;
     match inserted {
         Ok(_) => Ok(Created::User(User { id, username, email, role, disabled: false, created_at: now_ms })),

@@ -20,8 +20,7 @@ mod transfer;
 mod turn;
 
 use shared_claims::Role;
-use shared_http::database::{StoreError, within};
-use sqlx::AnyPool;
+use shared_http::database::{Database, StoreError, within};
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
@@ -88,7 +87,7 @@ impl Account {
 /// The store of users, in one SQL text for `SQLite` and Postgres. Every call ends within a second.
 #[derive(Clone, Debug)]
 pub struct Users {
-    pool: AnyPool,
+    pool: Database,
 }
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM users WHERE id = $1");
@@ -100,7 +99,7 @@ const GREATEST_COST: &str = "SELECT max(substr(password_hash, length(password_ha
 impl Users {
     /// On a database that is at [`ENDINGS`] or newer.
     #[must_use]
-    pub fn new(pool: AnyPool) -> Self {
+    pub fn new(pool: Database) -> Self {
         Self { pool }
     }
 
@@ -167,7 +166,7 @@ impl Users {
     /// The store's; a hash of no known form is corrupt.
     pub async fn greatest_cost(&self) -> Result<Option<Cost>, StoreError> {
         let query = sqlx::query_scalar::<_, Option<String>>(GREATEST_COST);
-        let cost = within(STORE, query.fetch_one(&self.pool)).await?;
+        let cost = within(STORE, async { query.fetch_one(&mut *self.pool.list().await?).await }).await?;
         let wrong = |_| StoreError::corrupt(STORE, "users.password_hash of no known form");
         cost.map(|cost| cost.parse().map_err(wrong)).transpose()
     }

@@ -24,9 +24,12 @@ impl Users {
         let pattern = pattern(q.unwrap_or_default());
         // One more than asked for tells whether there is a next page.
         let page = sqlx::query(PAGE).bind(after).bind(&pattern).bind(limit.saturating_add(1));
-        let found = within(STORE, page.fetch_all(&self.pool)).await?;
         let count = sqlx::query_scalar::<_, i64>(COUNT).bind(&pattern);
-        let total = within(STORE, count.fetch_one(&self.pool)).await?;
+        let (found, total) = within(STORE, async {
+            let mut list = self.pool.list().await?;
+            Ok::<_, sqlx::Error>((page.fetch_all(&mut *list).await?, count.fetch_one(&mut *list).await?))
+        })
+        .await?;
         let limit = usize::try_from(limit).unwrap_or_default();
         let items = found.iter().take(limit).map(rows::user).collect::<Result<Vec<_>, _>>()?;
         let next = items.last().filter(|_| found.len() > limit).map(|user| user.id.clone());

@@ -1,8 +1,8 @@
 use std::collections::HashSet;
 
 use shared_claims::Role;
-use shared_http::database::StoreError;
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use shared_http::database::{StoreError, Transaction};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{Email, Username, Users};
@@ -65,7 +65,7 @@ impl Users {
     /// # Errors
     /// The store's.
     pub async fn import(&self, people: &[ImportedUser], mut progress: impl FnMut(usize)) -> Result<Import, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin_unlimited().await?;
         let (mut added, mut refused) = (0, Vec::new());
         for (batch, people) in people.chunks(BATCH).enumerate() {
             progress(batch * BATCH);
@@ -85,7 +85,7 @@ impl Users {
 }
 
 /// The names of those who were added.
-async fn add(transaction: &mut Transaction<'_, Any>, people: &[ImportedUser]) -> Result<HashSet<String>, sqlx::Error> {
+async fn add(transaction: &mut Transaction, people: &[ImportedUser]) -> Result<HashSet<String>, sqlx::Error> {
     let rows = people.iter().enumerate().map(|(row, _)| placeholders(row * 7 + 1, 7)).collect::<Vec<_>>().join(", ");
     let text = format!("INSERT INTO users ({COLUMNS}) VALUES {rows} ON CONFLICT DO NOTHING RETURNING username");
     let mut insert = sqlx::query_scalar(AssertSqlSafe(text));
@@ -104,7 +104,7 @@ async fn add(transaction: &mut Transaction<'_, Any>, people: &[ImportedUser]) ->
 
 /// Which of those who are not `done` cannot be, and why; who is there already is no obstacle.
 async fn obstacles(
-    transaction: &mut Transaction<'_, Any>,
+    transaction: &mut Transaction,
     people: &[ImportedUser],
     done: &HashSet<String>,
 ) -> Result<Vec<(usize, NotImported)>, sqlx::Error> {
@@ -122,7 +122,7 @@ async fn obstacles(
 
 /// The names of those who are there.
 async fn present(
-    transaction: &mut Transaction<'_, Any>,
+    transaction: &mut Transaction,
     people: &[(usize, &ImportedUser)],
 ) -> Result<HashSet<String>, sqlx::Error> {
     if people.is_empty() {
@@ -137,7 +137,7 @@ async fn present(
 }
 
 /// Why `person`, whose name is free, was not added.
-async fn obstacle(transaction: &mut Transaction<'_, Any>, person: &ImportedUser) -> Result<NotImported, sqlx::Error> {
+async fn obstacle(transaction: &mut Transaction, person: &ImportedUser) -> Result<NotImported, sqlx::Error> {
     let with_email = sqlx::query_scalar::<_, i64>(HAS_EMAIL).bind(person.email.as_ref().map(Email::as_str));
     let taken = with_email.fetch_one(&mut **transaction).await? > 0;
     Ok(if taken { NotImported::EmailTaken } else { NotImported::IdTaken })

@@ -1,5 +1,4 @@
-use shared_http::database::StoreError;
-use sqlx::{Any, Transaction};
+use shared_http::database::{StoreError, Transaction};
 
 use super::{Account, BY_ID, STORE, Users, rows};
 
@@ -14,7 +13,7 @@ pub enum By<'a> {
 }
 
 /// A transaction that no other of its kind runs beside. What is read in it stays true until it ends.
-pub(super) type Turn = Transaction<'static, Any>;
+pub(super) type Turn = Transaction;
 
 const TAKE_TURN: &str = "UPDATE users_turn SET turn = turn + 1 WHERE id = 1";
 

@@ -23,7 +23,7 @@ use auth_service::sessions::{
     SqlSessions, list_all,
 };
 use shared_http::database;
-use sqlx::AnyPool;
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -111,7 +111,7 @@ impl Kind {
 
 /// An SQL database that goes away with the test, or with the test's server.
 struct Database {
-    pool: AnyPool,
+    pool: database::Database,
     file: Option<PathBuf>,
 }
 
@@ -146,8 +146,8 @@ fn redis_url() -> String {
 
 async fn postgres_database(name: &str) -> String {
     let server = server("TEST_POSTGRES_URL");
-    let pool = database::open(&server, &[]).await.unwrap();
-    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await.unwrap();
+    let mut connection = PgConnection::connect(&server).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
     let (server, _) = server.rsplit_once('/').unwrap();
     format!("{server}/{name}")
 }

@@ -10,9 +10,8 @@ use auth_service::neighbourhood::Neighbourhood;
 use auth_service::passwords::{Cost, PasswordHash, Passwords, Verdict};
 use auth_service::users::{Created, Email, NewUser, User, UserChange, Username, Users};
 use shared_claims::Role;
-use shared_http::database::{self, StoreError};
-use sqlx::any::install_default_drivers;
-use sqlx::{AnyPool, AssertSqlSafe};
+use shared_http::database::{self, Database, StoreError};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -23,7 +22,7 @@ const OTHER_HASH: &str = "$2a$05$J5AksRWOrMDG6ocj3g1xguE71P77jF7lCdq9y4sbHdDAwcw
 /// A new database with nobody in it, which goes away with the test or with the test's server.
 pub struct Stage {
     pub users: Users,
-    pub pool: AnyPool,
+    pub pool: Database,
     file: Option<PathBuf>,
 }
 
@@ -39,13 +38,12 @@ impl Stage {
     }
 
     pub async fn postgres() -> Self {
-        install_default_drivers();
         #[expect(clippy::disallowed_methods, reason = "it is a setting of the tests, not of the service")]
         let url = std::env::var("TEST_POSTGRES_URL").expect("no Postgres: run ./test");
         let name = format!("users_{}", Uuid::new_v4().simple());
-        let server = AnyPool::connect(&url).await.unwrap();
-        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&server).await.unwrap();
-        server.close().await;
+        let mut server = PgConnection::connect(&url).await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut server).await.unwrap();
+        server.close().await.unwrap();
         let (server, _) = url.rsplit_once('/').expect("TEST_POSTGRES_URL ends with a database");
         Self::open(&format!("{server}/{name}"), None).await
     }
@@ -58,8 +56,8 @@ impl Stage {
     /// Opens all connections there may be, so that callers race each other and not the handshakes.
     pub async fn warm(&self) {
         let mut connections = Vec::new();
-        for _ in 0..self.pool.options().get_max_connections() {
-            connections.push(self.pool.acquire().await.unwrap());
+        for _ in 0..self.pool.connections() {
+            connections.push(self.pool.begin().await.unwrap());
         }
     }
 

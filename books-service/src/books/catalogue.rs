@@ -58,7 +58,7 @@ impl Catalogue {
     /// The lists of `books`.
     #[must_use]
     pub fn new(books: Books) -> Self {
-        let revisions = Revisions::new(books.pool.clone());
+        let revisions = Revisions::new(books.clone());
         Self { books, revisions, places: Mutex::new(Recent::new(KEPT_BYTES)) }
     }
 

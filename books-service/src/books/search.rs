@@ -18,7 +18,7 @@ impl Books {
             Key::Text(text) => query.bind(text),
             Key::Number(number) => query.bind(number),
         });
-        let rows: Vec<AnyRow> = within(STORE, query.fetch_all(&self.pool)).await?;
+        let rows: Vec<AnyRow> = within(STORE, async { query.fetch_all(&mut *self.pool.list().await?).await }).await?;
         page(&rows, listing)
     }
 }

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use shared_http::database::{StoreError, within};
+use shared_http::database::{Database, StoreError, within};
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{AnyPool, Row};
 use tokio::sync::Mutex;
 
 use super::{Book, BookId, Details};
@@ -20,7 +20,7 @@ pub(super) const REVISION: &str = "SELECT revision FROM catalogue";
 /// The books in their database. Clones share it.
 #[derive(Clone)]
 pub struct Books {
-    pub(super) pool: AnyPool,
+    pub(super) pool: Database,
     /// Writers of this process queue here. The database lets one write at a time anyway; so they come in turn, and do not
     /// hold connections that readers want while they wait.
     pub(super) turn: Arc<Mutex<()>>,
@@ -29,7 +29,7 @@ pub struct Books {
 impl Books {
     /// The books in `pool`, whose migrations have run.
     #[must_use]
-    pub fn new(pool: AnyPool) -> Self {
+    pub fn new(pool: Database) -> Self {
         Self { pool, turn: Arc::default() }
     }
 

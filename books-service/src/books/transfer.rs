@@ -69,7 +69,8 @@ impl Books {
     pub async fn export<E: From<StoreError>>(&self, mut line: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
         let mut last = (0_i64, String::new());
         loop {
-            let page = query(PAGE).bind(last.0).bind(last.1.clone()).fetch_all(&self.pool).await;
+            let mut reading = self.pool.begin_unlimited().await.map_err(StoreError::from)?;
+            let page = query(PAGE).bind(last.0).bind(last.1.clone()).fetch_all(&mut *reading).await;
             let page = page.map_err(StoreError::from)?;
             if page.is_empty() {
                 return Ok(());
@@ -91,7 +92,7 @@ impl Books {
     /// See [`NotImported`].
     pub async fn import(&self, file: impl Read, mut progress: impl FnMut(usize)) -> Result<Imported, NotImported> {
         let books = read_all(Records::of(file))?;
-        let mut writing = Writing::begin(&self.pool).await?;
+        let mut writing = Writing::begin(self.pool.begin_unlimited().await.map_err(StoreError::from)?).await?;
         let added = add(
             &mut writing,
             books.iter().enumerate().map(|(done, book)| {

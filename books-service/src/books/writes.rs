@@ -1,7 +1,7 @@
-use shared_http::database::{StoreError, within};
+use shared_http::database::{StoreError, Transaction, within};
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
-use sqlx::{Any, AnyPool, Transaction, query, query_scalar};
+use sqlx::{Any, query, query_scalar};
 
 use super::store::{BOOK, STORE, read};
 use super::text::key;
@@ -102,7 +102,7 @@ impl Books {
         // The wait for others does not shorten the time for one's own.
         let _turn = within(STORE, async { Ok::<_, StoreError>(self.turn.lock().await) }).await?;
         within(STORE, async {
-            let mut writing = Writing::begin(&self.pool).await?;
+            let mut writing = Writing::begin(self.pool.begin().await?).await?;
             let done = work(&mut writing).await;
             writing.end(done.is_ok()).await?;
             Ok::<_, StoreError>(done)
@@ -114,13 +114,12 @@ impl Books {
 /// A write under way. It began by raising the catalogue's revision and so holds the lock of that row: writes are serial in
 /// every database, what one reads still holds when it commits, and a greater revision is a later commit.
 pub(super) struct Writing {
-    pub(super) transaction: Transaction<'static, Any>,
+    pub(super) transaction: Transaction,
     pub(super) revision: i64,
 }
 
 impl Writing {
-    pub(super) async fn begin(pool: &AnyPool) -> Result<Self, StoreError> {
-        let mut transaction = pool.begin().await?;
+    pub(super) async fn begin(mut transaction: Transaction) -> Result<Self, StoreError> {
         let raise = query_scalar("UPDATE catalogue SET revision = revision + 1 RETURNING revision");
         let revision = raise.fetch_one(&mut *transaction).await?;
         Ok(Self { transaction, revision })

@@ -22,6 +22,8 @@ mod freshness;
 mod library;
 /// How much memory the process takes.
 mod memory;
+/// Searches that cost as much as they can.
+mod overload;
 /// Lists in pages.
 mod paging;
 /// The program's commands.

@@ -45,6 +45,8 @@ mod local_stack;
 mod metrics;
 /// People and books move to another database.
 mod moving;
+/// Both services behind `PgBouncer`.
+mod pooler;
 /// What is revoked is refused everywhere in time.
 mod revocations;
 /// Both secrets are replaced under load.

@@ -11,7 +11,7 @@ use crate::stack::{PASSWORD, Stack, a_book, unique};
 use crate::targets::{Database, binary, execute, is_outside, logged, random_secret, redis_url};
 
 /// What a command of ours writes, given `input`.
-fn run(program: &str, arguments: &[&str], settings: &[(&str, &str)], folder: &Folder, input: &[u8]) -> Vec<u8> {
+pub fn run(program: &str, arguments: &[&str], settings: &[(&str, &str)], folder: &Folder, input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(binary(program));
     command.args(arguments).env_clear().envs(settings.iter().copied()).current_dir(folder.path());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -51,8 +51,13 @@ pub struct Program {
 impl Program {
     /// Starts `binary` in `folder`, with these settings and no others.
     pub fn start(binary: &Path, folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_with(binary, &[], folder, settings)
+    }
+
+    /// The same with arguments.
+    pub fn start_with(binary: &Path, arguments: &[&str], folder: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary);
-        command.current_dir(folder).env_clear().envs(settings.iter().copied());
+        command.args(arguments).current_dir(folder).env_clear().envs(settings.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, output) = watch::channel(Output::default());
         follow(child.stdout.take().unwrap(), sender.clone(), |output| &mut output.out);

@@ -2,11 +2,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use rustix::fs::{Access, access};
-use sqlx::{AnyPool, Row};
+use sqlx::Row;
 
 use super::{Finding, clock};
 use crate::clock::now_ms;
-use crate::database::{Kind, StoreError, look, version_of};
+use crate::database::{Database, Kind, StoreError, look, version_of};
 
 const WHAT: &str = "database";
 const MIGRATIONS: &str = "migrations";
@@ -70,7 +70,7 @@ async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<
 }
 
 /// How far Postgres is ahead of this machine; what lies within the way there and back is no difference.
-async fn ahead_ms(pool: &AnyPool) -> Result<i64, StoreError> {
+async fn ahead_ms(pool: &Database) -> Result<i64, StoreError> {
     let asked = now_ms();
     let clock = "SELECT CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000 AS BIGINT) AS ms";
     let there: i64 = sqlx::query(clock).fetch_one(pool).await?.try_get("ms")?;
@@ -78,7 +78,7 @@ async fn ahead_ms(pool: &AnyPool) -> Result<i64, StoreError> {
 }
 
 /// The numbers of the migrations that the database has.
-async fn applied(pool: &AnyPool) -> Result<BTreeSet<i64>, sqlx::Error> {
+async fn applied(pool: &Database) -> Result<BTreeSet<i64>, sqlx::Error> {
     let rows = sqlx::query("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await?;
     rows.iter().map(|row| row.try_get("version")).collect()
 }

@@ -181,7 +181,9 @@ async fn crowded(kind: Kind, count: i64) -> (Stage, Option<Redis>) {
     if matches!(kind, Kind::Sqlite | Kind::Postgres) {
         let stage = kind.stage(RULES).await;
         let insert = sqlx::query(OLD_ROWS).bind(stage.user.clone()).bind(count).bind(now);
-        insert.execute(&stage.database.as_ref().unwrap().pool).await.unwrap();
+        let mut filling = stage.database.as_ref().unwrap().pool.begin_unlimited().await.unwrap();
+        insert.execute(&mut *filling).await.unwrap();
+        filling.commit().await.unwrap();
         return (stage, None);
     }
     let server = Redis::with(&[]).await;

@@ -182,7 +182,7 @@ async fn a_locked_database_is_unavailable_and_loses_nothing() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let stage = kind.stage(RULES).await;
         let session = stage.open().await;
-        let mut lock = stage.database.as_ref().unwrap().pool.begin().await.unwrap();
+        let mut lock = stage.database.as_ref().unwrap().pool.begin_unlimited().await.unwrap();
         sqlx::query("UPDATE sessions SET repeats = repeats").execute(&mut *lock).await.unwrap();
         stage.assert_advance_refused(session.id, 1).await;
         lock.rollback().await.unwrap();

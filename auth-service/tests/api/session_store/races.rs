@@ -16,8 +16,8 @@ async fn prepared(kind: Kind) -> Stage {
     let stage = kind.stage(RULES).await;
     if let Some(Database { pool, .. }) = &stage.database {
         let mut connections = vec![];
-        for _ in 0..pool.options().get_max_connections() {
-            connections.push(pool.acquire().await.unwrap());
+        for _ in 0..pool.connections() {
+            connections.push(pool.begin().await.unwrap());
         }
     }
     stage

@@ -1,0 +1,147 @@
+//! What may take how long, and how many connections, on each database.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use super::{Database, LIMIT, StoreError, within};
+
+const CONNECTIONS: u32 = 8;
+const SOON: Duration = Duration::from_millis(100);
+const ENDLESS: &str = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+
+#[expect(clippy::disallowed_methods, reason = "where the test's server is, is no setting of a service")]
+fn postgres() -> Database {
+    Database::at(&std::env::var("TEST_POSTGRES_URL").expect("run ./test"), CONNECTIONS).unwrap()
+}
+
+/// Each database, with a table of one row whose name is the second.
+async fn each() -> [(Database, String); 2] {
+    let name = format!("limits_{}", Uuid::new_v4().simple());
+    let file = std::env::temp_dir().join(&name);
+    let sqlite = Database::at(&format!("sqlite://{}?mode=rwc", file.display()), CONNECTIONS).unwrap();
+    sqlite.prepare_file().await.unwrap();
+    let each = [(sqlite, name.clone()), (postgres(), name)];
+    for (database, table) in &each {
+        let create = format!("CREATE TABLE {table} (n BIGINT)");
+        database.execute(AssertSqlSafe(create)).await.unwrap();
+        database.execute(AssertSqlSafe(format!("INSERT INTO {table} VALUES (0)"))).await.unwrap();
+        // Opens them all, so that no test waits for a handshake.
+        is_free(database, CONNECTIONS).await;
+    }
+    each
+}
+
+async fn raise(on: impl Executor<'_, Database = sqlx::Any>, table: &str) -> Result<(), StoreError> {
+    Ok(query(AssertSqlSafe(format!("UPDATE {table} SET n = n + $1"))).bind(1_i64).execute(on).await.map(drop)?)
+}
+
+async fn is_free(database: &Database, connections: u32) {
+    let mut held = Vec::new();
+    for _ in 0..connections {
+        held.push(database.begin().await.expect("a connection is free"));
+    }
+}
+
+#[tokio::test]
+async fn dropped_call_stops_in_the_database() {
+    for (database, _) in each().await {
+        let mut calls = JoinSet::new();
+        for number in 0..CONNECTIONS {
+            let database = database.clone();
+            calls.spawn(async move {
+                if number % 2 == 0 {
+                    let mut call = database.begin().await.unwrap();
+                    timeout(SOON, call.execute(ENDLESS)).await.expect_err("it has no end");
+                } else {
+                    let call = async { database.list().await.unwrap().execute(ENDLESS).await };
+                    timeout(SOON, call).await.expect_err("it has no end");
+                }
+            });
+        }
+        calls.join_all().await;
+        let dropped = Instant::now();
+        is_free(&database, CONNECTIONS).await;
+        assert!(dropped.elapsed() < 2 * LIMIT, "{:?}", dropped.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn dropped_statement_of_its_own_stops_in_postgres() {
+    let [_, (database, _)] = each().await;
+    let mut calls = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let database = database.clone();
+        calls.spawn(async move { timeout(SOON, query(ENDLESS).execute(&database)).await.expect_err("it has no end") });
+    }
+    calls.join_all().await;
+    is_free(&database, CONNECTIONS).await;
+}
+
+#[tokio::test]
+async fn lists_leave_half_of_the_connections() {
+    for (database, _) in each().await {
+        let mut lists = Vec::new();
+        for _ in 0..CONNECTIONS / 2 {
+            lists.push(database.list().await.unwrap());
+        }
+        timeout(SOON, database.list()).await.expect_err("no fifth list");
+        is_free(&database, CONNECTIONS / 2).await;
+        drop(lists.pop());
+        database.list().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn lists_of_clients_that_hung_up_leave_half_of_the_connections() {
+    for (database, _) in each().await {
+        for _ in 0..CONNECTIONS {
+            let list = async { database.list().await.unwrap().execute(ENDLESS).await };
+            timeout(Duration::from_millis(20), list).await.expect_err("it has no end");
+        }
+        is_free(&database, CONNECTIONS / 2).await;
+    }
+}
+
+#[tokio::test]
+async fn statement_over_its_time_is_unavailable() {
+    let mut call = postgres().begin().await.unwrap();
+    let error = StoreError::from(call.execute(ENDLESS).await.expect_err("its time is up"));
+    assert!(error.to_string().contains("the time for this call was up"), "{error}");
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn error_names_the_store_that_was_asked() {
+    let error = within("books", async { Err::<(), _>(sqlx::Error::PoolTimedOut) }).await.unwrap_err();
+    assert!(error.to_string().starts_with("books is unavailable: "), "{error}");
+}
+
+#[tokio::test]
+async fn stalled_transaction_lets_its_rows_go() {
+    let [_, (database, table)] = each().await;
+    let mut stalled = database.begin().await.unwrap();
+    raise(&mut *stalled, &table).await.unwrap();
+    sleep(SOON).await;
+    raise(&database, &table).await.unwrap();
+    stalled.commit().await.expect_err("it was ended");
+    let count = query_scalar::<_, i64>(AssertSqlSafe(format!("SELECT n FROM {table}")));
+    assert_eq!(count.fetch_one(&database).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn write_waits_for_another_no_longer_than_the_limit() {
+    for (database, table) in each().await {
+        let mut other = database.begin_unlimited().await.unwrap();
+        raise(&mut *other, &table).await.unwrap();
+        let asked = Instant::now();
+        raise(&database, &table).await.expect_err("the row is taken");
+        assert!(asked.elapsed() < 2 * LIMIT, "{:?}", asked.elapsed());
+        sleep(LIMIT).await;
+        other.commit().await.expect("an import may take longer");
+        raise(&database, &table).await.expect("and then the row is free");
+    }
+}

@@ -1,0 +1,72 @@
+use sqlx::migrate::{MigrateError, Migration, MigrationType};
+use sqlx::{Any, Executor, Row, SqlStr, query};
+
+use super::{Connection, Database};
+
+/// sqlx's own table, so that its tools, and earlier versions of this program, understand it.
+const TABLES: [&str; 2] = [
+    "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on \
+     TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time \
+     BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on \
+     TIMESTAMPTZ NOT NULL DEFAULT now(), success BOOLEAN NOT NULL, checksum BYTEA NOT NULL, execution_time \
+     BIGINT NOT NULL)",
+];
+const APPLIED: &str = "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
+const RECORD: &str = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+     VALUES ($1, $2, TRUE, $3, -1)";
+
+/// The number that the name of a migration starts with.
+pub(crate) fn version_of(name: &str) -> i64 {
+    name.split_once('_').map_or(name, |(number, _)| number).parse().unwrap_or(0)
+}
+
+/// Applies what is missing, all or nothing, under a lock that ends with the transaction: the lock of sqlx's own migrator
+/// belongs to a session, which a pooler in transaction mode does not keep.
+pub(super) async fn migrate(
+    database: &Database,
+    migrations: &[(&'static str, &'static str)],
+) -> Result<(), sqlx::Error> {
+    let migrations: Vec<_> = migrations.iter().map(migration).collect();
+    database.prepare_file().await?;
+    // Most starts find nothing to do, and wait for nothing. Without its table, this fails.
+    if let Ok(applied) = applied(database).await
+        && missing(&applied, &migrations)?.is_empty()
+    {
+        return Ok(());
+    }
+    let mut step = database.begin_migration().await?;
+    let table = TABLES[usize::from(matches!(*step, Connection::Postgres(_)))];
+    step.execute(table).await?;
+    for migration in missing(&applied(&mut *step).await?, &migrations)? {
+        let done = step.execute(migration.sql.clone()).await;
+        done.map_err(|error| MigrateError::ExecuteMigration(error, migration.version))?;
+        let record = query(RECORD).bind(migration.version).bind(migration.description.to_string());
+        record.bind(migration.checksum.to_vec()).execute(&mut *step).await?;
+    }
+    step.commit().await
+}
+
+fn migration(&(name, sql): &(&'static str, &'static str)) -> Migration {
+    let (_, description) = name.split_once('_').unwrap_or((name, ""));
+    Migration::new(version_of(name), description.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
+}
+
+/// Versions and checksums.
+async fn applied<'c>(on: impl Executor<'c, Database = Any>) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let rows = query(APPLIED).fetch_all(on).await?;
+    rows.iter().map(|row| Ok((row.try_get("version")?, row.try_get("checksum")?))).collect()
+}
+
+/// Which of `migrations` are to be applied, if all that are `applied` are among them, unchanged.
+fn missing<'m>(applied: &[(i64, Vec<u8>)], migrations: &'m [Migration]) -> Result<Vec<&'m Migration>, MigrateError> {
+    for (version, checksum) in applied {
+        let known = migrations.iter().find(|migration| migration.version == *version);
+        let known = known.ok_or(MigrateError::VersionMissing(*version))?;
+        if known.checksum != *checksum {
+            return Err(MigrateError::VersionMismatch(*version));
+        }
+    }
+    let is_missing = |migration: &&Migration| applied.iter().all(|(version, _)| *version != migration.version);
+    Ok(migrations.iter().filter(is_missing).collect())
+}

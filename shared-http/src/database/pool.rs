@@ -1,0 +1,258 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use sqlx::any::{Any, AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, Postgres};
+use sqlx::query::Query;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, Either, Error, Execute, Executor, SqlSafeStr, SqlStr};
+use tokio::sync::Semaphore;
+
+use super::LIMIT;
+use super::kind::Kind;
+use super::transaction::{Connection, Transaction};
+
+/// One of another instance that brings the same database up to date waits for this lock of Postgres.
+const MIGRATION_LOCK: &str = "BEGIN; SELECT pg_advisory_xact_lock(5281530264905421889)";
+
+/// An SQL database behind its address. Clones share its connections.
+///
+/// Queries are sqlx's `Any`, one text for both databases; the pools are typed, because `Any` reaches neither `SQLite`'s
+/// progress handler nor Postgres' options. In Postgres each statement is unnamed and runs in a transaction: a pooler in
+/// transaction mode gives the next transaction to another connection, which knows no statement that was prepared before. And
+/// the transaction carries its own time limit, because such a pooler drops the settings of a session.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: Pool,
+    connections: u32,
+    lists: Arc<Semaphore>,
+}
+
+#[derive(Clone, Debug)]
+enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A query without the type of its result.
+pub(super) struct Statement {
+    sql: SqlStr,
+    arguments: Option<AnyArguments>,
+}
+
+pub(super) type Step = Either<AnyQueryResult, AnyRow>;
+
+impl Database {
+    /// Connects when it is first asked, and then with at most `connections`.
+    pub(super) fn at(url: &str, connections: u32) -> Result<Self, Error> {
+        let pool = match Kind::of(url) {
+            Kind::Sqlite(_) => {
+                let options = url.parse::<SqliteConnectOptions>()?.busy_timeout(LIMIT);
+                let pool = SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
+                Pool::Sqlite(pool.acquire_timeout(LIMIT).connect_lazy_with(options))
+            }
+            Kind::Postgres => {
+                // The one start-up parameter of sqlx that PgBouncer does not know. No column is a float.
+                let options = url.parse::<PgConnectOptions>()?.extra_float_digits(None);
+                let pool = PgPoolOptions::new().max_connections(connections).test_before_acquire(false);
+                Pool::Postgres(pool.acquire_timeout(LIMIT).connect_lazy_with(options))
+            }
+        };
+        let lists = Arc::new(Semaphore::new((connections / 2).max(1) as usize));
+        Ok(Self { pool, connections, lists })
+    }
+
+    /// A transaction that stops in the database when it is dropped, and in Postgres at the latest after [`LIMIT`]: its
+    /// statements, waits for a row that another transaction holds, and pauses of this process, so that no stalled instance
+    /// keeps a row from others. In `SQLite`, a wait for the write lock ends after [`LIMIT`].
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        self.begin_since(Instant::now()).await
+    }
+
+    /// The same for a list, or another read that may take long: at most half of the connections do that, so that single
+    /// rows, logins and readiness find one.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn list(&self) -> Result<Transaction, Error> {
+        let asked = Instant::now();
+        let permit = Arc::clone(&self.lists).acquire_owned().await.map_err(|_| Error::PoolClosed)?;
+        Ok(self.begin_since(asked).await?.holding(permit))
+    }
+
+    /// Runs a write that may take long, stoppable as any transaction; how many rows it took.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn sweep(&self, write: Query<'_, Any, AnyArguments>) -> Result<u64, Error> {
+        let mut step = self.begin().await?;
+        let rows = write.execute(&mut *step).await?.rows_affected();
+        step.commit().await?;
+        Ok(rows)
+    }
+
+    /// A transaction that may take as long as it takes: an import or an export.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn begin_unlimited(&self) -> Result<Transaction, Error> {
+        self.start("BEGIN", "BEGIN".into_sql_str()).await
+    }
+
+    /// The same for one process at a time.
+    pub(super) async fn begin_migration(&self) -> Result<Transaction, Error> {
+        self.start("BEGIN IMMEDIATE", MIGRATION_LOCK.into_sql_str()).await
+    }
+
+    /// Sets what belongs to a file and not to a connection: its readers and its one writer do not wait for each other.
+    pub(super) async fn prepare_file(&self) -> Result<(), Error> {
+        if let Pool::Sqlite(pool) = &self.pool {
+            pool.execute("PRAGMA journal_mode = WAL").await?;
+        }
+        Ok(())
+    }
+
+    /// How many connections there are at most.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        self.connections
+    }
+
+    /// Closes all connections. Calls fail from then on.
+    pub async fn close(&self) {
+        match &self.pool {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    async fn begin_since(&self, asked: Instant) -> Result<Transaction, Error> {
+        let left = LIMIT.saturating_sub(asked.elapsed()).max(Duration::from_millis(1)).as_millis();
+        let postgres = format!(
+            "BEGIN; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            LIMIT.as_millis()
+        );
+        self.start("BEGIN", AssertSqlSafe(postgres).into_sql_str()).await
+    }
+
+    async fn start(&self, sqlite: &'static str, postgres: SqlStr) -> Result<Transaction, Error> {
+        let connection = match &self.pool {
+            Pool::Sqlite(pool) => Connection::Sqlite(pool.begin_with(sqlite).await?),
+            Pool::Postgres(pool) => {
+                // Each connection that lay idle may have been closed by the server: the first statement shows it.
+                let mut idle = self.connections;
+                loop {
+                    match pool.begin_with(postgres.clone()).await {
+                        Err(error) if idle > 0 && hung_up(&error) => idle -= 1,
+                        begun => break Connection::Postgres(begun?),
+                    }
+                }
+            }
+        };
+        Transaction::over(connection).await
+    }
+
+    async fn run(&self, statement: Statement) -> Result<Vec<Step>, Error> {
+        if let Pool::Sqlite(pool) = &self.pool {
+            return statement.on_sqlite(pool).await;
+        }
+        let mut transaction = self.begin().await?;
+        let steps = transaction.run(statement).await?;
+        transaction.commit().await?;
+        Ok(steps)
+    }
+}
+
+/// Whether the connection was closed by the other side, the server or a pooler, before it was used.
+fn hung_up(error: &Error) -> bool {
+    match error {
+        Error::Io(_) => true,
+        Error::Database(error) => {
+            error.code().is_some_and(|code| ["57P", "08"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
+    }
+}
+
+impl Statement {
+    fn of<'q>(mut query: impl Execute<'q, Any>) -> Result<Self, Error> {
+        let arguments = query.take_arguments().map_err(Error::Encode)?;
+        Ok(Self { sql: query.sql(), arguments })
+    }
+
+    /// It stays prepared on its connection.
+    pub(super) async fn on_sqlite<'c>(self, on: impl Executor<'c, Database = Sqlite>) -> Result<Vec<Step>, Error> {
+        let arguments = self.arguments.map(AnyArguments::convert_into::<SqliteArguments>).transpose();
+        any::<Sqlite>(on.fetch_many((self.sql, arguments.map_err(Error::Encode)?)), |done| done.rows_affected()).await
+    }
+
+    /// It stays unnamed; without arguments it goes as text, which is one message instead of two.
+    pub(super) async fn on_postgres<'c>(self, on: impl Executor<'c, Database = Postgres>) -> Result<Vec<Step>, Error> {
+        let given = self.arguments.filter(|arguments| sqlx::Arguments::len(arguments) > 0);
+        let arguments = given.map(AnyArguments::convert_into::<PgArguments>).transpose().map_err(Error::Encode)?;
+        let steps = match arguments {
+            Some(arguments) => on.fetch_many(sqlx::query_with(self.sql, arguments).persistent(false)),
+            None => on.fetch_many(self.sql),
+        };
+        any::<Postgres>(steps, |done| done.rows_affected()).await
+    }
+}
+
+async fn any<D: sqlx::Database>(
+    steps: BoxStream<'_, Result<Either<D::QueryResult, D::Row>, Error>>,
+    affected: impl Fn(&D::QueryResult) -> u64,
+) -> Result<Vec<Step>, Error>
+where
+    for<'r> AnyRow: TryFrom<&'r D::Row, Error = Error>,
+{
+    let any = steps.map(|step| match step? {
+        Either::Left(done) => {
+            Ok(Either::Left(AnyQueryResult { rows_affected: affected(&done), ..AnyQueryResult::default() }))
+        }
+        Either::Right(row) => AnyRow::try_from(&row).map(Either::Right),
+    });
+    any.try_collect().await
+}
+
+/// Lets sqlx's queries run on `$on`. Each is answered when all of it is done, the commit of its own transaction included.
+macro_rules! executor {
+    ($on:ty) => {
+        impl<'c> Executor<'c> for $on {
+            type Database = Any;
+
+            fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, Error>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Any>,
+            {
+                let statement = Statement::of(query);
+                let steps = stream::once(async move { self.run(statement?).await });
+                steps.map_ok(|steps| stream::iter(steps).map(Ok)).try_flatten().boxed()
+            }
+
+            fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<AnyRow>, Error>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Any>,
+            {
+                let statement = Statement::of(query);
+                Box::pin(async move { Ok(self.run(statement?).await?.into_iter().find_map(Either::right)) })
+            }
+
+            fn prepare_with<'e>(self, _: SqlStr, _: &'e [AnyTypeInfo]) -> BoxFuture<'e, Result<AnyStatement, Error>>
+            where
+                'c: 'e,
+            {
+                Box::pin(async { Err(Error::Protocol("no statement is prepared by itself".to_owned())) })
+            }
+        }
+    };
+}
+
+executor!(&'c Database);
+executor!(&'c mut Connection);

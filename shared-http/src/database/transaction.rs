@@ -1,0 +1,131 @@
+use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::Error;
+use sqlx::postgres::Postgres;
+use sqlx::sqlite::Sqlite;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::pool::{Statement, Step};
+
+/// Steps of `SQLite`'s machine between two looks at whether the call was given up: some ten microseconds.
+const STEPS: i32 = 1_000;
+
+/// A transaction, or a read of several statements. Dropped, it is taken back, and what still runs of it stops.
+#[derive(Debug)]
+pub struct Transaction {
+    connection: Connection,
+    given_up: Arc<AtomicBool>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// The connection of a [`Transaction`].
+#[derive(Debug)]
+pub enum Connection {
+    /// One to a file.
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    /// One to a server.
+    Postgres(sqlx::Transaction<'static, Postgres>),
+    /// Gone back.
+    Ended,
+}
+
+impl Transaction {
+    /// The one that has begun on `connection`.
+    pub(super) async fn over(connection: Connection) -> Result<Self, Error> {
+        let given_up = Arc::<AtomicBool>::default();
+        let mut transaction = Self { connection, given_up: Arc::clone(&given_up), permit: None };
+        if let Connection::Sqlite(sqlite) = &mut transaction.connection {
+            let mut handle = sqlite.lock_handle().await?;
+            handle.set_progress_handler(STEPS, move || !given_up.load(Ordering::Relaxed));
+        }
+        Ok(transaction)
+    }
+
+    /// Keeps `permit` for as long as the connection is in use.
+    pub(super) fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self.permit = Some(permit);
+        self
+    }
+
+    /// Keeps what was done.
+    ///
+    /// # Errors
+    /// The database does not say that it did; whether it did is unknown.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        match self.take() {
+            Connection::Sqlite(sqlite) => sqlite.commit().await,
+            Connection::Postgres(postgres) => postgres.commit().await,
+            Connection::Ended => Ok(()),
+        }
+    }
+
+    /// Takes back what was done.
+    ///
+    /// # Errors
+    /// The database does not say that it did. It will.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        self.take().rollback().await
+    }
+
+    fn take(&mut self) -> Connection {
+        mem::replace(&mut self.connection, Connection::Ended)
+    }
+}
+
+impl Connection {
+    pub(super) async fn run(&mut self, statement: Statement) -> Result<Vec<Step>, Error> {
+        match self {
+            Self::Sqlite(sqlite) => statement.on_sqlite(&mut **sqlite).await,
+            Self::Postgres(postgres) => statement.on_postgres(&mut **postgres).await,
+            Self::Ended => Err(Error::PoolClosed),
+        }
+    }
+
+    async fn rollback(self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(mut sqlite) => {
+                // Waits until what ran has stopped. The next user of the connection must not meet this handler.
+                sqlite.lock_handle().await?.remove_progress_handler();
+                sqlite.rollback().await
+            }
+            Self::Postgres(postgres) => postgres.rollback().await,
+            Self::Ended => Ok(()),
+        }
+    }
+}
+
+/// The connection counts as used until the database has let go of it; else calls that are given up early would take more
+/// than their share.
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let connection = self.take();
+        if matches!(connection, Connection::Ended) {
+            return;
+        }
+        self.given_up.store(true, Ordering::Relaxed);
+        let permit = self.permit.take();
+        tokio::spawn(async move {
+            if let Err(error) = connection.rollback().await {
+                log::debug!("what was given up ended with: {error}");
+            }
+            drop(permit);
+        });
+    }
+}
+
+impl Deref for Transaction {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
