@@ -18,6 +18,8 @@ pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Con
     let mut configs = (auth_service::config::Config::read(settings), books_service::Config::read(settings));
     for server in [&mut configs.0.server, &mut configs.1.server] {
         server.loopback_names_only = true;
+        // Both share the memory of one process.
+        server.max_connections /= 2;
     }
     Ok(configs)
 }
