@@ -102,7 +102,7 @@ async fn account_dismissed_while_a_password_is_hashed_writes_nothing() {
             println!("{text}");
             let scene = Scene::new(&service, &root).await;
             // They come first, and are hashed one after the other.
-            let crowd = (0..20).map(|_| async { drop(service.try_log_in((&new_name(), GOOD)).await) });
+            let crowd = (0..14).map(|_| async { drop(service.try_log_in((&new_name(), GOOD)).await) });
             let calls = async {
                 sleep(CHECKED / 3).await;
                 scene.refused(&service, scene.hashed(of_owner)).await;
