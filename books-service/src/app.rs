@@ -7,11 +7,14 @@ use shared_http::openapi::docs;
 use shared_http::{Metrics, Readiness, RevocationSettings, Running, bind, health};
 
 use crate::Config;
-use crate::books::{Books, Catalogue, demo_books};
+use crate::books::{Books, Catalogue, demo_books, rekey};
 use crate::routes::{Library, document, routes};
 
 /// All that is done to a new database, in this order.
-pub const MIGRATIONS: [(&str, &str); 1] = [("0001_books", include_str!("../migrations/0001_books.sql"))];
+pub const MIGRATIONS: [(&str, &str); 2] = [
+    ("0001_books", include_str!("../migrations/0001_books.sql")),
+    ("0002_search_keys", include_str!("../migrations/0002_search_keys.sql")),
+];
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +76,7 @@ async fn revocations(config: &Config, known: Option<Revocations>) -> Result<Opti
 /// # Errors
 /// The database cannot be had.
 pub async fn open(database_url: &str) -> Result<Books, StoreError> {
-    Ok(Books::new(database::open(database_url, &MIGRATIONS).await?))
+    Ok(Books::new(database::open_with(database_url, &MIGRATIONS, &[(2, rekey)]).await?))
 }
 
 fn readiness(books: Books, revocations: Option<Revocations>) -> Readiness {

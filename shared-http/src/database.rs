@@ -24,6 +24,7 @@ pub use self::backup::{BackupError, backup, backup_into};
 pub(crate) use self::kind::Kind;
 use self::migrations::migrate;
 pub(crate) use self::migrations::version_of;
+pub use self::migrations::{Step, Work};
 pub use self::pool::Database;
 pub use self::transaction::{Connection, Transaction};
 
@@ -158,9 +159,21 @@ pub async fn within<T, E: Into<StoreError>>(
 /// # Errors
 /// The database cannot be reached, a migration fails, or a newer program has migrated further.
 pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Result<Database, StoreError> {
+    open_with(url, migrations, &[]).await
+}
+
+/// The same where some migrations have steps in the program.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with(
+    url: &str,
+    migrations: &[(&'static str, &'static str)],
+    steps: &[Step],
+) -> Result<Database, StoreError> {
     let database = Database::at(url, CONNECTIONS)?;
     let began = Instant::now();
-    while let Err(error) = migrate(&database, migrations).await {
+    while let Err(error) = Box::pin(migrate(&database, migrations, steps)).await {
         if began.elapsed() > START_PATIENCE || !may_pass(&error) {
             return Err(not_prepared(&error));
         }

@@ -10,6 +10,8 @@ mod listing;
 mod members;
 /// What was used of late, within a bound.
 mod recent;
+/// The keys of all books, written anew.
+mod rekey;
 /// How many writes the catalogue has seen.
 mod revisions;
 /// The SQL of a list.
@@ -28,6 +30,7 @@ pub use catalogue::{Catalogue, Place, ReadyPage};
 pub use demo::demo_books;
 pub use listing::{Key, LIMIT, Listing, Order, Position, Property, UnknownOrder};
 pub use members::{details, edit};
+pub use rekey::rekey;
 pub use store::Books;
 pub use text::{BadText, clean, fold};
 pub use transfer::{Imported, NotImported};

@@ -68,6 +68,23 @@ impl Database {
         }
     }
 
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        match &self.place {
+            Place::Folder(folder) => Some(folder.join("books.db")),
+            Place::Server { .. } => None,
+        }
+    }
+
+    /// The number that `sql` gives.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::any::install_default_drivers();
+        let mut connection = AnyConnection::connect(&self.url).await.unwrap();
+        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        count
+    }
+
     /// Runs `sql` behind the service's back.
     pub async fn execute(&self, sql: &str) {
         execute(&self.url, sql.to_owned()).await;

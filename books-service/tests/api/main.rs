@@ -22,6 +22,8 @@ mod freshness;
 mod library;
 /// How much memory the process takes.
 mod memory;
+/// Databases of earlier versions.
+mod migrations;
 /// Searches that cost as much as they can.
 mod overload;
 /// Lists in pages.

@@ -1,3 +1,6 @@
+use std::future::Future;
+use std::pin::Pin;
+
 use sqlx::migrate::{MigrateError, Migration, MigrationType};
 use sqlx::{Any, Executor, Row, SqlStr, query};
 
@@ -16,6 +19,12 @@ const APPLIED: &str = "SELECT version, checksum FROM _sqlx_migrations WHERE succ
 const RECORD: &str = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
      VALUES ($1, $2, TRUE, $3, -1)";
 
+/// The work of a [`Step`].
+pub type Work<'c> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>;
+
+/// What the program itself does in the migration of that number, behind its SQL and in its transaction.
+pub type Step = (i64, fn(&mut Connection) -> Work<'_>);
+
 /// The number that the name of a migration starts with.
 pub(crate) fn version_of(name: &str) -> i64 {
     name.split_once('_').map_or(name, |(number, _)| number).parse().unwrap_or(0)
@@ -26,6 +35,7 @@ pub(crate) fn version_of(name: &str) -> i64 {
 pub(super) async fn migrate(
     database: &Database,
     migrations: &[(&'static str, &'static str)],
+    steps: &[Step],
 ) -> Result<(), sqlx::Error> {
     let migrations: Vec<_> = migrations.iter().map(migration).collect();
     database.prepare_file().await?;
@@ -35,16 +45,19 @@ pub(super) async fn migrate(
     {
         return Ok(());
     }
-    let mut step = database.begin_migration().await?;
-    let table = TABLES[usize::from(matches!(*step, Connection::Postgres(_)))];
-    step.execute(table).await?;
-    for migration in missing(&applied(&mut *step).await?, &migrations)? {
-        let done = step.execute(migration.sql.clone()).await;
+    let mut transaction = database.begin_migration().await?;
+    let table = TABLES[usize::from(matches!(*transaction, Connection::Postgres(_)))];
+    transaction.execute(table).await?;
+    for migration in missing(&applied(&mut *transaction).await?, &migrations)? {
+        let done = transaction.execute(migration.sql.clone()).await;
         done.map_err(|error| MigrateError::ExecuteMigration(error, migration.version))?;
+        for (_, work) in steps.iter().filter(|(version, _)| *version == migration.version) {
+            work(&mut transaction).await?;
+        }
         let record = query(RECORD).bind(migration.version).bind(migration.description.to_string());
-        record.bind(migration.checksum.to_vec()).execute(&mut *step).await?;
+        record.bind(migration.checksum.to_vec()).execute(&mut *transaction).await?;
     }
-    step.commit().await
+    transaction.commit().await
 }
 
 fn migration(&(name, sql): &(&'static str, &'static str)) -> Migration {
