@@ -8,8 +8,6 @@ mod at;
 mod body;
 /// Who sends a request: address, request id and trace, in every log line too.
 mod caller;
-/// When a certificate is good.
-mod certificate;
 /// The commands that every service has.
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -1,5 +1,6 @@
+use x509_parser::parse_x509_certificate;
+
 use super::Finding;
-use crate::certificate::validity;
 use crate::clock::rfc3339;
 use crate::tls::TlsFiles;
 
@@ -17,10 +18,10 @@ pub fn certificate(files: Option<&TlsFiles>, now_ms: i64) -> Finding {
         Err(error) => return Finding::bad(WHAT, format!("{error}; see TLS_CERT and TLS_KEY")),
     };
     // What a chain is good for ends with the first of its certificates.
-    let spans: Option<Vec<_>> = chain.iter().map(|certificate| validity(certificate)).collect();
-    let Some(spans) = spans else { return Finding::doubtful(WHAT, "the dates of a certificate cannot be read") };
-    let from = spans.iter().map(|span| span.from).max().unwrap_or(i64::MIN);
-    let until = spans.iter().map(|span| span.until).min().unwrap_or(i64::MAX);
+    let read: Result<Vec<_>, _> = chain.iter().map(|der| parse_x509_certificate(der).map(|(_, read)| read)).collect();
+    let Ok(read) = read else { return Finding::doubtful(WHAT, "the dates of a certificate cannot be read") };
+    let from = read.iter().map(|one| one.validity().not_before.timestamp()).max().unwrap_or(i64::MIN);
+    let until = read.iter().map(|one| one.validity().not_after.timestamp()).min().unwrap_or(i64::MAX);
     dated(from, until, now_ms / 1000)
 }
 

@@ -172,7 +172,9 @@ async fn who_takes_writes_is_found_behind_sentinels_and_in_a_cluster() {
 #[test]
 fn a_certificate_that_ends_soon_is_noticed() {
     let desk = Desk::new().set("TLS_CERT", "tls.pem").set("TLS_KEY", "tls.key");
-    for (days, verdict, part) in [("90", "ok", "good until"), ("3", "warn", "renew it, then send SIGHUP")] {
+    for (days, verdict, part) in
+        [("90", "ok", "good until"), ("36500", "ok", "good until 21"), ("3", "warn", "renew it, then send SIGHUP")]
+    {
         let script = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost \
             -days $1 -keyout tls.key -out tls.pem";
         let mut openssl = Command::new("sh");
