@@ -22,6 +22,7 @@ pub(super) fn calls() -> [Call; 1] {
 
 fn kept(answer: Answer) -> Answer {
     answer
+        .header("Age", "Seconds since the list was complete, where an entry of it cannot be read.")
         .header("ETag", "Another one when something was revoked.")
         .header("Cache-Control", "`no-store`: a cache on the way would tell old news.")
 }
