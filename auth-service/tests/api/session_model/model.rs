@@ -24,6 +24,8 @@ pub struct User {
     pub admin: bool,
     pub disabled: bool,
     pub deleted: bool,
+    /// Whether all sessions are still to end because the user was disabled. The next login does it first.
+    pub owes_end: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -110,7 +112,10 @@ impl World {
                 Answer::AllEnded(ended as u64)
             }
             Event::SetAdmin { user, admin } => self.change(*user, |user| user.admin = *admin),
-            Event::SetDisabled { user, disabled } => self.change(*user, |user| user.disabled = *disabled),
+            Event::SetDisabled { user, disabled } => self.change(*user, |user| {
+                user.disabled = *disabled;
+                user.owes_end |= *disabled;
+            }),
             Event::Delete { user } => self.change(*user, |user| user.deleted = true),
         }
     }
@@ -124,6 +129,11 @@ impl World {
     fn log_in(&mut self, rules: &Rules, now: i64, (user, outdated): (usize, bool), choice: usize) -> Answer {
         if self.users[user].deleted {
             return Answer::NotLoggedIn;
+        }
+        if std::mem::take(&mut self.users[user].owes_end) {
+            for session in self.living(now, user) {
+                self.sessions[session].ended = true;
+            }
         }
         self.make_room(rules, now, user, choice);
         if outdated || !self.users[user].may_sign_in() {
