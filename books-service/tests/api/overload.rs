@@ -32,7 +32,7 @@ async fn search(library: Library, caller: u32) {
         }
         // No kept page answers it.
         let path = format!("/books?q=a+e+h+i+n+o+s+t&sort=-title&yearFrom={}", -i64::from(number * 8 + caller));
-        let patience = if caller % 2 == 0 { TIME } else { Duration::from_millis(50) };
+        let patience = if caller.is_multiple_of(2) { TIME } else { Duration::from_millis(50) };
         drop(timeout(patience, member.get(&path)).await);
     }
 }

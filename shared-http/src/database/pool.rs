@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sqlx::any::{Any, AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, Postgres};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, Postgres};
 use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteQueryResult};
 use sqlx::{AssertSqlSafe, Either, Error, Execute, Executor, SqlSafeStr, SqlStr};
 use tokio::sync::Semaphore;
 
@@ -140,21 +140,24 @@ impl Database {
         self.start("BEGIN", AssertSqlSafe(postgres).into_sql_str()).await
     }
 
-    async fn start(&self, sqlite: &'static str, postgres: SqlStr) -> Result<Transaction, Error> {
-        let connection = match &self.pool {
-            Pool::Sqlite(pool) => Connection::Sqlite(pool.begin_with(sqlite).await?),
-            Pool::Postgres(pool) => {
-                // Each connection that lay idle may have been closed by the server: the first statement shows it.
-                let mut idle = self.connections;
-                loop {
-                    match pool.begin_with(postgres.clone()).await {
-                        Err(error) if idle > 0 && hung_up(&error) => idle -= 1,
-                        begun => break Connection::Postgres(begun?),
+    /// Boxed, because it is large and part of nearly every call.
+    fn start(&self, sqlite: &'static str, postgres: SqlStr) -> BoxFuture<'_, Result<Transaction, Error>> {
+        Box::pin(async move {
+            let connection = match &self.pool {
+                Pool::Sqlite(pool) => Connection::Sqlite(pool.begin_with(sqlite).await?),
+                Pool::Postgres(pool) => {
+                    // Each connection that lay idle may have been closed by the server: the first statement shows it.
+                    let mut idle = self.connections;
+                    loop {
+                        match pool.begin_with(postgres.clone()).await {
+                            Err(error) if idle > 0 && hung_up(&error) => idle -= 1,
+                            begun => break Connection::Postgres(begun?),
+                        }
                     }
                 }
-            }
-        };
-        Transaction::over(connection).await
+            };
+            Transaction::over(connection).await
+        })
     }
 
     async fn run(&self, statement: Statement) -> Result<Vec<Step>, Error> {
@@ -188,7 +191,8 @@ impl Statement {
     /// It stays prepared on its connection.
     pub(super) async fn on_sqlite<'c>(self, on: impl Executor<'c, Database = Sqlite>) -> Result<Vec<Step>, Error> {
         let arguments = self.arguments.map(AnyArguments::convert_into::<SqliteArguments>).transpose();
-        any::<Sqlite>(on.fetch_many((self.sql, arguments.map_err(Error::Encode)?)), |done| done.rows_affected()).await
+        any::<Sqlite>(on.fetch_many((self.sql, arguments.map_err(Error::Encode)?)), SqliteQueryResult::rows_affected)
+            .await
     }
 
     /// It stays unnamed; without arguments it goes as text, which is one message instead of two.
@@ -199,12 +203,16 @@ impl Statement {
             Some(arguments) => on.fetch_many(sqlx::query_with(self.sql, arguments).persistent(false)),
             None => on.fetch_many(self.sql),
         };
-        any::<Postgres>(steps, |done| done.rows_affected()).await
+        any::<Postgres>(steps, PgQueryResult::rows_affected).await
     }
 }
 
+/// The answer of a driver, piece by piece.
+type Steps<'e, D> =
+    BoxStream<'e, Result<Either<<D as sqlx::Database>::QueryResult, <D as sqlx::Database>::Row>, Error>>;
+
 async fn any<D: sqlx::Database>(
-    steps: BoxStream<'_, Result<Either<D::QueryResult, D::Row>, Error>>,
+    steps: Steps<'_, D>,
     affected: impl Fn(&D::QueryResult) -> u64,
 ) -> Result<Vec<Step>, Error>
 where

@@ -19,6 +19,7 @@ pub struct World {
     pub sessions: Vec<Session>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct User {
     pub admin: bool,
