@@ -79,7 +79,8 @@ mod tests {
         for (sid, expected) in [("s-1", "401"), ("s-2", "200")] {
             let stream = TcpStream::connect(addr).await.unwrap();
             let token = kit.in_session(sid);
-            let head = "POST /orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 14\r\n";
+            let head =
+                "POST /orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 14\r\n";
             send(&stream, &format!("{head}Authorization: Bearer {token}\r\n\r\n{{\"item\"")).await;
             sleep(Duration::from_millis(200)).await;
             kit.revoke("s-1");
