@@ -1,5 +1,5 @@
 //! The end of sessions that a change of an account brings with it. Accounts and sessions may be in two stores, and the
-//! process may die between the two steps. So the change also writes what is left to be done, an [`Ending`], and any instance
+//! process may die between the two steps. So the change also writes what is left to be done, an `Ending`, and any instance
 //! does it. Each step may be done twice.
 //!
 //! A login does what is left of its user before it opens a session: so what is done late ends no session that was opened
