@@ -11,7 +11,9 @@ use super::{Database, LIMIT, StoreError, within};
 
 const CONNECTIONS: u32 = 8;
 const SOON: Duration = Duration::from_millis(100);
-const ENDLESS: &str = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+/// Without an end that a test could see, and without a file that grows meanwhile.
+const ENDLESS: &str = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000) \
+     SELECT count(*) FROM n AS a, n AS b, n AS c, n AS d, n AS e";
 
 #[expect(clippy::disallowed_methods, reason = "where the test's server is, is no setting of a service")]
 fn postgres() -> Database {
