@@ -65,9 +65,8 @@ async fn dropped_call_stops_in_the_database() {
             });
         }
         calls.join_all().await;
-        let dropped = Instant::now();
+        sleep(LIMIT).await;
         is_free(&database, CONNECTIONS).await;
-        assert!(dropped.elapsed() < 2 * LIMIT, "{:?}", dropped.elapsed());
     }
 }
 
@@ -80,6 +79,7 @@ async fn dropped_statement_of_its_own_stops_in_postgres() {
         calls.spawn(async move { timeout(SOON, query(ENDLESS).execute(&database)).await.expect_err("it has no end") });
     }
     calls.join_all().await;
+    sleep(LIMIT).await;
     is_free(&database, CONNECTIONS).await;
 }
 
@@ -104,7 +104,8 @@ async fn lists_of_clients_that_hung_up_leave_half_of_the_connections() {
             let list = async { database.list().await.unwrap().execute(ENDLESS).await };
             timeout(Duration::from_millis(20), list).await.expect_err("it has no end");
         }
-        is_free(&database, CONNECTIONS / 2).await;
+        let free = timeout(LIMIT / 2, is_free(&database, CONNECTIONS / 2)).await;
+        free.expect("no call waits for a list that was given up");
     }
 }
 
