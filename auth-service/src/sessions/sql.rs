@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicI64;
 use super::clock::DatabaseClock;
 use super::revocations::keep_ms;
 use super::session::ms;
-use super::sql_turn::Lanes;
+use super::sql_turn::{GoesOn, Lanes};
 use super::statements::{ADVANCE, END, END_FORGOTTEN, LIST, OPEN, SWEEP, SWEEP_ERAS};
 use super::{
     Advance, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, News, Place, Rules, STORE, Session, SessionId,
@@ -162,7 +162,8 @@ impl SessionStore for SqlSessions {
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         within(STORE, async {
             let mut turn = self.turn(user_id).await?;
-            let ended = turn.end_all_but(&except.map(|id| id.to_string()).unwrap_or_default()).await?;
+            let goes_on = GoesOn::One(except.map(|id| id.to_string()).unwrap_or_default());
+            let ended = turn.end_all_but(&goes_on).await?;
             turn.commit().await?;
             Ok::<_, StoreError>(ended)
         })

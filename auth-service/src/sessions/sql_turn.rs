@@ -8,7 +8,7 @@ use sqlx::Row;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::statements::{
-    COUNT_LIVING, CUT_OFF, DATES, END, KEEP_LIVING, LIST_LATE, NEXT_ERA, TAKE_TURN, UNUSED_LONGEST,
+    COUNT_LIVING, CUT_OFF, DATES, END, KEEP_ONE, KEEP_USED, LIST_LATE, NEXT_ERA, TAKE_TURN, UNUSED_LONGEST,
 };
 use super::{STORE, SqlSessions};
 
@@ -23,8 +23,13 @@ const SURPLUS: usize = 100;
 
 const LANES: u64 = 1024;
 
-/// Stands for the sessions that were used last.
-const USED_LAST: &str = "*";
+/// What goes on where all else ends.
+pub(super) enum GoesOn {
+    /// One session, "" for none.
+    One(String),
+    /// As many as leave room for one more, of those that were used last.
+    Used,
+}
 
 /// Steps on the sessions of one user wait here, before they have a connection: else one user would take them all. Users share lanes.
 pub(super) struct Lanes(Vec<Mutex<()>>);
@@ -95,17 +100,16 @@ impl Turn<'_> {
 
     /// Ends what was unused longest, until there is room for one session more.
     pub(super) async fn make_room(&mut self) -> Result<(), StoreError> {
-        let surplus = sqlx::query(UNUSED_LONGEST)
-            .bind(self.user_id)
-            .bind(self.era)
-            .bind(self.now)
-            .bind(number(SURPLUS + 1))
-            .bind(number(self.most - 1));
-        let surplus = surplus.fetch_all(&mut *self.step).await?;
-        if surplus.len() > SURPLUS {
-            return self.end_all_but(USED_LAST).await.map(drop);
+        let living = self.count_living().await?;
+        if living >= self.most + SURPLUS {
+            return self.end_all_but(&GoesOn::Used).await.map(drop);
         }
-        for row in surplus {
+        if living < self.most {
+            return Ok(());
+        }
+        let surplus = sqlx::query(UNUSED_LONGEST).bind(self.user_id).bind(self.era).bind(self.now);
+        let surplus = surplus.bind(number(living + 1 - self.most));
+        for row in surplus.fetch_all(&mut *self.step).await? {
             let id: String = row.try_get("id")?;
             let end = sqlx::query(END).bind(id).bind(self.user_id).bind(self.now).bind(self.keep_ms);
             end.execute(&mut *self.step).await?;
@@ -113,15 +117,23 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Ends all sessions but one, "" for none, and cuts off all tokens that were issued so far; how many were alive, as far as they
-    /// were counted.
-    pub(super) async fn end_all_but(&mut self, goes_on: &str) -> Result<u64, StoreError> {
+    /// How many sessions are alive, as far as one step counts them.
+    async fn count_living(&mut self) -> Result<usize, StoreError> {
+        let count = sqlx::query_scalar::<_, i64>(COUNT_LIVING).bind(self.user_id).bind(self.era).bind(self.now);
+        let living = count.bind(number(self.most + SURPLUS)).fetch_one(&mut *self.step).await?;
+        Ok(usize::try_from(living).unwrap_or_default())
+    }
+
+    /// Ends all sessions but what `goes_on`, and cuts off all tokens that were issued so far; how many were alive, as far as they were
+    /// counted.
+    pub(super) async fn end_all_but(&mut self, goes_on: &GoesOn) -> Result<u64, StoreError> {
+        let living = self.count_living().await? as u64;
         let (user, era, now) = (self.user_id, self.era, self.now);
-        let count =
-            sqlx::query_scalar::<_, i64>(COUNT_LIVING).bind(user).bind(era).bind(now).bind(number(self.most + SURPLUS));
-        let living = count.fetch_one(&mut *self.step).await?.unsigned_abs();
-        let keep = sqlx::query(KEEP_LIVING).bind(user).bind(era).bind(now).bind(goes_on);
-        let kept = keep.bind(number(self.most - 1)).execute(&mut *self.step).await?.rows_affected();
+        let keep = match goes_on {
+            GoesOn::One(id) => sqlx::query(KEEP_ONE).bind(user).bind(era).bind(now).bind(id),
+            GoesOn::Used => sqlx::query(KEEP_USED).bind(user).bind(era).bind(now).bind(number(self.most - 1)),
+        };
+        let kept = keep.execute(&mut *self.step).await?.rows_affected();
         self.era += 1;
         sqlx::query(NEXT_ERA).bind(user).bind(self.era).execute(&mut *self.step).await?;
         self.cut_off().await?;

@@ -56,23 +56,29 @@ INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, 
 VALUES ($1, $2, 1, 0, $3, $3, $3, $3, $3, '', '', $3, $4)
 ON CONFLICT (id) DO NOTHING";
 
-/// $2 the era, $3 now, $4 how many at most, $5 how many were used later.
+/// $2 the era, $3 now, $4 how many at most.
 pub(super) const UNUSED_LONGEST: &str = "
 SELECT id FROM sessions WHERE user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3
-ORDER BY advanced_at DESC, id LIMIT $4 OFFSET $5";
+ORDER BY advanced_at, id LIMIT $4";
 
 /// $2 the era, $3 now, $4 how many at most.
 pub(super) const COUNT_LIVING: &str = "
 SELECT COUNT(*) FROM (
     SELECT id FROM sessions WHERE user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3 LIMIT $4) AS living";
 
-/// $2 the era that ends, $3 now, $4 the session that goes on, or `*` for those that were used last, $5 how many of them.
-pub(super) const KEEP_LIVING: &str = "
+/// $2 the era that ends, $3 now, $4 the session that goes on.
+pub(super) const KEEP_ONE: &str = "
+UPDATE sessions SET era = era + 1
+WHERE id = $4 AND user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3";
+
+/// $2 the era that ends, $3 now, $4 how many of those go on that were given a token last. `+ 0` leaves both databases the one index in
+/// whose order they stand, so that they read no more than these.
+pub(super) const KEEP_USED: &str = "
 UPDATE sessions SET era = era + 1
 WHERE id IN (
     SELECT id FROM sessions
-    WHERE user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3 AND (id = $4 OR $4 = '*')
-    ORDER BY advanced_at DESC, id LIMIT $5)";
+    WHERE user_id = $1 AND era + 0 = $2 AND ended_at + 0 = 0 AND idle_ends_at > $3
+    ORDER BY tokens_end_at DESC LIMIT $4)";
 
 pub(super) const NEXT_ERA: &str = "UPDATE cutoffs SET era = $2 WHERE user_id = $1";
 
