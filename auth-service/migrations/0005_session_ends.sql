@@ -9,4 +9,5 @@ ALTER TABLE cutoffs ADD COLUMN turn BIGINT NOT NULL DEFAULT 0;
 DROP INDEX sessions_of_user;
 CREATE INDEX sessions_living ON sessions (user_id, era, opened_at, id) WHERE ended_at = 0;
 CREATE INDEX sessions_tokens ON sessions (user_id, tokens_end_at);
+CREATE INDEX sessions_issued ON sessions (user_id, issued_at) WHERE ended_at = 0;
 CREATE INDEX cutoffs_ends ON cutoffs (user_id) WHERE era > 0;

@@ -83,11 +83,11 @@ WHERE id IN (
 pub(super) const NEXT_ERA: &str = "UPDATE cutoffs SET era = $2 WHERE user_id = $1";
 
 /// $2 now, $3 the era, $4 the latest date that a clock which is right can have given: when the last token of the user is over, and
-/// the latest date of one whose session goes on.
+/// the latest date ahead of one whose session goes on.
 pub(super) const DATES: &str = "
-SELECT COALESCE(MAX(tokens_end_at), 0) AS last,
-    COALESCE(MAX(CASE WHEN era = $3 AND ended_at = 0 AND issued_at <= $4 THEN issued_at ELSE 0 END), 0) AS newest
-FROM sessions WHERE user_id = $1 AND tokens_end_at > $2";
+SELECT COALESCE((SELECT MAX(tokens_end_at) FROM sessions WHERE user_id = $1), 0) AS last, COALESCE((
+    SELECT MAX(issued_at) FROM sessions
+    WHERE user_id = $1 AND era + 0 = $3 AND ended_at = 0 AND issued_at > $2 AND issued_at <= $4), 0) AS newest";
 
 /// $2 from when on tokens count, $3 when the last token is over that does not.
 pub(super) const CUT_OFF: &str = "
@@ -99,8 +99,9 @@ WHERE user_id = $1";
 /// where the cut-off does not say it: the newest, and any that was dated by a clock that was ahead.
 pub(super) const LIST_LATE: &str = "
 UPDATE sessions SET ended_at = $3
-WHERE user_id = $1 AND era = $2 AND ended_at = 0 AND tokens_end_at > $3
-AND (issued_at >= $4 OR tokens_end_at >= $4 + $5)";
+WHERE era = $2 AND ended_at = 0 AND id IN (
+    SELECT id FROM sessions WHERE user_id = $1 AND ended_at = 0 AND issued_at >= $4
+    UNION ALL SELECT id FROM sessions WHERE user_id = $1 AND tokens_end_at >= $4 + $5)";
 
 /// $2 now, $3 and $4 the place behind which, $5 how many.
 pub(super) const LIST: &str = "
