@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use actix_web::web::{self, Data};
 use shared_claims::{Revocations, SetupError};
-use shared_http::clock::now_ms;
-use shared_http::database::{self, Database, StoreError};
-use shared_http::openapi::docs;
-use shared_http::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
+use shared_service::clock::now_ms;
+use shared_service::database::{self, Database, StoreError};
+use shared_service::http::openapi::docs;
+use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
 
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::counts::{HASHING, LOGINS, REFRESHES};

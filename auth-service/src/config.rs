@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 use shared_claims::Secret;
-use shared_http::{AccessSettings, RevocationSettings, ServerOptions, Settings};
+use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings};
 
 use crate::passwords::{Cost, Pepper};
 use crate::sessions::{NotAnAddress, RedisAddress, Rules};

@@ -1,4 +1,4 @@
-use shared_http::{Outcomes, Timing};
+use shared_service::{Outcomes, Timing};
 
 /// Logins, by what came of them. `wrong` is whatever a stranger is told as wrong: the name, the password, a disabled account.
 /// `throttled` are those that had to wait after wrong passwords; whoever calls too often never gets so far. `refused` came

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::sessions::SessionStore;

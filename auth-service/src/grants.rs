@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_claims::TokenError;
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 use tokio::time::sleep;
 
 use crate::endings::complete_of;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 
 use crate::neighbourhood::Neighbourhood;
 use crate::sessions::{Attempt, FailureStore, RateStore};

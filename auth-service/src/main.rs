@@ -11,8 +11,8 @@ use auth_service::cli::{
 use auth_service::config::{Config, StoreConfig};
 use auth_service::document;
 use clap::{CommandFactory, Parser};
-use shared_http::cli::{Program, exit};
-use shared_http::{Settings, SettingsError, Stop, keep_private, serve, start_logging};
+use shared_service::operations::cli::{Program, exit};
+use shared_service::{Settings, SettingsError, Stop, keep_private, serve, start_logging};
 
 #[actix_web::main]
 async fn main() -> ExitCode {

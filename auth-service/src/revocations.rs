@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use shared_claims::{LEEWAY, Revocation, Revocations};
-use shared_http::Shared;
-use shared_http::clock::now_ms;
-use shared_http::database::StoreError;
+use shared_service::Shared;
+use shared_service::clock::now_ms;
+use shared_service::database::StoreError;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::list::List;

@@ -2,9 +2,9 @@ use std::io;
 
 use actix_web::web::Data;
 use shared_claims::{Follow, FollowError, Revocations, SetupError};
-use shared_http::database::{self, StoreError};
-use shared_http::openapi::docs;
-use shared_http::{Metrics, Readiness, RevocationSettings, Running, bind, health};
+use shared_service::database::{self, StoreError};
+use shared_service::http::openapi::docs;
+use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, health};
 
 use crate::Config;
 use crate::books::{Books, Catalogue, demo_books, rekey};

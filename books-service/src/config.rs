@@ -1,6 +1,6 @@
 use secrecy::ExposeSecret;
 use shared_claims::Follow;
-use shared_http::{AccessSettings, RevocationSettings, ServerOptions, Settings};
+use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings};
 
 /// All that can be set from outside.
 #[derive(Clone)]

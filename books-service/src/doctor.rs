@@ -1,9 +1,9 @@
 use std::io::{self, Write};
 
 use shared_claims::Follow;
-use shared_http::clock::now_ms;
-use shared_http::doctor::{self, Finding, Report, look};
-use shared_http::{Settings, start_logging};
+use shared_service::clock::now_ms;
+use shared_service::operations::doctor::{self, Finding, Report, look};
+use shared_service::{Settings, start_logging};
 
 use crate::Config;
 use crate::app::MIGRATIONS;

@@ -10,8 +10,8 @@ use books_service::books::Books;
 use books_service::routes::document;
 use books_service::{Config, StartError, doctor, start};
 use clap::{CommandFactory, Parser, Subcommand};
-use shared_http::cli::{CommonCommand, Program, exit};
-use shared_http::{Progress, Settings, Stop, keep_private, start_logging};
+use shared_service::operations::cli::{CommonCommand, Program, exit};
+use shared_service::{Progress, Settings, Stop, keep_private, start_logging};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -84,7 +84,7 @@ async fn serve() -> Result<(), Failure> {
     let config = Config::read(&mut settings);
     settings.log();
     settings.finish()?;
-    shared_http::serve(stop, async { Ok::<_, StartError>(vec![start(&config, None).await?]) }).await?;
+    shared_service::serve(stop, async { Ok::<_, StartError>(vec![start(&config, None).await?]) }).await?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::rt::System;
 use serde_json::{Value, json};
-use shared_http::Settings;
+use shared_service::Settings;
 
 /// Longer than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(10);

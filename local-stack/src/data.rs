@@ -4,7 +4,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use auth_service::cli::{env_lines, kept};
-use shared_http::Settings;
+use shared_service::Settings;
 
 /// Fills in what a first start lacks: secrets, database files under `dir`, the demo people, addresses of this machine alone.
 ///

@@ -6,7 +6,7 @@ mod data;
 use std::io;
 use std::path::PathBuf;
 
-use shared_http::Settings;
+use shared_service::Settings;
 
 /// The settings of both services, after what is missing has been made in `DATA_DIR`.
 ///

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use shared_http::{Settings, Stop, keep_private, serve, start_logging};
+use shared_service::{Settings, Stop, keep_private, serve, start_logging};
 
 /// Both services in one process, their databases in files: for trying out, and while developing.
 #[derive(Debug, Parser)]

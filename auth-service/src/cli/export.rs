@@ -1,5 +1,5 @@
 use serde_json::json;
-use shared_http::Progress;
+use shared_service::Progress;
 
 use super::{CliError, Console};
 use crate::users::{Account, Email, Users};

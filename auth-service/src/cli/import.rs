@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use shared_claims::Role;
-use shared_http::Progress;
+use shared_service::Progress;
 use uuid::Uuid;
 
 use super::{CliError, Console, House};

@@ -3,7 +3,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use shared_http::open_trusted;
+use shared_service::open_trusted;
 use uuid::Uuid;
 
 /// Prints [`env_lines`], or puts one secret into each of `files`.

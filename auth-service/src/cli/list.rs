@@ -1,4 +1,4 @@
-use shared_http::clock::rfc3339;
+use shared_service::clock::rfc3339;
 
 use super::{CliError, Console};
 use crate::users::{Email, User, Users};

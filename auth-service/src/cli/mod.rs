@@ -24,9 +24,9 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use shared_http::cli::CommonCommand;
-use shared_http::clock::now_ms;
-use shared_http::database::StoreError;
+use shared_service::clock::now_ms;
+use shared_service::database::StoreError;
+use shared_service::operations::cli::CommonCommand;
 
 use crate::passwords::{Passwords, PoolError};
 use crate::sessions::SessionStore;

@@ -1,5 +1,5 @@
 use clap::Subcommand;
-use shared_http::clock::rfc3339;
+use shared_service::clock::rfc3339;
 
 use super::console::printable;
 use super::list::table;

@@ -3,7 +3,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use shared_claims::Problem;
-use shared_http::Caller;
+use shared_service::Caller;
 
 use super::{State, too_many};
 

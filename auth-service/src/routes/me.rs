@@ -1,7 +1,7 @@
 use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
 use shared_claims::{Member, Problem, Role};
-use shared_http::{Body, Caller, Fields, Query, link_next};
+use shared_service::{Body, Caller, Fields, Query, link_next};
 
 use super::admitted::Admitted;
 use super::current::CurrentUser;

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use shared_claims::Problem;
-use shared_http::{Caller, at};
+use shared_service::{Caller, at};
 
 use crate::grants::Grants;
 use crate::limits::{Limits, Slowed};

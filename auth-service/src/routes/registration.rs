@@ -1,8 +1,8 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web::Data};
 use shared_claims::{Problem, Role};
-use shared_http::clock::now_ms;
-use shared_http::{Body, Caller, Fields};
+use shared_service::clock::now_ms;
+use shared_service::{Body, Caller, Fields};
 
 use super::admitted::Admitted;
 use super::replies::{Added, Profile};

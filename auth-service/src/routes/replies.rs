@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use shared_claims::{Member, Role};
-use shared_http::clock::rfc3339;
+use shared_service::clock::rfc3339;
 use utoipa::ToSchema;
 
 use super::openapi::schemas::role;

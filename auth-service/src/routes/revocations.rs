@@ -5,7 +5,7 @@ use actix_web::http::header::{AGE, CACHE_CONTROL, ETAG, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use futures_util::stream;
 use shared_claims::Problem;
-use shared_http::{Query, has_tag};
+use shared_service::{Query, has_tag};
 
 use super::State;
 

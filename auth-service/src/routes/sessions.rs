@@ -2,8 +2,8 @@ use actix_web::http::header::{AUTHORIZATION, HeaderValue, SET_COOKIE, USER_AGENT
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde_json::json;
 use shared_claims::{Guard, Problem};
-use shared_http::clock::now_ms;
-use shared_http::{Body, Caller, Fields, MaybeBody};
+use shared_service::clock::now_ms;
+use shared_service::{Body, Caller, Fields, MaybeBody};
 
 use super::admitted::Admitted;
 use super::cookie::Jar;

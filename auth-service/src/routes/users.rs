@@ -1,7 +1,7 @@
 use actix_web::http::header::{LINK, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
 use shared_claims::{Admin, Problem, Role};
-use shared_http::{Body, Caller, Fields, Query, link_next};
+use shared_service::{Body, Caller, Fields, Query, link_next};
 use uuid::Uuid;
 
 use super::current::CurrentAdmin;

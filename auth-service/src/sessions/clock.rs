@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use shared_http::clock::now_ms;
-use shared_http::database::{Database, StoreError, within};
+use shared_service::clock::now_ms;
+use shared_service::database::{Database, StoreError, within};
 use sqlx::Row;
 
 use super::STORE;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 
 /// The first wait, in milliseconds; it doubles with every failure.
 pub(super) const FIRST_WAIT: i64 = 1_000;

@@ -20,7 +20,7 @@ mod statements;
 
 use async_trait::async_trait;
 use shared_claims::Revocation;
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 
 pub use self::failures::{Attempt, FailureStore};
 pub use self::rates::{LocalRates, RateStore};

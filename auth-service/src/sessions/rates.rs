@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use governor::clock::{Clock, DefaultClock};
 use governor::{Quota, RateLimiter};
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 
 /// Counts calls under a name.
 #[async_trait]

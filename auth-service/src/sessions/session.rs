@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 use uuid::Uuid;
 
 use super::STORE;

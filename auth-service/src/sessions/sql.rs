@@ -4,7 +4,7 @@
 //! answer at the first row, before the commit is known to have succeeded.
 
 use async_trait::async_trait;
-use shared_http::database::{Database, StoreError, within};
+use shared_service::database::{Database, StoreError, within};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::{
     SessionStore,
 };
 
-/// The tables that [`SqlSessions`] needs, for `shared_http::database::open`.
+/// The tables that [`SqlSessions`] needs, for `shared_service::database::open`.
 pub const MIGRATIONS: [(&str, &str); 4] = [
     ("0002_sessions", include_str!("../../migrations/0002_sessions.sql")),
     ("0003_failures", include_str!("../../migrations/0003_failures.sql")),

@@ -1,4 +1,4 @@
-use shared_http::database::{StoreError, within};
+use shared_service::database::{StoreError, within};
 
 use super::{STORE, SqlSessions};
 

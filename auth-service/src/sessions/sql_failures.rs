@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared_http::database::{StoreError, within};
+use shared_service::database::{StoreError, within};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 

@@ -6,7 +6,7 @@
 //! that has none, and everything of one turn has the same.
 
 use shared_claims::Revocation;
-use shared_http::database::{StoreError, within};
+use shared_service::database::{StoreError, within};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;

@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-use shared_http::database::{StoreError, Transaction};
+use shared_service::database::{StoreError, Transaction};
 use sqlx::Row;
 use tokio::sync::{Mutex, MutexGuard};
 

@@ -1,5 +1,5 @@
 use shared_claims::Role;
-use shared_http::database::{StoreError, within};
+use shared_service::database::{StoreError, within};
 
 use super::creation::names_email;
 use super::turn::{By, Turn, end_turn};

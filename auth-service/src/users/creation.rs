@@ -1,5 +1,5 @@
 use shared_claims::Role;
-use shared_http::database::{StoreError, within};
+use shared_service::database::{StoreError, within};
 use sqlx::error::DatabaseError;
 use sqlx::{Any, Executor};
 use uuid::Uuid;

@@ -1,5 +1,5 @@
 use shared_claims::Role;
-use shared_http::database::{StoreError, within};
+use shared_service::database::{StoreError, within};
 
 use super::{NewUser, STORE, Username, Users};
 use crate::neighbourhood::Neighbourhood;

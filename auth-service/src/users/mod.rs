@@ -20,7 +20,7 @@ mod transfer;
 mod turn;
 
 use shared_claims::Role;
-use shared_http::database::{Database, StoreError, within};
+use shared_service::database::{Database, StoreError, within};
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 

@@ -1,5 +1,5 @@
-use shared_http::Page;
-use shared_http::database::{StoreError, within};
+use shared_service::Page;
+use shared_service::database::{StoreError, within};
 
 use super::rows::{self, columns};
 use super::{Account, STORE, User, Users, is_id};

@@ -1,5 +1,5 @@
 use shared_claims::Role;
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 

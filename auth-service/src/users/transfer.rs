@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use shared_claims::Role;
-use shared_http::database::{StoreError, Transaction};
+use shared_service::database::{StoreError, Transaction};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-use shared_http::database::{StoreError, Transaction};
+use shared_service::database::{StoreError, Transaction};
 
 use super::{Account, BY_ID, STORE, Users, rows};
 

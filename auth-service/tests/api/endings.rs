@@ -9,7 +9,7 @@ use auth_service::cli::{Console, House, UsersCommand, run_users_on};
 use auth_service::config::StoreConfig;
 use auth_service::users::{UserChange, Users};
 use serde_json::json;
-use shared_http::{Settings, database};
+use shared_service::{Settings, database};
 use sqlx::{AnyConnection, Executor};
 use tokio::time::sleep;
 

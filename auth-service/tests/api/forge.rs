@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use shared_claims::{AccessClaims, Claims, RefreshClaims, Secret, Signer, Trust, Verifier};
-use shared_http::clock::now_ms;
+use shared_service::clock::now_ms;
 
 use crate::service::{ACCESS_SECRET, REFRESH_SECRET};
 

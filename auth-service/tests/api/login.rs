@@ -1,6 +1,6 @@
 use futures_util::future::join_all;
 use serde_json::json;
-use shared_http::clock::now_ms;
+use shared_service::clock::now_ms;
 
 use crate::answer::names;
 use crate::database::Database;

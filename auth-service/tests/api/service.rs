@@ -10,7 +10,7 @@ use auth_service::app::{self, StartError};
 use auth_service::config::Config;
 use reqwest::Client;
 use serde_json::{Value, json};
-use shared_http::Settings;
+use shared_service::Settings;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 

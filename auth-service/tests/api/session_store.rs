@@ -22,7 +22,7 @@ use auth_service::sessions::{
     Advance, FailureStore, Label, MIGRATIONS, NewSession, RedisSessions, Rules, Session, SessionId, SessionStore,
     SqlSessions, list_all,
 };
-use shared_http::database;
+use shared_service::database;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 

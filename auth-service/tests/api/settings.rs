@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use auth_service::config::Config;
 use shared_claims::Secret;
-use shared_http::Settings;
+use shared_service::Settings;
 
 use crate::database::new_folder;
 use crate::service::{ACCESS_SECRET, REFRESH_SECRET};

@@ -10,7 +10,7 @@ use auth_service::neighbourhood::Neighbourhood;
 use auth_service::passwords::{Cost, PasswordHash, Passwords, Verdict};
 use auth_service::users::{Created, Email, NewUser, User, UserChange, Username, Users};
 use shared_claims::Role;
-use shared_http::database::{self, Database, StoreError};
+use shared_service::database::{self, Database, StoreError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;

@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use shared_http::Page;
-use shared_http::Shared;
-use shared_http::database::StoreError;
+use shared_service::Page;
+use shared_service::Shared;
+use shared_service::database::StoreError;
 
 use super::recent::Recent;
 use super::revisions::Revisions;

@@ -1,4 +1,4 @@
-use shared_http::Fields;
+use shared_service::Fields;
 
 use super::{AUTHOR_LENGTH, Details, Edit, NAME_LENGTH, PAGES, TITLE_LENGTH, YEARS, clean};
 

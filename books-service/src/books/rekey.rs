@@ -1,4 +1,4 @@
-use shared_http::database::{Connection, Work};
+use shared_service::database::{Connection, Work};
 use sqlx::query::Query;
 use sqlx::{Row, query};
 

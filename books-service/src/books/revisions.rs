@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use shared_http::Shared;
-use shared_http::database::StoreError;
+use shared_service::Shared;
+use shared_service::database::StoreError;
 
 use super::Books;
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use shared_http::database::{Database, StoreError, within};
+use shared_service::database::{Database, StoreError, within};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use tokio::sync::Mutex;

@@ -3,9 +3,9 @@ use std::io::Read;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use shared_http::Fields;
-use shared_http::database::StoreError;
-use shared_http::records::Records;
+use shared_service::Fields;
+use shared_service::database::StoreError;
+use shared_service::operations::records::Records;
 use sqlx::{query, query_scalar};
 
 use super::store::{STORE, read};

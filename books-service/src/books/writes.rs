@@ -1,4 +1,4 @@
-use shared_http::database::{StoreError, Transaction, within};
+use shared_service::database::{StoreError, Transaction, within};
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, query, query_scalar};

@@ -5,8 +5,8 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use shared_claims::{Admin, Member, Problem};
-use shared_http::database::StoreError;
-use shared_http::{Body, Query, has_tag, link_next};
+use shared_service::database::StoreError;
+use shared_service::{Body, Query, has_tag, link_next};
 
 use super::Library;
 use super::conditions::expected;

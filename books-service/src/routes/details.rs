@@ -1,5 +1,5 @@
 use shared_claims::Problem;
-use shared_http::Fields;
+use shared_service::Fields;
 
 use crate::books::{self, Details, Edit};
 

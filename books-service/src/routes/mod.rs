@@ -10,7 +10,7 @@ mod openapi;
 mod query;
 
 use actix_web::web::ServiceConfig;
-use shared_http::at;
+use shared_service::at;
 
 use crate::books::{Books, Catalogue};
 

@@ -2,8 +2,10 @@
 //! described by [`Call`].
 
 use serde_json::{Value, json};
-use shared_http::openapi::shapes::{added, array_of, integer, object, of, text, uuid};
-use shared_http::openapi::{Answer, CONDITIONAL_READ, CONDITIONAL_WRITE, Call, Code, Document, EXCLUDING_WRITE};
+use shared_service::http::openapi::shapes::{added, array_of, integer, object, of, text, uuid};
+use shared_service::http::openapi::{
+    Answer, CONDITIONAL_READ, CONDITIONAL_WRITE, Call, Code, Document, EXCLUDING_WRITE,
+};
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
 use utoipa::openapi::{OpenApi, Schema};

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use shared_claims::Problem;
-use shared_http::Params;
+use shared_service::Params;
 
 use crate::books::{BadText, LIMIT, Listing, Position, YEARS, clean, fold};
 

@@ -4,8 +4,8 @@ use books_service::{Config, start};
 use reqwest::Client;
 use serde_json::{Value, json};
 use shared_claims::{AccessClaims, Revocations, Role, Secret, Signer};
-use shared_http::Settings;
-use shared_http::clock::now_ms;
+use shared_service::Settings;
+use shared_service::clock::now_ms;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use uuid::Uuid;
 

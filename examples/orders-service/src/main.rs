@@ -11,7 +11,7 @@ use shared_claims::{Follow, Guard, Secret, Trust, Verifier};
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "shared_http's settings report all that is wrong; this needs shared-claims alone"
+    reason = "shared_service's settings report all that is wrong; this needs shared-claims alone"
 )]
 fn setting(name: &str) -> Result<String, String> {
     std::env::var(name).map_err(|error| format!("{name}: {error}"))

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::json;
-use shared_http::Settings;
+use shared_service::Settings;
 
 use crate::process::{Folder, Output, Program};
 use crate::stack::{PASSWORD, Stack, a_book, unique};

@@ -2,7 +2,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use shared_http::{Known, Settings, start_logging};
+use shared_service::{Known, Settings, start_logging};
 
 use crate::local_stack::start;
 use crate::process::{Folder, file, root};

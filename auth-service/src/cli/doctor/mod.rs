@@ -4,10 +4,10 @@
 mod redis;
 
 use shared_claims::{LEEWAY, Revocation};
-use shared_http::clock::now_ms;
-use shared_http::database;
-use shared_http::doctor::{self, Finding, PATIENCE, Report, look};
-use shared_http::{Settings, start_logging};
+use shared_service::clock::now_ms;
+use shared_service::database;
+use shared_service::operations::doctor::{self, Finding, PATIENCE, Report, look};
+use shared_service::{Settings, start_logging};
 use tokio::time::timeout;
 
 use super::{CliError, Console};

@@ -1,4 +1,4 @@
-use shared_http::doctor::{Finding, clock};
+use shared_service::operations::doctor::{Finding, clock};
 
 use crate::sessions::{RedisAddress, ServerFacts};
 

@@ -1,6 +1,6 @@
 use serde_json::Value;
 use shared_claims::{AccessClaims, Claims, LEEWAY, RefreshClaims};
-use shared_http::doctor::Finding;
+use shared_service::operations::doctor::Finding;
 
 use super::parts::{Part, Parts};
 use super::shown::{moment, span};

@@ -12,8 +12,8 @@ mod standing;
 mod verdict;
 
 use clap::Subcommand;
-use shared_http::clock::now_ms;
-use shared_http::doctor::Report;
+use shared_service::clock::now_ms;
+use shared_service::operations::doctor::Report;
 
 use self::parts::Parts;
 use self::verdict::Verdict;

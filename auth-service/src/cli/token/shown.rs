@@ -1,5 +1,5 @@
 use serde_json::{Map, Value};
-use shared_http::clock::rfc3339;
+use shared_service::clock::rfc3339;
 
 use super::super::console::printable;
 use super::parts::{Part, Parts};

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use shared_claims::{AccessClaims, RefreshClaims, Revocations};
-use shared_http::database::StoreError;
-use shared_http::doctor::{Finding, PATIENCE};
+use shared_service::database::StoreError;
+use shared_service::operations::doctor::{Finding, PATIENCE};
 
 use super::verdict::Verdict;
 use crate::sessions::{Rules, Session, SessionStore, all_revoked, list_all};

@@ -12,7 +12,7 @@ mod sessions;
 /// People, managed by admins.
 mod users;
 
-use shared_http::openapi::{Call, Code, Document};
+use shared_service::http::openapi::{Call, Code, Document};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 
@@ -62,7 +62,7 @@ pub fn document() -> OpenApi {
 
 /// Counted for its address: see `Admitted`.
 fn counted(call: Call) -> Call {
-    call.refuses(&[CALLED_TOO_OFTEN, shared_http::openapi::UNAVAILABLE])
+    call.refuses(&[CALLED_TOO_OFTEN, shared_service::http::openapi::UNAVAILABLE])
 }
 
 /// Asks for a password: see `guess`.

@@ -1,5 +1,5 @@
-use shared_http::openapi::shapes::{integer, object, text, uuid};
-use shared_http::openapi::{Answer, CONDITIONAL_READ, Call, UNAVAILABLE};
+use shared_service::http::openapi::shapes::{integer, object, text, uuid};
+use shared_service::http::openapi::{Answer, CONDITIONAL_READ, Call, UNAVAILABLE};
 use utoipa::openapi::path::HttpMethod::Get;
 use utoipa::openapi::schema::OneOfBuilder;
 use utoipa::openapi::{Array, RefOr, Schema};

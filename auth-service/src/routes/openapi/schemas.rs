@@ -1,5 +1,5 @@
 use shared_claims::Role;
-use shared_http::openapi::shapes::{object, optional_flag, optional_text, text};
+use shared_service::http::openapi::shapes::{object, optional_flag, optional_text, text};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, RefOr, Schema};
 

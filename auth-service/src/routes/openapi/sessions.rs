@@ -1,6 +1,6 @@
 use serde_json::json;
-use shared_http::openapi::shapes::{added, of};
-use shared_http::openapi::{ACCESS_TOKEN, Answer, Call, Code, UNAVAILABLE};
+use shared_service::http::openapi::shapes::{added, of};
+use shared_service::http::openapi::{ACCESS_TOKEN, Answer, Call, Code, UNAVAILABLE};
 use utoipa::openapi::path::HttpMethod::Post;
 
 use super::{BUSY, COOKIE, EMAIL_TAKEN, USERNAME_TAKEN, counted, guessed, schemas};

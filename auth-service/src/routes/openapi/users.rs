@@ -1,6 +1,6 @@
 use serde_json::json;
-use shared_http::openapi::shapes::{added, array_of, integer, of, text, uuid};
-use shared_http::openapi::{Answer, Call};
+use shared_service::http::openapi::shapes::{added, array_of, integer, of, text, uuid};
+use shared_service::http::openapi::{Answer, Call};
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post};
 
 use super::super::users::PAGE;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisResult};
-use shared_http::clock::now_ms;
-use shared_http::database::LIMIT;
+use shared_service::clock::now_ms;
+use shared_service::database::LIMIT;
 
 use super::address::{Kind, RedisAddress};
 use super::sentinel::Sentinels;

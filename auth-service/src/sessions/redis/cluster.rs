@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 

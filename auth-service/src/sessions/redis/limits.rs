@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 
 use super::super::STORE;
 use super::super::failures::{Attempt, FIRST_WAIT, FailureStore, LONGEST_WAIT, MEMORY};

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
-use shared_http::database::{StoreError, within};
+use shared_service::database::{StoreError, within};
 
 use self::address::Kind;
 pub use self::address::{NotAnAddress, RedisAddress};

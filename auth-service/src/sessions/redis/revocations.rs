@@ -9,7 +9,7 @@ use std::array;
 use futures_util::future::try_join_all;
 use sha2::{Digest, Sha256};
 use shared_claims::Revocation;
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 use uuid::Uuid;
 
 use super::super::{Cursor, News, Position, STORE, ShardNews};

@@ -86,7 +86,8 @@ fn variable_like_a_setting_is_warned_of() {
     let found: Vec<&str> = ended.out.lines().filter_map(|line| line.strip_prefix("warn  settings    ")).collect();
     assert_eq!(found, warnings, "{ended:?}");
     let ended = desk.set("AUTH_ADDR", "192.0.2.1:3000").run(&[], "").is(1);
-    let logged: Vec<&str> = ended.err.lines().filter(|line| line.contains(" WARN  shared_http::settings ")).collect();
+    let logged: Vec<&str> =
+        ended.err.lines().filter(|line| line.contains(" WARN  shared_service::settings ")).collect();
     assert!(
         logged.len() == 4 && warnings.iter().zip(&logged).all(|(warning, line)| line.ends_with(warning)),
         "{ended:?}"

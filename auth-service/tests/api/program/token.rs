@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use shared_claims::Secret;
-use shared_http::clock::now_ms;
+use shared_service::clock::now_ms;
 
 use super::{Desk, Ended, Served};
 use crate::service::{ACCESS_SECRET, GOOD, REFRESH_SECRET};

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use auth_service::sessions::{Advance, Cursor, NewSession, News, Place, Rules, Session, SessionId, SessionStore};
-use shared_http::clock::now_ms;
-use shared_http::database::StoreError;
+use shared_service::clock::now_ms;
+use shared_service::database::StoreError;
 use tokio::task::yield_now;
 use uuid::Uuid;
 

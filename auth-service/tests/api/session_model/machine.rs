@@ -8,7 +8,7 @@ use auth_service::users::UserChange;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use serde_json::Value;
 use shared_claims::{AccessClaims, RefreshClaims, Role};
-use shared_http::clock::now_ms;
+use shared_service::clock::now_ms;
 
 use super::Flaw;
 use super::model::{Answer, Event, Rules, Token, User, World};

@@ -11,9 +11,9 @@ use auth_service::sessions::{Label, RedisSessions, SessionStore, SqlSessions};
 use auth_service::tokens::Tokens;
 use auth_service::users::{Created, NewUser, UserChange, Username};
 use shared_claims::Role;
-use shared_http::Settings;
-use shared_http::clock::now_ms;
-use shared_http::database::StoreError;
+use shared_service::Settings;
+use shared_service::clock::now_ms;
+use shared_service::database::StoreError;
 
 use super::{Flaw, Flawed, Rules};
 use crate::database::server;

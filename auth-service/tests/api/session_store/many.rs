@@ -9,7 +9,7 @@ use auth_service::sessions::{Advance, MOST_SESSIONS, NewSession, Session, SqlSes
 use futures_util::future::join_all;
 use redis::{Client, Script};
 use shared_claims::Revocations;
-use shared_http::clock::now_ms;
+use shared_service::clock::now_ms;
 use tokio::task::JoinSet;
 
 use super::records::index_of;

@@ -9,7 +9,7 @@ use auth_service::sessions::{Advance, FIRST_GENERATION, SessionId};
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 use rustix::process::Signal;
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 use tokio::time::{sleep, timeout};
 
 use crate::redis_server::Redis;

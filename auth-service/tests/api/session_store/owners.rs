@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use auth_service::sessions::{Advance, NewSession, SessionId};
-use shared_http::database::StoreError;
+use shared_service::database::StoreError;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 

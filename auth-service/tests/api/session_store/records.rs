@@ -5,8 +5,8 @@ use auth_service::sessions::{Advance, Cursor, Session, SessionStore};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, Client, Cmd};
 use shared_claims::{Revocation, Revocations};
-use shared_http::clock::now_ms;
-use shared_http::database::StoreError;
+use shared_service::clock::now_ms;
+use shared_service::database::StoreError;
 use sqlx::AssertSqlSafe;
 
 use super::{Kind, MINUTE, RULES, Stage, advanced, ms, redis_url};

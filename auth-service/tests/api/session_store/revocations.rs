@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use auth_service::sessions::{Advance, Cursor, Position, Rules, Session, SessionId};
 use shared_claims::{LEEWAY, Revocation};
-use shared_http::clock::now_ms;
+use shared_service::clock::now_ms;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! The rules, one caller at a time.
 
 use auth_service::sessions::{Advance, FIRST_GENERATION, Label, NewSession, Rules};
-use shared_http::clock::now_ms;
+use shared_service::clock::now_ms;
 use std::time::Duration;
 
 use super::{HOUR, Kind, MINUTE, RULES, SECOND, advanced, ms};

@@ -1,0 +1,227 @@
+//! SQL databases, opened and guarded alike by every service: one text for `SQLite` and Postgres.
+
+/// Copies of a database that is in use.
+mod backup;
+/// Timers and error counts of store calls.
+mod calls;
+/// What stands behind an address.
+mod kind;
+#[cfg(test)]
+mod limits;
+/// From the state of a database to that which the program expects.
+mod migrations;
+/// Connections, and what runs on them.
+mod pool;
+/// Several statements that count together, or not at all.
+mod transaction;
+
+use std::fmt::Display;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use shared_claims::Problem;
+use sqlx::migrate::MigrateError;
+
+pub use self::backup::{BackupError, backup, backup_into};
+pub(crate) use self::kind::Kind;
+use self::migrations::migrate;
+pub(crate) use self::migrations::version_of;
+pub use self::migrations::{Step, Work};
+pub use self::pool::Database;
+pub use self::transaction::{Connection, Transaction};
+
+use self::calls::StoreCall;
+
+/// A store answers within this, or the request is told to come back.
+pub const LIMIT: Duration = Duration::from_secs(1);
+
+const CONNECTIONS: u32 = 8;
+/// How long a start waits for a database that is not up yet, and in which steps.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+const START_PAUSE: Duration = Duration::from_millis(250);
+/// The folder is not there, or nobody may write into it: waiting does not help.
+const SQLITE_CANTOPEN: &str = "14";
+/// `query_canceled` of Postgres, `SQLITE_INTERRUPT`.
+const STOPPED: [&str; 2] = ["57014", "9"];
+
+/// A store that did not do what it was asked to. The text is for the log; a client sees 503 or 500 and no more.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Down, slow, full, or of unknown outcome: the caller may come back.
+    #[error("{store} is unavailable: {cause}")]
+    Unavailable {
+        /// Which store: "users", "sessions", ….
+        store: &'static str,
+        /// The driver's words.
+        cause: String,
+    },
+    /// A newer version of the program was here. Neither coming back nor trying again will help.
+    #[error(
+        "this database was made by a newer version (migration {version:04}): start that version, or restore a backup \
+        from before"
+    )]
+    Newer {
+        /// A migration that this program does not know.
+        version: i64,
+    },
+    /// A record that no version of this program writes. Coming back will not help.
+    #[error("{store} holds a record that makes no sense: {what}")]
+    Corrupt {
+        /// Which store.
+        store: &'static str,
+        /// Table, column, and what stands there.
+        what: String,
+    },
+}
+
+impl StoreError {
+    /// The store `store` could not be asked, or its answer did not come.
+    pub fn unavailable(store: &'static str, cause: impl Display) -> Self {
+        Self::Unavailable { store, cause: cause.to_string() }
+    }
+
+    /// The store `store` answered with something that must not exist.
+    pub fn corrupt(store: &'static str, what: impl Display) -> Self {
+        Self::Corrupt { store, what: what.to_string() }
+    }
+
+    /// The same of `store`, where it is only known that a database is unavailable.
+    fn of(self, store: &'static str) -> Self {
+        match self {
+            Self::Unavailable { cause, .. } => Self::Unavailable { store, cause },
+            other => other,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match error {
+            E::ColumnNotFound(_) | E::ColumnDecode { .. } | E::Decode(_) | E::RowNotFound => {
+                Self::corrupt("the database", error)
+            }
+            _ => Self::unavailable("the database", words(&error)),
+        }
+    }
+}
+
+/// The driver's words, unless they quote the address, which may hold a password.
+fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Configuration(_) => "something in its address is not understood".to_owned(),
+        sqlx::Error::Migrate(migration) => match &**migration {
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
+                if matches!(cause, sqlx::Error::Configuration(_)) =>
+            {
+                words(cause)
+            }
+            _ => error.to_string(),
+        },
+        sqlx::Error::Database(stopped) if stopped.code().is_some_and(|code| STOPPED.contains(&code.as_ref())) => {
+            format!("the time for this call was up, and the database stopped it: {error}")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Where a request ends because of a store: logged here, once, in full; said to the client without detail.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        log::error!("{error}");
+        match error {
+            StoreError::Unavailable { .. } => Self::unavailable(),
+            StoreError::Newer { .. } | StoreError::Corrupt { .. } => Self::internal(),
+        }
+    }
+}
+
+/// Runs `work` against `store` for at most [`LIMIT`]. Every call of a store goes through here, and is timed by that name.
+///
+/// # Errors
+/// What `work` says, or [`StoreError::Unavailable`] when time is up; then whether it took effect is unknown.
+pub async fn within<T, E: Into<StoreError>>(
+    store: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, StoreError> {
+    let call = StoreCall::begin();
+    let done = match tokio::time::timeout(LIMIT, work).await {
+        Ok(done) => done.map_err(|error| error.into().of(store)),
+        Err(_) => Err(StoreError::unavailable(store, "no answer within 1 s")),
+    };
+    call.end(store, done.is_err());
+    done
+}
+
+/// Opens `url` (`sqlite://file.db?mode=rwc` or `postgres://…`) and brings it to the newest of `migrations`.
+///
+/// A migration is a name that starts with its number, `0001_users`, and SQL that both databases take. A database that
+/// is not up yet is waited for, ten seconds at most.
+///
+/// # Errors
+/// The database cannot be reached, a migration fails, or a newer program has migrated further.
+pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Result<Database, StoreError> {
+    open_with(url, migrations, &[]).await
+}
+
+/// The same where some migrations have steps in the program.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with(
+    url: &str,
+    migrations: &[(&'static str, &'static str)],
+    steps: &[Step],
+) -> Result<Database, StoreError> {
+    let database = Database::at(url, CONNECTIONS)?;
+    let began = Instant::now();
+    while let Err(error) = Box::pin(migrate(&database, migrations, steps)).await {
+        if began.elapsed() > START_PATIENCE || !may_pass(&error) {
+            return Err(not_prepared(&error));
+        }
+        log::warn!("the database is not ready, trying again: {error}");
+        tokio::time::sleep(START_PAUSE).await;
+    }
+    Ok(database)
+}
+
+/// Asks the database for a sign of life.
+///
+/// # Errors
+/// It gives none within [`LIMIT`].
+pub async fn ping(database: &Database) -> Result<(), StoreError> {
+    within("the database", sqlx::query("SELECT 1").execute(database)).await.map(drop)
+}
+
+/// The database at `url` as it is: it is not brought up to date, nor made where it is missing. For questions that are
+/// asked beside a running service.
+///
+/// # Errors
+/// The address is none.
+pub fn look(url: &str) -> Result<Database, StoreError> {
+    Ok(Database::at(&url.replace("mode=rwc", "mode=rw"), 1)?)
+}
+
+fn not_prepared(error: &sqlx::Error) -> StoreError {
+    if let sqlx::Error::Migrate(error) = error
+        && let MigrateError::VersionMissing(version) = **error
+    {
+        return StoreError::Newer { version };
+    }
+    StoreError::unavailable("the database", words(error))
+}
+
+/// Whether another try may succeed: the server is starting, or another instance migrates at this moment.
+fn may_pass(error: &sqlx::Error) -> bool {
+    use MigrateError as M;
+    use sqlx::Error as E;
+    match error {
+        E::Migrate(error) => match &**error {
+            M::Execute(cause) | M::ExecuteMigration(cause, _) => may_pass(cause),
+            _ => false,
+        },
+        E::Database(error) => error.code().is_none_or(|code| code != SQLITE_CANTOPEN),
+        E::Io(_) | E::PoolTimedOut => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,55 @@
+/// Resources of a URL table, and the answers to `HEAD`, `OPTIONS` and methods that a path does not have.
+mod at;
+/// Request bodies: JSON objects, read member by member, all violations reported at once.
+mod body;
+/// The sender of a request: address, request id and trace, added to every log line.
+mod caller;
+/// Cross-origin requests (CORS).
+mod cors;
+/// Entity tags (RFC 9110 section 8.8.3).
+mod etag;
+/// Host names that a request may name.
+mod host;
+/// Media types of request bodies.
+mod media;
+/// Memory limits of the process.
+mod memory;
+/// Middleware around every request: request id, log line, error body.
+mod observe;
+/// The OpenAPI document, and a page that shows it.
+#[cfg(feature = "openapi")]
+pub mod openapi;
+/// Options of every server.
+mod options;
+/// Pagination of lists.
+mod page;
+/// Trusted reverse proxies.
+mod proxies;
+/// Query strings, read as bodies are.
+mod query;
+/// The route of a request, with the timers of its responses.
+mod route;
+/// TLS in the process.
+mod tls;
+/// Trace context of a request (W3C).
+mod trace;
+/// Chunked bodies that are not read to their end.
+mod unread;
+/// Violations, collected field by field.
+mod violations;
+
+pub use at::at;
+pub(crate) use at::methods;
+pub use body::{Body, Fields, MaybeBody};
+pub use caller::{Caller, RequestId};
+pub(crate) use cors::cors;
+pub use etag::has_tag;
+pub(crate) use host::Hosts;
+pub(crate) use observe::Observer;
+pub use options::ServerOptions;
+pub use page::{Page, link_next};
+pub use proxies::TrustedProxies;
+pub use query::{Params, Query};
+pub(crate) use route::Routes;
+pub use tls::TlsFiles;
+pub(crate) use tls::start as start_tls;

@@ -1,0 +1,130 @@
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix_web::Error;
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use shared_claims::Problem;
+
+use super::caller::{Caller, RequestId};
+use super::proxies::TrustedProxies;
+use super::route::{Route, Routes};
+use super::trace::Trace;
+use super::unread::{Held, Unread};
+use crate::operations::metrics;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// On every answer that says nothing else. An answer is data of one caller and not a page: no cache keeps it, and a browser
+/// that is made to show it runs nothing.
+const PROTECTION: [(&str, &str); 3] = [
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+];
+
+/// Whoever came by HTTPS once comes by HTTPS alone for a year (RFC 6797).
+const TRANSPORT_SECURITY: &str = "max-age=31536000";
+
+/// Around every request, outermost: says who sends it, turns every error into problem+json, times it, writes one line of log.
+/// One a worker.
+pub(crate) struct Observer {
+    /// The peers whose `X-Forwarded-For` and `X-Request-Id` count.
+    pub(crate) proxies: TrustedProxies,
+    /// Whether answers travel by HTTPS.
+    pub(crate) encrypted: bool,
+    /// The service whose requests are timed; `None` where they are not.
+    pub(crate) timed: Option<&'static str>,
+    /// Its URL table, where that does not tell by itself.
+    pub(crate) routes: Routes,
+}
+
+impl Observer {
+    pub(crate) async fn observe<B: MessageBody + 'static>(
+        self: Rc<Self>,
+        mut request: ServiceRequest,
+        next: Next<B>,
+    ) -> Result<ServiceResponse<EitherBody<EitherBody<B>, Held>>, Error> {
+        let started = Instant::now();
+        let peer = request.peer_addr().map(|peer| peer.ip());
+        let is_proxy = peer.is_some_and(|peer| self.proxies.trusts(peer));
+        let given = if is_proxy { RequestId::given(request.headers()) } else { None };
+        let caller = Caller {
+            address: peer.map(|peer| self.proxies.caller(peer, request.headers())),
+            request_id: given.unwrap_or_else(RequestId::random),
+            trace: Trace::of(request.headers()),
+        };
+        let (id, method) = (caller.request_id.clone(), request.method().clone());
+        let unread = Unread::of(&mut request);
+        let serve = async {
+            let response = next.call(request).await?.map_into_left_body();
+            let mut response = explain(response, &id);
+            self.protect(response.headers_mut(), &id);
+            self.account(&response, &method, started);
+            Ok(response.map_body(|_, body| Unread::hold(unread, body)))
+        };
+        caller.serve(serve).await
+    }
+
+    /// Times and logs what began at `started`. Where nobody wants either, the clock is not even read.
+    fn account<B>(&self, response: &ServiceResponse<B>, method: &Method, started: Instant) {
+        let timed = self.timed.filter(|_| metrics::is_on());
+        let logged = log::log_enabled!(target: "http", log::Level::Info);
+        if timed.is_none() && !logged {
+            return;
+        }
+        let (request, time) = (response.request(), started.elapsed());
+        self.routes.with(request, |route| {
+            if let Some(service) = timed {
+                route.took(time, service, method, response.status());
+            }
+            if logged {
+                log_request(response.status(), method, route, time);
+            }
+        });
+    }
+
+    fn protect(&self, headers: &mut HeaderMap, id: &RequestId) {
+        for (name, value) in PROTECTION {
+            let name = HeaderName::from_static(name);
+            if !headers.contains_key(&name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        }
+        if self.encrypted {
+            headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TRANSPORT_SECURITY));
+        }
+        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+            headers.insert(REQUEST_ID, value);
+        }
+    }
+}
+
+/// Gives every error of ours or of a library the one body, with the request's id in it.
+fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> ServiceResponse<EitherBody<B>> {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let known = response.response().extensions().get::<Problem>().cloned();
+    let problem = known.unwrap_or_else(|| Problem::of_status(status.as_u16()));
+    let body = problem.body(Some(id.as_str()));
+    let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
+    response
+}
+
+fn log_request(status: StatusCode, method: &Method, route: &Route, time: Duration) {
+    let duration_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    log::info!(
+        target: "http",
+        method = method.as_str(),
+        route = route.pattern(),
+        status = status.as_u16(),
+        duration_us = duration_us;
+        "request"
+    );
+}

@@ -1,0 +1,157 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use url::Url;
+
+use super::{TlsFiles, TrustedProxies, memory};
+use crate::settings::Settings;
+
+/// What every HTTP server of the stack is told.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The service's name, for the log.
+    pub name: &'static str,
+    /// Where it listens; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// Threads that serve requests.
+    pub workers: usize,
+    /// Connections that are open at once. More wait to be accepted.
+    pub max_connections: usize,
+    /// Origins whose pages may call (CORS), as browsers write them; none by default.
+    pub allowed_origins: Vec<String>,
+    /// Whether those pages may send cookies.
+    pub cookies: bool,
+    /// Whether a server on a loopback address takes requests to `localhost`, to loopback addresses and to the hosts of
+    /// `allowed_origins` alone. Not behind a proxy, which passes on the name that it was called by.
+    pub loopback_names_only: bool,
+    /// The proxies whose `X-Forwarded-For` and `X-Request-Id` count.
+    pub trusted_proxies: TrustedProxies,
+    /// HTTPS, where there is a certificate.
+    pub tls: Option<TlsFiles>,
+    /// Where it shows its metrics, by plain HTTP and to whoever asks; nowhere, and nothing is counted, where it is `None`.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl ServerOptions {
+    /// Reads what is common to all services; the address stands in `addr`, and that of the metrics in `metrics`.
+    pub fn read(
+        settings: &mut Settings,
+        name: &'static str,
+        (addr, default): (&'static str, &'static str),
+        metrics: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            addr: settings.parsed(
+                addr,
+                default,
+                "an address and a port, such as 127.0.0.1:8080",
+                "Where the service listens",
+            ),
+            metrics: metrics_addr(settings, metrics),
+            workers: match settings.parsed("WORKERS", "0", "a number", "Threads that serve requests; 0 is one a core") {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                some => some,
+            },
+            max_connections: memory::connections(),
+            allowed_origins: origins(settings),
+            cookies: false,
+            loopback_names_only: false,
+            trusted_proxies: TrustedProxies::read(settings),
+            tls: TlsFiles::read(settings),
+        }
+    }
+
+    /// Where this machine asks the service whether it is ready.
+    #[must_use]
+    pub fn ready_url(&self) -> String {
+        let ip = match self.addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/readyz", SocketAddr::new(ip, self.addr.port()))
+    }
+}
+
+fn metrics_addr(settings: &mut Settings, name: &'static str) -> Option<SocketAddr> {
+    let why = "Where the service shows its metrics to Prometheus, such as 127.0.0.1:9100; nowhere by default";
+    let text = settings.optional(name, why)?;
+    text.parse().map_err(|_| settings.wrong(name, "must be an address such as 127.0.0.1:9100")).ok()
+}
+
+fn origins(settings: &mut Settings) -> Vec<String> {
+    let why = "Origins whose pages may call from a browser, such as https://app.example";
+    let listed = settings.list("ALLOWED_ORIGINS", "", why);
+    let origins: Result<_, String> = listed.iter().map(|text| origin(text)).collect();
+    origins.unwrap_or_else(|remedy| {
+        settings.wrong("ALLOWED_ORIGINS", remedy);
+        Vec::new()
+    })
+}
+
+/// The origin `text` as browsers write it: in lower case, the host in ASCII, without a default port (RFC 6454 section 6.2).
+fn origin(text: &str) -> Result<String, String> {
+    let readable = !text.contains(|c: char| c == '*' || c.is_whitespace() || c.is_control());
+    let behind = text.split_once("://").filter(|_| readable).map(|(_, behind)| behind);
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let (Some(behind), Some(url)) = (behind, url) else {
+        return Err("must list origins as browsers send them, such as https://app.example: no *, not null".to_owned());
+    };
+    let origin = url.origin().ascii_serialization();
+    if behind.contains(['/', '\\', '?', '#', '@']) {
+        return Err(format!("must list origins, which are scheme, host and port alone: write {origin}"));
+    }
+    Ok(origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin;
+
+    #[test]
+    fn origin_is_read_into_the_spelling_of_browsers() {
+        for (text, read) in [
+            ("https://app.example", "https://app.example"),
+            ("https://app.example:443", "https://app.example"),
+            ("http://app.example:80", "http://app.example"),
+            ("https://app.example:80", "https://app.example:80"),
+            ("HTTPS://App.EXAMPLE:0443", "https://app.example"),
+            ("https://app.example:", "https://app.example"),
+            ("http://localhost:5173", "http://localhost:5173"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://[0:0::0:1]", "http://[::1]"),
+            ("https://bücher.example:443", "https://xn--bcher-kva.example"),
+            ("https://BÜCHER.example", "https://xn--bcher-kva.example"),
+            ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(read), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_but_an_origin_is_refused_with_the_remedy() {
+        for text in
+            ["*", "null", "app.example", "app.example:443", "https://", "https:app.example", "https:/app.example"]
+                .into_iter()
+                .chain([
+                    "https://*.example",
+                    "https://app.exam ple",
+                    "https://app.\texample",
+                    "ftp://a.example",
+                    "file:///a",
+                ])
+                .chain(["https://app.example:99999", "https://[::1"])
+        {
+            assert!(origin(text).is_err_and(|error| error.contains("such as https://app.example")), "{text}");
+        }
+        for text in
+            ["https://app.example/", "https://app.example/path", "https://app.example:443?", "https://app.example#a"]
+                .into_iter()
+                .chain(["https://user:secret@app.example", "HTTPS://APP.example/", "https://app.example\\"])
+        {
+            let error = origin(text).unwrap_err();
+            assert!(error.ends_with(": write https://app.example") && !error.contains("secret"), "{text}: {error}");
+        }
+    }
+}

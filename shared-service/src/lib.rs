@@ -1,0 +1,26 @@
+//! The parts that every service of the stack shares. Imports run one way: `operations` → `http` → `database` → `settings`.
+
+/// The wall clock.
+pub mod clock;
+/// SQL databases: pools, transactions, migrations, limits.
+#[cfg(feature = "database")]
+pub mod database;
+/// Requests and responses: bodies, queries, middleware, the OpenAPI document.
+pub mod http;
+/// Running a service: server, commands, log, metrics, health, doctor.
+pub mod operations;
+/// Settings from the environment, all faults reported at once.
+pub mod settings;
+/// Work done once for all callers that wait for it.
+mod sharing;
+
+pub use http::{
+    Body, Caller, Fields, MaybeBody, Page, Params, Query, RequestId, ServerOptions, TlsFiles, TrustedProxies, at,
+    has_tag, link_next,
+};
+pub use operations::{
+    AccessSettings, Metrics, Outcomes, Progress, Readiness, RevocationSettings, Running, Stop, Timing, bind, health,
+    healthcheck, log_secret, serve, start_logging,
+};
+pub use settings::{Known, Settings, SettingsError, keep_private, open_trusted};
+pub use sharing::Shared;

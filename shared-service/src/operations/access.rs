@@ -1,0 +1,88 @@
+use std::time::Duration;
+
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use shared_claims::{AccessClaims, Guard, Secret, SetupError, Trust, Verifier};
+
+use super::metrics::Outcomes;
+use crate::settings::Settings;
+
+/// What became of access tokens.
+pub(crate) static VERIFIED: Outcomes =
+    Outcomes::new("jwt_verify_total", "Requests that need an access token, by what was found", &Guard::OUTCOMES);
+
+/// What a service is told about the access tokens it takes.
+#[derive(Clone, Debug)]
+pub struct AccessSettings {
+    /// The `iss` of every token.
+    pub issuer: String,
+    /// The longest life of an access token.
+    pub ttl: Duration,
+    /// The secret that access tokens are signed with; `None` where it was missing or weak.
+    pub secret: Option<Secret>,
+    /// The secret before that one.
+    pub previous: Option<Secret>,
+    /// One more header that may carry a token.
+    pub header: Option<HeaderName>,
+}
+
+impl AccessSettings {
+    /// Reads them; a missing secret is remembered as wrong.
+    pub fn read(settings: &mut Settings) -> Self {
+        let why = "Signs and verifies access tokens; the same in every service. Also ACCESS_TOKEN_SECRET_FILE";
+        let secret = settings.required_signing_secret("ACCESS_TOKEN_SECRET", why);
+        let why = "The access secret before this one: still verified, never signed with";
+        let previous = settings.signing_secret("ACCESS_TOKEN_SECRET_PREVIOUS", why);
+        let ttl = Self::ttl(settings);
+        let issuer = settings.text("TOKEN_ISSUER", "auth-service", "The iss of every token");
+        let why = "One more header that may carry an access token, such as x-access-token";
+        let header = settings.optional("ACCESS_TOKEN_HEADER", why).and_then(|name| {
+            let parsed = name.parse().ok().filter(|name| name != AUTHORIZATION);
+            if parsed.is_none() {
+                settings.wrong("ACCESS_TOKEN_HEADER", "must be the name of a header, another than Authorization");
+            }
+            parsed
+        });
+        Self { issuer, ttl, secret, previous, header }
+    }
+
+    /// Reads the longest life of an access token alone.
+    pub fn ttl(settings: &mut Settings) -> Duration {
+        settings.whole_seconds("ACCESS_TOKEN_TTL", "15m", "Life of an access token; the same in every service")
+    }
+
+    /// The verifier of access tokens for the service `audience`.
+    ///
+    /// # Errors
+    /// There is no secret, a name is empty, or the crypto fails its self-test.
+    pub fn verifier(&self, audience: &str) -> Result<Verifier<AccessClaims>, SetupError> {
+        let trust = Trust {
+            issuer: &self.issuer,
+            audience,
+            max_life: self.ttl,
+            secret: self.secret.as_ref().ok_or(SetupError::Key)?,
+            previous: self.previous.as_ref(),
+        };
+        Verifier::new(&trust)
+    }
+
+    /// What the extractors of the service `audience` ask.
+    ///
+    /// # Errors
+    /// As [`AccessSettings::verifier`].
+    pub fn guard(&self, audience: &str) -> Result<Guard, SetupError> {
+        let verifier = self.verifier(audience)?;
+        log_secret("ACCESS_TOKEN_SECRET", self.secret.as_ref());
+        log_secret("ACCESS_TOKEN_SECRET_PREVIOUS", self.previous.as_ref());
+        Ok(Guard::new(verifier)
+            .telling(|outcome| VERIFIED.count(outcome))
+            .also_from(self.header.as_ref().map(HeaderName::as_str)))
+    }
+}
+
+/// One line of the audit log for a signing secret that counts from now on, by the name that its tokens carry.
+pub fn log_secret(setting: &'static str, secret: Option<&Secret>) {
+    if let Some(secret) = secret {
+        let kid = secret.key_id();
+        log::info!(target: "audit", event = "secret.in_use", setting = setting, kid = kid.as_str(); "a secret counts");
+    }
+}

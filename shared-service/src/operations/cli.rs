@@ -1,0 +1,118 @@
+//! The commands that every service has beside its own.
+
+use std::error::Error;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use utoipa::openapi::OpenApi;
+
+use super::{healthcheck, start_logging};
+use crate::database::{backup, backup_into};
+use crate::http::ServerOptions;
+use crate::settings::Settings;
+
+/// What one can ask of any service.
+#[derive(Debug, Subcommand)]
+pub enum CommonCommand {
+    /// Show the settings that count, as lines for .env, secrets hidden; or what is wrong with them
+    Config,
+    /// Write what a shell needs to complete our commands
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Copy a database that is a file, as it stands now; the service may run
+    Backup {
+        /// The new file; - is the standard output
+        file: PathBuf,
+    },
+    /// Write the document of all calls, as /openapi.json has it, to the standard output
+    Openapi,
+    /// Ask a running service whether it is ready: exit code 0 or 1
+    Healthcheck {
+        /// What to ask instead of this machine's /readyz, such as `https://host:3000/livez`
+        url: Option<String>,
+    },
+}
+
+/// A service, as these commands see it.
+pub struct Program {
+    /// Its command line.
+    pub command: clap::Command,
+    /// Reads all that it reads.
+    pub settings: fn(&mut Settings),
+    /// Reads where its database is.
+    pub database_url: fn(&mut Settings) -> String,
+    /// Reads where it listens.
+    pub server: fn(&mut Settings) -> ServerOptions,
+    /// Its calls.
+    pub document: fn() -> OpenApi,
+}
+
+impl CommonCommand {
+    /// Does it. A reader that has seen enough (`| head`) is no failure.
+    ///
+    /// # Errors
+    /// Why it did not succeed, for the operator.
+    pub async fn run(self, mut program: Program) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Config => config(program.settings),
+            Self::Completions { shell } => {
+                let (name, mut script) = (program.command.get_name().to_owned(), Vec::new());
+                clap_complete::generate(shell, &mut program.command, name, &mut script);
+                say(&script)
+            }
+            Self::Backup { file } => copy(program.database_url, &file).await,
+            Self::Openapi => say((program.document)().to_pretty_json()? + "\n"),
+            Self::Healthcheck { url } => {
+                let own = || (program.server)(&mut Settings::from_process()).ready_url();
+                Ok(healthcheck(&url.unwrap_or_else(own)).await?)
+            }
+        }
+    }
+}
+
+/// What the program `name` ends with.
+#[must_use]
+pub fn exit(name: &str, done: Result<(), Box<dyn Error>>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say(text: impl AsRef<[u8]>) -> Result<(), Box<dyn Error>> {
+    match io::stdout().write_all(text.as_ref()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+fn config(read: fn(&mut Settings)) -> Result<(), Box<dyn Error>> {
+    let mut settings = Settings::from_process();
+    start_logging(&mut settings);
+    read(&mut settings);
+    let lines = settings.effective();
+    settings.finish()?;
+    say(lines.join("\n") + "\n")
+}
+
+async fn copy(database_url: fn(&mut Settings) -> String, file: &Path) -> Result<(), Box<dyn Error>> {
+    let mut settings = Settings::from_process();
+    let url = database_url(&mut settings);
+    settings.finish()?;
+    if file == Path::new("-") {
+        if io::stdout().is_terminal() {
+            return Err("a terminal is no place for a database: name a file, or write backup - >FILE".into());
+        }
+        return Ok(backup_into(&url, &mut io::stdout().lock()).await?);
+    }
+    backup(&url, file).await?;
+    println!("{} is a copy of the database as it was when this began", file.display());
+    Ok(())
+}

@@ -1,0 +1,57 @@
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+
+use super::{Finding, PATIENCE, Verdict};
+use crate::http::ServerOptions;
+use crate::operations::healthcheck;
+
+const WHAT: &str = "address";
+
+/// Whether the service can listen where it is told to, or does already: for requests, and for its metrics.
+pub async fn address(options: &ServerOptions) -> Vec<Finding> {
+    let addr = options.addr;
+    let mut found = vec![match TcpListener::bind(addr) {
+        Ok(_) => Finding::good(WHAT, format!("{addr} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => taken(options).await,
+        Err(error) => Finding::bad(WHAT, format!("{addr} cannot be had: {error}")),
+    }];
+    found.extend(options.metrics.map(|metrics| for_metrics(metrics, addr, found[0].verdict)));
+    found
+}
+
+/// A service that runs already has both addresses.
+fn for_metrics(metrics: SocketAddr, addr: SocketAddr, service: Verdict) -> Finding {
+    if metrics == addr && addr.port() != 0 {
+        return Finding::bad(
+            WHAT,
+            format!("{metrics} is to show metrics, and to serve: choose another for one of them"),
+        );
+    }
+    let serves = TcpListener::bind(addr).is_err() && service != Verdict::Bad;
+    match TcpListener::bind(metrics) {
+        Ok(_) if serves => Finding::doubtful(
+            WHAT,
+            format!("{metrics} is free, but the service that runs should show its metrics there"),
+        ),
+        Ok(_) => Finding::good(WHAT, format!("{metrics} is free, for metrics")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && serves => {
+            Finding::good(WHAT, format!("{metrics} is taken, by the metrics of the service that runs"))
+        }
+        Err(error) => Finding::bad(WHAT, format!("{metrics}, for metrics, cannot be had: {error}")),
+    }
+}
+
+async fn taken(options: &ServerOptions) -> Finding {
+    let (addr, ready) = (options.addr, options.ready_url());
+    let alive = format!("{}/livez", ready.trim_end_matches("/readyz"));
+    // Whoever takes connections and says nothing is told from a look that took too long.
+    let both = Box::pin(async { tokio::join!(healthcheck(&ready), healthcheck(&alive)) });
+    let silent = || (Err(String::new()), Err(String::new()));
+    match tokio::time::timeout(PATIENCE * 3 / 4, both).await.unwrap_or_else(|_| silent()) {
+        (Ok(()), _) => Finding::good(WHAT, format!("{addr} is served already, and ready")),
+        (Err(error), Ok(())) => Finding::doubtful(WHAT, format!("{addr} is served already, but: {error}; see its log")),
+        (Err(_), Err(_)) => {
+            Finding::bad(WHAT, format!("{addr} is taken by another program: end that, or choose another address"))
+        }
+    }
+}

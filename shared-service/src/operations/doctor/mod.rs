@@ -1,0 +1,214 @@
+//! What a service finds out about its own surroundings before they hurt. Each look stands on its own and takes
+//! two seconds at most, so that there is an answer to everything while everything is broken.
+
+/// Whether the address can be had.
+mod address;
+/// Whether the database is there, is up to date, and tells the same time.
+#[cfg(feature = "database")]
+mod database;
+/// How long the certificate is good.
+mod tls;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use shared_claims::{LEEWAY, Secret};
+
+use crate::settings::Settings;
+
+pub use address::address;
+#[cfg(feature = "database")]
+pub use database::database;
+pub use tls::certificate;
+
+/// What one look may take.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it must be.
+    Good,
+    /// It works, and will hurt one day.
+    Doubtful,
+    /// It does not work.
+    Bad,
+}
+
+/// One line of a report: how something is, and what to do about it. Nothing secret stands in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was looked at, in one word.
+    pub what: &'static str,
+    /// What was seen, and what to do.
+    pub says: String,
+}
+
+impl Finding {
+    /// `what` is as it must be.
+    pub fn good(what: &'static str, says: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Good, what, says: says.into() }
+    }
+
+    /// `what` works, and will hurt one day.
+    pub fn doubtful(what: &'static str, says: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Doubtful, what, says: says.into() }
+    }
+
+    /// `what` does not work.
+    pub fn bad(what: &'static str, says: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Bad, what, says: says.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Good => "ok",
+            Verdict::Doubtful => "warn",
+            Verdict::Bad => "FAIL",
+        };
+        write!(f, "{verdict:<4}  {:<10}  {}", self.what, self.says)
+    }
+}
+
+/// Findings, written as they come.
+pub struct Report<W> {
+    out: W,
+    failed: usize,
+}
+
+impl<W: Write> Report<W> {
+    /// Nothing was found yet.
+    pub const fn new(out: W) -> Self {
+        Self { out, failed: 0 }
+    }
+
+    /// Writes what was found, a line each. A reader that has seen enough (`| head`) changes no verdict.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn tell(&mut self, findings: impl IntoIterator<Item = Finding>) -> io::Result<()> {
+        for finding in findings {
+            self.failed += usize::from(finding.verdict == Verdict::Bad);
+            match writeln!(self.out, "{finding}") {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                written => written?,
+            }
+        }
+        Ok(())
+    }
+
+    /// How much of it is bad.
+    #[must_use]
+    pub const fn failed(&self) -> usize {
+        self.failed
+    }
+}
+
+/// What `work` finds about `what`, or that it took too long.
+pub async fn look<F>(what: &'static str, work: impl Future<Output = F>) -> Vec<Finding>
+where
+    F: IntoIterator<Item = Finding>,
+{
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(found) => found.into_iter().collect(),
+        Err(_) => vec![Finding::bad(what, format!("no answer within {} s", PATIENCE.as_secs()))],
+    }
+}
+
+/// Where the settings come from, and what is doubtful or wrong about them, a line each.
+#[must_use]
+pub fn settings(settings: Settings) -> Vec<Finding> {
+    const WHAT: &str = "settings";
+    let read = settings.known().len();
+    let from = settings.file().map(|file| Finding::good(WHAT, format!("{} is read, too", file.display())));
+    let mut found: Vec<_> = from.into_iter().collect();
+    found.extend(settings.doubts().into_iter().map(|doubt| Finding::doubtful(WHAT, doubt)));
+    match settings.finish() {
+        Ok(()) => found.push(Finding::good(WHAT, format!("{read} are read, none is wrong"))),
+        Err(error) => found.extend(error.each().iter().map(|wrong| Finding::bad(WHAT, wrong))),
+    }
+    found
+}
+
+/// Which secret counts under the name `setting`, and whether one before it does; by the name that tokens carry.
+#[must_use]
+pub fn secret(setting: &str, secret: Option<&Secret>, previous: Option<&Secret>) -> Finding {
+    const WHAT: &str = "secret";
+    let Some(secret) = secret else {
+        return Finding::bad(WHAT, format!("{setting} is missing or wrong, see settings"));
+    };
+    let kid = secret.key_id();
+    match previous {
+        Some(previous) if previous.same_as(secret) => {
+            let why = "the same as the one that signs: take it away";
+            Finding::doubtful(WHAT, format!("{setting} signs as kid {kid}; {setting}_PREVIOUS is {why}"))
+        }
+        Some(previous) => {
+            let why = "take it away when the last token that it signed is over";
+            let previous = previous.key_id();
+            Finding::good(WHAT, format!("{setting} signs as kid {kid}; {setting}_PREVIOUS is kid {previous}: {why}"))
+        }
+        None => Finding::good(WHAT, format!("{setting} signs as kid {kid}; no {setting}_PREVIOUS")),
+    }
+}
+
+/// Whether the clock of `whose` agrees with this machine's. `ahead_ms` is how far that one is ahead.
+#[must_use]
+pub fn clock(whose: &str, ahead_ms: i64) -> Finding {
+    const WHAT: &str = "clock";
+    let leeway = i64::try_from(LEEWAY).unwrap_or(i64::MAX) * 1000;
+    let apart = ahead_ms.abs();
+    let which = if ahead_ms < 0 { "behind" } else { "ahead of" };
+    let told = format!("{whose} is {}.{:03} s {which} this machine's clock", apart / 1000, apart % 1000);
+    if apart >= leeway {
+        return Finding::bad(WHAT, format!("{told}: fresh tokens are refused beyond {LEEWAY} s; set the clocks (NTP)"));
+    }
+    if apart >= leeway / 5 {
+        return Finding::doubtful(WHAT, format!("{told}; {LEEWAY} s are borne: set the clocks (NTP)"));
+    }
+    Finding::good(WHAT, format!("{whose} and this machine agree to {apart} ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_may_differ_a_little() {
+        for (ahead_ms, verdict, why) in [
+            (0, Verdict::Good, "the same"),
+            (-999, Verdict::Good, "less than a second"),
+            (1_000, Verdict::Doubtful, "a second"),
+            (-4_999, Verdict::Doubtful, "nearly the leeway"),
+            (5_000, Verdict::Bad, "the leeway"),
+            (i64::MIN + 1, Verdict::Bad, "no clock at all"),
+        ] {
+            assert_eq!(clock("Redis", ahead_ms).verdict, verdict, "{why}");
+        }
+        assert_eq!(
+            clock("Redis", -2_500).to_string(),
+            "warn  clock       Redis is 2.500 s behind this machine's clock; 5 s are borne: set the clocks (NTP)"
+        );
+    }
+
+    #[tokio::test]
+    async fn no_look_takes_longer_than_is_said() {
+        let found = look("redis", std::future::pending::<Vec<Finding>>()).await;
+        assert_eq!(found, [Finding::bad("redis", "no answer within 2 s")]);
+    }
+
+    #[test]
+    fn only_failures_are_counted() -> io::Result<()> {
+        let mut out = Vec::new();
+        let mut report = Report::new(&mut out);
+        report.tell([Finding::good("a", "1"), Finding::doubtful("b", "2"), Finding::bad("c", "3")])?;
+        assert_eq!(report.failed(), 1);
+        assert_eq!(String::from_utf8_lossy(&out).lines().count(), 3);
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+use std::error::Error;
+use std::iter::successors;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use futures_util::future::{BoxFuture, join_all};
+use reqwest::Client;
+use reqwest::redirect::Policy;
+use serde_json::json;
+use shared_claims::Problem;
+
+use crate::http::at;
+
+/// How long a check may take before it counts as failed.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What a service needs to be of use, by name. `/readyz` asks for all of it.
+#[derive(Clone, Default)]
+pub struct Readiness(Vec<(&'static str, Check)>);
+
+impl Readiness {
+    /// Adds `check` under `name`; the text of its error goes into the log alone.
+    #[must_use]
+    pub fn with<F>(mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.0.push((name, Arc::new(move || Box::pin(check()))));
+        self
+    }
+
+    /// The names of what does not answer.
+    async fn missing(&self) -> Vec<&'static str> {
+        let checks = self.0.iter().map(|(name, check)| async move {
+            let failure = match tokio::time::timeout(PATIENCE, check()).await {
+                Ok(Ok(())) => return None,
+                Ok(Err(error)) => error,
+                Err(_) => "no answer within 1 s".to_owned(),
+            };
+            log::warn!("not ready: {name}: {failure}");
+            Some(*name)
+        });
+        join_all(checks).await.into_iter().flatten().collect()
+    }
+}
+
+/// Adds `GET /livez` (the process runs) and `GET /readyz` (all that [`Readiness`] names answers).
+pub fn health(readiness: &Readiness) -> impl Fn(&mut web::ServiceConfig) + use<> {
+    let readiness = web::Data::new(readiness.clone());
+    move |config| {
+        config.app_data(readiness.clone()).service(at("/livez").get(livez)).service(at("/readyz").get(readyz));
+    }
+}
+
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "ok"}))
+}
+
+async fn readyz(readiness: web::Data<Readiness>) -> Result<HttpResponse, Problem> {
+    let missing = readiness.missing().await;
+    if missing.is_empty() {
+        return Ok(HttpResponse::Ok().json(json!({"status": "ready"})));
+    }
+    let problem = Problem::new(503, "not_ready", "Something that this service needs does not answer.");
+    let problem = problem.header("Retry-After", "1");
+    Err(missing.into_iter().fold(problem, |problem, name| problem.error(name, "does not answer")))
+}
+
+/// Asks `url` (`http://127.0.0.1:3000/readyz`) once; for container health checks. It asks the machine that it runs on, by
+/// number, so by HTTPS it takes any certificate.
+///
+/// # Errors
+/// No answer within 2 s, or another status than 2xx; the text says which.
+pub async fn healthcheck(url: &str) -> Result<(), String> {
+    match status(url).await {
+        Ok(200..=299) => Ok(()),
+        Ok(status) => Err(format!("{url} answers {status}")),
+        Err(error) if error.is_timeout() => Err(format!("{url} does not answer within 2 s")),
+        Err(error) => {
+            let error = error.without_url();
+            let cause = successors(Some(&error as &dyn Error), |&error| error.source()).last().map(ToString::to_string);
+            Err(format!("{url}: {}", cause.unwrap_or_default()))
+        }
+    }
+}
+
+/// The status that `GET url` gives.
+async fn status(url: &str) -> reqwest::Result<u16> {
+    let client = Client::builder().danger_accept_invalid_certs(true).no_proxy().redirect(Policy::none());
+    Ok(client.timeout(2 * PATIENCE).build()?.get(url).send().await?.status().as_u16())
+}

@@ -1,0 +1,33 @@
+/// Settings of access token verification.
+mod access;
+/// Commands that every service has.
+#[cfg(feature = "cli")]
+pub mod cli;
+/// Checks of the command `doctor`.
+pub mod doctor;
+/// `/livez` and `/readyz`, and the command that calls them.
+mod health;
+/// Log lines, as text or JSON.
+mod logging;
+/// Counters and timers, and the listener that shows them.
+pub(crate) mod metrics;
+/// Progress of a long command.
+mod progress;
+/// Records of an imported file.
+#[cfg(feature = "cli")]
+pub mod records;
+/// Settings of the revocation list's poller.
+mod revocations;
+/// Start of a server: listeners and middleware.
+mod server;
+/// Graceful shutdown.
+mod stop;
+
+pub use access::{AccessSettings, log_secret};
+pub use health::{Readiness, health, healthcheck};
+pub use logging::start_logging;
+pub use metrics::{Metrics, Outcomes, Timing};
+pub use progress::Progress;
+pub use revocations::RevocationSettings;
+pub use server::{Running, bind};
+pub use stop::{Stop, serve};

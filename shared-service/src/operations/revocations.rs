@@ -1,0 +1,64 @@
+use std::future::{Ready, ready};
+use std::time::Duration;
+
+use shared_claims::Revocations;
+
+use super::metrics::Metrics;
+use crate::settings::Settings;
+
+/// More often than this, asking is no use.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
+
+/// How a service follows the list of revocations.
+#[derive(Clone, Copy, Debug)]
+pub struct RevocationSettings {
+    /// How often the list is asked for.
+    pub poll: Duration,
+    /// How old the list may be before nobody is let in; `None` is any age.
+    pub max_age: Option<Duration>,
+}
+
+impl RevocationSettings {
+    /// Reads them.
+    pub fn read(settings: &mut Settings) -> Self {
+        let poll = settings.duration("REVOCATION_POLL", "1s", "How often a service asks what was revoked");
+        if poll < SHORTEST_POLL {
+            settings.wrong("REVOCATION_POLL", "must be 10ms at least");
+        }
+        let why = "Tokens are refused, by 503, where nothing newer is known of revocations; 0 is to go on";
+        let max_age = settings.duration("REVOCATION_MAX_AGE", "0", why);
+        if !max_age.is_zero() && max_age < 2 * poll {
+            settings.wrong("REVOCATION_MAX_AGE", "must be 0, or twice REVOCATION_POLL at least");
+        }
+        Self { poll, max_age: Some(max_age).filter(|max_age| !max_age.is_zero()) }
+    }
+
+    /// Shows how old `known` is, in seconds, and how long.
+    #[must_use]
+    pub fn shown(metrics: Metrics, known: &Revocations) -> Metrics {
+        let (age, list) = (known.clone(), known.clone());
+        let help = "Since when nothing newer is known of revocations; infinite before the first list";
+        let age = move || ready(Some(age.age().map_or(f64::INFINITY, |age| age.as_secs_f64())));
+        let entries = move || ready(Some(f64::from(u32::try_from(list.len()).unwrap_or(u32::MAX))));
+        metrics.gauge("revocation_feed_age_seconds", help, age).gauge(
+            "revocation_entries",
+            "Sessions that ended and users that were cut off, as far as is known",
+            entries,
+        )
+    }
+
+    /// A check for [`Readiness`](super::Readiness): until a first list was read, what was revoked before the start is let in. What
+    /// is older than wanted is for [`RevocationSettings::max_age`].
+    ///
+    /// # Errors
+    /// There is no list yet.
+    pub fn has_begun(known: &Revocations) -> Ready<Result<(), String>> {
+        ready(known.age().map(drop).ok_or_else(|| "no list was read yet; is AUTH_URL right?".to_owned()))
+    }
+
+    /// An empty list for a guard to ask.
+    #[must_use]
+    pub fn known(&self) -> Revocations {
+        Revocations::new(self.max_age)
+    }
+}

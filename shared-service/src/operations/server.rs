@@ -1,0 +1,197 @@
+use std::future::ready;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::{App, HttpServer, ResponseError, web};
+use futures_util::future::try_join;
+use rustls::ServerConfig;
+use shared_claims::Problem;
+
+use super::metrics::{Metrics, Shown, show};
+use crate::http::{Hosts, Observer, Routes, ServerOptions, cors, methods, start_tls};
+
+/// The head of the first request of a connection arrives within this, or the connection is closed.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// A TLS handshake is over within this, or the connection is closed.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// An idle connection is kept this long; a proxy keeps its own for 60 s.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// What is left of a body that nothing reads is awaited this long after the answer; then the connection is closed.
+const LINGER: Duration = Duration::from_secs(1);
+/// What is in flight at the end may take this long; under the ten seconds that `docker stop` gives.
+const DRAIN_SECONDS: u64 = 8;
+/// Connections of one worker, whatever memory there is.
+const MOST_OF_WORKER: usize = 25_600;
+/// Connections to the metrics.
+const SCRAPES: usize = 64;
+
+/// A server that listens.
+pub struct Running {
+    addr: SocketAddr,
+    server: Server,
+    metrics: Option<(SocketAddr, Server)>,
+    /// What it shows, as long as it runs.
+    _shown: Arc<Shown>,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where it shows its metrics, if it does.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|(addr, _)| *addr)
+    }
+
+    /// To stop it from elsewhere; `stop(true)` finishes what is in flight.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is stopped; its metrics as long.
+    ///
+    /// # Errors
+    /// The server fails.
+    pub async fn wait(self) -> io::Result<()> {
+        let Some((_, metrics)) = self.metrics else { return self.server.await };
+        let handle = metrics.handle();
+        let serve = async {
+            let served = self.server.await;
+            handle.stop(false).await;
+            served
+        };
+        try_join(serve, metrics).await.map(drop)
+    }
+}
+
+/// Listens, and serves what `configure` lays out; and where there is an address for them, shows `metrics` on that one.
+///
+/// # Errors
+/// An address or the certificate cannot be had; the text names it.
+pub fn bind(
+    options: &ServerOptions,
+    metrics: Metrics,
+    configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Running> {
+    let name = options.name;
+    let tls = options.tls.clone().map(start_tls).transpose()?;
+    let (addr, run) = listen(options, tls, Some(name), configure)?;
+    let (metrics, shown) = match options.metrics {
+        None => (None, metrics.shown(name)),
+        Some(addr) => {
+            let shown = metrics.start(name)?;
+            let own = ServerOptions {
+                addr,
+                workers: 1,
+                max_connections: SCRAPES,
+                allowed_origins: Vec::new(),
+                loopback_names_only: false,
+                ..options.clone()
+            };
+            (Some(listen(&own, None, None, show)?), shown)
+        }
+    };
+    log::info!("{name} started on {addr}");
+    log::info!("{name} takes {} connections at once, by its memory", of_worker(options) * options.workers);
+    let metrics = metrics.map(|(addr, run)| {
+        log::info!("{name} shows its metrics on {addr}");
+        (addr, run())
+    });
+    Ok(Running { addr, server: run(), metrics, _shown: shown })
+}
+
+/// Listens, by HTTP/1.1 alone; says where, and how to begin to serve. Requests are timed as those of the service `timed`.
+fn listen<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
+    options: &ServerOptions,
+    tls: Option<ServerConfig>,
+    timed: Option<&'static str>,
+    configure: F,
+) -> io::Result<(SocketAddr, impl FnOnce() -> Server + use<F>)> {
+    let (addr, encrypted, own) = (options.addr, tls.is_some(), options.clone());
+    let app = move || {
+        let proxies = own.trusted_proxies.clone();
+        let observer = Rc::new(Observer { proxies, encrypted, timed, routes: Routes::default() });
+        let only_loopback = own.loopback_names_only && addr.ip().is_loopback();
+        let hosts = if only_loopback { Hosts::loopback(&own.allowed_origins) } else { Hosts::Any };
+        App::new()
+            .configure(&configure)
+            .default_service(web::to(|| ready(Problem::of_status(404).error_response())))
+            .wrap(from_fn(methods))
+            .wrap(Condition::new(!own.allowed_origins.is_empty(), cors(&own)))
+            .wrap(from_fn(move |request, next| hosts.clone().check(request, next)))
+            .wrap(from_fn(move |request, next| Rc::clone(&observer).observe(request, next)))
+    };
+    let server = HttpServer::new(app)
+        .workers(options.workers)
+        .max_connections(of_worker(options))
+        .client_request_timeout(HEAD_PATIENCE)
+        .tls_handshake_timeout(HANDSHAKE_PATIENCE)
+        .keep_alive(KEEP_ALIVE)
+        .client_disconnect_timeout(LINGER)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .tcp_nodelay(true)
+        .disable_signals();
+    let bound = match tls {
+        None => server.bind(addr),
+        Some(tls) => server.bind_rustls_0_23(addr, tls),
+    };
+    let server = bound.map_err(|error| io::Error::new(error.kind(), format!("{addr} cannot be had: {error}")))?;
+    let addr = server.addrs().first().copied().unwrap_or(addr);
+    Ok((addr, move || server.run()))
+}
+
+fn of_worker(options: &ServerOptions) -> usize {
+    (options.max_connections / options.workers).clamp(1, MOST_OF_WORKER)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::operations::{Readiness, health};
+    use crate::settings::Settings;
+
+    #[actix_web::test]
+    async fn connection_beyond_the_bound_waits() {
+        let mut settings = Settings::from_pairs([("ADDR", "127.0.0.1:0"), ("WORKERS", "2")]);
+        let mut options = ServerOptions::read(&mut settings, "test", ("ADDR", ""), "METRICS_ADDR");
+        options.max_connections = 4;
+        let running = bind(&options, Metrics::new("0"), |config| health(&Readiness::default())(config)).unwrap();
+        let (addr, server) = (running.addr(), running.handle());
+        let serving = actix_web::rt::spawn(running.wait());
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            open.push(TcpStream::connect(addr).await.unwrap());
+        }
+        for stream in &mut open {
+            assert!(is_answered(stream).await);
+        }
+        let mut next = TcpStream::connect(addr).await.unwrap();
+        assert!(!is_answered(&mut next).await, "a fifth connection is served");
+        open.pop();
+        assert!(is_answered(&mut next).await, "there is room for it");
+        server.stop(false).await;
+        serving.await.unwrap().unwrap();
+    }
+
+    /// Whether an answer comes to what was asked now or before.
+    async fn is_answered(stream: &mut TcpStream) -> bool {
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        let read = timeout(Duration::from_secs(1), stream.read_exact(&mut answer)).await;
+        read.is_ok_and(|read| read.is_ok() && answer == *b"HTTP/1.1 200")
+    }
+}

@@ -1,0 +1,260 @@
+/// Durations as people write them.
+mod duration;
+/// Files that only this user can read.
+mod private;
+/// The environment, and `.env`.
+mod process;
+/// Settings that nobody may see.
+mod secrets;
+/// The settings as they are, for a reader.
+mod shown;
+/// How a secret is spelt, and signs that it is not the one that was meant.
+mod spelling;
+/// Variables that look like a setting and are none.
+mod strangers;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+pub use self::private::{keep_private, open_trusted};
+use self::shown::Hidden;
+/// The settings of a service, read one by one. A wrong one is remembered and the default goes on, so that
+/// [`Settings::finish`] tells all that is wrong in one message. An empty value is an absent one.
+#[derive(Default)]
+pub struct Settings {
+    values: HashMap<String, String>,
+    known: Vec<Known>,
+    hidden: HashMap<&'static str, Hidden>,
+    wrong: Vec<String>,
+    doubtful: Vec<String>,
+    file: Option<PathBuf>,
+    /// What the quoting rules of `.env` have changed, with its line.
+    altered: HashMap<String, usize>,
+}
+
+/// A setting that somebody reads: what `--help`, README and `.env.example` say of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The environment variable.
+    pub name: &'static str,
+    /// What counts when it is not set.
+    pub default: String,
+    /// One line: what it is for.
+    pub why: &'static str,
+}
+
+/// All that is wrong with the settings, in one message.
+#[derive(Debug, thiserror::Error)]
+pub struct SettingsError(Vec<String>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings are wrong:")?;
+        self.0.iter().try_for_each(|wrong| write!(f, "\n  {wrong}"))
+    }
+}
+
+impl SettingsError {
+    /// What is wrong, a line each.
+    pub(crate) fn each(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Settings {
+    /// These and no others: for tests, and for a program that fills in what is missing.
+    pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values, ..Self::default() }
+    }
+
+    /// Sets `name` to `value` where nothing is set.
+    pub fn fill(&mut self, name: &str, value: impl Into<String>) {
+        if !self.is_set(name) {
+            self.values.insert(name.to_owned(), value.into());
+        }
+    }
+
+    /// Whether there is a value for `name`, or a file that holds one; a right one or not.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.raw(name).is_some() || self.raw(&format!("{name}_FILE")).is_some()
+    }
+
+    /// A text.
+    pub fn text(&mut self, name: &'static str, default: &'static str, why: &'static str) -> String {
+        self.know(name, default, why);
+        self.raw(name).unwrap_or(default).to_owned()
+    }
+
+    /// A text that may be absent.
+    pub fn optional(&mut self, name: &'static str, why: &'static str) -> Option<String> {
+        self.know(name, "", why);
+        self.raw(name).map(str::to_owned)
+    }
+
+    /// A value of type `T`; `expected` completes "must be …". The default must parse.
+    ///
+    /// # Panics
+    /// The default does not parse: a fault of the program, found by its first start.
+    pub fn parsed<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        expected: &'static str,
+        why: &'static str,
+    ) -> T {
+        self.read(name, default, expected, why, |text| text.parse().ok())
+    }
+
+    /// A time: `500ms`, `10s`, `15m`, `12h`, `7d`, or whole seconds.
+    pub fn duration(&mut self, name: &'static str, default: &'static str, why: &'static str) -> Duration {
+        self.read(name, default, "a time such as 10s, 15m, 12h or 7d", why, duration::parse)
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, name: &'static str, default: bool, why: &'static str) -> bool {
+        let default = if default { "true" } else { "false" };
+        self.read(name, default, "true or false", why, |text| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        })
+    }
+
+    /// Texts with commas between them.
+    pub fn list(&mut self, name: &'static str, default: &'static str, why: &'static str) -> Vec<String> {
+        let text = self.text(name, default, why);
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// A time of whole seconds, one at least, as the life of a token is.
+    pub fn whole_seconds(&mut self, name: &'static str, default: &'static str, why: &'static str) -> Duration {
+        let time = self.duration(name, default, why);
+        if time.as_secs() == 0 || time.subsec_nanos() != 0 {
+            self.wrong(name, "must be whole seconds, one at least");
+        }
+        time
+    }
+
+    /// Remembers that `name` is wrong: `what` goes behind the name.
+    pub fn wrong(&mut self, name: &str, what: impl Into<String>) {
+        self.wrong.push(format!("{name} {}", what.into()));
+    }
+
+    /// All settings that were asked for so far, in that order.
+    #[must_use]
+    pub fn known(&self) -> &[Known] {
+        &self.known
+    }
+
+    /// The `.env` that was read, if there was one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// What works and is probably not meant, a line each, of all settings that were asked for so far.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        let mut doubts: Vec<String> = self.doubtful.iter().cloned().chain(self.strangers()).collect();
+        doubts.sort();
+        doubts.dedup();
+        doubts
+    }
+
+    /// Logs where the settings come from, and what is doubtful about them. For the start of a service.
+    pub fn log(&self) {
+        if let Some(file) = &self.file {
+            log::info!("settings are read from the environment and from {}", file.display());
+        }
+        self.doubts().iter().for_each(|doubt| log::warn!("{doubt}"));
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// Something was wrong.
+    pub fn finish(mut self) -> Result<(), SettingsError> {
+        // Two services in one process read the same settings; each mistake is told once.
+        let mut told = HashSet::new();
+        self.wrong.retain(|wrong| told.insert(wrong.clone()));
+        if self.wrong.is_empty() { Ok(()) } else { Err(SettingsError(self.wrong)) }
+    }
+
+    #[expect(
+        clippy::panic,
+        reason = "a default that does not parse is a fault of the program, found by its first start"
+    )]
+    fn read<T>(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        expected: &'static str,
+        why: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> T {
+        self.know(name, default, why);
+        if let Some(text) = self.raw(name) {
+            match parse(text) {
+                Some(value) => return value,
+                None => self.wrong(name, format!("must be {expected}")),
+            }
+        }
+        parse(default).unwrap_or_else(|| panic!("the default of {name} is wrong"))
+    }
+
+    fn raw(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    fn know(&mut self, name: &'static str, default: &str, why: &'static str) {
+        if self.known.iter().all(|known| known.name != name) {
+            self.known.push(Known { name, default: default.to_owned(), why });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let mut settings =
+            Settings::from_pairs([("TTL", "soon"), ("PORT", "70000"), ("EMPTY", ""), ("SECRET_FILE", "/no/such")]);
+        assert_eq!(settings.duration("TTL", "15m", ""), Duration::from_mins(15));
+        assert_eq!(settings.parsed::<u16>("PORT", "3000", "a port", ""), 3000);
+        assert_eq!(settings.text("EMPTY", "default", ""), "default");
+        assert!(settings.secret_text("SECRET", "").is_none());
+        assert_eq!(settings.database_url("URL", "where"), "");
+        assert_eq!(settings.database_url("URL", "where"), "", "asked for by another service, too");
+        let message = settings.finish().map_or_else(|error| error.to_string(), |()| String::new());
+        for part in ["TTL must be a time", "PORT must be a port", "SECRET_FILE names /no/such", "URL is not set"] {
+            assert_eq!(message.matches(part).count(), 1, "{part} in {message}");
+        }
+    }
+
+    #[test]
+    fn a_database_is_a_file_or_a_server() {
+        for (url, is_right) in [
+            ("sqlite://books.db?mode=rwc", true),
+            ("sqlite:books.db", true),
+            ("sqlite:///data/books.db", true),
+            ("postgres://user:password@host/books", true),
+            ("sqlite://", false),
+            ("sqlite:?mode=rwc", false),
+            ("sqlite::memory:", false),
+            ("sqlite://:memory:", false),
+            ("sqlite://books?mode=memory", false),
+            ("mysql://host/books", false),
+        ] {
+            let mut settings = Settings::from_pairs([("URL", url)]);
+            settings.database_url("URL", "where");
+            assert_eq!(settings.finish().is_ok(), is_right, "{url}");
+        }
+    }
+}

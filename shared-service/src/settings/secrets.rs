@@ -1,0 +1,111 @@
+use std::io::ErrorKind;
+
+use secrecy::{ExposeSecret, SecretString};
+use shared_claims::Secret;
+
+use super::Settings;
+use super::private::is_readable_by_others;
+use super::shown::Hidden;
+use super::spelling::flaw;
+
+impl Settings {
+    /// A secret text: `NAME`, or the content of the file that `NAME_FILE` names, less one line break at its end. One that
+    /// may not be the one that was meant is wrong.
+    pub fn secret_text(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
+        self.know(name, "", why);
+        self.hidden.insert(name, Hidden::Text);
+        if let Some(line) = self.altered.get(name) {
+            let remedy = format!("put it in single quotes, or into a file, {name}_FILE");
+            self.wrong(name, format!("is changed by the rules of .env, line {line}: {remedy}"));
+            return None;
+        }
+        let file = self.raw(&format!("{name}_FILE")).map(str::to_owned);
+        let text = match (self.raw(name).map(str::to_owned), file) {
+            (Some(_), Some(_)) => {
+                self.wrong(name, format!("is set, and {name}_FILE too; keep one"));
+                return None;
+            }
+            (Some(text), None) => text,
+            (None, Some(path)) => self.secret_file(name, &path)?,
+            (None, None) => return None,
+        };
+        if let Some(flaw) = flaw(&text) {
+            self.wrong(name, flaw);
+            return None;
+        }
+        Some(text.into())
+    }
+
+    /// A secret text that is the address of a store.
+    pub fn secret_address(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
+        let address = self.secret_text(name, why);
+        self.hidden.insert(name, Hidden::Address);
+        address
+    }
+
+    /// The address of an SQL database, which must be there; "" where it is not.
+    pub fn database_url(&mut self, name: &'static str, why: &'static str) -> String {
+        let before = self.wrong.len();
+        let url = self.secret_address(name, why).map_or_else(String::new, |url| url.expose_secret().to_owned());
+        let is_known = |scheme: &&str| url.starts_with(*scheme);
+        if url.is_empty() && self.wrong.len() == before {
+            self.wrong(name, format!("is not set: {why}"));
+        } else if !url.is_empty() && !["sqlite:", "postgres:", "postgresql:"].iter().any(is_known) {
+            self.wrong(name, "must be sqlite://FILE?mode=rwc or postgres://user:password@host/database");
+        } else if let Some(place) = url.strip_prefix("sqlite:") {
+            match file_of(place) {
+                Some(file) => self.doubt_readable(name, file),
+                None => self.wrong(
+                    name,
+                    "must name a file, sqlite://FILE?mode=rwc: in memory, each connection would have another one",
+                ),
+            }
+        }
+        url
+    }
+
+    /// `SQLite` makes the files beside a database as readable as the database is, so an old one passes its mode on.
+    fn doubt_readable(&mut self, name: &str, file: &str) {
+        let files = ["", "-wal", "-shm"].map(|end| format!("{file}{end}"));
+        let is_readable = |path: &String| std::fs::metadata(path).is_ok_and(|found| is_readable_by_others(&found));
+        let readable: Vec<&str> = files.iter().filter(|path| is_readable(path)).map(String::as_str).collect();
+        if !readable.is_empty() {
+            let readable = readable.join(" ");
+            self.doubtful.push(format!("{name} names a database that others can read: chmod 600 {readable}"));
+        }
+    }
+
+    fn secret_file(&mut self, name: &'static str, path: &str) -> Option<String> {
+        let read = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => "is not UTF-8: save it as UTF-8 without a byte order mark".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        });
+        read.map(|text| text.strip_suffix('\n').unwrap_or(&text).to_owned())
+            .map_err(|why| self.wrong(&format!("{name}_FILE"), format!("names {path}, which {why}")))
+            .ok()
+    }
+
+    /// A signing secret (see [`Secret::parse`]), which may be absent.
+    pub fn signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
+        let text = self.secret_text(name, why);
+        self.hidden.insert(name, Hidden::Key);
+        let text = text?;
+        Secret::parse(text.expose_secret()).map_err(|error| self.wrong(name, error.to_string())).ok()
+    }
+
+    /// A signing secret that must be there.
+    pub fn required_signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
+        let before = self.wrong.len();
+        let secret = self.signing_secret(name, why);
+        if secret.is_none() && self.wrong.len() == before {
+            self.wrong(name, "is not set; make one with `auth-service keygen`");
+        }
+        secret
+    }
+}
+
+/// The file that stands behind `sqlite:`; none where it is memory, or nothing.
+fn file_of(place: &str) -> Option<&str> {
+    let path = place.trim_start_matches("//").split('?').next().unwrap_or_default();
+    (!path.is_empty() && path != ":memory:" && !place.contains("mode=memory")).then_some(path)
+}
