@@ -5,7 +5,7 @@ pub mod clock;
 /// SQL databases: pools, transactions, migrations, limits.
 #[cfg(feature = "database")]
 pub mod database;
-/// Requests and responses: bodies, queries, middleware, the OpenAPI document.
+/// Requests and responses: bodies, queries, middleware, the `OpenAPI` document.
 pub mod http;
 /// Running a service: server, commands, log, metrics, health, doctor.
 pub mod operations;
