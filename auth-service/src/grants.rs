@@ -1,13 +1,17 @@
-//! What a proof is worth: a password opens a session, a refresh token goes on with one (RFC 6749 section 6), or ends it.
+//! Login with a password, refresh (RFC 6749 section 6), logout.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use shared_claims::TokenError;
 use shared_service::database::StoreError;
 use tokio::time::sleep;
 
 use crate::endings::complete_of;
+use crate::limits::{Limits, Slowed};
+use crate::neighbourhood::Neighbourhood;
+use crate::passwords::{Passwords, PoolError, Verdict};
 use crate::sessions::{Advance, Label, NewSession, Session, SessionId, SessionStore};
 use crate::tokens::{Pair, Presented, Tokens};
 use crate::users::{Account, User, Users};
@@ -31,6 +35,44 @@ pub struct Granted {
     pub session: Session,
     /// Its two tokens.
     pub pair: Pair,
+}
+
+/// The credentials of a client that logs in.
+pub struct Login {
+    /// The user name or the email, in its canonical form.
+    pub name: String,
+    /// The password.
+    pub password: SecretString,
+    /// The network that the client calls from.
+    pub from: Neighbourhood,
+    /// The description of the session.
+    pub label: Label,
+}
+
+/// The reason why a login opened no session.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginRefused {
+    /// There is no such account, it is disabled, or the password is another one.
+    #[error("the user name or the password is wrong")]
+    Wrong,
+    /// Too many passwords were wrong before.
+    #[error("to wait {0:?}")]
+    Throttled(Duration),
+    /// The password was not checked.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// A store is unavailable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Slowed> for LoginRefused {
+    fn from(slowed: Slowed) -> Self {
+        match slowed {
+            Slowed::Wait(wait) => Self::Throttled(wait),
+            Slowed::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Why a refresh token got nothing.
@@ -67,17 +109,33 @@ impl Grants {
         self
     }
 
-    /// Opens a session for whoever proved to be `proven`; none if the account changed since it was read.
+    /// Opens a session for the client that sent the credentials `login`. The order is the security argument: the attempt is
+    /// counted before the password is checked, its result is counted before the client learns it, and the account is read
+    /// again once the session exists.
     ///
-    /// The account is read once more when the session exists: whoever changed the password, disabled or deleted the
-    /// account meanwhile has ended all sessions but not this one, which was not there yet. A rewrite of the hash, by an
-    /// instance with another `BCRYPT_COST` or pepper, is no such change.
+    /// # Errors
+    /// See [`LoginRefused`].
+    pub async fn log_in(&self, passwords: &Passwords, limits: &Limits, login: Login) -> Result<Granted, LoginRefused> {
+        let check = self.authenticate(passwords, &login);
+        let account = limits.guarded(&login.name, login.from, check).await?.ok_or(LoginRefused::Wrong)?;
+        let user_id = account.user.id.clone();
+        self.open(account, login.label).await?.ok_or_else(|| {
+            log_failure(&user_id);
+            LoginRefused::Wrong
+        })
+    }
+
+    /// Opens a session for the owner of `proven`; none if the account changed since it was read.
+    ///
+    /// The account is read once more when the session exists: a change of the password, a disabling or a deletion meanwhile
+    /// has ended all sessions but not this one, which was not there yet. A rewrite of the hash, by an instance with another
+    /// `BCRYPT_COST` or pepper, is no such change.
     ///
     /// # Errors
     /// A store is unavailable.
     pub async fn open(&self, proven: Account, label: Label) -> Result<Option<Granted>, StoreError> {
         let user_id = proven.user.id.clone();
-        // What a change has left to be done must not end the session that is opened now.
+        // An end that an earlier change still owes must not end the session that is opened now.
         complete_of(&self.users, &*self.sessions, &user_id).await?;
         let session = self.sessions.open(NewSession { user_id: user_id.clone(), label }).await?;
         if let Some(now) = self.users.account(&user_id).await?.filter(|now| proven.still_counts(now)) {
@@ -85,6 +143,35 @@ impl Grants {
         }
         self.sessions.end(&user_id, session.id).await?;
         Ok(None)
+    }
+
+    /// The account of the credentials. An unknown name, a wrong password and a disabled account take the same time and give one
+    /// answer.
+    async fn authenticate(&self, passwords: &Passwords, login: &Login) -> Result<Option<Account>, LoginRefused> {
+        let Login { name, password, from, .. } = login;
+        loop {
+            let found = self.users.account_by_login(name).await?;
+            let user_id = found.as_ref().map_or("unknown", |account| &account.user.id).to_owned();
+            // Nothing is verified for a disabled account, so its time does not tell that the password is right.
+            let Some(account) = found.filter(|account| !account.user.disabled) else {
+                passwords.verify_nobody(*from, password.clone()).await?;
+                log_failure(&user_id);
+                return Ok(None);
+            };
+            let hash = match passwords.verify(*from, password.clone(), &account.hash).await? {
+                Verdict::Right => return Ok(Some(account)),
+                Verdict::RightButRewrite(hash) => hash,
+                Verdict::Wrong => {
+                    log_failure(&user_id);
+                    return Ok(None);
+                }
+            };
+            let is_stored = self.users.replace_hash(&account.user.id, &account.hash, &hash).await?;
+            // A rewrite that was faster is known again when the session opens, but not that of a plain hash.
+            if is_stored || hash.is_of_the_same_password(&account.hash) {
+                return Ok(Some(Account { hash, ..account }));
+            }
+        }
     }
 
     /// Answers a refresh token with the next pair. The order is the security argument: nothing that is not proven reaches
@@ -138,4 +225,8 @@ impl Grants {
         let pair = self.tokens.issue(&user, &session);
         Granted { user, session, pair }
     }
+}
+
+fn log_failure(user_id: &str) {
+    log::info!(target: "audit", event = "login.failed", user = user_id; "login failed");
 }

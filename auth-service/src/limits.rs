@@ -40,12 +40,7 @@ pub enum Slowed {
     Store(#[from] StoreError),
 }
 
-/// Leave to try one password. What comes of it is to be settled.
-#[must_use]
-pub struct Guess<'a> {
-    counted: Vec<Counted<'a>>,
-}
-
+/// One attempt at a password, as it is counted for one network.
 struct Counted<'a> {
     store: &'a dyn FailureStore,
     limit: u32,
@@ -67,14 +62,29 @@ impl Limits {
         Ok(())
     }
 
-    /// Asks for leave to try a password of `login`, a name or an email as somebody typed it, whether there is such an
-    /// account or not.
+    /// Runs `check`, which compares a password with the account of `login` and returns `None` if it is wrong. The failures in
+    /// a row are counted for `login` as the client sent it, whether or not there is such an account.
     ///
     /// # Errors
-    /// See [`Slowed`].
-    pub async fn guess(&self, login: &str, from: Neighbourhood) -> Result<Guess<'_>, Slowed> {
+    /// [`Slowed`] where too many passwords were wrong before, or other attempts failed meanwhile: the result of `check` is then
+    /// withheld. Or the error of `check`.
+    pub async fn guarded<T, E: From<Slowed>>(
+        &self,
+        login: &str,
+        from: Neighbourhood,
+        check: impl Future<Output = Result<Option<T>, E>>,
+    ) -> Result<Option<T>, E> {
+        let attempts = self.begin(login, from).await?;
+        let checked = check.await?;
+        for attempt in attempts {
+            attempt.settle(checked.is_some()).await?;
+        }
+        Ok(checked)
+    }
+
+    async fn begin(&self, login: &str, from: Neighbourhood) -> Result<Vec<Counted<'_>>, Slowed> {
         let mut counted = Vec::new();
-        let Some((limit, store)) = &self.failures else { return Ok(Guess { counted }) };
+        let Some((limit, store)) = &self.failures else { return Ok(counted) };
         for (network, limit) in networks(from).zip([*limit, limit.saturating_mul(SITE)]) {
             let (name, limit) = (digest(login, network), limit.get());
             match store.attempt(&name, limit).await? {
@@ -82,26 +92,21 @@ impl Limits {
                 attempt => counted.push(Counted { store: &**store, limit, name, attempt }),
             }
         }
-        Ok(Guess { counted })
+        Ok(counted)
     }
 }
 
-impl Guess<'_> {
-    /// Settles what came of it, which nobody is told before.
-    ///
-    /// # Errors
-    /// Others guessed too often meanwhile: then nobody is told at all.
-    pub async fn settle(self, right: bool) -> Result<(), Slowed> {
-        for Counted { store, limit, name, attempt } in self.counted {
-            match attempt {
-                Attempt::Free => {
-                    store.settle(&name, limit, right).await?.map_or(Ok(()), |wait| Err(Slowed::Wait(wait)))?;
-                }
-                Attempt::Single if right => store.forget(&name).await?,
-                Attempt::Single | Attempt::Wait(_) => {}
+impl Counted<'_> {
+    /// Counts the result, before the client is told of it.
+    async fn settle(self, right: bool) -> Result<(), Slowed> {
+        match self.attempt {
+            Attempt::Free => {
+                let wait = self.store.settle(&self.name, self.limit, right).await?;
+                wait.map_or(Ok(()), |wait| Err(Slowed::Wait(wait)))
             }
+            Attempt::Single if right => Ok(self.store.forget(&self.name).await?),
+            Attempt::Single | Attempt::Wait(_) => Ok(()),
         }
-        Ok(())
     }
 }
 

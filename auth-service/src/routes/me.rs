@@ -6,8 +6,9 @@ use shared_service::{Body, Caller, Fields, Query, link_next};
 use super::admitted::Admitted;
 use super::current::CurrentUser;
 use super::replies::{Device, Profile};
-use super::{State, guess, invalid_credentials, last_admin, not_hashed};
+use super::{State, invalid_credentials, last_admin, login_refused, not_hashed};
 use crate::endings::complete_of;
+use crate::grants::LoginRefused;
 use crate::sessions::{MOST_SESSIONS, Place, Session, SessionId};
 use crate::users::{Account, By, Deleted, Email, UserChange};
 
@@ -138,15 +139,16 @@ async fn prove(
     account: &Account,
     password: String,
 ) -> Result<(), Problem> {
-    let (name, hash) = (account.user.username.as_str(), &account.hash);
+    let (name, hash, from) = (account.user.username.as_str(), &account.hash, caller.address.into());
     let check = async {
-        if !state.passwords.is_right(caller.address.into(), password, hash).await? {
+        let is_right = state.passwords.is_right(from, password, hash).await?;
+        if !is_right {
             log_event(member, "password.wrong", "wrong current password");
-            return Ok(None);
         }
-        Ok(Some(()))
+        Ok(is_right.then_some(()))
     };
-    guess(state, caller, name, "password.throttled", check).await
+    let proven = state.limits.guarded(name, from, check).await;
+    proven.and_then(|right| right.ok_or(LoginRefused::Wrong)).map_err(|why| login_refused(why, "password.throttled"))
 }
 
 /// Refuses whoever proved to own `account`, if that was disabled, deleted or given another password since: what was proven

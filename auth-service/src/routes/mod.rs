@@ -28,10 +28,10 @@ use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use shared_claims::Problem;
-use shared_service::{Caller, at};
+use shared_service::at;
 
-use crate::grants::Grants;
-use crate::limits::{Limits, Slowed};
+use crate::grants::{Grants, LoginRefused};
+use crate::limits::Limits;
 use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::revocations::Feed;
 use crate::sessions::SessionStore;
@@ -47,7 +47,7 @@ pub struct State {
     pub sessions: Arc<dyn SessionStore>,
     /// The threads that hash.
     pub passwords: Arc<Passwords>,
-    /// What a proof is worth.
+    /// Login, refresh, logout.
     pub grants: Grants,
     /// How often somebody may call, and guess.
     pub limits: Limits,
@@ -94,25 +94,17 @@ impl From<PoolError> for Problem {
     }
 }
 
-/// Whether `login` has this password, by `check`, unless too many were wrong before; `event` is what the log then says.
-async fn guess<T>(
-    state: &State,
-    caller: &Caller,
-    login: &str,
-    event: &'static str,
-    check: impl Future<Output = Result<Option<T>, Problem>>,
-) -> Result<T, Problem> {
-    let slowed = |slowed| match slowed {
-        Slowed::Store(error) => Problem::from(error),
-        Slowed::Wait(wait) => {
+/// The answer to credentials that opened nothing; `event` is what the log says of a client that has to wait.
+fn login_refused(why: LoginRefused, event: &'static str) -> Problem {
+    match why {
+        LoginRefused::Wrong => invalid_credentials(),
+        LoginRefused::Pool(error) => error.into(),
+        LoginRefused::Store(error) => error.into(),
+        LoginRefused::Throttled(wait) => {
             log::warn!(target: "audit", event = event; "too many wrong passwords");
             too_many(wait, "too_many_failures", "The password was wrong too often. Try again later.")
         }
-    };
-    let guess = state.limits.guess(login, caller.address.into()).await.map_err(slowed)?;
-    let checked = check.await?;
-    guess.settle(checked.is_some()).await.map_err(slowed)?;
-    checked.ok_or_else(invalid_credentials)
+    }
 }
 
 /// 429: come back after `wait`.

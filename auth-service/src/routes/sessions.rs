@@ -9,13 +9,11 @@ use super::admitted::Admitted;
 use super::cookie::Jar;
 use super::outcomes::{is_counted, no_refresh_token, outcome, refused};
 use super::replies::Tokens;
-use super::{State, guess, invalid_credentials};
+use super::{State, login_refused};
 use crate::counts::{LOGINS, REFRESHES};
-use crate::grants::Granted;
-use crate::neighbourhood::Neighbourhood;
-use crate::passwords::Verdict;
+use crate::grants::{Granted, Login};
 use crate::sessions::{Label, Session};
-use crate::users::{Account, canonical_login};
+use crate::users::canonical_login;
 
 /// `POST /login`: a name or an email and a password open a session.
 pub(super) async fn log_in(
@@ -35,15 +33,15 @@ async fn open(
     request: &HttpRequest,
     mut fields: Fields,
 ) -> Result<HttpResponse, Problem> {
-    let credentials = Credentials::take(&mut fields);
+    let (name, password) = credentials(&mut fields);
     let cookie = fields.optional_flag("cookie").unwrap_or_default();
     fields.finish()?;
     let jar = if cookie { Some(Jar::to_fill(request, &state.allowed_origins)?) } else { None };
-    let account = credentials.prove(state, caller).await?;
-    let user_id = account.user.id.clone();
-    let label = label(request, caller);
-    let granted = state.grants.open(account, label).await?.ok_or_else(|| failed(&user_id))?;
-    log::info!(target: "audit", event = "login.ok", user = user_id.as_str(), session:% = granted.session.id; "logged in");
+    let login = Login { name, password: password.into(), from: caller.address.into(), label: label(request, caller) };
+    let granted = state.grants.log_in(&state.passwords, &state.limits, login).await;
+    let granted = granted.map_err(|why| login_refused(why, "login.throttled"))?;
+    let user_id = granted.user.id.as_str();
+    log::info!(target: "audit", event = "login.ok", user = user_id, session:% = granted.session.id; "logged in");
     Ok(reply(&granted, jar))
 }
 
@@ -95,54 +93,15 @@ pub(super) async fn log_out(
     Ok(response.json(json!({"message": "Logout successful"})))
 }
 
-struct Credentials {
-    login: String,
-    password: String,
-}
-
-impl Credentials {
-    fn take(fields: &mut Fields) -> Self {
-        let username = fields.optional_text("username", |_| Ok(()));
-        let email = fields.optional_text("email", |_| Ok(()));
-        if username.is_none() && email.is_none() {
-            fields.wrong("username", "is required, or email");
-        }
-        let login = canonical_login(&username.or(email).unwrap_or_default());
-        Self { login, password: fields.text("password", |_| Ok(())) }
+/// The name or the email of a login, and the password.
+fn credentials(fields: &mut Fields) -> (String, String) {
+    let username = fields.optional_text("username", |_| Ok(()));
+    let email = fields.optional_text("email", |_| Ok(()));
+    if username.is_none() && email.is_none() {
+        fields.wrong("username", "is required, or email");
     }
-
-    /// Whose they are, if not too many were wrong before.
-    async fn prove(self, state: &State, caller: &Caller) -> Result<Account, Problem> {
-        let login = self.login.clone();
-        guess(state, caller, &login, "login.throttled", self.check(state, caller.address.into())).await
-    }
-
-    /// Whose they are. An unknown name, a wrong password and a disabled account take the same time and give one answer.
-    async fn check(self, state: &State, asker: Neighbourhood) -> Result<Option<Account>, Problem> {
-        loop {
-            let found = state.users.account_by_login(&self.login).await?;
-            let who = found.as_ref().map_or("unknown", |account| &account.user.id).to_owned();
-            // Nothing is verified for a disabled account, so its time does not tell that the password is right.
-            let Some(account) = found.filter(|account| !account.user.disabled) else {
-                state.passwords.verify_nobody(asker, self.password).await?;
-                log_failure(&who);
-                return Ok(None);
-            };
-            let hash = match state.passwords.verify(asker, self.password.as_str(), &account.hash).await? {
-                Verdict::Right => return Ok(Some(account)),
-                Verdict::RightButRewrite(hash) => hash,
-                Verdict::Wrong => {
-                    log_failure(&who);
-                    return Ok(None);
-                }
-            };
-            let is_stored = state.users.replace_hash(&account.user.id, &account.hash, &hash).await?;
-            // A rewrite that was faster is known again when the session opens, but not that of a plain hash.
-            if is_stored || hash.is_of_the_same_password(&account.hash) {
-                return Ok(Some(Account { hash, ..account }));
-            }
-        }
-    }
+    let name = canonical_login(&username.or(email).unwrap_or_default());
+    (name, fields.text("password", |_| Ok(())))
 }
 
 /// What the owner will recognise the session by.
@@ -194,13 +153,4 @@ fn reply(granted: &Granted, jar: Option<Jar>) -> HttpResponse {
             .insert_header((SET_COOKIE, jar.keep(&granted.pair.refresh_token, (idle_ends_at - advanced_at) / 1000)));
     }
     response.json(Tokens::of(&granted.pair, jar.is_none()))
-}
-
-fn failed(user: &str) -> Problem {
-    log_failure(user);
-    invalid_credentials()
-}
-
-fn log_failure(user: &str) {
-    log::info!(target: "audit", event = "login.failed", user = user; "login failed");
 }
