@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use auth_service::app;
 use auth_service::cli::{
-    Cli, Command, Console, SessionsCommand, TokenCommand, inspect, keygen, run_doctor, run_sessions, run_users,
-    unless_unread, verify,
+    Cli, CliError, Command, Console, SessionsCommand, TokenCommand, inspect, keygen, run_doctor, run_sessions,
+    run_users, unless_unread, verify,
 };
 use auth_service::config::{Config, StoreConfig};
 use auth_service::document;
@@ -17,7 +17,10 @@ use shared_service::{Settings, SettingsError, Stop, keep_private, serve, start_l
 #[actix_web::main]
 async fn main() -> ExitCode {
     keep_private();
-    exit("auth-service", run(Cli::parse().command.unwrap_or(Command::Serve)).await)
+    let done = run(Cli::parse().command.unwrap_or(Command::Serve)).await;
+    let skipped = matches!(done.as_ref().map_err(|error| error.downcast_ref()), Err(Some(CliError::Skipped(..))));
+    let code = exit("auth-service", done);
+    if skipped { ExitCode::from(3) } else { code }
 }
 
 async fn run(command: Command) -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -44,11 +44,9 @@ impl Console {
         Ok(line)
     }
 
-    /// All of the input, for an import.
-    pub(super) fn read_all(&mut self) -> io::Result<Vec<u8>> {
-        let mut all = Vec::new();
-        self.input.read_to_end(&mut all)?;
-        Ok(all)
+    /// The input, for an import.
+    pub(super) fn input(&mut self) -> &mut dyn BufRead {
+        &mut self.input
     }
 
     /// A new password: typed twice on a terminal, one line elsewhere.

@@ -34,7 +34,7 @@ use crate::users::Users;
 
 pub use console::Console;
 pub use doctor::run_doctor;
-pub use import::BadLine;
+pub use import::{BadLine, ImportArgs};
 pub use keygen::{env_lines, kept, keygen};
 pub use sessions::{SessionsCommand, run_sessions};
 pub use token::{TokenCommand, inspect, verify};
@@ -133,18 +133,22 @@ pub enum UsersCommand {
         /// Who
         name: String,
     },
-    /// Add people from JSON lines: all of them, or nobody
+    /// Add people from JSON lines, a JSON array, or CSV with a header: all of them, or none
     ///
-    /// One JSON object a line: username, passwordHash (or password, as many Express services call it), and where
-    /// known email, role ("member", "admin") or admin (true, false), disabled, id (a UUID), createdAt (milliseconds
-    /// since 1970). Everything else is ignored. A hash is bcrypt ($2a$, $2b$, $2y$) or from `users export`; plain text
-    /// is refused. People whose name is there already are left as they are, so a second run changes nothing.
-    /// From Mongo: mongoexport --collection users | auth-service users import -
+    /// Members or columns, also in another spelling (`created_at`):
+    ///   username      without one: --usernames-from-email
+    ///   email
+    ///   passwordHash  or password, hash: bcrypt ($2a$, $2b$, $2y$), or from `users export`; never plain text
+    ///   role          member or admin; or admin, true or false; any other member by --role-field
+    ///   disabled      or banned, blocked, suspended, deleted, deletedAt, isActive, enabled, status, …
+    ///   createdAt     RFC 3339, a date of a database (UTC where no zone stands), or milliseconds since 1970
+    ///   id            a UUID; another one is ignored
+    /// Other members are ignored, counted and named. An account whose user name is there already is left as it is, so a
+    /// second run changes nothing; its name is told. A bad line is told with the member that is wrong; --skip-invalid imports
+    /// the others.
+    /// From Mongo: mongoexport --collection users | auth-service users import - --usernames-from-email
     #[command(verbatim_doc_comment)]
-    Import {
-        /// The file; - is standard input
-        file: PathBuf,
-    },
+    Import(ImportArgs),
     /// Write everybody as JSON lines that `users import` takes back; with their password hashes, so keep it safe
     Export,
 }
@@ -156,8 +160,14 @@ pub enum CliError {
     #[error("{0}")]
     Refused(String),
     /// Nobody was imported; these lines are why.
-    #[error("{}", import::report(.0))]
+    #[error("nobody was imported, because of {} of the lines{}", .0.len(), import::report(.0))]
     Import(Vec<BadLine>),
+    /// The other lines were imported; these stand in the file, if there is one.
+    #[error("{} of the lines were not imported{}", .0.len(), .1.as_ref().map_or_else(
+        || import::report(.0),
+        |file| format!(": see {}", file.display())
+    ))]
+    Skipped(Vec<BadLine>, Option<PathBuf>),
     /// A store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -225,7 +235,7 @@ pub async fn run_users_on(command: UsersCommand, house: House<'_>, console: &mut
         C::Disable { name } => people::disable(house, console, &name).await,
         C::Enable { name } => people::enable(house, console, &name).await,
         C::Delete { name } => people::delete(house, console, &name).await,
-        C::Import { file } => import::import(house, console, &file, now_ms()).await,
+        C::Import(args) => import::import(house, console, &args, now_ms()).await,
         C::Export => export::export(house.users, console).await,
     }
 }

@@ -6,6 +6,8 @@ mod changes;
 mod creation;
 /// The people of the tutorials.
 mod demo;
+/// User names for imported people who have none.
+mod derived;
 /// What a change has left to be done to sessions.
 mod endings;
 /// User names and emails that are good enough.

@@ -1,5 +1,6 @@
 //! The command line, on a console that nobody sits at. What it does to the database is seen through the domain.
 
+mod exports;
 mod import;
 
 use std::io::{Cursor, Write};
@@ -39,11 +40,17 @@ impl Desk {
 
     /// What `auth-service users` prints when it is given `arguments` and `input`.
     async fn run(&self, arguments: &[&str], input: &str) -> Result<String, CliError> {
+        let (said, done) = self.run_to_the_end(arguments, input).await;
+        done.map(|()| said)
+    }
+
+    /// The same, also where it fails in the end.
+    async fn run_to_the_end(&self, arguments: &[&str], input: &str) -> (String, Result<(), CliError>) {
         let printed = Printed::default();
         let mut console = Console::piped(Cursor::new(input.to_owned()), printed.clone());
         let house = House { users: &self.stage.users, passwords: &self.passwords, sessions: &self.sessions };
-        run_users_on(command(arguments), house, &mut console).await?;
-        Ok(String::from_utf8(printed.0.lock().unwrap().clone()).unwrap())
+        let done = run_users_on(command(arguments), house, &mut console).await;
+        (String::from_utf8(printed.0.lock().unwrap().clone()).unwrap(), done)
     }
 
     /// One line of why not.

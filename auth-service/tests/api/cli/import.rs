@@ -1,8 +1,10 @@
 //! `users import` and `users export`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use auth_service::cli::CliError;
+use serde_json::Value;
 use shared_claims::Role;
 
 use super::{Desk, GOOD};
@@ -26,7 +28,7 @@ async fn people_of_an_express_service_can_sign_in() {
     for desk in Desk::each().await {
         let people = format!("\u{feff}{}", from_express());
         let said = desk.run(&["import", "-"], &people).await.unwrap();
-        assert_eq!(said, "4 added; 0 were there already and are as they were\n");
+        assert_eq!(said, "4 added; 0 were there already and are as they were\nignored: __v (1), _id (1), id (1)\n");
         for (name, role, disabled) in [
             ("user1", Role::Admin, false),
             ("user@email.com", Role::Admin, false),
@@ -50,7 +52,9 @@ async fn a_second_import_changes_nothing() {
         desk.run(&["set-role", "carla", "admin"], "").await.unwrap();
         let before = desk.run(&["export"], "").await.unwrap();
         let said = desk.run(&["import", "-"], &from_express()).await.unwrap();
-        assert_eq!(said, "0 added; 4 were there already and are as they were\n");
+        let expected = "0 added; 4 were there already and are as they were\n\
+            there already: user1, carla, dora, emil\nignored: __v (1), _id (1), id (1)\n";
+        assert_eq!(said, expected);
         assert_eq!(desk.run(&["export"], "").await.unwrap(), before, "what was changed since stays");
     }
 }
@@ -61,16 +65,25 @@ async fn an_import_adds_all_or_nobody_and_names_every_bad_line() {
     let with = |fields: &str| format!(r#"{{"username":"ben","passwordHash":"{BCRYPT}",{fields}}}"#);
     for desk in Desk::each().await {
         for (line, expected) in [
-            ("secret".to_owned(), "is not JSON from character 1 on; write one object a line"),
-            ("[]".to_owned(), "is a JSON array; write one object a line (jq -c '.[]' does)"),
-            ("7".to_owned(), "is not a JSON object"),
-            (format!(r#"{{"passwordHash":"{BCRYPT}"}}"#), "username is missing"),
+            ("secret".to_owned(), "is not JSON, see column 1"),
+            ("[]".to_owned(), "invalid: must be a JSON object"),
+            ("7".to_owned(), "invalid: must be a JSON object"),
+            (with(r#""username":"carl""#), "must have each name once"),
+            (format!(r#"{{"passwordHash":"{BCRYPT}"}}"#), "username is missing; --usernames-from-email derives one"),
+            (
+                format!(r#"{{"username":"ben@example.org","passwordHash":"{BCRYPT}"}}"#),
+                "username must have 3 to 32 characters, letters a-z, digits, '.', '_' or '-', the first a letter or digit; --usernames-from-email",
+            ),
             (r#"{"username":"ben"}"#.to_owned(), "passwordHash is missing"),
             (r#"{"username":"ben","password":"secret"}"#.to_owned(), "password is not a bcrypt hash"),
             (format!(r#"{{"username":"b n","passwordHash":"{BCRYPT}"}}"#), "username must have 3 to 32 characters"),
             (with(r#""email":"ben""#), "email must be an email address"),
             (with(r#""email":["ben@example.org"]"#), "email must be a text"),
-            (with(r#""role":"customer""#), "role must be member or admin"),
+            (
+                with(r#""role":"customer""#),
+                "role must be member or admin; --role-field role makes a member of any other",
+            ),
+            (with(r#""email":"ben@example.org","Email":"ben@example.com""#), "Email and email contradict each other"),
             (with(r#""role":"member","admin":true"#), "role and admin contradict each other"),
             (with(r#""disabled":"no""#), "disabled must be true or false"),
             (with(r#""createdAt":-1"#), "createdAt must be milliseconds since 1970"),
@@ -85,10 +98,11 @@ async fn an_import_adds_all_or_nobody_and_names_every_bad_line() {
             assert!(bad.why.starts_with(expected), "{line}: {}", bad.why);
             assert!(!bad.why.contains("secret") && !bad.why.contains("uvuBjaGkDow"), "{}", bad.why);
         }
-        let both = desk.run(&["import", "-"], &format!("1\n{good}\n2\n")).await.unwrap_err().to_string();
+        let both = desk.run(&["import", "-"], &format!("{{}}\n{good}\n2\n")).await.unwrap_err().to_string();
         assert_eq!(
             both,
-            "nobody was imported, because of 2 of the lines\nline 1: is not a JSON object\nline 3: is not a JSON object"
+            "nobody was imported, because of 2 of the lines\n\
+            line 1: username is missing; --usernames-from-email derives one\nline 3: invalid: must be a JSON object"
         );
         assert!(desk.user("anna").await.is_none(), "the good line was not imported either");
     }
@@ -125,4 +139,92 @@ async fn an_export_moves_everybody_to_another_database() {
     std::fs::remove_file(&file).unwrap();
     assert_eq!(postgres.run(&["export"], "").await.unwrap(), everybody, "ids, hashes and all");
     assert!(postgres.can_sign_in("root", GOOD).await);
+}
+
+/// Good and bad lines by turns; the last one falls together with the account `root`.
+fn some_bad() -> String {
+    [
+        format!(r#"{{"username":"anna","passwordHash":"{BCRYPT}"}}"#),
+        r#"{"username":"ben","password":"plain text"}"#.to_owned(),
+        "no JSON".to_owned(),
+        format!(r#"{{"username":"carla","email":"TAKEN@xn--mller-kva.example","passwordHash":"{BCRYPT}"}}"#),
+        format!(r#"{{"username":"Anna","passwordHash":"{BCRYPT}"}}"#),
+        format!(r#"{{"username":"dora","passwordHash":"{BCRYPT}"}}"#),
+    ]
+    .join("\n")
+}
+
+#[tokio::test]
+async fn skip_invalid_imports_the_others_and_writes_down_why() {
+    for desk in Desk::each().await {
+        desk.run(&["add", "root", "--email", "taken@müller.example"], GOOD).await.unwrap();
+        let id = desk.user("root").await.unwrap().id;
+        let people = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{id}.jsonl"));
+        let file = PathBuf::from(format!("{}.rejected", people.display()));
+        std::fs::write(&people, some_bad()).unwrap();
+        let (said, done) = desk.run_to_the_end(&["import", people.to_str().unwrap(), "--skip-invalid"], "").await;
+        assert_eq!(said, "2 added; 0 were there already and are as they were\n");
+        let why = done.unwrap_err().to_string();
+        assert_eq!(why, format!("4 of the lines were not imported: see {}", file.display()));
+        for (name, is_there) in [("anna", true), ("ben", false), ("carla", false), ("dora", true)] {
+            assert_eq!(desk.user(name).await.is_some(), is_there, "{name}");
+        }
+        let why = desk.refusal(&["import", people.to_str().unwrap(), "--skip-invalid"], "").await;
+        assert!(why.starts_with(&format!("{} is there already: remove it, or name", file.display())), "{why}");
+        let rejected = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "it may hold hashes");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_file(&people).unwrap();
+        let rejected: Vec<Value> = rejected.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let reasons: Vec<_> =
+            rejected.iter().map(|bad| (bad["line"].as_u64(), bad["reason"].as_str().unwrap())).collect();
+        let [ben, none, carla, anna] = reasons[..] else { panic!("{reasons:?}") };
+        assert_eq!((ben.0, &ben.1[..30]), (Some(2), "password is not a bcrypt hash "));
+        assert_eq!((none.0, &none.1[..11]), (Some(3), "is not JSON"));
+        assert_eq!(carla, (Some(4), "email belongs to another user"));
+        assert_eq!(anna, (Some(5), "username stands in line 1 already"));
+        assert_eq!(rejected[2]["record"]["username"], "carla", "to be mended and imported again");
+    }
+}
+
+#[tokio::test]
+async fn skip_invalid_names_bad_lines_of_standard_input() {
+    let [desk, _] = Desk::each().await;
+    let (said, done) = desk.run_to_the_end(&["import", "-", "--skip-invalid"], &some_bad()).await;
+    assert_eq!(said, "3 added; 0 were there already and are as they were\n");
+    let why = done.unwrap_err().to_string();
+    assert!(why.starts_with("3 of the lines were not imported\nline 2: password is not a bcrypt hash ("), "{why}");
+    assert!(!why.contains("plain text") && why.ends_with("\nline 5: username stands in line 1 already"), "{why}");
+    desk.run(&["import", "-", "--skip-invalid"], &from_express()).await.unwrap();
+}
+
+#[tokio::test]
+async fn unwritable_file_of_rejected_lines_stops_the_import() {
+    let [desk, _] = Desk::each().await;
+    let why = desk.refusal(&["import", "-", "--skip-invalid=/nonexistent/rejected"], &some_bad()).await;
+    assert!(why.starts_with("/nonexistent/rejected: "), "{why}");
+    assert!(desk.user("anna").await.is_none());
+}
+
+#[tokio::test]
+async fn duplicate_in_another_spelling_is_refused() {
+    let [desk, _] = Desk::each().await;
+    let person = |fields: &str| format!(r#"{{{fields},"passwordHash":"{BCRYPT}"}}"#);
+    for (first, second, expected) in [
+        (r#""username":"anna""#, r#""username":"ANNA""#, "username"),
+        (r#""email":"a@müller.example""#, r#""email":"A@xn--mller-kva.example""#, "email"),
+        (r#""email":"a@müller.example""#, "\"email\":\"a@mu\u{308}ller.example\"", "email"),
+        (r#""email":"a@example.org""#, r#""username":" A@Example.org""#, "email"),
+        (
+            r#""username":"anna","id":"0192a3b4-0000-7000-8000-00000000000a""#,
+            r#""username":"ben","_id":{"$uuid":"0192A3B4-0000-7000-8000-00000000000A"}"#,
+            "id",
+        ),
+    ] {
+        let people = [person(first), String::new(), person(second)].join("\n");
+        let done = desk.run(&["import", "-", "--usernames-from-email"], &people).await;
+        let Err(CliError::Import(bad)) = done else { panic!("{second}") };
+        let bad: Vec<_> = bad.iter().map(|bad| (bad.number, bad.why.clone())).collect();
+        assert_eq!(bad, [(3, format!("{expected} stands in line 1 already"))], "{second}");
+    }
 }

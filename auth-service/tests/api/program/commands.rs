@@ -97,6 +97,27 @@ fn people_are_managed_beside_a_running_service() {
 }
 
 #[test]
+fn import_tells_by_its_exit_code_which_lines_are_there() {
+    let desk = Desk::new();
+    let hash = "$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK";
+    let people = format!("username,password\nanna,{hash}\nben,plain text\n");
+    std::fs::write(desk.folder.join("people.csv"), &people).unwrap();
+    let none = desk.run(&["users", "import", "people.csv"], "").is(1);
+    assert!(none.err.contains("nobody was imported, because of 1 of the lines\nline 3: password "), "{none:?}");
+    let some = desk.run(&["users", "import", "people.csv", "--skip-invalid"], "").is(3);
+    assert!(some.err.ends_with("1 of the lines were not imported: see people.csv.rejected\n"), "{some:?}");
+    assert!(some.out.starts_with("1 added; 0 were there already"), "{some:?}");
+    let some = desk.run(&["users", "import", "-", "--skip-invalid"], &people).is(3);
+    assert!(
+        some.err.contains("\nline 3: password is not a bcrypt hash") && !some.err.contains("plain text"),
+        "{some:?}"
+    );
+    std::fs::write(desk.folder.join("people.csv"), people.replace("plain text", hash)).unwrap();
+    desk.run(&["users", "import", "people.csv", "--skip-invalid=none"], "").is(0);
+    assert!(!desk.folder.join("none").exists());
+}
+
+#[test]
 fn a_health_check_tells_by_its_exit_code() {
     let desk = Desk::new();
     let service = desk.serve();

@@ -1,0 +1,265 @@
+use std::collections::HashMap;
+use std::fmt;
+
+use serde_json::{Map, Value};
+use shared_claims::Role;
+use shared_service::clock::instant;
+use uuid::Uuid;
+
+use super::ImportArgs;
+use crate::passwords::{PasswordHash, Passwords};
+use crate::users::{Email, ImportedUser, Username};
+
+/// The end of the year 9999, where RFC 3339 ends.
+const MAX_MS: i64 = 253_402_300_799_999;
+
+/// Members that say that an account must not log in: `banned`, `isBanned`, `bannedAt`; also the values of `status`.
+const DISABLED: [&str; 9] =
+    ["disabled", "banned", "blocked", "suspended", "deleted", "deactivated", "inactive", "locked", "archived"];
+/// Members that say that it may.
+const ENABLED: [&str; 2] = ["active", "enabled"];
+/// Members that hold the hash; the first one counts.
+const HASH: [&str; 4] = ["passwordhash", "password", "hashedpassword", "hash"];
+
+/// The members of a record, by their names in lower case without `_`. They are taken out one by one.
+pub(super) struct Row(HashMap<String, Vec<(String, Value)>>);
+
+impl Row {
+    /// `null`, an empty text and what stands for them in exports of SQL databases count as absent.
+    pub(super) fn new(record: Map<String, Value>) -> Self {
+        let mut members = HashMap::<_, Vec<_>>::new();
+        for (name, value) in record {
+            let value = plain(value);
+            if !matches!(value.as_str().map(str::trim), Some("" | "NULL" | "\\N")) && !value.is_null() {
+                members.entry(key(&name)).or_default().push((name, value));
+            }
+        }
+        Self(members)
+    }
+
+    /// The user of this record.
+    ///
+    /// # Errors
+    /// The member that is wrong, and the reason. No hash is quoted.
+    pub(super) fn user(
+        &mut self,
+        passwords: &Passwords,
+        args: &ImportArgs,
+        now_ms: i64,
+    ) -> Result<ImportedUser, String> {
+        let derive = args.usernames_from_email;
+        let (username, login) = match self.text("username")? {
+            Some((_, login)) if derive && login.contains('@') => (None, Some(("username".to_owned(), login))),
+            Some((name, login)) => (Some(Username::parse(&login).map_err(about(&name)).map_err(remedy(&login))?), None),
+            None if derive => (None, None),
+            None => return Err("username is missing; --usernames-from-email derives one".to_owned()),
+        };
+        let email = self.text("email")?.or(login);
+        let email = email.map(|(name, email)| Email::parse(&email).map_err(about(&name))).transpose()?;
+        if username.is_none() && email.is_none() {
+            return Err("username and email are missing".to_owned());
+        }
+        Ok(ImportedUser {
+            id: self.id(),
+            username,
+            email,
+            hash: self.hash(passwords)?,
+            role: self.role(args.role_field.as_deref())?,
+            disabled: self.disabled()?,
+            created_at: self.created_at()?.unwrap_or(now_ms),
+        })
+    }
+
+    /// The names of the members that were not taken.
+    pub(super) fn ignored(self) -> impl Iterator<Item = String> {
+        self.0.into_values().flatten().map(|(name, _)| name)
+    }
+
+    /// A member with its name. Two spellings of it must say the same.
+    fn take(&mut self, name: &str) -> Result<Option<(String, Value)>, String> {
+        let members = self.0.remove(&key(name)).unwrap_or_default();
+        match members.iter().find(|(_, value)| *value != members[0].1) {
+            Some((other, _)) => Err(format!("{} and {other} contradict each other", members[0].0)),
+            None => Ok(members.into_iter().next()),
+        }
+    }
+
+    /// Counts a member as ignored.
+    fn put_back(&mut self, (name, value): (String, Value)) {
+        self.0.entry(key(&name)).or_default().push((name, value));
+    }
+
+    fn text(&mut self, name: &str) -> Result<Option<(String, String)>, String> {
+        match self.take(name)? {
+            None => Ok(None),
+            Some((name, Value::String(text))) => Ok(Some((name, text.trim().to_owned()))),
+            Some((name, _)) => Err(format!("{name} must be a text")),
+        }
+    }
+
+    /// A flag; a list or an object of that name is something else.
+    fn flag(&mut self, name: &str) -> Result<Option<bool>, String> {
+        match self.take(name)? {
+            None => Ok(None),
+            Some(other @ (_, Value::Array(_) | Value::Object(_))) => {
+                self.put_back(other);
+                Ok(None)
+            }
+            Some((name, value)) => flag(&value).map(Some).ok_or_else(|| format!("{name} must be true or false")),
+        }
+    }
+
+    /// A UUID; an id of another kind is ignored.
+    fn id(&mut self) -> Option<Uuid> {
+        let members = self.0.get_mut("id")?;
+        let uuid = |value: &Value| Uuid::try_parse(value.as_str()?).ok();
+        let place = members.iter().position(|(_, value)| uuid(value).is_some())?;
+        uuid(&members.remove(place).1)
+    }
+
+    fn hash(&mut self, passwords: &Passwords) -> Result<PasswordHash, String> {
+        for name in HASH {
+            if let Some((name, stored)) = self.text(name)? {
+                let hash = PasswordHash::parse(stored).map_err(about(&name))?;
+                passwords.check_import(&hash).map_err(about(&name))?;
+                return Ok(hash);
+            }
+        }
+        Err("passwordHash is missing: only an account with a bcrypt hash can be imported".to_owned())
+    }
+
+    /// `role` is ours; some Express services have a flag `admin`, and `--role-field` names another member. All must mean the
+    /// same role.
+    fn role(&mut self, role_field: Option<&str>) -> Result<Role, String> {
+        let mapped = role_field.map(|name| self.take(name)).transpose()?.flatten();
+        let mapped = mapped.map(|(_, value)| role_of(is_admin(&value)));
+        let named = self.text("role")?.map(|(_, role)| role.parse::<Role>());
+        let named = named.transpose().map_err(about("role"));
+        let named = named.map_err(|why| why + "; --role-field role makes a member of any other value")?;
+        let flagged = self.flag("admin")?.map(role_of);
+        let mut roles = [named, flagged, mapped].into_iter().flatten();
+        let role = roles.next().unwrap_or(Role::Member);
+        if roles.any(|other| other != role) {
+            let field = role_field.map(|name| format!(" (or {name})")).unwrap_or_default();
+            return Err(format!("role and admin{field} contradict each other"));
+        }
+        Ok(role)
+    }
+
+    fn disabled(&mut self) -> Result<bool, String> {
+        let mut disabled = false;
+        for (words, value) in [(&DISABLED[..], true), (&ENABLED[..], false)] {
+            for word in words {
+                disabled |= self.flag(word)? == Some(value);
+                disabled |= self.flag(&format!("is{word}"))? == Some(value);
+                let at = if value { self.take(&format!("{word}at"))? } else { None };
+                disabled |= at.is_some_and(|(_, at)| flag(&at) != Some(false));
+            }
+        }
+        let Some((name, status)) = self.take("status")? else { return Ok(disabled) };
+        let word = status.as_str().map(str::trim).unwrap_or_default().to_lowercase();
+        match flag(&status) {
+            Some(active) => disabled |= !active,
+            None if DISABLED.contains(&word.as_str()) => disabled = true,
+            None if ENABLED.contains(&word.as_str()) => {}
+            None => self.put_back((name, status)),
+        }
+        Ok(disabled)
+    }
+
+    /// Milliseconds, or a date. A text in another form is ignored: it is not worth a refusal.
+    fn created_at(&mut self) -> Result<Option<i64>, String> {
+        let Some((name, value)) = self.take("createdAt")? else { return Ok(None) };
+        let ms = milliseconds(&value);
+        if ms.is_none() && !value.is_number() {
+            self.put_back((name, value));
+            return Ok(None);
+        }
+        let known = ms.filter(|ms| (0..=MAX_MS).contains(ms));
+        known.map(Some).ok_or_else(|| format!("{name} must be milliseconds since 1970, at most those of the year 9999"))
+    }
+}
+
+/// The name of a member, however it is spelled: `created_at` is `createdAt`.
+fn key(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// The value in a wrapper of `MongoDB`'s Extended JSON: `{"$date": {"$numberLong": "0"}}`.
+fn plain(mut value: Value) -> Value {
+    while let Some(members) = value.as_object_mut().filter(|members| members.len() == 1)
+        && let Some(name) = members.keys().next().filter(|name| name.starts_with('$')).cloned()
+    {
+        value = members.remove(&name).unwrap_or_default();
+    }
+    value
+}
+
+/// A flag: in JSON true or false, in CSV and old databases also 1 or 0, t or f.
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => {
+            [(0.0, false), (1.0, true)].iter().find(|(n, _)| number.as_f64() == Some(*n)).map(|it| it.1)
+        }
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "t" => Some(true),
+            "false" | "0" | "f" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn milliseconds(value: &Value) -> Option<i64> {
+    let number = |text: &str| text.parse::<i64>().ok().or_else(|| whole(text.parse().ok()?));
+    match value {
+        Value::Number(ms) => ms.as_i64().or_else(|| whole(ms.as_f64()?)),
+        Value::String(text) => number(text.trim()).or_else(|| instant(text.trim())),
+        _ => None,
+    }
+}
+
+/// `1714979289010.0` as a spreadsheet or a `double` has it.
+#[expect(clippy::cast_possible_truncation, reason = "bounded")]
+fn whole(ms: f64) -> Option<i64> {
+    (ms.fract() == 0.0 && ms.abs() < 1e15).then_some(ms as i64)
+}
+
+/// The role in the member that `--role-field` names. A cell of CSV may hold a list as JSON, as Postgres's `{user,admin}`, or
+/// between commas; an object has a name, or an entry for each role.
+fn is_admin(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(is_admin),
+        Value::Object(members) => members.iter().any(|(name, value)| match key(name).as_str() {
+            "admin" => !matches!(value, Value::Null | Value::Bool(false)) && value.as_f64() != Some(0.0),
+            "name" | "role" => is_admin(value),
+            _ => false,
+        }),
+        Value::String(text)
+            if text.starts_with(['[', '{'])
+                && let Ok(list) = serde_json::from_str(text) =>
+        {
+            is_admin(&list)
+        }
+        Value::String(text) => {
+            let mut roles = text.split([',', ';', '{', '}']).map(|role| role.trim_matches(['"', ' ']));
+            roles.any(|role| role.eq_ignore_ascii_case("admin")) || flag(value) == Some(true)
+        }
+        value => flag(value) == Some(true),
+    }
+}
+
+const fn role_of(is_admin: bool) -> Role {
+    if is_admin { Role::Admin } else { Role::Member }
+}
+
+fn about<E: fmt::Display>(name: &str) -> impl FnOnce(E) -> String {
+    move |error| format!("{name} {error}")
+}
+
+/// What helps where a user name is an email.
+fn remedy(login: &str) -> impl FnOnce(String) -> String {
+    let helps = if login.contains('@') { "; --usernames-from-email derives one" } else { "" };
+    move |why| why + helps
+}

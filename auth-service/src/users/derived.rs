@@ -1,0 +1,89 @@
+use std::collections::{HashMap, HashSet};
+
+use shared_service::database::Transaction;
+use unicode_normalization::UnicodeNormalization;
+
+use super::{Email, ImportedUser, Username};
+
+/// The most letters of an email in a user name; a number has room behind them.
+const LONGEST: usize = 24;
+const OF_EMAIL: &str = "SELECT username FROM users WHERE email = $1";
+const IS_TAKEN: &str = "SELECT count(*) FROM users WHERE username = $1";
+
+/// User names for people who have none, free in the database and among the other people of an import.
+pub(super) struct Names {
+    taken: HashSet<String>,
+    /// The next number behind each base; without it, a thousand people called `info` would take a million look-ups.
+    numbers: HashMap<String, usize>,
+}
+
+impl Names {
+    pub(super) fn beside(people: &[&ImportedUser]) -> Self {
+        let taken = people.iter().filter_map(|person| Some(person.username.as_ref()?.to_string()));
+        Self { taken: taken.collect(), numbers: HashMap::new() }
+    }
+
+    /// The user name of `person`, and whether it was derived just now: an account with the same email has one already.
+    pub(super) async fn of(
+        &mut self,
+        transaction: &mut Transaction,
+        person: &ImportedUser,
+    ) -> Result<(Username, bool), sqlx::Error> {
+        if let Some(name) = &person.username {
+            return Ok((name.clone(), false));
+        }
+        let email = person.email.as_ref().map(Email::as_str).unwrap_or_default();
+        let known = sqlx::query_scalar(OF_EMAIL).bind(email).fetch_optional(&mut **transaction).await?;
+        if let Some(name) = known {
+            return Ok((Username::stored(name), false));
+        }
+        loop {
+            let name = self.next(base(email));
+            let taken: i64 = sqlx::query_scalar(IS_TAKEN).bind(&name).fetch_one(&mut **transaction).await?;
+            if taken == 0 && self.taken.insert(name.clone()) {
+                return Ok((Username::stored(name), true));
+            }
+        }
+    }
+
+    /// `ann`, `ann-2`, `ann-3`, ….
+    fn next(&mut self, base: String) -> String {
+        let number = self.numbers.entry(base.clone()).or_default();
+        *number += 1;
+        if *number == 1 { base } else { format!("{base}-{number}") }
+    }
+}
+
+/// The part of `email` before the `@`, as far as a user name may hold it; letters lose their accents.
+fn base(email: &str) -> String {
+    let local = email.split('@').next().unwrap_or_default();
+    let letters = local.nfd().filter(char::is_ascii).map(|c| match c {
+        'a'..='z' | '0'..='9' | '.' | '_' => c,
+        _ => '-',
+    });
+    let letters: String = letters.take(LONGEST).collect();
+    let letters = letters.trim_matches(['.', '_', '-']);
+    if letters.len() < 3 { format!("user-{letters}").trim_end_matches('-').to_owned() } else { letters.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn username_follows_from_the_email() {
+        for (email, expected) in [
+            ("ann.smith@example.org", "ann.smith"),
+            ("ann+books@example.org", "ann-books"),
+            ("jürgen@example.org", "jurgen"),
+            ("_x_@example.org", "user-x"),
+            ("संपर्क@example.org", "user"),
+            ("7@example.org", "user-7"),
+            ("a.very.long.name.of.an.old.mailbox@example.org", "a.very.long.name.of.an.o"),
+        ] {
+            let name = base(Email::parse(email).unwrap().as_str());
+            assert_eq!(name, expected);
+            assert!(Username::parse(&name).is_ok(), "{name}");
+        }
+    }
+}
