@@ -58,9 +58,9 @@ mod traces;
 mod backups;
 /// The tests that `docs/checklist.md` names, against those that there are.
 mod checklist;
-/// The examples of `docs/clients.md`.
+/// The examples of `docs/clients.md` and README.
 mod clients;
 /// `requests.http`, sent from top to bottom.
 mod requests_file;
-/// `.env.example` and README against what is read.
+/// `.env.example` and docs/settings.md against what is read.
 mod settings;

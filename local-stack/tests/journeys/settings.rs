@@ -10,6 +10,9 @@ use crate::process::{Folder, file, root};
 /// What `.env.example` says of a setting, or what the program says.
 type Line = (String, String, String);
 
+/// A row of docs/settings.md: name, default, reader, meaning.
+type Row = [String; 4];
+
 #[test]
 fn the_example_has_every_setting_and_no_other() {
     let mut read: Vec<Line> = known().into_iter().map(|known| line(&known)).collect();
@@ -43,7 +46,8 @@ async fn the_example_is_a_file_of_defaults() {
 
 #[test]
 fn services_that_share_a_setting_agree_on_it() {
-    let (auth, books) = (of_auth_service(), of_books_service());
+    let (auth, books) = (auth_settings(), books_settings());
+    let (auth, books) = (auth.known(), books.known());
     let shared: Vec<_> = auth.iter().filter(|one| books.iter().any(|other| other.name == one.name)).collect();
     assert!(shared.len() > 5, "{shared:?}");
     for one in shared {
@@ -52,16 +56,19 @@ fn services_that_share_a_setting_agree_on_it() {
 }
 
 #[test]
-fn the_readme_names_every_setting_and_its_default() {
-    let readme = file("README.md");
-    let rows: Vec<Vec<&str>> = readme.lines().map(|line| line.split('|').map(str::trim).collect()).collect();
-    for Known { name, default, .. } in known() {
-        let quoted = format!("`{name}`");
-        let row = rows.iter().find(|cells| cells.len() > 3 && cells[1].contains(&quoted));
-        let row = row.unwrap_or_else(|| panic!("{name} has no row in README.md's table of settings"));
-        let said = default.is_empty() || row[2].contains(&format!("`{default}`"));
-        assert!(said, "{name} is {default}, and README.md says {}", row[2]);
+fn settings_document_has_a_row_for_each_setting() {
+    let text = file("docs/settings.md");
+    let mut written: Vec<Row> = text.lines().filter_map(row).collect();
+    let mut read = rows();
+    read.sort();
+    written.sort();
+    for row in &read {
+        assert!(written.contains(row), "docs/settings.md lacks this, or says it otherwise: {row:?}");
     }
+    for row in &written {
+        assert!(read.contains(row), "docs/settings.md says this, and the programs otherwise: {row:?}");
+    }
+    assert_eq!(read, written, "each stands there once");
 }
 
 /// What is not known is not read: a typing error would leave the default in force, and nobody would hear of it.
@@ -111,16 +118,53 @@ fn known() -> Vec<Known> {
     settings.known().to_vec()
 }
 
-fn of_auth_service() -> Vec<Known> {
-    let mut settings = Settings::from_pairs::<&str, &str>([]);
+/// The settings of auth-service, where none is set.
+fn auth_settings() -> Settings {
+    let mut settings = Settings::from_pairs([("RUST_LOG", "off")]);
+    start_logging(&mut settings);
     auth_service::config::Config::read(&mut settings);
-    settings.known().to_vec()
+    settings
 }
 
-fn of_books_service() -> Vec<Known> {
-    let mut settings = Settings::from_pairs::<&str, &str>([]);
+/// The settings of books-service, where none is set.
+fn books_settings() -> Settings {
+    let mut settings = Settings::from_pairs([("RUST_LOG", "off")]);
+    start_logging(&mut settings);
     books_service::Config::read(&mut settings);
-    settings.known().to_vec()
+    settings
+}
+
+/// A row of docs/settings.md for each setting, as the programs read it.
+fn rows() -> Vec<Row> {
+    let (auth, books) = (auth_settings(), books_settings());
+    let readers = |name: &str| {
+        let reads = |settings: &Settings| settings.known().iter().any(|known| known.name == name);
+        match (reads(&auth), reads(&books)) {
+            (true, true) => "both",
+            (true, false) => "auth",
+            (false, true) => "books",
+            (false, false) => "local-stack",
+        }
+    };
+    let readers: Vec<_> = known().into_iter().map(|known| (readers(known.name), known)).collect();
+    let missing = [auth, books].map(|settings| settings.finish().unwrap_err().to_string()).concat();
+    let default = |known: &Known| match known.default.as_str() {
+        "" if missing.contains(&format!("  {} is not set", known.name)) => "required".to_owned(),
+        "" => "none".to_owned(),
+        default => format!("`{default}`"),
+    };
+    let row = |(reader, known): (&str, Known)| {
+        [format!("`{}`", known.name), default(&known), reader.to_owned(), known.why.to_owned()]
+    };
+    readers.into_iter().map(row).collect()
+}
+
+/// The cells of a row about one setting: all but its type, which the programs do not tell.
+fn row(line: &str) -> Option<Row> {
+    let cells: Vec<&str> = line.strip_prefix("| `")?.strip_suffix(" |")?.split(" | ").collect();
+    let [name, kind, default, reader, meaning] = cells.as_slice() else { return None };
+    assert!(!kind.is_empty(), "{name} has no type");
+    Some([format!("`{name}"), (*default).to_owned(), (*reader).to_owned(), (*meaning).to_owned()])
 }
 
 fn line(known: &Known) -> Line {
