@@ -73,6 +73,17 @@ async fn every_example_logs_in_reads_refreshes_logs_out_and_says_when_it_cannot(
     }
 }
 
+#[test]
+fn lines_of_the_readme_stand_in_the_example_service() {
+    let (readme, example) = (file("README.md"), file("examples/orders-service/src/main.rs"));
+    let (_, shown) = readme.split_once("```rust\n").unwrap();
+    let lines: Vec<&str> = shown.split_once("```").unwrap().0.lines().map(str::trim).collect();
+    assert!(lines.len() > 5, "README.md shows no code");
+    for line in lines {
+        assert!(example.lines().any(|one| one.trim() == line), "README.md shows what the example has not: {line}");
+    }
+}
+
 #[tokio::test]
 async fn the_example_in_rust_does_too() {
     let shown = example("rust");
