@@ -59,11 +59,11 @@ impl Config {
             access_audience: settings.list(
                 "ACCESS_TOKEN_AUDIENCE",
                 "auth-service,books-service",
-                "The services that may take an access token",
+                "Services that may accept an access token (aud)",
             ),
             refresh_secret: settings.required_signing_secret(
                 "REFRESH_TOKEN_SECRET",
-                "Signs and verifies refresh tokens; auth-service alone has it. Also REFRESH_TOKEN_SECRET_FILE",
+                "Signs and verifies refresh tokens; only auth-service has it. Also REFRESH_TOKEN_SECRET_FILE",
             ),
             refresh_previous: settings.signing_secret(
                 "REFRESH_TOKEN_SECRET_PREVIOUS",
@@ -73,13 +73,13 @@ impl Config {
                 "IP_RATE_LIMIT",
                 "300",
                 "a number of calls, or 0",
-                "Calls a minute and address on register, login and token; 0 is without end",
+                "Calls per minute and address to register, login and token; 0 disables the limit",
             ),
             account_failure_limit: settings.parsed(
                 "ACCOUNT_FAILURE_LIMIT",
                 "10",
                 "a number of failures, or 0",
-                "Wrong passwords in a row before the next has to wait, per account and address; 0 is never",
+                "Wrong passwords in a row, per account and address, before the next attempt waits; 0 disables the limit",
             ),
             demo_data: settings.flag(
                 "DEMO_DATA",
@@ -134,32 +134,32 @@ impl StoreConfig {
 
     /// Reads where people are, and nothing else.
     pub fn database_url(settings: &mut Settings) -> String {
-        let why = "Users: sqlite://auth.db?mode=rwc or postgres://user:password@host/database";
+        let why = "Database of the users, sqlite://auth.db?mode=rwc or postgres://user:password@host/database";
         settings.database_url("AUTH_DATABASE_URL", why)
     }
 }
 
 fn redis_url(settings: &mut Settings) -> Option<RedisAddress> {
-    let why = "Sessions: redis://host:6379, Sentinel or Cluster; without it they live in the SQL database";
+    let why = "Store of the sessions: redis://host:6379, Sentinel or Cluster; without it, the database of the users";
     let url = settings.secret_address("REDIS_URL", why)?;
     url.expose_secret().parse().map_err(|error: NotAnAddress| settings.wrong("REDIS_URL", error.to_string())).ok()
 }
 
 fn rules(settings: &mut Settings) -> Rules {
     Rules {
-        refresh_ttl: settings.whole_seconds("REFRESH_TOKEN_TTL", "7d", "How long a session lives without use"),
-        max_age: settings.whole_seconds("SESSION_MAX_AGE", "30d", "How long a session lives in all"),
+        refresh_ttl: settings.whole_seconds("REFRESH_TOKEN_TTL", "7d", "Lifetime of a session without a refresh"),
+        max_age: settings.whole_seconds("SESSION_MAX_AGE", "30d", "Lifetime of a session in all"),
         grace: settings.duration(
             "REFRESH_GRACE",
             "10s",
-            "How long the refresh token before the newest is still answered, with the newest; 0 is never",
+            "Time in which a used refresh token still gets its successor; 0 is never",
         ),
         access_ttl: AccessSettings::ttl(settings),
     }
 }
 
 fn pepper(settings: &mut Settings) -> Option<Pepper> {
-    let why = "Keys the hash that every password goes through before bcrypt; keep it out of the database's reach";
+    let why = "Key of the HMAC of each password before bcrypt; keep it out of the database's reach";
     let text = settings.secret_text("PASSWORD_PEPPER", why)?;
     Pepper::parse(&text).map_err(|error| settings.wrong("PASSWORD_PEPPER", error.to_string())).ok()
 }

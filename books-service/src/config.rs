@@ -38,7 +38,7 @@ impl Config {
 
     /// Reads where the books are, and nothing else.
     pub fn database_url(settings: &mut Settings) -> String {
-        let why = "Books: sqlite://books.db?mode=rwc or postgres://user:password@host/database";
+        let why = "Database of the books, sqlite://books.db?mode=rwc or postgres://user:password@host/database";
         settings.database_url("BOOKS_DATABASE_URL", why)
     }
 
@@ -50,7 +50,7 @@ impl Config {
 
 fn auth_url(settings: &mut Settings) -> Option<String> {
     let why =
-        "Where auth-service is, such as http://auth:3000: who signed out there is refused here; unset, only exp counts";
+        "Address of auth-service for the revocation list, such as http://auth:3000; unset, tokens are valid until exp";
     let url = settings.secret_address("AUTH_URL", why)?.expose_secret().to_owned();
     if Follow::new(&*url).check().is_err() {
         settings

@@ -13,7 +13,7 @@ use shared_service::Settings;
 /// # Errors
 /// `DATA_DIR` cannot be written; the text names it.
 pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Config, books_service::Config)> {
-    let dir = PathBuf::from(settings.text("DATA_DIR", "./data", "Where local-stack keeps its files"));
+    let dir = PathBuf::from(settings.text("DATA_DIR", "./data", "Folder of local-stack's files"));
     data::fill(settings, &dir)?;
     let mut configs = (auth_service::config::Config::read(settings), books_service::Config::read(settings));
     for server in [&mut configs.0.server, &mut configs.1.server] {

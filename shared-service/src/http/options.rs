@@ -45,10 +45,10 @@ impl ServerOptions {
                 addr,
                 default,
                 "an address and a port, such as 127.0.0.1:8080",
-                "Where the service listens",
+                "Address and port of the service",
             ),
             metrics: metrics_addr(settings, metrics),
-            workers: match settings.parsed("WORKERS", "0", "a number", "Threads that serve requests; 0 is one a core") {
+            workers: match settings.parsed("WORKERS", "0", "a number", "Threads for requests; 0 is one per core") {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
                 some => some,
             },
@@ -75,7 +75,7 @@ impl ServerOptions {
 }
 
 fn metrics_addr(settings: &mut Settings, name: &'static str) -> Option<SocketAddr> {
-    let why = "Where the service shows its metrics to Prometheus, such as 127.0.0.1:9100; nowhere by default";
+    let why = "Address and port of /metrics for Prometheus, such as 127.0.0.1:9100";
     let text = settings.optional(name, why)?;
     text.parse().map_err(|_| settings.wrong(name, "must be an address such as 127.0.0.1:9100")).ok()
 }

@@ -19,7 +19,7 @@ impl TrustedProxies {
     /// Reads `TRUSTED_PROXIES`.
     pub fn read(settings: &mut Settings) -> Self {
         let why =
-            "Proxies whose X-Forwarded-For and X-Request-Id are believed: addresses or networks, such as 10.0.0.0/8";
+            "Proxies whose X-Forwarded-For and X-Request-Id are trusted: addresses or networks, such as 10.0.0.0/8";
         let networks: Option<Arc<[IpNet]>> =
             settings.list("TRUSTED_PROXIES", "", why).iter().map(|text| network(text)).collect();
         if networks.is_none() {

@@ -33,7 +33,7 @@ impl AccessSettings {
         let why = "The access secret before this one: still verified, never signed with";
         let previous = settings.signing_secret("ACCESS_TOKEN_SECRET_PREVIOUS", why);
         let ttl = Self::ttl(settings);
-        let issuer = settings.text("TOKEN_ISSUER", "auth-service", "The iss of every token");
+        let issuer = settings.text("TOKEN_ISSUER", "auth-service", "Issuer of every token (iss)");
         let why = "One more header that may carry an access token, such as x-access-token";
         let header = settings.optional("ACCESS_TOKEN_HEADER", why).and_then(|name| {
             let parsed = name.parse().ok().filter(|name| name != AUTHORIZATION);
@@ -47,7 +47,7 @@ impl AccessSettings {
 
     /// Reads the longest life of an access token alone.
     pub fn ttl(settings: &mut Settings) -> Duration {
-        settings.whole_seconds("ACCESS_TOKEN_TTL", "15m", "Life of an access token; the same in every service")
+        settings.whole_seconds("ACCESS_TOKEN_TTL", "15m", "Lifetime of an access token; the same in every service")
     }
 
     /// The verifier of access tokens for the service `audience`.

@@ -30,8 +30,8 @@ impl std::str::FromStr for Format {
 
 /// Starts the log on standard error, as `RUST_LOG` and `LOG_FORMAT` say. A second call changes nothing.
 pub fn start_logging(settings: &mut Settings) {
-    let filter = settings.text("RUST_LOG", "info", "What is logged: error, warn, info, debug, or per module");
-    let format = settings.parsed("LOG_FORMAT", "text", "text or json", "The form of a log line");
+    let filter = settings.text("RUST_LOG", "info", "Log level: error, warn, info or debug, also per module");
+    let format = settings.parsed("LOG_FORMAT", "text", "text or json", "Format of a log line: text or json");
     let mut log = env_logger::Builder::new();
     // The library tells on which threads it runs, and of every stranger who speaks no HTTP, as an error.
     log.filter_module("actix_http", log::LevelFilter::Off);

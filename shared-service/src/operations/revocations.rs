@@ -21,11 +21,11 @@ pub struct RevocationSettings {
 impl RevocationSettings {
     /// Reads them.
     pub fn read(settings: &mut Settings) -> Self {
-        let poll = settings.duration("REVOCATION_POLL", "1s", "How often a service asks what was revoked");
+        let poll = settings.duration("REVOCATION_POLL", "1s", "Interval between two polls of the revocation list");
         if poll < SHORTEST_POLL {
             settings.wrong("REVOCATION_POLL", "must be 10ms at least");
         }
-        let why = "Tokens are refused, by 503, where nothing newer is known of revocations; 0 is to go on";
+        let why = "Age of the revocation list at which calls become 503; 0 accepts any age";
         let max_age = settings.duration("REVOCATION_MAX_AGE", "0", why);
         if !max_age.is_zero() && max_age < 2 * poll {
             settings.wrong("REVOCATION_MAX_AGE", "must be 0, or twice REVOCATION_POLL at least");
