@@ -1,4 +1,7 @@
-//! A third service. It verifies its callers with the shared secret, and follows the list of revocations in the background.
+//! A third service: verifies access tokens with the shared secret, and polls the revocation list.
+//!
+//! It reads `ACCESS_TOKEN_SECRET`, `AUTH_URL` and `ORDERS_ADDR`. auth-service must list `orders-service` in
+//! `ACCESS_TOKEN_AUDIENCE`; otherwise each call is 401, "The token is for another audience".
 
 mod orders;
 
