@@ -48,7 +48,7 @@ pub use token::{TokenCommand, inspect, verify};
     The first admin: auth-service users add NAME --role admin\n\n\
     Examples:\n  \
       auth-service doctor                      what is wrong, before the first start or beside a running service\n  \
-      auth-service token verify - <token       why a token is taken or refused, check by check\n  \
+      auth-service token verify - <token       why a token is taken or refused\n  \
       auth-service sessions revoke-all anna    sign anna out everywhere\n  \
       auth-service backup auth-backup.db       a copy of the SQLite database, while the service runs\n  \
       auth-service completions bash >/etc/bash_completion.d/auth-service"

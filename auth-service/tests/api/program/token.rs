@@ -53,43 +53,42 @@ fn failing(ended: &Ended) -> Vec<&str> {
 }
 
 #[test]
-fn every_check_of_a_token_is_told_and_the_verifier_has_the_last_word() {
+fn verdict_on_a_token_is_the_verifiers() {
     let desk = Desk::new();
     let access = |change: Value, more: Value| {
         token(&with(header("at+jwt", ACCESS_SECRET), &change), &with(access_claims(), &more), ACCESS_SECRET)
     };
     let good = access(json!({}), json!({}));
     let (none, now) = (json!({}), now());
-    for (token, fails, last, why) in [
-        (good.clone(), &[][..], "accepted", "good"),
-        (format!("Bearer {good}"), &[], "accepted", "copied with its scheme"),
-        (good.replace('.', ":"), &["spelling", "header", "signature", "claims"], "not a JWS", "no points"),
-        (format!("{good}="), &["spelling", "signature"], "not a JWS", "padding"),
-        (format!("{good}{}", "A".repeat(4096)), &["length", "signature"], "longer than 4096", "too long"),
-        (access(json!({"alg": "none"}), none.clone()), &["alg", "signature"], "not signed with HS256", "alg"),
-        (access(json!({"typ": "JWT"}), none.clone()), &["typ", "signature"], "of another type", "typ"),
-        (access(json!({"crit": ["b64"]}), none.clone()), &["crit", "signature"], "critical header", "crit"),
-        (access(json!({"kid": 7}), none.clone()), &["kid", "signature"], "header is not", "kid is a number"),
-        (access(json!({"kid": null}), none.clone()), &[], "accepted", "no kid: every secret is tried"),
-        (token(&header("at+jwt", OTHER_SECRET), &access_claims(), OTHER_SECRET), &["signature"], "signature", "theirs"),
-        (access(none.clone(), json!({"sid": null})), &["claims"], "The claim sid", "a claim is missing"),
-        (access(none.clone(), json!({"iss": "other"})), &["iss"], "another issuer", "iss"),
-        (access(none.clone(), json!({"aud": ["x"]})), &["aud"], "another audience", "aud"),
-        (access(none.clone(), json!({"iat": now + 60})), &["iat"], "issued in the future", "iat"),
-        (access(none.clone(), json!({"nbf": now + 60})), &["nbf"], "not valid yet", "nbf"),
-        (access(none.clone(), json!({"iat": now - 900, "exp": now - 60})), &["exp"], "has expired", "exp"),
-        (access(none.clone(), json!({"exp": now + 901})), &["life"], "lives longer", "life"),
+    for (token, last, why) in [
+        (good.clone(), "accepted", "good"),
+        (format!("Bearer {good}"), "accepted", "copied with its scheme"),
+        (good.replace('.', ":"), "not a JWS", "no points"),
+        (format!("{good}="), "not a JWS", "padding"),
+        (format!("{good}{}", "A".repeat(4096)), "longer than 4096", "too long"),
+        (access(json!({"alg": "none"}), none.clone()), "not signed with HS256", "alg"),
+        (access(json!({"typ": "JWT"}), none.clone()), "of another type", "typ"),
+        (access(json!({"crit": ["b64"]}), none.clone()), "critical header", "crit"),
+        (access(json!({"kid": 7}), none.clone()), "header is not", "kid is a number"),
+        (access(json!({"kid": null}), none.clone()), "accepted", "no kid: every secret is tried"),
+        (token(&header("at+jwt", OTHER_SECRET), &access_claims(), OTHER_SECRET), "signature", "theirs"),
+        (access(none.clone(), json!({"sid": null})), "The claim sid", "a claim is missing"),
+        (access(none.clone(), json!({"iss": "other"})), "another issuer", "iss"),
+        (access(none.clone(), json!({"aud": ["x"]})), "another audience", "aud"),
+        (access(none.clone(), json!({"iat": now + 60})), "issued in the future", "iat"),
+        (access(none.clone(), json!({"nbf": now + 60})), "not valid yet", "nbf"),
+        (access(none.clone(), json!({"iat": now - 900, "exp": now - 60})), "has expired", "exp"),
+        (access(none.clone(), json!({"exp": now + 901})), "lives longer", "life"),
         (
             access(none.clone(), json!({"exp": now - 60, "iss": "x", "aud": "y"})),
-            &["iss", "aud", "exp", "life"],
             "another issuer",
-            "all that is wrong is told, not the first alone",
+            "more than one claim",
         ),
-        (access(none, json!({"role": "owner"})), &[], "its role has no rights", "a role that nobody knows"),
+        (access(none, json!({"role": "owner"})), "its role has no rights", "a role that nobody knows"),
     ] {
         let code = i32::from(last != "accepted");
         let ended = desk.run(&["token", "verify", "-"], &format!("{token}\n")).is(code);
-        assert_eq!(failing(&ended), fails, "{why}: {ended:?}");
+        assert!(ended.out.contains("  username  \"anna\"") || why == "no points", "the claims are shown: {ended:?}");
         let verdict = if code == 0 { &ended.out } else { &ended.err };
         assert!(verdict.lines().last().unwrap().contains(last), "{why}: {ended:?}");
         let signature = token.rsplit('.').next().unwrap();
@@ -99,17 +98,23 @@ fn every_check_of_a_token_is_told_and_the_verifier_has_the_last_word() {
 }
 
 #[test]
-fn it_is_told_which_secret_made_a_token() {
+fn token_is_judged_where_it_is_meant_to_go() {
     let desk = Desk::new().set("ACCESS_TOKEN_SECRET_PREVIOUS", OTHER_SECRET);
-    for (secret, said) in [
-        (ACCESS_SECRET, "made with ACCESS_TOKEN_SECRET\n"),
-        (OTHER_SECRET, "made with ACCESS_TOKEN_SECRET_PREVIOUS\n"),
-        (REFRESH_SECRET, "not made with ACCESS_TOKEN_SECRET or ACCESS_TOKEN_SECRET_PREVIOUS:"),
-    ] {
+    for (secret, code) in [(ACCESS_SECRET, 0), (OTHER_SECRET, 0), (REFRESH_SECRET, 1)] {
         let token = token(&header("at+jwt", secret), &access_claims(), secret);
-        let ended = desk.run(&["token", "verify", &token], "");
-        assert!(ended.out.contains(said), "{said}: {ended:?}");
+        desk.run(&["token", "verify", &token], "").is(code);
     }
+    let sid = "0192a3b4-0000-7000-8000-00000000000a";
+    let refresh = |jti: &str| {
+        let change = json!({"aud": "auth-service", "sid": sid, "jti": jti, "gen": 0, "username": null, "role": null});
+        token(&header("rt+jwt", REFRESH_SECRET), &with(access_claims(), &change), REFRESH_SECRET)
+    };
+    let good = refresh(&format!("{sid}.0"));
+    desk.run(&["token", "verify", &good], "").is(0);
+    let elsewhere = desk.run(&["token", "verify", &good, "--audience", "books-service"], "").is(1);
+    assert!(elsewhere.err.ends_with("refused: The token is of another type\n"), "{elsewhere:?}");
+    let forged = desk.run(&["token", "verify", &refresh("j")], "").is(1);
+    assert!(forged.err.ends_with("refused: The claim jti is missing or of the wrong type\n"), "{forged:?}");
     let for_books = token(
         &header("at+jwt", ACCESS_SECRET),
         &with(access_claims(), &json!({"aud": "books-service"})),

@@ -1,0 +1,211 @@
+//! `token inspect` and `token verify`: the claims of a token, and the verdict on it.
+
+use std::io;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Subcommand;
+use serde_json::{Map, Value};
+use shared_claims::{AccessClaims, Claims, Members, RefreshClaims, Revocations};
+use shared_service::clock::{now_ms, rfc3339};
+use shared_service::database::StoreError;
+use shared_service::operations::doctor::{Finding, PATIENCE, Report, Verdict};
+
+use super::console::printable;
+use super::{CliError, Console};
+use crate::app;
+use crate::config::{AUDIENCE, Config};
+use crate::sessions::{SessionStore, all_revoked, list_all};
+use crate::tokens::{Presented, Tokens};
+
+/// The claims that are times, in seconds since 1970.
+const TIMES: [&str; 4] = ["iat", "nbf", "exp", "auth_time"];
+
+/// Commands about a token.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+      auth-service token inspect - <token                            what it says\n  \
+      auth-service token verify - <token && echo good                whether it counts\n  \
+      auth-service token verify - --audience books-service <token    whether it counts there")]
+pub enum TokenCommand {
+    /// Show what a token says: header, claims, times. Nothing is checked, no setting is needed
+    Inspect {
+        /// The token; - reads it from standard input, which keeps it out of the process list
+        token: String,
+    },
+    /// Show what a token says, and whether it is taken or why it is refused: exit code 0 if it is taken
+    ///
+    /// Access and refresh tokens, told apart by their typ. The verdict is the services' own verifier's, and that of the stores:
+    /// whether the session and its user still stand.
+    Verify {
+        /// The token; - reads it from standard input, which keeps it out of the process list
+        token: String,
+        /// The service that it is meant for
+        #[arg(long, value_name = "NAME", default_value = AUDIENCE)]
+        audience: String,
+    },
+}
+
+/// A token that the verifier takes.
+enum Proven {
+    Access(AccessClaims),
+    Refresh(Presented),
+}
+
+/// Shows `token`, but for its signature.
+///
+/// # Errors
+/// There is no token, or the output cannot be written.
+pub fn inspect(token: &str, console: &mut Console) -> Result<(), CliError> {
+    Ok(show(&given(token, console)?, console, now_ms())?)
+}
+
+/// Shows `token`, and says whether it is taken.
+///
+/// # Errors
+/// It is refused, or there is none.
+pub async fn verify(token: &str, audience: &str, config: &Config, console: &mut Console) -> Result<(), CliError> {
+    let (token, now_ms) = (given(token, console)?, now_ms());
+    show(&token, console, now_ms)?;
+    let proven = prove(&token, audience, config, now_ms)?;
+    let standing = match tokio::time::timeout(PATIENCE, standing(&proven, config, now_ms)).await {
+        Ok(asked) => asked.unwrap_or_else(|error| vec![not_asked(&error.to_string())]),
+        Err(_) => vec![not_asked("no answer within 2 s")],
+    };
+    Report::new(console.output()).tell(standing.clone())?;
+    let refused = |why: &str| Err(CliError::refused(format!("refused: {why}")));
+    match (standing.iter().find(|finding| finding.verdict == Verdict::Bad), proven) {
+        (Some(finding), _) => refused(&finding.says),
+        (None, Proven::Access(claims)) if claims.known_role().is_none() => {
+            refused("the token is good, but its role has no rights (403)")
+        }
+        _ => Ok(console.say("accepted")?),
+    }
+}
+
+/// A token that says that it is a refresh token is judged as one where those are taken.
+fn prove(token: &str, audience: &str, config: &Config, now_ms: i64) -> Result<Proven, CliError> {
+    let header = token.split('.').next().and_then(members).unwrap_or_default();
+    let typ = header.get("typ").and_then(Value::as_str).unwrap_or_default();
+    let proven = if typ.trim_start_matches("application/") == RefreshClaims::TYP && audience == AUDIENCE {
+        Tokens::new(config).map_err(CliError::refused)?.prove(token, now_ms).map(Proven::Refresh)
+    } else {
+        let verifier = config.access.verifier(audience).map_err(CliError::refused)?;
+        verifier.verify(token, u64::try_from(now_ms / 1000).unwrap_or_default()).map(Proven::Access)
+    };
+    proven.map_err(|error| CliError::refused(format!("refused: {error}")))
+}
+
+/// The session and the user of a token, as the stores have them.
+async fn standing(proven: &Proven, config: &Config, now_ms: i64) -> Result<Vec<Finding>, StoreError> {
+    let (users, sessions) = app::look(&config.stores).await?;
+    let (sub, sid) = match proven {
+        Proven::Access(claims) => (&claims.sub, claims.sid.clone()),
+        Proven::Refresh(presented) => (&presented.user_id, presented.session.to_string()),
+    };
+    let session = list_all(&*sessions, sub).await?.into_iter().find(|session| session.id.to_string() == sid);
+    let grace = i64::try_from(config.stores.rules.grace.as_millis()).unwrap_or(i64::MAX);
+    let session = match (session, proven) {
+        (None, _) => Err("the session has ended"),
+        (Some(_), Proven::Access(claims)) if is_revoked(&*sessions, claims).await? => Err("the token is revoked"),
+        (Some(_), Proven::Access(_)) => Ok("is alive"),
+        (Some(session), Proven::Refresh(presented)) => match session.generation - presented.generation {
+            0 => Ok("is alive, and this is its newest token"),
+            1 if now_ms - session.advanced_at <= grace => {
+                Ok("is alive; the same successor follows, within REFRESH_GRACE")
+            }
+            _ => Err("the token was used before"),
+        },
+    };
+    let user = match users.find(sub).await? {
+        None => Err("the user is deleted".to_owned()),
+        Some(user) if user.disabled => Err("the user is disabled".to_owned()),
+        Some(user) => Ok(format!("{} is {}, enabled", user.username, user.role)),
+    };
+    let session = session.map_or_else(|why| Finding::bad("session", why), |says| Finding::good("session", says));
+    Ok(vec![session, user.map_or_else(|why| Finding::bad("user", why), |says| Finding::good("user", says))])
+}
+
+/// A store that does not answer condemns no token.
+fn not_asked(why: &str) -> Finding {
+    Finding::doubtful("session", format!("not asked whether it has ended: {why}"))
+}
+
+/// By the whole list.
+async fn is_revoked(sessions: &dyn SessionStore, claims: &AccessClaims) -> Result<bool, StoreError> {
+    let known = Revocations::new(None);
+    known.add(&all_revoked(sessions).await?, 0);
+    Ok(known.is_revoked(&claims.sid, &claims.sub, claims.iat))
+}
+
+/// The token that is meant, without the white space and the `Bearer` that are copied along.
+fn given(token: &str, console: &mut Console) -> Result<String, CliError> {
+    let text = if token == "-" { console.read_line()? } else { token.to_owned() };
+    let text = text.trim();
+    let token = text.strip_prefix("Bearer ").unwrap_or(text).trim();
+    if token.is_empty() { Err(CliError::refused("no token: give it as one line")) } else { Ok(token.to_owned()) }
+}
+
+/// Header and claims, a member a line, times readable.
+fn show(token: &str, console: &mut Console, now_ms: i64) -> io::Result<()> {
+    let segments: Vec<&str> = token.split('.').collect();
+    for (name, segment) in ["header", "claims"].iter().zip(segments.iter().copied().chain(["", ""])) {
+        console.say(name)?;
+        let Some(members) = members(segment) else {
+            console.say("  not base64url of a JSON object with unique names, or not there")?;
+            continue;
+        };
+        let width = members.keys().map(|name| name.chars().count()).max().unwrap_or_default();
+        for (name, value) in &members {
+            let when = Some(value).filter(|_| TIMES.contains(&name.as_str())).and_then(Value::as_i64);
+            let when = when.map_or_else(String::new, |seconds| format!("  {}", moment(seconds, now_ms)));
+            console.say(format!("  {:width$}  {}{when}", printable(name), printable(&value.to_string())))?;
+        }
+    }
+    match segments[..] {
+        [_, _, signature] => console.say(match URL_SAFE_NO_PAD.decode(signature) {
+            Ok(bytes) => format!("signature\n  {} bytes, not shown", bytes.len()),
+            Err(_) => "signature\n  not base64url".to_owned(),
+        }),
+        _ => console
+            .say(format!("not a token: it has {} segments with points between them, and must have 3", segments.len())),
+    }
+}
+
+/// The JSON object in a segment.
+fn members(segment: &str) -> Option<Map<String, Value>> {
+    let bytes = URL_SAFE_NO_PAD.decode(segment).ok()?;
+    // The verifier's reader decides what an object is; the other one keeps more of what is in it.
+    Members::parse(&bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// `2026-01-31T12:00:00Z, 14 min ago`, in the greatest unit that is full.
+fn moment(seconds: i64, now_ms: i64) -> String {
+    let text = rfc3339(seconds.saturating_mul(1000)).replace(".000Z", "Z");
+    let away = seconds.saturating_sub(now_ms / 1000);
+    let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let (size, unit) = units.into_iter().find(|(size, _)| away.unsigned_abs() >= *size).unwrap_or((1, "s"));
+    let span = away.unsigned_abs() / size;
+    if away < 0 { format!("{text}, {span} {unit} ago") } else { format!("{text}, in {span} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_says_how_far_away_it_is() {
+        let now_ms = 1_769_860_800_250;
+        for (seconds, expected) in [
+            (1_769_860_800, "2026-01-31T12:00:00Z, in 0 s"),
+            (1_769_860_859, "2026-01-31T12:00:59Z, in 59 s"),
+            (1_769_861_701, "2026-01-31T12:15:01Z, in 15 min"),
+            (1_769_853_600, "2026-01-31T10:00:00Z, 2 h ago"),
+            (1_769_256_000, "2026-01-24T12:00:00Z, 7 d ago"),
+        ] {
+            assert_eq!(moment(seconds, now_ms), expected);
+        }
+        assert!(moment(i64::MAX, now_ms).starts_with("1970"), "beyond what can be written");
+    }
+}
