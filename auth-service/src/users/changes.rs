@@ -1,7 +1,6 @@
 use shared_claims::Role;
 use shared_service::database::{StoreError, within};
 
-use super::creation::names_email;
 use super::turn::{By, Turn, end_turn};
 use super::{BY_ID, Email, Ends, STORE, User, Users, endings, is_id, rows};
 use crate::passwords::PasswordHash;
@@ -171,7 +170,7 @@ async fn change_user(turn: &mut Turn, id: &str, change: &UserChange) -> Result<C
             }
             Ok(Changed::Done { before, after })
         }
-        Err(error) if takes_email(&error) => Ok(Changed::EmailTaken),
+        Err(error) if rows::is_taken(&error, "email") => Ok(Changed::EmailTaken),
         Err(error) => Err(error.into()),
     }
 }
@@ -204,8 +203,4 @@ async fn write(turn: &mut Turn, user: &User, hash: Option<&PasswordHash>) -> Res
         .bind(user.email.as_ref().map(Email::as_str))
         .bind(hash.map(PasswordHash::as_stored));
     update.execute(&mut **turn).await.map(|_| ())
-}
-
-fn takes_email(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.is_unique_violation() && names_email(error))
 }

@@ -1,9 +1,9 @@
 use shared_claims::Role;
 use shared_service::database::{StoreError, within};
-use sqlx::error::DatabaseError;
 use sqlx::{Any, Executor};
 use uuid::Uuid;
 
+use super::rows::{columns, is_taken};
 use super::turn::{By, end_turn};
 use super::{Email, STORE, User, Username, Users};
 use crate::passwords::PasswordHash;
@@ -32,8 +32,7 @@ pub enum Created {
     EmailTaken,
 }
 
-const INSERT: &str = "INSERT INTO users (id, username, email, password_hash, role, disabled, created_at)
-    VALUES ($1, $2, $3, $4, $5, 0, $6)";
+const INSERT: &str = concat!("INSERT INTO users (", columns!(), ") VALUES ($1, $2, $3, $4, $5, 0, $6)");
 
 impl Users {
     /// Adds somebody. The database decides who was first.
@@ -72,17 +71,8 @@ async fn insert<'c>(on: impl Executor<'c, Database = Any>, new: NewUser, now_ms:
     let NewUser { username, email, role, .. } = new;
     match inserted {
         Ok(_) => Ok(Created::User(User { id, username, email, role, disabled: false, created_at: now_ms })),
-        Err(error) => taken(&error).ok_or_else(|| error.into()),
+        Err(error) if is_taken(&error, "username") => Ok(Created::UsernameTaken),
+        Err(error) if is_taken(&error, "email") => Ok(Created::EmailTaken),
+        Err(error) => Err(error.into()),
     }
-}
-
-/// Which of the unique columns an insert ran into.
-fn taken(error: &sqlx::Error) -> Option<Created> {
-    let error = error.as_database_error().filter(|error| error.is_unique_violation())?;
-    Some(if names_email(error) { Created::EmailTaken } else { Created::UsernameTaken })
-}
-
-/// Postgres names the constraint (`users_email_key`), `SQLite` the column (`users.email`); neither message quotes values.
-pub(super) fn names_email(error: &dyn DatabaseError) -> bool {
-    error.message().contains("email")
 }

@@ -38,6 +38,16 @@ pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
     })
 }
 
+/// Whether a write failed because another row has the same value in `column`. Postgres names the constraint; `SQLite`
+/// names the column, in its message alone.
+pub(super) fn is_taken(error: &sqlx::Error, column: &str) -> bool {
+    let error = error.as_database_error().filter(|error| error.is_unique_violation());
+    error.is_some_and(|error| match error.constraint() {
+        Some(name) => name == format!("users_{column}_key"),
+        None => error.message().ends_with(&format!(" users.{column}")),
+    })
+}
+
 fn corrupt(id: &str, column: &str, what: impl std::fmt::Display) -> StoreError {
     StoreError::corrupt(STORE, format!("users.{column} of {id} {what}"))
 }
