@@ -24,7 +24,7 @@ use crate::sessions::{
     self, FailureStore, LocalRates, RateStore, RedisRates, RedisSessions, SessionStore, SqlSessions,
 };
 use crate::tokens::Tokens;
-use crate::users::{self, SeedError, Users};
+use crate::users::{self, SeedError, Users, respell_emails};
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 const SWEEP_BATCH: u32 = 500;
@@ -105,7 +105,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
 /// # Errors
 /// See [`StartError`].
 pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
-    let pool = database::open(&config.database_url, &migrations()).await?;
+    let pool = database::open_with(&config.database_url, &migrations(), &[(7, respell_emails)]).await?;
     let (sessions, limited): (Arc<dyn SessionStore>, _) = if let Some(address) = config.redis_url {
         let sessions = Arc::new(RedisSessions::new(address, config.rules)?);
         (Arc::<RedisSessions>::clone(&sessions), Limited::Redis(sessions))
@@ -134,7 +134,10 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
 /// All that is done to a new database, in this order.
 #[must_use]
 pub fn migrations() -> Vec<(&'static str, &'static str)> {
-    std::iter::once(users::MIGRATION).chain(sessions::MIGRATIONS).chain([users::ENDINGS]).collect()
+    std::iter::once(users::MIGRATION)
+        .chain(sessions::MIGRATIONS)
+        .chain([users::ENDINGS, users::EMAIL_SPELLINGS])
+        .collect()
 }
 
 /// People and sessions as they are: the database is not brought up to date, nor made. For questions that are asked beside a

@@ -14,6 +14,8 @@ mod endings;
 mod names;
 /// Lists, a page at a time.
 mod pages;
+/// Emails that were stored before they had one spelling.
+mod respelling;
 /// From a row to a user.
 mod rows;
 /// Many people at once, in and out.
@@ -33,6 +35,7 @@ pub use creation::{Created, NewUser};
 pub use demo::{DEMO_PEOPLE, SeedError};
 pub use endings::{Ending, Ends};
 pub use names::{Email, InvalidEmail, InvalidUsername, Username, canonical_login};
+pub use respelling::respell_emails;
 use rows::columns;
 pub use transfer::{Import, ImportedUser, NotImported};
 pub use turn::By;
@@ -41,6 +44,9 @@ pub use turn::By;
 pub const MIGRATION: (&str, &str) = ("0001_users", include_str!("../../migrations/0001_users.sql"));
 /// The same, after those of sessions.
 pub const ENDINGS: (&str, &str) = ("0006_endings", include_str!("../../migrations/0006_endings.sql"));
+/// The same, with the step [`respell_emails`].
+pub const EMAIL_SPELLINGS: (&str, &str) =
+    ("0007_email_spellings", include_str!("../../migrations/0007_email_spellings.sql"));
 
 /// How the store is called in errors.
 const STORE: &str = "users";

@@ -1,7 +1,10 @@
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use super::{Desk, Ended};
 use crate::database::Database;
+use crate::service::GOOD;
 
 /// One database of each kind, with a desk at it.
 async fn each() -> [(Database, Desk); 2] {
@@ -49,6 +52,61 @@ async fn an_older_program_leaves_a_newer_database_alone() {
         }
         let ended = desk.run(&["doctor"], "").is(1);
         assert!(ended.out.contains("made by a newer version (migration 0099)"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn emails_of_old_spellings_get_the_one_spelling() {
+    const LOGINS: [(&str, &str); 8] = [
+        ("anna", "anna@xn--mller-kva.example"),
+        ("anna", "Anna@mu\u{308}ller.example"),
+        ("anna", "anna@müller.example"),
+        ("ben", "ben@müller.example"),
+        ("ben", "ben@XN--mller-kva.example"),
+        ("carla", "carla@example.org"),
+        ("dora", "dora@xn--mller-kva.example"),
+        ("dora", "dora@mu\u{308}ller.example"),
+    ];
+    for (database, desk) in each().await {
+        for (name, stored) in [
+            ("anna", "anna@xn--mller-kva.example"),
+            ("ben", "ben@mu\u{308}ller.example"),
+            ("carla", "carla@EXAMPLE.org"),
+            ("dora", "dora@xn--mller-kva.example"),
+            ("emil", "dora@mu\u{308}ller.example"),
+            ("fred", "fred@localhost"),
+        ] {
+            desk.run(&["users", "add", name], GOOD).is(0);
+            database.execute(&format!("UPDATE users SET email = '{stored}' WHERE username = '{name}'")).await;
+        }
+        database.execute("DELETE FROM _sqlx_migrations WHERE version = 7").await;
+        let started: Vec<_> = (0..3).map(|_| desk.command(&["users", "export"]).spawn().unwrap()).collect();
+        let ended = started.into_iter().map(|process| Ended::from(process.wait_with_output().unwrap()).is(0));
+        let (out, log) = ended.fold((String::new(), String::new()), |(_, log), ended| (ended.out, log + &ended.err));
+        let exported: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |name: &str| exported.iter().find(|user| user["username"] == name).unwrap();
+        for (name, email) in [
+            ("anna", "anna@müller.example"),
+            ("ben", "ben@müller.example"),
+            ("carla", "carla@example.org"),
+            ("dora", "dora@müller.example"),
+            ("emil", "dora@mu\u{308}ller.example"),
+            ("fred", "fred@localhost"),
+        ] {
+            assert_eq!(of(name)["email"], email, "{name}");
+            let lines: Vec<_> = log.lines().filter(|line| line.contains(of(name)["id"].as_str().unwrap())).collect();
+            assert_eq!(lines.len(), usize::from(["emil", "fred"].contains(&name)), "{log}");
+        }
+        assert!(!log.contains('@'), "{log}");
+        let service = desk.serve();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        for (name, login) in LOGINS.into_iter().chain([("emil", "emil"), ("fred", "fred")]) {
+            let request = client.post(service.url("/login")).json(&json!({"username": login, "password": GOOD}));
+            let answer: Value = request.send().await.unwrap().json().await.unwrap();
+            let token = answer["accessToken"].as_str().unwrap_or_else(|| panic!("{login}: {answer}"));
+            let me = client.get(service.url("/me")).bearer_auth(token).send().await.unwrap();
+            assert_eq!(me.json::<Value>().await.unwrap()["username"], name, "{login}");
+        }
     }
 }
 
