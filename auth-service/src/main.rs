@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use auth_service::app;
 use auth_service::cli::{
-    Cli, CliError, Command, Console, SessionsCommand, TokenCommand, inspect, keygen, run_doctor, run_sessions,
-    run_users, unless_unread, verify,
+    Cli, CliError, Command, Console, House, TokenCommand, inspect, keygen, run_doctor, run_sessions, run_users,
+    unless_unread, verify,
 };
 use auth_service::config::{Config, StoreConfig};
 use auth_service::document;
@@ -17,7 +17,7 @@ use shared_service::{Settings, SettingsError, Stop, keep_private, serve, start_l
 #[actix_web::main]
 async fn main() -> ExitCode {
     keep_private();
-    let done = run(Cli::parse().command.unwrap_or(Command::Serve)).await;
+    let done = run(Cli::parse().command.unwrap_or(Command::Serve)).await.or_else(unless_unread);
     let skipped = matches!(done.as_ref().map_err(|error| error.downcast_ref()), Err(Some(CliError::Skipped(..))));
     let code = exit("auth-service", done);
     if skipped { ExitCode::from(3) } else { code }
@@ -37,32 +37,22 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         }
         Command::Users(command) => {
             let stores = app::open(read(StoreConfig::read)?).await?;
-            run_users(command, &stores.users, &stores.passwords, &*stores.sessions).await?;
+            let house = House { users: &stores.users, passwords: &stores.passwords, sessions: &*stores.sessions };
+            run_users(command, house, &mut Console::of_process()).await?;
         }
-        Command::Sessions(command) => sessions(command).await?,
-        Command::Token(command) => token(command).await?,
-        Command::Doctor => {
-            unless_unread(run_doctor(Settings::from_process(), &mut Console::of_process()).await)?;
+        Command::Sessions(command) => {
+            let stores = app::open(read(StoreConfig::read)?).await?;
+            run_sessions(command, &stores.users, &*stores.sessions, &mut Console::of_process()).await?;
         }
+        Command::Token(TokenCommand::Inspect { token }) => inspect(&token, &mut Console::of_process())?,
+        Command::Token(TokenCommand::Verify { token, audience }) => {
+            verify(&token, &audience, &read(Config::read)?, &mut Console::of_process()).await?;
+        }
+        Command::Doctor => run_doctor(Settings::from_process(), &mut Console::of_process()).await?,
         Command::Keygen { files } => keygen(&files)?,
         Command::Common(command) => command.run(program()).await?,
     }
     Ok(())
-}
-
-async fn sessions(command: SessionsCommand) -> Result<(), Box<dyn Error>> {
-    let stores = app::open(read(StoreConfig::read)?).await?;
-    let done = run_sessions(command, &stores.users, &*stores.sessions, &mut Console::of_process()).await;
-    Ok(unless_unread(done)?)
-}
-
-async fn token(command: TokenCommand) -> Result<(), Box<dyn Error>> {
-    let console = &mut Console::of_process();
-    let done = match command {
-        TokenCommand::Inspect { token } => inspect(&token, console),
-        TokenCommand::Verify { token, audience } => verify(&token, &audience, &read(Config::read)?, console).await,
-    };
-    Ok(unless_unread(done)?)
 }
 
 fn program() -> Program {

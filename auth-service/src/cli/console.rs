@@ -37,6 +37,16 @@ impl Console {
         &mut self.output
     }
 
+    /// Writes columns as wide as their widest cell, two spaces between them, none at the end of a line.
+    pub(super) fn table<const N: usize>(&mut self, rows: &[[String; N]]) -> io::Result<()> {
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+        let widths: [usize; N] = std::array::from_fn(width);
+        rows.iter().try_for_each(|row| {
+            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+            self.say(cells.collect::<Vec<_>>().join("  ").trim_end())
+        })
+    }
+
     /// One line of the input.
     pub(super) fn read_line(&mut self) -> io::Result<String> {
         let mut line = String::new();

@@ -2,43 +2,37 @@ use clap::Subcommand;
 use shared_service::clock::rfc3339;
 
 use super::console::printable;
-use super::list::table;
-use super::{CliError, Console};
+use super::users::Named;
+use super::{CliError, Console, counted, no_user};
 use crate::sessions::{Session, SessionId, SessionStore, list_all};
 use crate::users::{User, Users};
 
 const TITLE: [&str; 6] = ["ID", "OPENED", "USED", "ENDS", "ADDRESS", "DEVICE"];
 
-/// What can be done with sessions. Names are user names, emails or user ids.
+/// Commands about sessions. Names are user names, emails or user ids.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  \
       auth-service sessions list anna                 where anna is signed in\n  \
       auth-service sessions revoke-all anna           sign her out everywhere; the account stays\n\n\
     An access token that is out lives on until its exp, unless services follow what is revoked.")]
 pub enum SessionsCommand {
-    /// Show where somebody is signed in
-    List {
-        /// Who
-        name: String,
-    },
+    /// Show the sessions of a user
+    List(Named),
     /// End one session: exit code 1 where it was not alive
     Revoke {
-        /// Which, as `sessions list` or the claim sid says
+        /// The id, as `sessions list` or the claim sid says
         id: String,
-        /// Whose it is
+        /// The user name or email of its owner
         name: String,
     },
-    /// End all sessions of somebody
-    RevokeAll {
-        /// Whose
-        name: String,
-    },
+    /// End all sessions of a user
+    RevokeAll(Named),
 }
 
 /// Runs a command about sessions.
 ///
 /// # Errors
-/// Why it did not succeed.
+/// The reason why it did not succeed.
 pub async fn run_sessions(
     command: SessionsCommand,
     users: &Users,
@@ -47,9 +41,9 @@ pub async fn run_sessions(
 ) -> Result<(), CliError> {
     use SessionsCommand as C;
     match command {
-        C::List { name } => list(&find(users, &name).await?, sessions, console).await,
+        C::List(Named { name }) => list(&find(users, &name).await?, sessions, console).await,
         C::Revoke { id, name } => revoke(&find(users, &name).await?, &id, sessions, console).await,
-        C::RevokeAll { name } => {
+        C::RevokeAll(Named { name }) => {
             let user = find(users, &name).await?;
             let ended = sessions.end_all(&user.id, None).await?;
             Ok(console.say(format!("{}: {} ended", user.username, counted(ended)))?)
@@ -62,7 +56,7 @@ async fn list(user: &User, sessions: &dyn SessionStore, console: &mut Console) -
     let count = u64::try_from(sessions.len()).unwrap_or(u64::MAX);
     if count > 0 {
         let rows: Vec<_> = std::iter::once(TITLE.map(str::to_owned)).chain(sessions.iter().map(row)).collect();
-        table(&rows).iter().try_for_each(|line| console.say(line))?;
+        console.table(&rows)?;
     }
     Ok(console.say(format!("{}: {}", user.username, counted(count)))?)
 }
@@ -78,10 +72,10 @@ async fn revoke(user: &User, id: &str, sessions: &dyn SessionStore, console: &mu
 async fn find(users: &Users, name: &str) -> Result<User, CliError> {
     let named = users.account_by_login(name).await?.map(|account| account.user);
     let found = if named.is_some() { named } else { users.find(name).await? };
-    found.ok_or_else(|| CliError::refused(format!("there is nobody called {name:?}")))
+    found.ok_or_else(|| no_user(name))
 }
 
-/// What the client said of itself stands last, because nothing bounds what it looks like.
+/// The device stands last: the client chose its text.
 fn row(session: &Session) -> [String; 6] {
     [
         session.id.to_string(),
@@ -91,8 +85,4 @@ fn row(session: &Session) -> [String; 6] {
         printable(session.label.address()),
         printable(session.label.user_agent()),
     ]
-}
-
-fn counted(count: u64) -> String {
-    format!("{count} {}", if count == 1 { "session" } else { "sessions" })
 }

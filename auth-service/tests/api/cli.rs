@@ -7,7 +7,7 @@ use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_service::cli::{Cli, CliError, Command, Console, House, UsersCommand, run_users_on};
+use auth_service::cli::{Cli, CliError, Command, Console, House, UsersCommand, run_users};
 use auth_service::neighbourhood::Neighbourhood;
 use auth_service::passwords::{Passwords, Verdict};
 use auth_service::sessions::{Label, NewSession, Rules, SessionStore, SqlSessions};
@@ -49,7 +49,7 @@ impl Desk {
         let printed = Printed::default();
         let mut console = Console::piped(Cursor::new(input.to_owned()), printed.clone());
         let house = House { users: &self.stage.users, passwords: &self.passwords, sessions: &self.sessions };
-        let done = run_users_on(command(arguments), house, &mut console).await;
+        let done = run_users(command(arguments), house, &mut console).await;
         (String::from_utf8(printed.0.lock().unwrap().clone()).unwrap(), done)
     }
 
@@ -152,13 +152,13 @@ async fn add_says_why_not() {
 #[tokio::test]
 async fn list_shows_a_table() {
     let desk = Desk::of(Stage::sqlite().await).await;
-    desk.run(&["add", "anna", "--email", "anna@example.org"], GOOD).await.unwrap();
+    desk.run(&["add", "anna", "--email", "änna@example.org"], GOOD).await.unwrap();
     desk.run(&["add", "benedict", "--role", "admin"], GOOD).await.unwrap();
     desk.run(&["disable", "anna"], "").await.unwrap();
     let table = desk.run(&["list"], "").await.unwrap();
     let [title, anna, ben] = table.lines().collect::<Vec<_>>().try_into().unwrap();
     assert!(title.starts_with("USERNAME  ROLE    STATE     EMAIL             CREATED "), "{title}");
-    assert!(anna.starts_with("anna      member  disabled  anna@example.org  20"), "{anna}");
+    assert!(anna.starts_with("anna      member  disabled  änna@example.org  20"), "{anna}");
     assert!(ben.starts_with("benedict  admin   enabled   -                 20"), "{ben}");
     assert!(!table.contains("$2b$"));
 }

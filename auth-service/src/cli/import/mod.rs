@@ -2,6 +2,8 @@
 
 /// From a record to a user.
 mod person;
+/// Flags, dates and roles, as databases write them.
+mod value;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -89,14 +91,16 @@ pub(super) async fn import(
         Batch::read(file, house.passwords, args, now_ms)
     };
     batch.refuse_doubles();
-    let mut rejected = Rejected { path: args.rejected(), file: None };
+    let (path, mut file) = (args.rejected(), None);
     let (added, present, derived) = loop {
         if !batch.bad.is_empty() {
             batch.bad.sort_by_key(|bad| bad.number);
             if args.skip_invalid.is_none() {
                 return Err(CliError::Import(batch.bad));
             }
-            rejected.write(&batch.bad)?;
+            if let Some(path) = &path {
+                write_rejected(&mut file, path, &batch.bad).map_err(|error| in_file(path, &error))?;
+            }
         }
         let mut progress = Progress::of("people");
         let users: Vec<_> = batch.good.iter().map(|good| &good.user).collect();
@@ -108,7 +112,7 @@ pub(super) async fn import(
     console.say(format!("{added} added; {} were there already and are as they were", present.len()))?;
     batch.tell(console, &present, &derived)?;
     warn_of_cost(house.passwords, console, batch.good.iter().map(|good| &good.user.hash))?;
-    if batch.bad.is_empty() { Ok(()) } else { Err(CliError::Skipped(batch.bad, rejected.path)) }
+    if batch.bad.is_empty() { Ok(()) } else { Err(CliError::Skipped(batch.bad, path)) }
 }
 
 impl ImportArgs {
@@ -182,35 +186,16 @@ impl Batch {
     }
 }
 
-/// The file of bad lines. It is made before anything is imported, and never written over another file.
-struct Rejected {
-    path: Option<PathBuf>,
-    file: Option<File>,
-}
-
-impl Rejected {
-    /// Writes all of `lines`, which hold those of the call before.
-    fn write(&mut self, lines: &[BadLine]) -> Result<(), CliError> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let lines = lines.iter().map(|BadLine { number, why, record }| {
-            format!("{}\n", json!({"line": number, "reason": why, "record": record}))
-        });
-        let write = || {
-            let file = match &mut self.file {
-                Some(file) => file,
-                none => none.insert(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?),
-            };
-            file.rewind()?;
-            file.write_all(lines.collect::<String>().as_bytes())
-        };
-        write().map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => CliError::refused(format!(
-                "{} is there already: remove it, or name another file with --skip-invalid=REJECTED",
-                path.display()
-            )),
-            _ => in_file(path, &error),
-        })
-    }
+/// Writes all of `lines`, which hold those of the call before, to a file that is made at the first call.
+fn write_rejected(file: &mut Option<File>, path: &Path, lines: &[BadLine]) -> io::Result<()> {
+    let file = match file {
+        Some(file) => file,
+        none => none.insert(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?),
+    };
+    file.rewind()?;
+    lines.iter().try_for_each(|BadLine { number, why, record }| {
+        writeln!(file, "{}", json!({"line": number, "reason": why, "record": record}))
+    })
 }
 
 /// Failures imitate the costliest hash, so that their time does not tell whose it is.

@@ -3,10 +3,10 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 use shared_claims::Role;
-use shared_service::clock::instant;
 use uuid::Uuid;
 
 use super::ImportArgs;
+use super::value::{flag, is_admin, key, milliseconds, plain};
 use crate::passwords::{PasswordHash, Passwords};
 use crate::users::{Email, ImportedUser, Username};
 
@@ -49,8 +49,11 @@ impl Row {
     ) -> Result<ImportedUser, String> {
         let derive = args.usernames_from_email;
         let (username, login) = match self.text("username")? {
-            Some((_, login)) if derive && login.contains('@') => (None, Some(("username".to_owned(), login))),
-            Some((name, login)) => (Some(Username::parse(&login).map_err(about(&name)).map_err(remedy(&login))?), None),
+            Some((name, login)) if login.contains('@') && !derive => {
+                return Err(format!("{name} is an email; --usernames-from-email derives a user name from it"));
+            }
+            Some(login) if login.1.contains('@') => (None, Some(login)),
+            Some((name, login)) => (Some(Username::parse(&login).map_err(about(&name))?), None),
             None if derive => (None, None),
             None => return Err("username is missing; --usernames-from-email derives one".to_owned()),
         };
@@ -180,86 +183,10 @@ impl Row {
     }
 }
 
-/// The name of a member, however it is spelled: `created_at` is `createdAt`.
-fn key(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-}
-
-/// The value in a wrapper of `MongoDB`'s Extended JSON: `{"$date": {"$numberLong": "0"}}`.
-fn plain(mut value: Value) -> Value {
-    while let Some(members) = value.as_object_mut().filter(|members| members.len() == 1)
-        && let Some(name) = members.keys().next().filter(|name| name.starts_with('$')).cloned()
-    {
-        value = members.remove(&name).unwrap_or_default();
-    }
-    value
-}
-
-/// A flag: in JSON true or false, in CSV and old databases also 1 or 0, t or f.
-fn flag(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(flag) => Some(*flag),
-        Value::Number(number) => {
-            [(0.0, false), (1.0, true)].iter().find(|(n, _)| number.as_f64() == Some(*n)).map(|it| it.1)
-        }
-        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "t" => Some(true),
-            "false" | "0" | "f" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn milliseconds(value: &Value) -> Option<i64> {
-    let number = |text: &str| text.parse::<i64>().ok().or_else(|| whole(text.parse().ok()?));
-    match value {
-        Value::Number(ms) => ms.as_i64().or_else(|| whole(ms.as_f64()?)),
-        Value::String(text) => number(text.trim()).or_else(|| instant(text.trim())),
-        _ => None,
-    }
-}
-
-/// `1714979289010.0` as a spreadsheet or a `double` has it.
-#[expect(clippy::cast_possible_truncation, reason = "bounded")]
-fn whole(ms: f64) -> Option<i64> {
-    (ms.fract() == 0.0 && ms.abs() < 1e15).then_some(ms as i64)
-}
-
-/// The role in the member that `--role-field` names. A cell of CSV may hold a list as JSON, as Postgres's `{user,admin}`, or
-/// between commas; an object has a name, or an entry for each role.
-fn is_admin(value: &Value) -> bool {
-    match value {
-        Value::Array(values) => values.iter().any(is_admin),
-        Value::Object(members) => members.iter().any(|(name, value)| match key(name).as_str() {
-            "admin" => !matches!(value, Value::Null | Value::Bool(false)) && value.as_f64() != Some(0.0),
-            "name" | "role" => is_admin(value),
-            _ => false,
-        }),
-        Value::String(text)
-            if text.starts_with(['[', '{'])
-                && let Ok(list) = serde_json::from_str(text) =>
-        {
-            is_admin(&list)
-        }
-        Value::String(text) => {
-            let mut roles = text.split([',', ';', '{', '}']).map(|role| role.trim_matches(['"', ' ']));
-            roles.any(|role| role.eq_ignore_ascii_case("admin")) || flag(value) == Some(true)
-        }
-        value => flag(value) == Some(true),
-    }
-}
-
 const fn role_of(is_admin: bool) -> Role {
     if is_admin { Role::Admin } else { Role::Member }
 }
 
 fn about<E: fmt::Display>(name: &str) -> impl FnOnce(E) -> String {
     move |error| format!("{name} {error}")
-}
-
-/// What helps where a user name is an email.
-fn remedy(login: &str) -> impl FnOnce(String) -> String {
-    let helps = if login.contains('@') { "; --usernames-from-email derives one" } else { "" };
-    move |why| why + helps
 }

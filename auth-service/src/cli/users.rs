@@ -1,0 +1,250 @@
+use std::io;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use shared_claims::Role;
+use shared_service::Progress;
+use shared_service::clock::{now_ms, rfc3339};
+
+use super::import::{ImportArgs, import};
+use super::{CliError, Console, counted, no_user};
+use crate::endings::complete_of;
+use crate::neighbourhood::Neighbourhood;
+use crate::passwords::{NotHashed, PasswordHash, Passwords};
+use crate::sessions::SessionStore;
+use crate::users::{Account, Changed, Created, Deleted, Email, NewUser, User, UserChange, Username, Users};
+
+const PAGE: i64 = 500;
+const TITLE: [&str; 6] = ["USERNAME", "ROLE", "STATE", "EMAIL", "CREATED", "ID"];
+
+/// Commands about users.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+      auth-service users add alice --role admin              asks for the password\n  \
+      echo \"$PASSWORD\" | auth-service users add alice      takes it from a variable\n  \
+      auth-service users set-password alice@example.org      a new one; ends her sessions\n  \
+      auth-service users export >people.jsonl                holds password hashes: keep it safe, or delete it")]
+pub enum UsersCommand {
+    /// Add a user; asks for the password twice, or reads it as one line from standard input
+    Add {
+        /// 3 to 32 characters: a-z, digits, '.', '_', '-'
+        name: String,
+        /// member or admin
+        #[arg(long, default_value = "member")]
+        role: String,
+        /// So that the user can log in by it, too
+        #[arg(long)]
+        email: Option<String>,
+    },
+    /// Show all users
+    List,
+    /// Make a user an admin, or a member again; counts from the next refresh
+    SetRole {
+        /// A user name or an email
+        name: String,
+        /// member or admin
+        role: String,
+    },
+    /// Give a user another password, and end the sessions; asks as `add` does
+    SetPassword(Named),
+    /// Keep a user from logging in, and end the sessions
+    Disable(Named),
+    /// Let a user log in again
+    Enable(Named),
+    /// Remove a user for good, and end the sessions
+    Delete(Named),
+    /// Add people from JSON lines, a JSON array, or CSV with a header: all of them, or none
+    ///
+    /// Members or columns, also in another spelling (`created_at`):
+    ///   username      without one: --usernames-from-email
+    ///   email
+    ///   passwordHash  or password, hash: bcrypt ($2a$, $2b$, $2y$), or from `users export`; never plain text
+    ///   role          member or admin; or admin, true or false; any other member by --role-field
+    ///   disabled      or banned, blocked, suspended, deleted, deletedAt, isActive, enabled, status, …
+    ///   createdAt     RFC 3339, a date of a database (UTC where no zone stands), or milliseconds since 1970
+    ///   id            a UUID; another one is ignored
+    /// Other members are ignored, counted and named. An account whose user name is there already is left as it is, so a
+    /// second run changes nothing; its name is told. A bad line is told with the member that is wrong; --skip-invalid imports
+    /// the others.
+    /// From Mongo: mongoexport --collection users | auth-service users import - --usernames-from-email
+    #[command(verbatim_doc_comment)]
+    Import(ImportArgs),
+    /// Write all users as JSON lines that `users import` takes back; with their password hashes, so keep it safe
+    Export,
+}
+
+/// The user that a command is about.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// A user name or an email
+    pub name: String,
+}
+
+/// The stores and the hashing threads that commands about users need.
+#[derive(Clone, Copy)]
+pub struct House<'a> {
+    /// The users.
+    pub users: &'a Users,
+    /// Their passwords.
+    pub passwords: &'a Passwords,
+    /// Their sessions.
+    pub sessions: &'a dyn SessionStore,
+}
+
+/// Runs a command about users.
+///
+/// # Errors
+/// The reason why it did not succeed.
+pub async fn run_users(command: UsersCommand, house: House<'_>, console: &mut Console) -> Result<(), CliError> {
+    use UsersCommand as C;
+    let none = UserChange::default();
+    match command {
+        C::Add { name, role, email } => house.add(console, &name, &role, email.as_deref()).await,
+        C::List => house.list(console).await,
+        C::SetRole { name, role } => {
+            let role = parse_role(&role)?;
+            house.change(console, &name, &UserChange { role: Some(role), ..none }, &format!("is {role} now")).await
+        }
+        C::SetPassword(Named { name }) => {
+            let user = house.find(&name).await?;
+            let hash = Some(house.new_hash(console, &user.username, user.email.as_ref()).await?);
+            house.change(console, &name, &UserChange { hash, ..none }, "has the new password").await
+        }
+        C::Disable(Named { name }) => {
+            let change = UserChange { disabled: Some(true), ..none };
+            house.change(console, &name, &change, "cannot sign in any more").await
+        }
+        C::Enable(Named { name }) => {
+            house.change(console, &name, &UserChange { disabled: Some(false), ..none }, "can sign in").await
+        }
+        C::Delete(Named { name }) => house.delete(console, &house.find(&name).await?).await,
+        C::Import(args) => import(house, console, &args, now_ms()).await,
+        C::Export => house.export(console).await,
+    }
+}
+
+impl House<'_> {
+    async fn add(self, console: &mut Console, name: &str, role: &str, email: Option<&str>) -> Result<(), CliError> {
+        let username = Username::parse(name).map_err(|error| CliError::refused(format!("the name {error}")))?;
+        let role = parse_role(role)?;
+        let email = email.map(Email::parse).transpose();
+        let email = email.map_err(|error| CliError::refused(format!("the email {error}")))?;
+        let hash = self.new_hash(console, &username, email.as_ref()).await?;
+        match self.users.create(NewUser { username, email, hash, role }, now_ms()).await? {
+            Created::User(user) => Ok(console.say(format!("{} is there, as {}", user.username, user.role))?),
+            Created::UsernameTaken => Err(CliError::refused("somebody has that name")),
+            Created::EmailTaken => Err(CliError::refused("somebody has that email")),
+        }
+    }
+
+    async fn find(self, name: &str) -> Result<User, CliError> {
+        let account = self.users.account_by_login(name).await?;
+        account.map(|account| account.user).ok_or_else(|| no_user(name))
+    }
+
+    async fn new_hash(
+        self,
+        console: &mut Console,
+        username: &Username,
+        email: Option<&Email>,
+    ) -> Result<PasswordHash, CliError> {
+        let password = console.new_password()?;
+        let about = [username.as_str(), email.map_or("", Email::as_str)];
+        self.passwords.hash_new(Neighbourhood::default(), password, &about).await.map_err(|error| match error {
+            NotHashed::Weak(error) => CliError::refused(format!("the password {error}")),
+            NotHashed::Pool(error) => error.into(),
+        })
+    }
+
+    /// Changes a user, and says what was `done`. The change comes before the end of the sessions: one that is opened in
+    /// between ends as well.
+    async fn change(self, console: &mut Console, name: &str, change: &UserChange, done: &str) -> Result<(), CliError> {
+        let user = self.find(name).await?;
+        match self.users.change(&user.id, change).await? {
+            Changed::Done { after, .. } if change.ends_sessions() => self.sign_out(console, &after, done, 0).await,
+            Changed::Done { after, .. } => {
+                self.complete(&after, done).await?;
+                Ok(console.say(format!("{} {done}", after.username))?)
+            }
+            Changed::NotFound => Err(no_user(name)),
+            Changed::LastAdmin => Err(last_admin()),
+            Changed::EmailTaken => Err(CliError::refused("somebody has that email")),
+        }
+    }
+
+    /// A session that outlives its user is worth nothing, because a refresh reads the user again.
+    async fn delete(self, console: &mut Console, user: &User) -> Result<(), CliError> {
+        // Before as well as after: where sessions cannot end, the user stays. An admin may be the last, and stay.
+        let early = if user.role == Role::Admin { 0 } else { self.sessions.end_all(&user.id, None).await? };
+        match self.users.delete(&user.id).await? {
+            Deleted::Done(user) => self.sign_out(console, &user, "is deleted", early).await,
+            Deleted::NotFound => Err(no_user(user.username.as_str())),
+            Deleted::LastAdmin => Err(last_admin()),
+        }
+    }
+
+    /// Ends the sessions of `user`, beside those that ended `early`.
+    async fn sign_out(self, console: &mut Console, user: &User, done: &str, early: u64) -> Result<(), CliError> {
+        let count = counted(early + self.complete(user, done).await?);
+        Ok(console.say(format!("{} {done}; {count} ended", user.username))?)
+    }
+
+    async fn complete(self, user: &User, done: &str) -> Result<u64, CliError> {
+        complete_of(self.users, self.sessions, &user.id).await.map_err(|error| {
+            CliError::refused(format!(
+                "{} {done}, but open sessions or access tokens still count; a running service ends them: {error}",
+                user.username
+            ))
+        })
+    }
+
+    async fn list(self, console: &mut Console) -> Result<(), CliError> {
+        let mut rows = vec![TITLE.map(str::to_owned)];
+        self.each(|Account { user, .. }| {
+            let state = if user.disabled { "disabled" } else { "enabled" };
+            let email = user.email.as_ref().map_or("-", Email::as_str);
+            let cells = [user.username.as_str(), user.role.as_str(), state, email, &rfc3339(user.created_at), &user.id];
+            rows.push(cells.map(str::to_owned));
+            Ok(())
+        })
+        .await?;
+        Ok(console.table(&rows)?)
+    }
+
+    async fn export(self, console: &mut Console) -> Result<(), CliError> {
+        let (mut done, mut progress) = (0, Progress::of("people"));
+        let line = |Account { user, hash }: Account| {
+            done += 1;
+            progress.is_at(done);
+            console.say(json!({
+                "id": user.id,
+                "username": user.username.as_str(),
+                "email": user.email.as_ref().map(Email::as_str),
+                "role": user.role.as_str(),
+                "disabled": user.disabled,
+                "createdAt": user.created_at,
+                "passwordHash": hash.as_stored(),
+            }))
+        };
+        self.each(line).await
+    }
+
+    /// Calls `with` for each account, in the order of their ids.
+    async fn each(self, mut with: impl FnMut(Account) -> io::Result<()>) -> Result<(), CliError> {
+        let mut last = String::new();
+        loop {
+            let page = self.users.accounts_after(&last, PAGE).await?;
+            let Some(end) = page.last() else { return Ok(()) };
+            last.clone_from(&end.user.id);
+            page.into_iter().try_for_each(&mut with)?;
+        }
+    }
+}
+
+fn parse_role(role: &str) -> Result<Role, CliError> {
+    role.parse().map_err(|error| CliError::refused(format!("the role {error}")))
+}
+
+fn last_admin() -> CliError {
+    CliError::refused("that is the last admin; make another user one first: auth-service users set-role NAME admin")
+}
