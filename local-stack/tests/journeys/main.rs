@@ -60,6 +60,8 @@ mod backups;
 mod checklist;
 /// The examples of `docs/clients.md` and README.
 mod clients;
+/// Links between the documents.
+mod links;
 /// `requests.http`, sent from top to bottom.
 mod requests_file;
 /// `.env.example` and docs/settings.md against what is read.
