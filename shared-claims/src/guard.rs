@@ -16,7 +16,7 @@ enum Refusal {
     NoToken,
     TwoTokens,
     Token(TokenError),
-    /// Nobody knows any more what is revoked.
+    /// What is revoked is not known any more, or the keys are not.
     Stale,
     NoRights,
 }
@@ -66,7 +66,8 @@ impl Guard {
     }
 
     /// What may become of a token: see [`Guard::telling`].
-    pub const OUTCOMES: [&str; 7] = ["ok", "missing", "expired", "revoked", "stale", "forbidden", "invalid"];
+    pub const OUTCOMES: [&str; 8] =
+        ["ok", "missing", "expired", "revoked", "stale", "forbidden", "unknown_key", "invalid"];
 
     /// Calls `tell` with one of [`Guard::OUTCOMES`] for each request that is decided, and once more where
     /// [`Guard::check_again`] refuses it; for counters.
@@ -86,8 +87,8 @@ impl Guard {
     /// a header line. For frameworks that have no adapter here.
     ///
     /// # Errors
-    /// 401 without a token, with two, with a bad or a revoked one; 503 where it would be good, but nobody knows any more
-    /// what is revoked; 403 where its role has no rights.
+    /// 401 without a token, with two, with a bad or a revoked one; 503 where it would be good, but it is not known any more what is
+    /// revoked or which keys count; 403 where its role has no rights.
     pub fn admit<'r>(
         &self,
         authorizations: impl IntoIterator<Item = &'r [u8]>,
@@ -128,7 +129,10 @@ impl Guard {
         extras: impl IntoIterator<Item = &'r [u8]>,
         now: u64,
     ) -> Result<Member, Refusal> {
-        let claims = self.verifier.verify(the_token(authorizations, extras)?, now).map_err(Refusal::Token)?;
+        let claims = self.verifier.verify(the_token(authorizations, extras)?, now).map_err(|error| match error {
+            TokenError::KeysUnknown => Refusal::Stale,
+            error => Refusal::Token(error),
+        })?;
         self.check_revocations(&claims.sid, &claims.sub, claims.iat)?;
         member(claims)
     }
@@ -185,6 +189,7 @@ impl Refusal {
             Self::NoToken => "missing",
             Self::Token(TokenError::Expired) => "expired",
             Self::Token(TokenError::Revoked) => "revoked",
+            Self::Token(TokenError::UnknownKey) => "unknown_key",
             Self::TwoTokens | Self::Token(_) => "invalid",
             Self::Stale => "stale",
             Self::NoRights => "forbidden",

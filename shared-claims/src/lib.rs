@@ -45,15 +45,13 @@
 /// The extractors [`Member`] and [`Admin`] for actix-web, and how a [`Problem`] becomes a response there.
 #[cfg(feature = "actix")]
 mod actix;
+/// How old something is that is followed.
+mod age;
 /// The same for axum.
 #[cfg(feature = "axum")]
 mod axum;
-/// What the two kinds of token say.
-mod claims;
 /// The wall clock, read in one place.
 mod clock;
-/// Why a token is refused.
-mod error;
 /// Following auth-service's list of what is revoked, in the background.
 #[cfg(feature = "revocation")]
 mod follow;
@@ -61,8 +59,8 @@ mod follow;
 mod guard;
 /// JSON objects read strictly: whole, in UTF-8, no name twice.
 mod json;
-/// The compact serialisation: three segments, one spelling, one algorithm.
-mod jws;
+/// Tokens and keys.
+mod jwt;
 /// The one error body of the stack.
 mod problem;
 /// A revoked session or user, as it is told.
@@ -71,33 +69,23 @@ mod revocation;
 mod revocations;
 /// What somebody may do.
 mod role;
-/// Signing secrets that are good enough.
-mod secret;
-/// A known answer for the crypto, asked for before it is trusted.
-mod self_test;
-/// Who makes tokens.
-mod signer;
 /// Tokens for the tests of a service.
 #[cfg(feature = "test-kit")]
 mod test_kit;
-/// Who believes them.
-mod verifier;
 
 #[cfg(feature = "axum")]
 pub use axum::Checked;
-pub use claims::{AccessClaims, Claims, RefreshClaims};
-pub use error::TokenError;
 #[cfg(feature = "revocation")]
 pub use follow::{Follow, FollowError};
 pub use guard::{Admin, Guard, Member};
 pub use json::{Members, NotAnObject, Value};
+pub use jwt::{
+    AccessClaims, Claims, KeyError, Keyring, LEEWAY, NotAKeySet, PublicKey, PublicKeys, RefreshClaims, Secret,
+    SelfTestFailed, SetupError, Signer, SigningKey, TokenError, Trust, Verifier, WeakSecret, self_test,
+};
 pub use problem::Problem;
 pub use revocation::{Revocation, RevocationList};
 pub use revocations::Revocations;
 pub use role::{Role, UnknownRole};
-pub use secret::{Secret, WeakSecret};
-pub use self_test::{SelfTestFailed, self_test};
-pub use signer::Signer;
 #[cfg(feature = "test-kit")]
 pub use test_kit::TestKit;
-pub use verifier::{LEEWAY, SetupError, Trust, Verifier};

@@ -1,11 +1,12 @@
 use std::array;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use papaya::{HashMap, ResizeMode};
 
+use crate::age::Age;
 use crate::{LEEWAY, Revocation, clock};
 
 /// A sweep looks at one part of the list, so that it is short. Swept every second, nothing is kept a minute longer than it must be.
@@ -24,10 +25,8 @@ pub(crate) struct List {
     names: RandomState,
     /// The part to be swept next.
     next: AtomicUsize,
-    max_age: Option<Duration>,
-    made: Instant,
-    /// When the list was complete, in milliseconds since `made`, plus one; 0 is never.
-    complete: AtomicU64,
+    /// Since when the list is complete.
+    age: Age,
 }
 
 /// Entries by the hashes of their names. Among a million entries, one name in 10¹³ is taken for another, and its token refused.
@@ -54,9 +53,7 @@ impl Revocations {
             parts: array::from_fn(|_| Part { sessions: map(), subjects: map() }),
             names: RandomState::new(),
             next: AtomicUsize::new(0),
-            max_age,
-            made: Instant::now(),
-            complete: AtomicU64::new(0),
+            age: Age::new(max_age),
         }))
     }
 
@@ -97,22 +94,19 @@ impl Revocations {
     /// The list holds all that was revoked before `at`. Said after [`Revocations::add`], never before. A moment before the list was
     /// made confirms nothing.
     pub fn confirm(&self, at: Instant) {
-        let Some(since) = at.checked_duration_since(self.0.made) else { return };
-        let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        self.0.complete.fetch_max(since.saturating_add(1), Ordering::Release);
+        self.0.age.confirm(at);
     }
 
     /// How long ago the list was complete; `None` if it never was.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        let since = self.0.complete.load(Ordering::Acquire).checked_sub(1)?;
-        Some(self.0.made.elapsed().saturating_sub(Duration::from_millis(since)))
+        self.0.age.get()
     }
 
     /// Whether there is a greatest age and the list is older, or never was complete.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.0.max_age.is_some_and(|limit| self.age().is_none_or(|age| age > limit))
+        self.0.age.is_stale()
     }
 
     /// How many entries are held, those that are over and not yet swept included.

@@ -1,5 +1,7 @@
 /// Where auth-service is.
 mod address;
+/// What is followed.
+mod feed;
 /// One question, one answer.
 mod source;
 /// When to ask, and what an answer changes.
@@ -9,17 +11,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use self::feed::{Feed, KeyFeed, ListFeed};
 use self::source::Source;
 use self::turns::Follower;
-use crate::Revocations;
+use crate::{PublicKeys, Revocations};
 
 /// A `poll` of nothing would be a loop without a pause.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
 
-/// Which auth-service's revocations to follow, and how.
+/// Which auth-service's revocations or public keys to follow, and how.
 ///
 /// ```no_run
 /// # async fn f(guard: shared_claims::Guard) -> Result<(), shared_claims::FollowError> {
@@ -81,13 +85,29 @@ impl Follow {
     /// The address is none, or there is nobody to trust. That auth-service does not answer is no error.
     pub async fn start(&self) -> Result<Revocations, FollowError> {
         let address = address::of_list(&self.url).ok_or(FollowError::Address)?;
-        let source = Source::at(address).map_err(FollowError::Roots)?;
         let list = Revocations::new(self.max_age);
+        self.follow(address, ListFeed::new(Arc::downgrade(&list.0))).await?;
+        Ok(list)
+    }
+
+    /// Begins to follow the public keys, whose address (`…/.well-known/jwks.json`) `url` is in this case. Returns as
+    /// [`Follow::start`] does. From then on, no request ever causes a question.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn keys(&self) -> Result<PublicKeys, FollowError> {
+        let address = address::bare(&self.url).ok_or(FollowError::Address)?;
+        let keys = PublicKeys::unknown(self.max_age);
+        self.follow(address, KeyFeed::new(Arc::downgrade(&keys.0))).await?;
+        Ok(keys)
+    }
+
+    async fn follow(&self, address: Url, feed: impl Feed) -> Result<(), FollowError> {
+        let source = Source::at(address).map_err(FollowError::Roots)?;
         let (first, told) = oneshot::channel();
-        let follower = Follower::new(source, Arc::downgrade(&list.0), self.poll.max(SHORTEST_POLL), first);
-        tokio::spawn(follower.follow());
+        tokio::spawn(Follower::new(source, feed, self.poll.max(SHORTEST_POLL), first).follow());
         // What is late comes later.
         let _ = timeout(self.patience, told).await;
-        Ok(list)
+        Ok(())
     }
 }

@@ -9,6 +9,8 @@ use rustls::{ClientConfig, RootCertStore};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
+use crate::NotAKeySet;
+
 /// A connection stands within this.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -18,14 +20,14 @@ const READ_PATIENCE: Duration = Duration::from_secs(5);
 /// All of it is there within this.
 const WHOLE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest list that is read: some two million entries.
+/// The longest answer that is read: a list of some two million entries.
 const LONGEST: usize = 128 << 20;
 
 /// An auth-service that is asked over HTTP/1.1. No redirect is followed, and no proxy of the environment is asked.
 pub(super) struct Source {
     client: Client,
     tls: ClientConfig,
-    list: Url,
+    url: Url,
 }
 
 /// A question.
@@ -50,11 +52,11 @@ pub(super) struct Answer {
 pub(super) enum News {
     /// 304: what was told at this address the last time is still all.
     Nothing,
-    /// 200: a list, not yet read, and the `ETag` of the address it is from.
-    List { body: Vec<u8>, etag: Option<HeaderValue> },
+    /// 200: a body, not yet read, and the `ETag` of the address it is from.
+    Body { body: Vec<u8>, etag: Option<HeaderValue> },
 }
 
-/// Why there is no list.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     #[error("it cannot be reached")]
@@ -69,6 +71,8 @@ pub(super) enum Fault {
     TooLong,
     #[error("its answer is no list of revocations")]
     NoList(#[from] serde_json::Error),
+    #[error(transparent)]
+    NoKeys(#[from] NotAKeySet),
     #[error("the process ends")]
     Ending(#[from] tokio::task::JoinError),
 }
@@ -87,9 +91,9 @@ impl From<reqwest::Error> for Fault {
 impl Source {
     /// # Errors
     /// The address is https, and there is no certificate of an authority to prove it with.
-    pub(super) fn at(list: Url) -> io::Result<Self> {
-        let tls = trust(list.scheme() == "https")?;
-        Ok(Self { client: client(&tls).map_err(io::Error::other)?, tls, list })
+    pub(super) fn at(url: Url) -> io::Result<Self> {
+        let tls = trust(url.scheme() == "https")?;
+        Ok(Self { client: client(&tls).map_err(io::Error::other)?, tls, url })
     }
 
     /// Leaves its connection behind: the instance at the other end has failed, and another one, or another address of its name,
@@ -103,7 +107,7 @@ impl Source {
     /// Asks, and hears the whole answer.
     pub(super) async fn ask(&self, Question { after, etag }: Question<'_>) -> Result<Answer, Fault> {
         // A cache on the way would tell what auth-service said long ago.
-        let mut request = self.client.get(self.list.clone()).header(ACCEPT, "application/json");
+        let mut request = self.client.get(self.url.clone()).header(ACCEPT, "application/json");
         request = request.header(CACHE_CONTROL, "no-cache").query(&after.map(|cursor| [("after", cursor)]));
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
@@ -113,7 +117,7 @@ impl Source {
         let what = match response.status() {
             StatusCode::OK => {
                 let etag = response.headers().get(ETAG).cloned();
-                News::List { body: whole(response).await?, etag }
+                News::Body { body: whole(response).await?, etag }
             }
             // Without an ETag there was no question whether anything changed.
             StatusCode::NOT_MODIFIED if etag.is_some() => News::Nothing,

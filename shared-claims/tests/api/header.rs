@@ -183,7 +183,7 @@ fn no_list_in_crit_is_a_good_one() {
 #[test]
 fn claims_are_always_encoded() {
     let head = b64(header().with("b64", false).text());
-    check([(signed(&format!("{head}.{}", access().text()), SECRET), Err(Malformed), "as they stand")]);
+    check([(signed(&format!("{head}.{}", access().text()), SECRET), Err(Critical), "as they stand")]);
 }
 
 /// `text` in the format DEFLATE, in one block that is stored as it is (RFC 1951 section 3.2.4).
@@ -208,7 +208,7 @@ fn unknown_header_members_are_ignored() {
     for (name, value) in [
         ("cty", r#""JWT""#),
         ("zip", r#""DEF""#),
-        ("b64", "false"),
+        ("b64", "true"),
         ("enc", r#""A256GCM""#),
         ("epk", "{}"),
         ("nonce", "1"),
@@ -247,4 +247,14 @@ fn nothing_of_a_forged_token_is_told() {
     assert_eq!(verdict(&expired), Err(Signature), "the signature is looked at before the claims");
     let broken = signed(&format!("{}.{}", b64(header().text()), "!!!"), STRANGER);
     assert_eq!(verdict(&broken), Err(Signature), "and before their spelling");
+}
+
+#[test]
+fn payload_that_is_not_encoded_is_refused() {
+    for (header, why) in [
+        (header().with("b64", "false"), "said alone"),
+        (header().with("b64", "false").with("crit", r#"["b64"]"#), "said as RFC 7797 wants it"),
+    ] {
+        check([(token(&header, &access()), Err(Critical), why)]);
+    }
 }

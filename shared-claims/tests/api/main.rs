@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
+/// Tokens that are signed with a private key.
+mod algorithms;
 /// Bodies that arrive long after their heads.
 #[cfg(feature = "actix")]
 mod arrival;
@@ -25,6 +27,9 @@ mod ended;
 /// Who is let in over HTTP, and what the others are told.
 #[cfg(feature = "actix")]
 mod extractors;
+/// Following public keys over HTTP.
+#[cfg(feature = "revocation")]
+mod followed_keys;
 /// Following a list over HTTP: good days and bad days.
 #[cfg(feature = "revocation")]
 mod following;
@@ -52,6 +57,8 @@ mod outage;
 mod parties;
 /// Every change to a token, and texts that nobody thought of.
 mod properties;
+/// Public keys: PEM blocks and published sets.
+mod published;
 /// Where a request may carry its token.
 #[cfg(feature = "actix")]
 mod request;

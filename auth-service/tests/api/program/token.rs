@@ -66,7 +66,7 @@ fn verdict_on_a_token_is_the_verifiers() {
         (good.replace('.', ":"), "not a JWS", "no points"),
         (format!("{good}="), "not a JWS", "padding"),
         (format!("{good}{}", "A".repeat(4096)), "longer than 4096", "too long"),
-        (access(json!({"alg": "none"}), none.clone()), "not signed with HS256", "alg"),
+        (access(json!({"alg": "none"}), none.clone()), "algorithm is not accepted", "alg"),
         (access(json!({"typ": "JWT"}), none.clone()), "of another type", "typ"),
         (access(json!({"crit": ["b64"]}), none.clone()), "critical header", "crit"),
         (access(json!({"kid": 7}), none.clone()), "header is not", "kid is a number"),

@@ -3,9 +3,12 @@ use serde::Serialize;
 use crate::{Members, Role, TokenError};
 
 /// What one kind of token says beside `iss` and `aud`, which its signer and its verifier are built with.
-pub trait Claims: Serialize + Sized {
+pub trait Claims: Clone + Serialize {
     /// The `typ` header that tells this kind from every other (RFC 8725 section 3.11).
     const TYP: &'static str;
+
+    /// Whether one token is presented with many requests, so that it is worth to remember that it was verified.
+    const IS_PRESENTED_OFTEN: bool = false;
 
     /// Takes the claims out of a proven token's members.
     ///
@@ -49,6 +52,7 @@ impl AccessClaims {
 
 impl Claims for AccessClaims {
     const TYP: &'static str = "at+jwt";
+    const IS_PRESENTED_OFTEN: bool = true;
 
     fn read(members: &Members<'_>) -> Result<Self, TokenError> {
         Ok(Self {

@@ -10,15 +10,21 @@ pub enum TokenError {
     /// The header is not one JSON object in UTF-8 with each name once.
     #[error("The token's header is not a JSON object with unique names")]
     MalformedHeader,
-    /// `alg` is not HS256 (RFC 8725 section 3.1).
-    #[error("The token is not signed with HS256")]
+    /// No key here is for this `alg`, or the key that `kid` names is for another one (RFC 8725 section 3.1).
+    #[error("The token's algorithm is not accepted here")]
     Algorithm,
     /// `typ` is another kind of token's (RFC 8725 section 3.11).
     #[error("The token is of another type")]
     Type,
-    /// A `crit` header (RFC 7515 section 4.1.11): no extension is understood here.
+    /// A `crit` header (RFC 7515 section 4.1.11), or the `b64` of RFC 7797: no extension is understood here.
     #[error("The token has a critical header that is not understood")]
     Critical,
+    /// The token is signed with a private key, and `kid` is absent or names none that is published.
+    #[error("The token's key is not known")]
+    UnknownKey,
+    /// The published keys are not known yet, or not any more. Nothing is wrong with the token: a service answers 503.
+    #[error("The published keys are not known at the moment")]
+    KeysUnknown,
     /// No key of ours made this signature.
     #[error("The token's signature is not valid")]
     Signature,

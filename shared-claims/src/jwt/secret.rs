@@ -1,7 +1,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretSlice};
-use sha2::{Digest, Sha256};
 
 /// RFC 7518 section 3.2: a key for HS256 has at least the size of the hash.
 const SHORTEST: usize = 32;
@@ -69,7 +69,7 @@ impl Secret {
     /// What `kid` says in the header of a token that it signed. Nobody gets from there to the secret.
     #[must_use]
     pub fn key_id(&self) -> String {
-        URL_SAFE_NO_PAD.encode(&Sha256::digest([b"kid:", self.bytes()].concat())[..8])
+        URL_SAFE_NO_PAD.encode(&digest(&SHA256, &[b"kid:", self.bytes()].concat()).as_ref()[..8])
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

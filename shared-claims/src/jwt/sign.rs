@@ -1,13 +1,14 @@
 use std::marker::PhantomData;
 
+use jsonwebtoken::{EncodingKey, Header, encode};
 use serde::{Serialize, Serializer};
 
-use crate::jws::Keys;
-use crate::{Claims, Secret, SetupError, self_test};
+use super::{Claims, Secret, SetupError, SigningKey, self_test};
 
 /// Makes one kind of token, always from the same issuer for the same audience.
 pub struct Signer<C> {
-    keys: Keys,
+    header: Header,
+    key: EncodingKey,
     issuer: String,
     audience: Audience,
     kind: PhantomData<fn(C)>,
@@ -39,6 +40,14 @@ impl<C: Claims> Signer<C> {
     /// # Errors
     /// A name is empty, there is no audience, or the crypto fails its self-test.
     pub fn new(issuer: &str, audience: &[String], secret: &Secret) -> Result<Self, SetupError> {
+        Self::with_key(issuer, audience, SigningKey::from_secret(secret)?)
+    }
+
+    /// The same with `key`.
+    ///
+    /// # Errors
+    /// As [`Signer::new`].
+    pub fn with_key(issuer: &str, audience: &[String], key: SigningKey) -> Result<Self, SetupError> {
         self_test()?;
         if issuer.is_empty() {
             return Err(SetupError::NoIssuer);
@@ -46,15 +55,22 @@ impl<C: Claims> Signer<C> {
         if audience.is_empty() || audience.iter().any(String::is_empty) {
             return Err(SetupError::NoAudience);
         }
-        let keys = Keys::new(C::TYP, secret, None).ok_or(SetupError::Key)?;
-        Ok(Self { keys, issuer: issuer.to_owned(), audience: Audience(audience.to_vec()), kind: PhantomData })
+        let mut header = Header::new(key.algorithm);
+        header.typ = Some(C::TYP.to_owned());
+        header.kid = Some(key.kid);
+        let audience = Audience(audience.to_vec());
+        Ok(Self { header, key: key.signing, issuer: issuer.to_owned(), audience, kind: PhantomData })
     }
 
     /// `claims` as a token.
     #[must_use]
     pub fn sign(&self, claims: &C) -> String {
         let signed = Signed { iss: &self.issuer, aud: &self.audience, claims };
-        // Strings and integers always have a JSON form; were it not so, the empty token is one that nobody accepts.
-        serde_json::to_vec(&signed).map_or_else(|_| String::new(), |json| self.keys.sign(&json))
+        // Strings and integers always have a JSON form, and the key has signed before. Were it not so, the empty token is one that
+        // no verifier accepts.
+        encode(&self.header, &signed, &self.key).unwrap_or_else(|error| {
+            log::error!("a token cannot be signed: {error}");
+            String::new()
+        })
     }
 }

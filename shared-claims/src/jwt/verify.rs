@@ -1,13 +1,16 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::jws::{Buffer, Keys};
-use crate::{Claims, Members, Secret, SelfTestFailed, TokenError, Value, self_test};
+use super::cache::Cache;
+use super::keyring::Keyring;
+use super::read::Buffer;
+use super::{Claims, Secret, SelfTestFailed, TokenError, self_test};
+use crate::{Members, Value};
 
 /// How far the clocks of two machines may differ, in seconds.
 pub const LEEWAY: u64 = 5;
 
-/// Whom a verifier believes, and for how long.
+/// The issuer that a verifier believes, and for how long, where tokens are signed with a shared secret.
 pub struct Trust<'a> {
     /// The `iss` that every token must carry.
     pub issuer: &'a str,
@@ -30,17 +33,21 @@ pub enum SetupError {
     /// RFC 8725 section 3.9.
     #[error("an audience has no name")]
     NoAudience,
-    /// The HMAC takes no such key.
-    #[error("the crypto does not take this secret")]
+    /// The crypto takes no such key.
+    #[error("the crypto does not take this key")]
     Key,
+    /// Neither a secret nor a set of public keys.
+    #[error("there is no key to sign or verify with")]
+    NoKey,
     /// The crypto computes something else than it should.
     #[error(transparent)]
     SelfTest(#[from] SelfTestFailed),
 }
 
-/// Proves one kind of token, locally: no call, no store, no key set up per token.
+/// Proves one kind of token, locally: no call, no store.
 pub struct Verifier<C> {
-    keys: Keys,
+    keys: Keyring,
+    cache: Option<Cache<C>>,
     issuer: String,
     audience: String,
     max_life: u64,
@@ -53,18 +60,29 @@ impl<C: Claims> Verifier<C> {
     /// # Errors
     /// A name is empty, or the crypto fails its self-test.
     pub fn new(trust: &Trust<'_>) -> Result<Self, SetupError> {
+        let keys = Keyring::new([trust.secret].into_iter().chain(trust.previous), None)?;
+        Self::with_keys(trust.issuer, trust.audience, trust.max_life, keys)
+    }
+
+    /// A verifier that believes tokens of `issuer` for `audience` that are signed with one of `keys` and live no longer than
+    /// `max_life`.
+    ///
+    /// # Errors
+    /// A name is empty, or the crypto fails its self-test.
+    pub fn with_keys(issuer: &str, audience: &str, max_life: Duration, keys: Keyring) -> Result<Self, SetupError> {
         self_test()?;
-        if trust.issuer.is_empty() {
+        if issuer.is_empty() {
             return Err(SetupError::NoIssuer);
         }
-        if trust.audience.is_empty() {
+        if audience.is_empty() {
             return Err(SetupError::NoAudience);
         }
         Ok(Self {
-            keys: Keys::new(C::TYP, trust.secret, trust.previous).ok_or(SetupError::Key)?,
-            issuer: trust.issuer.to_owned(),
-            audience: trust.audience.to_owned(),
-            max_life: trust.max_life.as_secs(),
+            keys,
+            cache: C::IS_PRESENTED_OFTEN.then(Cache::new),
+            issuer: issuer.to_owned(),
+            audience: audience.to_owned(),
+            max_life: max_life.as_secs(),
             kind: PhantomData,
         })
     }
@@ -74,30 +92,43 @@ impl<C: Claims> Verifier<C> {
     /// # Errors
     /// The first of [`TokenError`]'s reasons that applies. Nothing of the claims is looked at before the signature.
     pub fn verify(&self, token: &str, now: u64) -> Result<C, TokenError> {
-        let claims = self.verify_expired_too(token, now)?;
+        let cache = self.cache.as_ref().zip(self.keys.generation());
+        if let Some(claims) = cache.and_then(|(cache, generation)| cache.find(token, generation)) {
+            check_issued(&claims, now)?;
+            check_expiry(&claims, now)?;
+            return Ok(claims);
+        }
+        let (claims, has_begin) = self.read(token, now)?;
         let life = claims.expires_at().checked_sub(claims.issued_at());
         if life.is_none_or(|life| life > self.max_life) {
             return Err(TokenError::LifeTooLong);
         }
-        if claims.expires_at().saturating_add(LEEWAY) <= now {
-            return Err(TokenError::Expired);
+        check_expiry(&claims, now)?;
+        if let Some((cache, generation)) = cache.filter(|_| !has_begin) {
+            cache.keep(token, generation, &claims);
         }
         Ok(claims)
     }
 
     /// As [`Verifier::verify`], but for a token that was ever good: its time may be over, and its life longer than is
-    /// allowed by now. Whoever signs out may do so late.
+    /// allowed by now. A late sign-out is one too.
     ///
     /// # Errors
     /// As there, less [`TokenError::Expired`] and [`TokenError::LifeTooLong`].
     pub fn verify_expired_too(&self, token: &str, now: u64) -> Result<C, TokenError> {
+        self.read(token, now).map(|(claims, _)| claims)
+    }
+
+    /// The claims, and whether `nbf` is among them.
+    fn read(&self, token: &str, now: u64) -> Result<(C, bool), TokenError> {
         let mut buffer = Buffer::default();
-        let json = self.keys.open(token, &mut buffer)?;
+        let json = self.keys.open(token, C::TYP, &mut buffer)?;
         let members = Members::parse(json).map_err(|_| TokenError::MalformedClaims)?;
         self.check_parties(&members)?;
         let claims = C::read(&members)?;
-        check_beginning(&claims, &members, now)?;
-        Ok(claims)
+        check_issued(&claims, now)?;
+        check_begin(&members, now)?;
+        Ok((claims, members.get("nbf").is_some()))
     }
 
     fn check_parties(&self, members: &Members<'_>) -> Result<(), TokenError> {
@@ -113,15 +144,19 @@ impl<C: Claims> Verifier<C> {
     }
 }
 
-fn check_beginning(claims: &impl Claims, members: &Members<'_>, now: u64) -> Result<(), TokenError> {
-    let latest = now.saturating_add(LEEWAY);
-    if claims.issued_at() > latest {
-        return Err(TokenError::IssuedInFuture);
-    }
+fn check_issued(claims: &impl Claims, now: u64) -> Result<(), TokenError> {
+    if claims.issued_at() > now.saturating_add(LEEWAY) { Err(TokenError::IssuedInFuture) } else { Ok(()) }
+}
+
+fn check_begin(members: &Members<'_>, now: u64) -> Result<(), TokenError> {
     match members.get("nbf") {
-        Some(Value::Unsigned(begin)) if *begin <= latest => Ok(()),
+        Some(Value::Unsigned(begin)) if *begin <= now.saturating_add(LEEWAY) => Ok(()),
         Some(Value::Unsigned(_)) => Err(TokenError::NotYetValid),
         Some(_) => Err(TokenError::Claim("nbf")),
         None => Ok(()),
     }
+}
+
+fn check_expiry(claims: &impl Claims, now: u64) -> Result<(), TokenError> {
+    if claims.expires_at().saturating_add(LEEWAY) <= now { Err(TokenError::Expired) } else { Ok(()) }
 }

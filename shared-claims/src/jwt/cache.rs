@@ -1,0 +1,97 @@
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwapOption;
+
+/// A power of two.
+const SLOTS: usize = 4096;
+
+/// The longest token that is kept, so that all of them take 4 MB at most with their claims.
+const LONGEST: usize = 768;
+
+/// Tokens that were verified, so that a token that is presented again costs a comparison instead of a signature. Each has one slot,
+/// which a newer token may take.
+pub(super) struct Cache<C> {
+    slots: OnceLock<Box<[ArcSwapOption<Entry<C>>]>>,
+    seed: u64,
+}
+
+struct Entry<C> {
+    token: Box<str>,
+    generation: u64,
+    claims: C,
+}
+
+impl<C: Clone> Cache<C> {
+    pub(super) fn new() -> Self {
+        // Every RandomState has keys of its own.
+        Self { slots: OnceLock::new(), seed: RandomState::new().hash_one(()) | 1 }
+    }
+
+    /// The claims of `token`, if it was verified with the keys of this `generation`.
+    pub(super) fn find(&self, token: &str, generation: u64) -> Option<C> {
+        let entry = self.slots.get()?.get(self.place(token)?)?.load();
+        let entry = entry.as_ref().filter(|entry| entry.generation == generation && is_same(&entry.token, token))?;
+        Some(entry.claims.clone())
+    }
+
+    /// Remembers that `token` was verified with the keys of this `generation`.
+    pub(super) fn keep(&self, token: &str, generation: u64, claims: &C) {
+        let slots = self.slots.get_or_init(|| std::iter::repeat_with(ArcSwapOption::empty).take(SLOTS).collect());
+        if token.len() <= LONGEST
+            && let Some(slot) = self.place(token).and_then(|place| slots.get(place))
+        {
+            slot.store(Some(Arc::new(Entry { token: token.into(), generation, claims: claims.clone() })));
+        }
+    }
+
+    /// By the signature, whose last characters may have fewer than six bits. Without the seed, a client cannot choose a token that
+    /// takes the slot of another one.
+    fn place(&self, token: &str) -> Option<usize> {
+        let bytes = token.as_bytes().last_chunk::<12>()?.first_chunk::<8>()?;
+        let mixed = (u64::from_le_bytes(*bytes) ^ self.seed.rotate_left(32)).wrapping_mul(self.seed);
+        usize::try_from(mixed >> (64 - SLOTS.trailing_zeros())).ok()
+    }
+}
+
+/// Takes as long for one wrong byte as for another.
+fn is_same(known: &str, presented: &str) -> bool {
+    let pairs = known.bytes().zip(presented.bytes());
+    known.len() == presented.len() && pairs.fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_token_under_the_same_keys_is_known() {
+        let cache = Cache::new();
+        let token = "header.claims.0123456789abcdef";
+        cache.keep(token, 7, &"claims");
+        for (presented, generation, expected, why) in [
+            (token, 7, Some("claims"), "as it was kept"),
+            (token, 8, None, "under other keys"),
+            ("header.Claims.0123456789abcdef", 7, None, "other claims under the signature"),
+            ("header.claims.0123456789abcdeg", 7, None, "another last character"),
+            ("header.claims.0123456789abcdef0", 7, None, "longer"),
+            ("", 7, None, "nothing"),
+        ] {
+            assert_eq!(cache.find(presented, generation), expected, "{why}");
+        }
+        let long = format!("{}.0123456789abcdef", "x".repeat(LONGEST));
+        cache.keep(&long, 7, &"claims");
+        assert_eq!(cache.find(&long, 7), None, "too long to be kept");
+    }
+
+    #[test]
+    fn tokens_have_different_slots() {
+        let cache = Cache::new();
+        let tokens: Vec<_> = (0..1000_u32).map(|n| format!("a.b.{:012}xxxx", n.wrapping_mul(2_654_435_761))).collect();
+        for token in &tokens {
+            cache.keep(token, 0, &());
+        }
+        let found = tokens.iter().filter(|token| cache.find(token, 0).is_some()).count();
+        assert!(found > 800, "{found} of 1000 are remembered");
+    }
+}

@@ -1,0 +1,78 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::crypto::verify;
+
+use super::keyring::{Key, Keyring};
+use crate::{Members, TokenError, Value};
+
+/// The longest token that is looked at, in bytes.
+const LONGEST: usize = 4096;
+
+/// Room for the decoded form of any segment of a token.
+pub(super) struct Buffer([u8; LONGEST / 4 * 3]);
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self([0; LONGEST / 4 * 3])
+    }
+}
+
+/// What the header of a token says of its signature.
+struct Header {
+    algorithm: Algorithm,
+    kid: Option<String>,
+}
+
+impl Keyring {
+    /// The claims of `token`, whose type is `typ`, proven to be signed with a key of the ring, as the bytes they were signed as.
+    pub(super) fn open<'b>(&self, token: &str, typ: &str, buffer: &'b mut Buffer) -> Result<&'b [u8], TokenError> {
+        if token.len() > LONGEST {
+            return Err(TokenError::TooLong);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let two = message.split_once('.').filter(|(_, claims)| !claims.contains('.'));
+        let (header, claims) = two.ok_or(TokenError::Malformed)?;
+        decode(signature, &mut buffer.0[..=self.longest_signature()])?;
+        let header = read_header(decode(header, &mut buffer.0)?, typ)?;
+        let made = |key: &Key| {
+            verify(signature, message.as_bytes(), &key.verifying, header.algorithm).is_ok_and(|is_made| is_made)
+        };
+        let is_made = match header.algorithm {
+            Algorithm::HS256 => self.secrets(header.kid.as_deref())?.iter().any(made),
+            public => made(&self.public_key(public, header.kid.as_deref())?),
+        };
+        if is_made { decode(claims, &mut buffer.0) } else { Err(TokenError::Signature) }
+    }
+}
+
+/// No key in the header is looked at, and no address.
+fn read_header(json: &[u8], typ: &str) -> Result<Header, TokenError> {
+    let members = Members::parse(json).map_err(|_| TokenError::MalformedHeader)?;
+    if members.get("crit").is_some() || members.get("b64") == Some(&Value::Flag(false)) {
+        return Err(TokenError::Critical);
+    }
+    let algorithm = match members.text("alg") {
+        Some("HS256") => Algorithm::HS256,
+        Some("ES256") => Algorithm::ES256,
+        Some("EdDSA") => Algorithm::EdDSA,
+        Some("RS256") => Algorithm::RS256,
+        _ => return Err(TokenError::Algorithm),
+    };
+    // RFC 9068 section 4: with or without the prefix that RFC 7515 section 4.1.9 lets a signer leave out.
+    let said = members.text("typ").map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
+    if said != Some(typ) {
+        return Err(TokenError::Type);
+    }
+    let kid = match members.get("kid") {
+        None => None,
+        Some(_) => Some(members.text("kid").ok_or(TokenError::MalformedHeader)?.to_owned()),
+    };
+    Ok(Header { algorithm, kid })
+}
+
+/// Strict base64url: no padding, no foreign character, no bits behind the last byte (RFC 7515 appendix C).
+fn decode<'b>(segment: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], TokenError> {
+    let length = URL_SAFE_NO_PAD.decode_slice(segment, buffer).map_err(|_| TokenError::Malformed)?;
+    Ok(&buffer[..length])
+}
