@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use shared_claims::{LEEWAY, Revocation, Revocations};
-use shared_service::Shared;
+use shared_service::SingleFlight;
 use shared_service::clock::now_ms;
 use shared_service::database::StoreError;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -26,7 +26,7 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 31);
 /// Reads the list of revocations as it grows.
 pub struct Feed {
     sessions: Arc<dyn SessionStore>,
-    reading: Shared<(), Result<(), StoreError>>,
+    reading: SingleFlight<Result<(), StoreError>>,
     list: ArcSwap<List>,
     left_out: Mutex<LeftOut>,
     known: Revocations,
@@ -46,7 +46,7 @@ impl Feed {
     /// Reads the list that `sessions` keeps; what it says is `known` from then on.
     #[must_use]
     pub fn new(sessions: Arc<dyn SessionStore>, known: Revocations) -> Self {
-        Self { sessions, reading: Shared::default(), list: ArcSwap::default(), left_out: Mutex::default(), known }
+        Self { sessions, reading: SingleFlight::default(), list: ArcSwap::default(), left_out: Mutex::default(), known }
     }
 
     /// Reads on every `poll`, for this service's own verifier, as long as somebody has the feed. The first reading is waited
@@ -87,7 +87,7 @@ impl Feed {
     /// # Errors
     /// The store's.
     pub async fn read_on(&self) -> Result<(), StoreError> {
-        self.reading.run(async |()| self.read_pages().await).await
+        self.reading.run(async || self.read_pages().await).await
     }
 
     async fn read_pages(&self) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ pub mod operations;
 /// Settings from the environment, all faults reported at once.
 pub mod settings;
 /// Work done once for all callers that wait for it.
-mod sharing;
+mod single_flight;
 
 pub use http::{
     Body, Caller, Fields, MaybeBody, Page, Params, Query, RequestId, ServerOptions, TlsFiles, TrustedProxies, at,
@@ -23,4 +23,4 @@ pub use operations::{
     healthcheck, log_secret, serve, start_logging,
 };
 pub use settings::{Known, Settings, SettingsError, keep_private, open_trusted};
-pub use sharing::Shared;
+pub use single_flight::SingleFlight;

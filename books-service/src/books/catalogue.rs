@@ -1,127 +1,118 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use bytes::Bytes;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use sha2::{Digest, Sha256};
-use shared_service::Page;
-use shared_service::Shared;
 use shared_service::database::StoreError;
+use shared_service::{Page, SingleFlight};
 
-use super::recent::Recent;
-use super::revisions::Revisions;
 use super::store::STORE;
 use super::{Book, Books, Listing};
 
-/// The most bytes that the kept pages hold, with their listings and all that belongs to them.
-const KEPT_BYTES: usize = 24 << 20;
+/// The most bytes that the cached lists hold.
+const CACHE_BYTES: u64 = 24 << 20;
+
+/// The bytes of a cached list beside those of its texts.
+const ENTRY_BYTES: usize = 4 << 10;
 
 /// The lists of a library that other instances may write to as well.
 ///
-/// The promise: a list is never older than the request that asked for it. Finished pages are kept, but none is given
-/// before the database was asked, after the request came, whether its revision is still the page's. All who wait share
-/// that question (see `Shared`): a crowd of readers costs the database one small query at a time. When the database
-/// does not answer, neither does the catalogue.
+/// The promise: a list is never older than the request for it. Pages are cached with the revision of the catalogue that they were
+/// read at, and a page is given only if the database, asked after the request came, still has that revision. All requests that
+/// wait share that question (see [`SingleFlight`]): a crowd of readers costs the database one small query at a time. When the
+/// database does not answer, neither does the catalogue.
 pub struct Catalogue {
     books: Books,
-    revisions: Revisions,
-    places: Mutex<Recent<Arc<Listing>, Arc<Place>>>,
+    revision: SingleFlight<Result<i64, Arc<StoreError>>>,
+    lists: Cache<Arc<Listing>, Arc<CachedList>>,
 }
 
-/// Where the page of one listing is kept.
-pub struct Place {
-    listing: Arc<Listing>,
-    kept: Mutex<Option<Kept>>,
-    reading: Shared<(), Result<Arc<ReadyPage>, Arc<StoreError>>>,
-}
-
-/// A page that shows the books as of `revision`, or as of a later one.
-struct Kept {
-    revision: i64,
-    page: Arc<ReadyPage>,
+/// The newest page that was read of one listing, and the reading of the next.
+#[derive(Default)]
+struct CachedList {
+    page: ArcSwapOption<ListPage>,
+    reading: SingleFlight<Result<Arc<ListPage>, Arc<StoreError>>>,
 }
 
 /// One page of a list, ready to be sent.
 #[derive(Debug)]
-pub struct ReadyPage {
+pub struct ListPage {
     /// A JSON array of books.
     pub json: Bytes,
-    /// How many books the list has on all its pages.
+    /// The number of books on all pages of the list.
     pub total: i64,
     /// The cursor of the next page, if there is one.
     pub next: Option<String>,
     /// Stands for all the above: equal tags, equal pages.
     pub tag: String,
+    /// The page shows the books as of this revision, or as of a later one.
+    revision: i64,
 }
 
 impl Catalogue {
     /// The lists of `books`.
     #[must_use]
     pub fn new(books: Books) -> Self {
-        let revisions = Revisions::new(books.clone());
-        Self { books, revisions, places: Mutex::new(Recent::new(KEPT_BYTES)) }
+        let lists = Cache::builder().max_capacity(CACHE_BYTES).weigher(bytes).eviction_policy(EvictionPolicy::lru());
+        Self { books, revision: SingleFlight::default(), lists: lists.build() }
     }
 
-    /// The place of `listing`: one for all who ask for equal listings, however each of them wrote it.
-    #[must_use]
-    pub fn place(&self, listing: Listing) -> Arc<Place> {
-        let mut places = lock(&self.places);
-        places.get(&listing).unwrap_or_else(|| {
-            let listing = Arc::new(listing);
-            let place = Place { listing: Arc::clone(&listing), kept: Mutex::default(), reading: Shared::default() };
-            let (place, bytes) = (Arc::new(place), listing.bytes());
-            places.put(listing, Arc::clone(&place), bytes);
-            place
-        })
-    }
-
-    /// The page of `place`, as of some moment after this call.
+    /// The page of `listing` as of some moment after this call.
     ///
     /// # Errors
-    /// The database is unavailable; all who shared the question are told the same.
-    pub async fn page(&self, place: &Arc<Place>) -> Result<Arc<ReadyPage>, Arc<StoreError>> {
-        match place.at(self.revisions.newest().await?) {
+    /// The database is unavailable; all callers that share the question get the same error.
+    pub async fn page(&self, listing: Listing) -> Result<Arc<ListPage>, Arc<StoreError>> {
+        let listing = Arc::new(listing);
+        let list = self.lists.get_with_by_ref(&listing, Arc::default);
+        match list.page_at(self.newest_revision().await?) {
             Some(page) => Ok(page),
-            None => place.reading.run(async |()| self.read(place).await).await,
+            None => list.reading.run(async || self.read(listing, &list).await).await,
         }
     }
 
-    /// Asks for the revision before it reads the page: a write in between makes the page newer than it claims to be,
-    /// never older.
-    async fn read(&self, place: &Arc<Place>) -> Result<Arc<ReadyPage>, Arc<StoreError>> {
-        let revision = self.revisions.newest().await?;
-        if let Some(page) = place.at(revision) {
+    /// The revision at some moment after this call: every write that was acknowledged before it is counted.
+    async fn newest_revision(&self) -> Result<i64, Arc<StoreError>> {
+        self.revision.run(async || self.books.revision().await.map_err(Arc::new)).await
+    }
+
+    /// Asks for the revision before it reads the page: a write in between makes the page newer than its revision, never older.
+    async fn read(&self, listing: Arc<Listing>, list: &Arc<CachedList>) -> Result<Arc<ListPage>, Arc<StoreError>> {
+        let revision = self.newest_revision().await?;
+        if let Some(page) = list.page_at(revision) {
             return Ok(page);
         }
-        let page = Arc::new(ReadyPage::new(self.books.search(&place.listing).await?)?);
-        *lock(&place.kept) = Some(Kept { revision, page: Arc::clone(&page) });
-        let bytes = place.listing.bytes() + page.bytes();
-        lock(&self.places).put(Arc::clone(&place.listing), Arc::clone(place), bytes);
+        let page = Arc::new(ListPage::new(self.books.search(&listing).await?, revision)?);
+        list.page.store(Some(Arc::clone(&page)));
+        // Weighs the list anew. The cache makes room later by itself, after so many pages that they would exceed the bound by far.
+        self.lists.insert(listing, Arc::clone(list));
+        self.lists.run_pending_tasks();
         Ok(page)
     }
 }
 
-impl Place {
+impl CachedList {
     /// The page, if nothing was written since it was read.
-    fn at(&self, revision: i64) -> Option<Arc<ReadyPage>> {
-        lock(&self.kept).as_ref().filter(|kept| kept.revision == revision).map(|kept| Arc::clone(&kept.page))
+    fn page_at(&self, revision: i64) -> Option<Arc<ListPage>> {
+        self.page.load_full().filter(|page| page.revision == revision)
     }
 }
 
-/// What is behind the lock, also after a panic of somebody who held it: neither map nor page is ever half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// The weight of a cached list.
+fn bytes(listing: &Arc<Listing>, list: &Arc<CachedList>) -> u32 {
+    let page = list.page.load();
+    let page = page.iter().map(|page| page.json.len() + page.tag.len() + page.next.as_ref().map_or(0, String::len));
+    u32::try_from(ENTRY_BYTES + listing.bytes() + page.sum::<usize>()).unwrap_or(u32::MAX)
 }
 
-impl ReadyPage {
-    fn new(page: Page<Book>) -> Result<Self, StoreError> {
+impl ListPage {
+    fn new(page: Page<Book>, revision: i64) -> Result<Self, StoreError> {
         let json = serde_json::to_vec(&page.items).map_err(|error| StoreError::corrupt(STORE, error))?;
         let tag = tag(&json, page.total, page.next.as_deref());
-        Ok(Self { json: json.into_boxed_slice().into(), total: page.total, next: page.next, tag })
-    }
-
-    fn bytes(&self) -> usize {
-        self.json.len() + self.tag.len() + self.next.as_ref().map_or(0, String::len)
+        Ok(Self { json: json.into_boxed_slice().into(), total: page.total, next: page.next, tag, revision })
     }
 }
 

@@ -1,6 +1,6 @@
 /// What a book is, and what a librarian may say of one.
 mod book;
-/// Lists as ready bytes, never older than the request.
+/// Cached lists, never older than the request.
 mod catalogue;
 /// The three books of a demonstration.
 mod demo;
@@ -8,12 +8,8 @@ mod demo;
 mod listing;
 /// A book as the members of an object say it.
 mod members;
-/// What was used of late, within a bound.
-mod recent;
 /// The keys of all books, written anew.
 mod rekey;
-/// How many writes the catalogue has seen.
-mod revisions;
 /// The SQL of a list.
 mod search;
 /// Where the books are, and the SQL that reads one.
@@ -26,7 +22,7 @@ mod transfer;
 mod writes;
 
 pub use book::{AUTHOR_LENGTH, Book, BookId, Details, Edit, NAME_LENGTH, NoBookId, PAGES, TITLE_LENGTH, YEARS};
-pub use catalogue::{Catalogue, Place, ReadyPage};
+pub use catalogue::{Catalogue, ListPage};
 pub use demo::demo_books;
 pub use listing::{Key, LIMIT, Listing, Order, Position, Property, UnknownOrder};
 pub use members::{details, edit};

@@ -36,8 +36,7 @@ pub async fn list(
     Query(params): Query,
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
-    let place = library.catalogue.place(listing(params)?);
-    let page = library.catalogue.page(&place).await.map_err(|error| unavailable(&error))?;
+    let page = library.catalogue.page(listing(params)?).await.map_err(|error| unavailable(&error))?;
     let (mut response, known) = reading(&request, &page.tag);
     response.insert_header((TOTAL_COUNT, page.total));
     if let Some(cursor) = &page.next {

@@ -3,40 +3,39 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use tokio::task::yield_now;
 
-/// Work that is worth doing once for all who wait for it, on a state `S` that outlives the runs.
+/// Work that is done once for all callers that wait for it.
 ///
-/// The promise: what [`Shared::run`] gives comes from a run that began after it was called. So who asks while a run is
-/// under way is not given that one, but waits for the next together with everybody else who does; under load, one run
-/// serves many. Runs never overlap. A caller that goes away takes nobody with it: another one of those who share the run
-/// does it again.
-pub struct Shared<S, T> {
-    /// Whoever holds it is running.
-    state: AsyncMutex<S>,
-    /// The run that has not begun. Whoever asks now takes part in it.
+/// The promise, which the single flight of a cache lacks: the result of [`SingleFlight::run`] comes from a run that began after the
+/// call. A caller that comes during a run waits for the next one, together with all others that come meanwhile; under load, one
+/// run serves many. Runs never overlap. If the caller that does the work goes away, another one that shares the run begins it anew.
+pub struct SingleFlight<T> {
+    /// Held during a run.
+    running: AsyncMutex<()>,
+    /// The run that has not begun.
     next: Mutex<Arc<OnceCell<T>>>,
 }
 
-impl<S: Default, T> Default for Shared<S, T> {
+impl<T> Default for SingleFlight<T> {
     fn default() -> Self {
-        Self { state: AsyncMutex::default(), next: Mutex::default() }
+        Self { running: AsyncMutex::default(), next: Mutex::default() }
     }
 }
 
-impl<S, T: Clone> Shared<S, T> {
-    /// What `work` gives, done by this caller or by another who shares the run; callers pass work of the same meaning.
-    pub async fn run(&self, work: impl AsyncFnOnce(&mut S) -> T) -> T {
+impl<T: Clone> SingleFlight<T> {
+    /// The result of `work`, done by this caller or by another one that shares the run; callers pass work of the same meaning.
+    pub async fn run(&self, work: impl AsyncFnOnce() -> T) -> T {
         let run = Arc::clone(&*self.next());
         let outcome = run.get_or_init(async || {
-            let mut state = self.state.lock().await;
-            // Those who are at the door already may come in: the run costs the same for many.
-            let_others_in().await;
+            let _running = self.running.lock().await;
+            // Requests that have arrived already may join: the run costs the same for many.
+            let_others_join().await;
             self.begin(&run);
-            work(&mut state).await
+            work().await
         });
         outcome.await.clone()
     }
 
-    /// Closes `run` to those who come from now on. It may be closed already, by a caller that then went away.
+    /// Closes `run` to later callers. It may be closed already, by a caller that then went away.
     fn begin(&self, run: &Arc<OnceCell<T>>) {
         let mut next = self.next();
         if Arc::ptr_eq(&next, run) {
@@ -49,9 +48,9 @@ impl<S, T: Clone> Shared<S, T> {
     }
 }
 
-/// Waits until whatever is ready has run. Twice, because actix-http polls a handler twice in one turn of its connection: the
-/// first time would be over before anybody else has had theirs.
-async fn let_others_in() {
+/// Waits until all ready tasks have run. Twice, because actix-http polls a handler twice in one turn of its connection: the first
+/// time would be over before another connection has its turn.
+async fn let_others_join() {
     yield_now().await;
     yield_now().await;
 }
@@ -59,8 +58,9 @@ async fn let_others_in() {
 #[cfg(test)]
 mod tests {
     use std::pin::{Pin, pin};
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering::SeqCst;
     use std::task::{Context, Poll, Waker};
-
     use std::time::Duration;
 
     use actix_web::{App, HttpServer, web};
@@ -71,27 +71,26 @@ mod tests {
 
     use super::*;
 
-    /// As far as `future` comes by itself.
+    /// Polls `future` until it waits.
     fn go<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
         let polls = (0..5).map(|_| future.as_mut().poll(&mut Context::from_waker(Waker::noop())));
         polls.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)
     }
 
     /// The number of this run, once `gate` lets it end.
-    async fn numbered(runs: &mut u32, gate: &Semaphore) -> u32 {
-        *runs += 1;
-        let number = *runs;
+    async fn numbered(runs: &AtomicU32, gate: &Semaphore) -> u32 {
+        let number = runs.fetch_add(1, SeqCst) + 1;
         gate.acquire().await.unwrap().forget();
         number
     }
 
     #[test]
-    fn who_asks_during_a_run_gets_the_next_one() {
-        let (shared, gate) = (Shared::<u32, u32>::default(), Semaphore::new(0));
-        let mut first = pin!(shared.run(async |runs| numbered(runs, &gate).await));
+    fn caller_during_a_run_gets_the_next_one() {
+        let (flight, runs, gate) = (SingleFlight::<u32>::default(), AtomicU32::new(0), Semaphore::new(0));
+        let mut first = pin!(flight.run(async || numbered(&runs, &gate).await));
         assert!(go(first.as_mut()).is_pending());
-        let mut second = pin!(shared.run(async |runs| numbered(runs, &gate).await));
-        let mut third = pin!(shared.run(async |runs| numbered(runs, &gate).await));
+        let mut second = pin!(flight.run(async || numbered(&runs, &gate).await));
+        let mut third = pin!(flight.run(async || numbered(&runs, &gate).await));
         assert!(go(second.as_mut()).is_pending());
         assert!(go(third.as_mut()).is_pending());
 
@@ -102,12 +101,12 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_who_goes_away_takes_nobody_with_it() {
-        let (shared, gate) = (Shared::<u32, u32>::default(), Semaphore::new(0));
-        let mut leader = Box::pin(shared.run(async |runs| numbered(runs, &gate).await));
+    fn dropped_caller_leaves_the_run_to_another() {
+        let (flight, runs, gate) = (SingleFlight::<u32>::default(), AtomicU32::new(0), Semaphore::new(0));
+        let mut leader = Box::pin(flight.run(async || numbered(&runs, &gate).await));
         assert!(go(leader.as_mut()).is_pending());
-        let mut second = Box::pin(shared.run(async |runs| numbered(runs, &gate).await));
-        let mut third = pin!(shared.run(async |runs| numbered(runs, &gate).await));
+        let mut second = Box::pin(flight.run(async || numbered(&runs, &gate).await));
+        let mut third = pin!(flight.run(async || numbered(&runs, &gate).await));
         assert!(go(second.as_mut()).is_pending());
         assert!(go(third.as_mut()).is_pending());
 
@@ -115,21 +114,21 @@ mod tests {
         assert!(go(second.as_mut()).is_pending(), "it runs now");
         drop(second);
         gate.add_permits(1);
-        assert_eq!(go(third.as_mut()), Poll::Ready(3), "the third run, after two that nobody saw the end of");
+        assert_eq!(go(third.as_mut()), Poll::Ready(3), "the third run, after two that were dropped");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn no_run_is_older_than_its_caller() {
-        let shared = Arc::new(Shared::<(), u64>::default());
-        let clock = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    async fn run_begins_after_its_callers() {
+        let flight = Arc::new(SingleFlight::<u32>::default());
+        let clock = Arc::new(AtomicU32::new(0));
         let callers = (0..8).map(|_| {
-            let (shared, clock) = (Arc::clone(&shared), Arc::clone(&clock));
+            let (flight, clock) = (Arc::clone(&flight), Arc::clone(&clock));
             tokio::spawn(async move {
                 for _ in 0..2000 {
-                    let asked = clock.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                    let seen = shared.run(async |()| {
-                        let seen = clock.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                        tokio::task::yield_now().await;
+                    let asked = clock.fetch_add(1, SeqCst);
+                    let seen = flight.run(async || {
+                        let seen = clock.fetch_add(1, SeqCst);
+                        yield_now().await;
                         seen
                     });
                     assert!(seen.await > asked);
@@ -143,22 +142,14 @@ mod tests {
 
     /// What came while the worker did something else is answered by one run.
     #[actix_web::test]
-    async fn who_is_at_the_door_comes_in() {
+    async fn requests_that_arrived_already_share_a_run() {
         const CLIENTS: usize = 20;
-        let shared = Arc::new(Shared::<usize, usize>::default());
+        let flight = Arc::new((SingleFlight::<u32>::default(), AtomicU32::new(0)));
         let app = move || {
-            let shared = Arc::clone(&shared);
+            let flight = Arc::clone(&flight);
             let count = move || {
-                let shared = Arc::clone(&shared);
-                async move {
-                    shared
-                        .run(async |runs| {
-                            *runs += 1;
-                            *runs
-                        })
-                        .await
-                        .to_string()
-                }
+                let flight = Arc::clone(&flight);
+                async move { flight.0.run(async || flight.1.fetch_add(1, SeqCst)).await.to_string() }
             };
             #[expect(clippy::disallowed_methods, reason = "it is to stop the worker")]
             let busy = async || {
