@@ -13,8 +13,6 @@ use shared_service::http::openapi::docs;
 use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
 
 use crate::config::{AUDIENCE, Config, StoreConfig};
-use crate::counts::{HASHING, LOGINS, REFRESHES};
-use crate::endings;
 use crate::grants::Grants;
 use crate::limits::{Limits, SITE};
 use crate::passwords::Passwords;
@@ -25,6 +23,7 @@ use crate::sessions::{
 };
 use crate::tokens::Tokens;
 use crate::users::{self, SeedError, Users, respell_emails};
+use crate::{counts, endings};
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 const SWEEP_BATCH: u32 = 500;
@@ -89,7 +88,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     endings::follow(users.clone(), &sessions, config.revocations.poll);
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
     let limits = limits(&limited, calls, failures);
-    let metrics = RevocationSettings::shown(metrics(&limited, &passwords), &known);
+    let metrics = RevocationSettings::shown(metrics(server.name, &limited, &passwords), &known);
     let allowed_origins = server.allowed_origins.clone();
     let state = Data::new(State { users, sessions, passwords, grants, limits, revocations, allowed_origins });
     let docs = docs(document);
@@ -193,16 +192,14 @@ fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
 
 /// What is shown beside requests and stores. Sessions are counted where that is one step: not in Redis, which keeps those of each
 /// user by themselves.
-fn metrics(limited: &Limited, passwords: &Arc<Passwords>) -> Metrics {
+fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>) -> Metrics {
     let queued = Arc::clone(passwords);
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION")).counter(&LOGINS).counter(&REFRESHES).timing(&HASHING).gauge(
-        "auth_password_queue_depth",
-        "Passwords that wait for a thread to hash them",
-        move || std::future::ready(Some(as_gauge(queued.queue_depth()))),
-    );
+    let depth = ("auth_password_queue_depth", "Passwords that wait for a thread to hash them");
+    let metrics = Metrics::new(service, env!("CARGO_PKG_VERSION"), counts::register)
+        .gauge(depth, move || std::future::ready(Some(as_gauge(queued.queue_depth()))));
     let Limited::Sql(sessions) = limited else { return metrics };
     let sessions = Arc::clone(sessions);
-    metrics.gauge("auth_sessions_open", "Sessions that have neither ended nor expired", move || {
+    metrics.gauge(("auth_sessions_open", "Sessions that have neither ended nor expired"), move || {
         let sessions = Arc::clone(&sessions);
         async move {
             let counted = sessions.count_open().await;

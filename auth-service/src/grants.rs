@@ -8,6 +8,7 @@ use shared_claims::TokenError;
 use shared_service::database::StoreError;
 use tokio::time::sleep;
 
+use crate::counts::{LoginResult, RefreshResult};
 use crate::endings::complete_of;
 use crate::limits::{Limits, Slowed};
 use crate::neighbourhood::Neighbourhood;
@@ -66,6 +67,18 @@ pub enum LoginRefused {
     Store(#[from] StoreError),
 }
 
+impl LoginRefused {
+    const fn result(&self) -> LoginResult {
+        match self {
+            Self::Wrong => LoginResult::Wrong,
+            Self::Throttled(_) => LoginResult::Throttled,
+            Self::Pool(PoolError::Busy { .. }) => LoginResult::Busy,
+            Self::Store(StoreError::Unavailable { .. }) => LoginResult::Unavailable,
+            Self::Pool(_) | Self::Store(_) => LoginResult::Failed,
+        }
+    }
+}
+
 impl From<Slowed> for LoginRefused {
     fn from(slowed: Slowed) -> Self {
         match slowed {
@@ -95,6 +108,19 @@ pub enum Refused {
     Store(#[from] StoreError),
 }
 
+impl Refused {
+    const fn result(&self) -> RefreshResult {
+        match self {
+            Self::Unproven(_) => RefreshResult::Unproven,
+            Self::Gone(_) => RefreshResult::Gone,
+            Self::Replayed(_) => RefreshResult::Replayed,
+            Self::NoUser(_) => RefreshResult::Disabled,
+            Self::Store(StoreError::Unavailable { .. }) => RefreshResult::Unavailable,
+            Self::Store(_) => RefreshResult::Failed,
+        }
+    }
+}
+
 impl Grants {
     /// On these stores, with these keys.
     #[must_use]
@@ -116,6 +142,12 @@ impl Grants {
     /// # Errors
     /// See [`LoginRefused`].
     pub async fn log_in(&self, passwords: &Passwords, limits: &Limits, login: Login) -> Result<Granted, LoginRefused> {
+        let done = self.try_login(passwords, limits, login).await;
+        done.as_ref().map_or_else(LoginRefused::result, |_| LoginResult::Ok).count();
+        done
+    }
+
+    async fn try_login(&self, passwords: &Passwords, limits: &Limits, login: Login) -> Result<Granted, LoginRefused> {
         let check = self.authenticate(passwords, &login);
         let account = limits.guarded(&login.name, login.from, check).await?.ok_or(LoginRefused::Wrong)?;
         let user_id = account.user.id.clone();
@@ -180,6 +212,12 @@ impl Grants {
     /// # Errors
     /// See [`Refused`].
     pub async fn refresh(&self, token: &str, now_ms: i64) -> Result<Granted, Refused> {
+        let done = self.try_refresh(token, now_ms).await;
+        done.as_ref().map_or_else(Refused::result, |_| RefreshResult::Ok).count();
+        done
+    }
+
+    async fn try_refresh(&self, token: &str, now_ms: i64) -> Result<Granted, Refused> {
         let presented = self.tokens.prove(token, now_ms).map_err(Refused::Unproven)?;
         let Presented { user_id, session, generation } = &presented;
         // To meet an outage before the advance: after it, one that outlasts the grace would cost the client the session.

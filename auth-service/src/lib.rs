@@ -9,8 +9,8 @@ pub mod app;
 pub mod cli;
 /// The settings.
 pub mod config;
-/// What is counted and timed.
-pub mod counts;
+/// Counters of decisions, and the timer of hashing.
+mod counts;
 /// What a change of an account has left to be done to sessions.
 pub mod endings;
 /// What a proof is worth.

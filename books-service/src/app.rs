@@ -52,7 +52,7 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     }
     let readiness = readiness(books.clone(), revocations.clone());
     let library = Data::new(Library { catalogue: Catalogue::new(books.clone()), books });
-    let mut metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    let mut metrics = Metrics::new(config.server.name, env!("CARGO_PKG_VERSION"), || ());
     if let Some(revocations) = &revocations {
         metrics = RevocationSettings::shown(metrics, revocations);
     }

@@ -9,6 +9,8 @@ pub mod database;
 pub mod http;
 /// Running a service: server, commands, log, metrics, health, doctor.
 pub mod operations;
+/// The recorder of metrics.
+mod recorder;
 /// Settings from the environment, all faults reported at once.
 pub mod settings;
 /// Work done once for all callers that wait for it.
@@ -19,8 +21,8 @@ pub use http::{
     has_tag, link_next,
 };
 pub use operations::{
-    AccessSettings, Metrics, Outcomes, Progress, Readiness, RevocationSettings, Running, Stop, Timing, bind, health,
-    healthcheck, log_secret, serve, start_logging,
+    AccessSettings, Metrics, Named, Progress, Readiness, RevocationSettings, Running, Stop, bind, health, healthcheck,
+    log_secret, serve, show_counter, show_timer, start_logging,
 };
 pub use settings::{Known, Settings, SettingsError, keep_private, open_trusted};
 pub use single_flight::SingleFlight;

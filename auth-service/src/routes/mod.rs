@@ -10,8 +10,6 @@ mod current;
 mod me;
 /// What the calls are, for people and programs.
 mod openapi;
-/// What came of a login or a refresh.
-mod outcomes;
 /// Becoming somebody.
 mod registration;
 /// What goes out.

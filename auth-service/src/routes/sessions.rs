@@ -7,11 +7,10 @@ use shared_service::{Body, Caller, Fields, MaybeBody};
 
 use super::admitted::Admitted;
 use super::cookie::Jar;
-use super::outcomes::{is_counted, no_refresh_token, outcome, refused};
 use super::replies::Tokens;
 use super::{State, login_refused};
-use crate::counts::{LOGINS, REFRESHES};
-use crate::grants::{Granted, Login};
+use crate::counts::{LoginResult, RefreshResult};
+use crate::grants::{Granted, Login, Refused};
 use crate::sessions::{Label, Session};
 use crate::users::canonical_login;
 
@@ -22,22 +21,10 @@ pub(super) async fn log_in(
     request: HttpRequest,
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
-    let done = open(&caller, &state, &request, fields).await;
-    LOGINS.count(outcome(&done));
-    done
-}
-
-async fn open(
-    caller: &Caller,
-    state: &State,
-    request: &HttpRequest,
-    mut fields: Fields,
-) -> Result<HttpResponse, Problem> {
-    let (name, password) = credentials(&mut fields);
-    let cookie = fields.optional_flag("cookie").unwrap_or_default();
-    fields.finish()?;
-    let jar = if cookie { Some(Jar::to_fill(request, &state.allowed_origins)?) } else { None };
-    let login = Login { name, password: password.into(), from: caller.address.into(), label: label(request, caller) };
+    let read = credentials(fields, &state, &request);
+    let ((name, password), jar) = read.inspect_err(|_| LoginResult::Refused.count())?;
+    let label = label(&request, &caller);
+    let login = Login { name, password: password.into(), from: caller.address.into(), label };
     let granted = state.grants.log_in(&state.passwords, &state.limits, login).await;
     let granted = granted.map_err(|why| login_refused(why, "login.throttled"))?;
     let user_id = granted.user.id.as_str();
@@ -52,15 +39,11 @@ pub(super) async fn refresh(
     request: HttpRequest,
     MaybeBody(fields): MaybeBody,
 ) -> Result<HttpResponse, Problem> {
-    let done = go_on(&state, &request, fields).await;
-    if !is_counted(&done) {
-        REFRESHES.count(outcome(&done));
-    }
-    done
-}
-
-async fn go_on(state: &State, request: &HttpRequest, fields: Option<Fields>) -> Result<HttpResponse, Problem> {
-    let (token, jar) = presented(state, request, fields)?.ok_or_else(no_refresh_token)?;
+    let presented = presented(&state, &request, fields).inspect_err(|_| RefreshResult::Refused.count())?;
+    let (token, jar) = presented.ok_or_else(|| {
+        RefreshResult::Missing.count();
+        no_refresh_token()
+    })?;
     // A refusal leaves the cookie alone: by now the browser may have another one, from a login in the next tab.
     let granted = state.grants.refresh(&token, now_ms()).await.map_err(refused)?;
     let (user, session) = (granted.user.id.as_str(), granted.session.id);
@@ -93,15 +76,52 @@ pub(super) async fn log_out(
     Ok(response.json(json!({"message": "Logout successful"})))
 }
 
-/// The name or the email of a login, and the password.
-fn credentials(fields: &mut Fields) -> (String, String) {
+/// The name or the email of a login with the password, and the jar for its cookie if it wants one.
+fn credentials(
+    mut fields: Fields,
+    state: &State,
+    request: &HttpRequest,
+) -> Result<((String, String), Option<Jar>), Problem> {
     let username = fields.optional_text("username", |_| Ok(()));
     let email = fields.optional_text("email", |_| Ok(()));
     if username.is_none() && email.is_none() {
         fields.wrong("username", "is required, or email");
     }
     let name = canonical_login(&username.or(email).unwrap_or_default());
-    (name, fields.text("password", |_| Ok(())))
+    let password = fields.text("password", |_| Ok(()));
+    let cookie = fields.optional_flag("cookie").unwrap_or_default();
+    fields.finish()?;
+    let jar = cookie.then(|| Jar::to_fill(request, &state.allowed_origins)).transpose()?;
+    Ok(((name, password), jar))
+}
+
+/// 401: there is no refresh token.
+fn no_refresh_token() -> Problem {
+    Problem::unauthorized(
+        "missing_refresh_token",
+        "This needs a refresh token, in the body ({\"token\": \"…\"}) or in the cookie.",
+    )
+}
+
+/// One answer for a forged, expired, ended and replayed token: only the log has the reason.
+fn refused(why: Refused) -> Problem {
+    let (event, presented) = match why {
+        Refused::Store(error) => return error.into(),
+        Refused::Unproven(error) => {
+            log::info!(target: "audit", event = "refresh.unproven", reason:% = error; "refresh refused");
+            return invalid_refresh_token();
+        }
+        Refused::Gone(presented) => ("refresh.gone", presented),
+        Refused::Replayed(presented) => ("refresh.replayed", presented),
+        Refused::NoUser(presented) => ("refresh.disabled", presented),
+    };
+    let (user, session) = (presented.user_id.as_str(), presented.session);
+    log::warn!(target: "audit", event = event, user = user, session:% = session; "refresh refused");
+    invalid_refresh_token()
+}
+
+fn invalid_refresh_token() -> Problem {
+    Problem::new(403, "invalid_refresh_token", "The refresh token is not valid any more. Log in again.")
 }
 
 /// What the owner will recognise the session by.

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use shared_claims::Problem;
 use sqlx::migrate::MigrateError;
 
+pub(crate) use self::calls::describe as describe_calls;
 pub use self::backup::{BackupError, backup, backup_into};
 pub(crate) use self::kind::Kind;
 use self::migrations::migrate;
@@ -29,8 +30,6 @@ pub(crate) use self::migrations::version_of;
 pub use self::migrations::{Step, Work};
 pub use self::pool::Database;
 pub use self::transaction::{Connection, Transaction};
-
-use self::calls::StoreCall;
 
 /// A store answers within this, or the request is told to come back.
 pub const LIMIT: Duration = Duration::from_secs(1);
@@ -144,12 +143,12 @@ pub async fn within<T, E: Into<StoreError>>(
     store: &'static str,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, StoreError> {
-    let call = StoreCall::begin();
+    let began = calls::begin();
     let done = match tokio::time::timeout(LIMIT, work).await {
         Ok(done) => done.map_err(|error| error.into().of(store)),
         Err(_) => Err(StoreError::unavailable(store, "no answer within 1 s")),
     };
-    call.end(store, done.is_err());
+    calls::end(store, began, done.is_err());
     done
 }
 

@@ -50,6 +50,6 @@ pub use options::ServerOptions;
 pub use page::{Page, link_next};
 pub use proxies::TrustedProxies;
 pub use query::{Params, Query};
-pub(crate) use route::Routes;
+pub(crate) use route::{Route, describe as describe_requests};
 pub use tls::TlsFiles;
 pub(crate) use tls::start as start_tls;

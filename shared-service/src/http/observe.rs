@@ -11,10 +11,10 @@ use shared_claims::Problem;
 
 use super::caller::{Caller, RequestId};
 use super::proxies::TrustedProxies;
-use super::route::{Route, Routes};
+use super::route::Route;
 use super::trace::Trace;
 use super::unread::{Held, Unread};
-use crate::operations::metrics;
+use crate::recorder::is_on;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -38,8 +38,8 @@ pub(crate) struct Observer {
     pub(crate) encrypted: bool,
     /// The service whose requests are timed; `None` where they are not.
     pub(crate) timed: Option<&'static str>,
-    /// Its URL table, where that does not tell by itself.
-    pub(crate) routes: Routes,
+    /// The route of requests that its URL table does not match.
+    pub(crate) unmatched: Route,
 }
 
 impl Observer {
@@ -71,20 +71,19 @@ impl Observer {
 
     /// Times and logs what began at `started`. Where nobody wants either, the clock is not even read.
     fn account<B>(&self, response: &ServiceResponse<B>, method: &Method, started: Instant) {
-        let timed = self.timed.filter(|_| metrics::is_on());
+        let timed = self.timed.filter(|_| is_on());
         let logged = log::log_enabled!(target: "http", log::Level::Info);
         if timed.is_none() && !logged {
             return;
         }
         let (request, time) = (response.request(), started.elapsed());
-        self.routes.with(request, |route| {
-            if let Some(service) = timed {
-                route.took(time, service, method, response.status());
-            }
-            if logged {
-                log_request(response.status(), method, route, time);
-            }
-        });
+        let route = request.app_data::<Route>().unwrap_or(&self.unmatched);
+        if let Some(service) = timed {
+            route.record(time, service, method, response.status());
+        }
+        if logged {
+            log_request(response.status(), method, route, time);
+        }
     }
 
     fn protect(&self, headers: &mut HeaderMap, id: &RequestId) {

@@ -26,7 +26,7 @@ mod stop;
 pub use access::{AccessSettings, log_secret};
 pub use health::{Readiness, health, healthcheck};
 pub use logging::start_logging;
-pub use metrics::{Metrics, Outcomes, Timing};
+pub use metrics::{Metrics, Named, show_counter, show_timer};
 pub use progress::Progress;
 pub use revocations::RevocationSettings;
 pub use server::{Running, bind};

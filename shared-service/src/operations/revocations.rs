@@ -40,11 +40,10 @@ impl RevocationSettings {
         let help = "Since when nothing newer is known of revocations; infinite before the first list";
         let age = move || ready(Some(age.age().map_or(f64::INFINITY, |age| age.as_secs_f64())));
         let entries = move || ready(Some(f64::from(u32::try_from(list.len()).unwrap_or(u32::MAX))));
-        metrics.gauge("revocation_feed_age_seconds", help, age).gauge(
-            "revocation_entries",
-            "Sessions that ended and users that were cut off, as far as is known",
-            entries,
-        )
+        let help_of_entries = "Sessions that ended and users that were cut off, as far as is known";
+        metrics
+            .gauge(("revocation_feed_age_seconds", help), age)
+            .gauge(("revocation_entries", help_of_entries), entries)
     }
 
     /// A check for [`Readiness`](super::Readiness): until a first list was read, what was revoked before the start is let in. What

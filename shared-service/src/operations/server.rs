@@ -12,8 +12,8 @@ use futures_util::future::try_join;
 use rustls::ServerConfig;
 use shared_claims::Problem;
 
-use super::metrics::{Metrics, Shown, show};
-use crate::http::{Hosts, Observer, Routes, ServerOptions, cors, methods, start_tls};
+use super::metrics::{Metrics, show};
+use crate::http::{Hosts, Observer, Route, ServerOptions, cors, methods, start_tls};
 
 /// The head of the first request of a connection arrives within this, or the connection is closed.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -35,8 +35,8 @@ pub struct Running {
     addr: SocketAddr,
     server: Server,
     metrics: Option<(SocketAddr, Server)>,
-    /// What it shows, as long as it runs.
-    _shown: Arc<Shown>,
+    /// Shown as long as it runs.
+    _shown: Arc<Metrics>,
 }
 
 impl Running {
@@ -87,9 +87,9 @@ pub fn bind(
     let tls = options.tls.clone().map(start_tls).transpose()?;
     let (addr, run) = listen(options, tls, Some(name), configure)?;
     let (metrics, shown) = match options.metrics {
-        None => (None, metrics.shown(name)),
+        None => (None, metrics.shown()),
         Some(addr) => {
-            let shown = metrics.start(name)?;
+            let shown = metrics.start()?;
             let own = ServerOptions {
                 addr,
                 workers: 1,
@@ -120,7 +120,7 @@ fn listen<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
     let (addr, encrypted, own) = (options.addr, tls.is_some(), options.clone());
     let app = move || {
         let proxies = own.trusted_proxies.clone();
-        let observer = Rc::new(Observer { proxies, encrypted, timed, routes: Routes::default() });
+        let observer = Rc::new(Observer { proxies, encrypted, timed, unmatched: Route::unmatched() });
         let only_loopback = own.loopback_names_only && addr.ip().is_loopback();
         let hosts = if only_loopback { Hosts::loopback(&own.allowed_origins) } else { Hosts::Any };
         App::new()
@@ -169,7 +169,8 @@ mod tests {
         let mut settings = Settings::from_pairs([("ADDR", "127.0.0.1:0"), ("WORKERS", "2")]);
         let mut options = ServerOptions::read(&mut settings, "test", ("ADDR", ""), "METRICS_ADDR");
         options.max_connections = 4;
-        let running = bind(&options, Metrics::new("0"), |config| health(&Readiness::default())(config)).unwrap();
+        let running =
+            bind(&options, Metrics::new("test", "0", || ()), |config| health(&Readiness::default())(config)).unwrap();
         let (addr, server) = (running.addr(), running.handle());
         let serving = actix_web::rt::spawn(running.wait());
         let mut open = Vec::new();
