@@ -5,8 +5,8 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::kind::Kind;
 use super::{StoreError, look};
+use crate::settings::Kind;
 
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]

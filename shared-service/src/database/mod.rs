@@ -4,15 +4,15 @@
 mod backup;
 /// Timers and error counts of store calls.
 mod calls;
-/// What stands behind an address.
-mod kind;
-#[cfg(test)]
-mod limits;
+/// The traits that let sqlx's queries run on a database or a transaction.
+mod executor;
 /// From the state of a database to that which the program expects.
 mod migrations;
-/// Connections, and what runs on them.
+/// Connections.
 mod pool;
-/// Several statements that count together, or not at all.
+/// Queries of sqlx's `Any` on connections of a database.
+mod statement;
+/// Several statements that take effect together, or not at all.
 mod transaction;
 
 use std::fmt::Display;
@@ -22,9 +22,8 @@ use std::time::{Duration, Instant};
 use shared_claims::Problem;
 use sqlx::migrate::MigrateError;
 
-pub(crate) use self::calls::describe as describe_calls;
 pub use self::backup::{BackupError, backup, backup_into};
-pub(crate) use self::kind::Kind;
+pub(crate) use self::calls::describe as describe_calls;
 use self::migrations::migrate;
 pub(crate) use self::migrations::version_of;
 pub use self::migrations::{Step, Work};

@@ -2,19 +2,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use sqlx::any::{Any, AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, Postgres};
+use sqlx::any::{Any, AnyArguments};
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteQueryResult};
-use sqlx::{AssertSqlSafe, Either, Error, Execute, Executor, SqlSafeStr, SqlStr};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::{AssertSqlSafe, Error, Executor, SqlSafeStr, SqlStr};
 use tokio::sync::Semaphore;
 
 use super::LIMIT;
-use super::kind::Kind;
+use super::statement::{Statement, Step};
 use super::transaction::{Connection, Transaction};
+use crate::settings::Kind;
 
-/// One of another instance that brings the same database up to date waits for this lock of Postgres.
+/// Another instance that migrates the same database waits for this lock of Postgres.
 const MIGRATION_LOCK: &str = "BEGIN; SELECT pg_advisory_xact_lock(5281530264905421889)";
 
 /// An SQL database behind its address. Clones share its connections.
@@ -36,28 +37,21 @@ enum Pool {
     Postgres(PgPool),
 }
 
-/// A query without the type of its result.
-pub(super) struct Statement {
-    sql: SqlStr,
-    arguments: Option<AnyArguments>,
-}
-
-pub(super) type Step = Either<AnyQueryResult, AnyRow>;
-
 impl Database {
-    /// Connects when it is first asked, and then with at most `connections`.
-    pub(super) fn at(url: &str, connections: u32) -> Result<Self, Error> {
+    /// The database at `url`. Connects at the first call, and then with at most `connections`.
+    ///
+    /// # Errors
+    /// The address cannot be read.
+    pub fn at(url: &str, connections: u32) -> Result<Self, Error> {
         let pool = match Kind::of(url) {
             Kind::Sqlite(_) => {
                 let options = url.parse::<SqliteConnectOptions>()?.busy_timeout(LIMIT);
-                let pool = SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
-                Pool::Sqlite(pool.acquire_timeout(LIMIT).connect_lazy_with(options))
+                Pool::Sqlite(options_of(connections).connect_lazy_with(options))
             }
             Kind::Postgres => {
                 // The one start-up parameter of sqlx that PgBouncer does not know. No column is a float.
                 let options = url.parse::<PgConnectOptions>()?.extra_float_digits(None);
-                let pool = PgPoolOptions::new().max_connections(connections).test_before_acquire(false);
-                Pool::Postgres(pool.acquire_timeout(LIMIT).connect_lazy_with(options))
+                Pool::Postgres(options_of(connections).connect_lazy_with(options))
             }
         };
         let lists = Arc::new(Semaphore::new((connections / 2).max(1) as usize));
@@ -160,7 +154,7 @@ impl Database {
         })
     }
 
-    async fn run(&self, statement: Statement) -> Result<Vec<Step>, Error> {
+    pub(super) async fn run(&self, statement: Statement) -> Result<Vec<Step>, Error> {
         if let Pool::Sqlite(pool) = &self.pool {
             return statement.on_sqlite(pool).await;
         }
@@ -171,7 +165,11 @@ impl Database {
     }
 }
 
-/// Whether the connection was closed by the other side, the server or a pooler, before it was used.
+fn options_of<D: sqlx::Database>(connections: u32) -> PoolOptions<D> {
+    PoolOptions::new().max_connections(connections).test_before_acquire(false).acquire_timeout(LIMIT)
+}
+
+/// True if the server or a pooler closed the connection before it was used.
 fn hung_up(error: &Error) -> bool {
     match error {
         Error::Io(_) => true,
@@ -181,86 +179,3 @@ fn hung_up(error: &Error) -> bool {
         _ => false,
     }
 }
-
-impl Statement {
-    fn of<'q>(mut query: impl Execute<'q, Any>) -> Result<Self, Error> {
-        let arguments = query.take_arguments().map_err(Error::Encode)?;
-        Ok(Self { sql: query.sql(), arguments })
-    }
-
-    /// It stays prepared on its connection.
-    pub(super) async fn on_sqlite<'c>(self, on: impl Executor<'c, Database = Sqlite>) -> Result<Vec<Step>, Error> {
-        let arguments = self.arguments.map(AnyArguments::convert_into::<SqliteArguments>).transpose();
-        any::<Sqlite>(on.fetch_many((self.sql, arguments.map_err(Error::Encode)?)), SqliteQueryResult::rows_affected)
-            .await
-    }
-
-    /// It stays unnamed; without arguments it goes as text, which is one message instead of two.
-    pub(super) async fn on_postgres<'c>(self, on: impl Executor<'c, Database = Postgres>) -> Result<Vec<Step>, Error> {
-        let given = self.arguments.filter(|arguments| sqlx::Arguments::len(arguments) > 0);
-        let arguments = given.map(AnyArguments::convert_into::<PgArguments>).transpose().map_err(Error::Encode)?;
-        let steps = match arguments {
-            Some(arguments) => on.fetch_many(sqlx::query_with(self.sql, arguments).persistent(false)),
-            None => on.fetch_many(self.sql),
-        };
-        any::<Postgres>(steps, PgQueryResult::rows_affected).await
-    }
-}
-
-/// The answer of a driver, piece by piece.
-type Steps<'e, D> =
-    BoxStream<'e, Result<Either<<D as sqlx::Database>::QueryResult, <D as sqlx::Database>::Row>, Error>>;
-
-async fn any<D: sqlx::Database>(
-    steps: Steps<'_, D>,
-    affected: impl Fn(&D::QueryResult) -> u64,
-) -> Result<Vec<Step>, Error>
-where
-    for<'r> AnyRow: TryFrom<&'r D::Row, Error = Error>,
-{
-    let any = steps.map(|step| match step? {
-        Either::Left(done) => {
-            Ok(Either::Left(AnyQueryResult { rows_affected: affected(&done), ..AnyQueryResult::default() }))
-        }
-        Either::Right(row) => AnyRow::try_from(&row).map(Either::Right),
-    });
-    any.try_collect().await
-}
-
-/// Lets sqlx's queries run on `$on`. Each is answered when all of it is done, the commit of its own transaction included.
-macro_rules! executor {
-    ($on:ty) => {
-        impl<'c> Executor<'c> for $on {
-            type Database = Any;
-
-            fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, Error>>
-            where
-                'c: 'e,
-                E: 'q + Execute<'q, Any>,
-            {
-                let statement = Statement::of(query);
-                let steps = stream::once(async move { self.run(statement?).await });
-                steps.map_ok(|steps| stream::iter(steps).map(Ok)).try_flatten().boxed()
-            }
-
-            fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<AnyRow>, Error>>
-            where
-                'c: 'e,
-                E: 'q + Execute<'q, Any>,
-            {
-                let statement = Statement::of(query);
-                Box::pin(async move { Ok(self.run(statement?).await?.into_iter().find_map(Either::right)) })
-            }
-
-            fn prepare_with<'e>(self, _: SqlStr, _: &'e [AnyTypeInfo]) -> BoxFuture<'e, Result<AnyStatement, Error>>
-            where
-                'c: 'e,
-            {
-                Box::pin(async { Err(Error::Protocol("no statement is prepared by itself".to_owned())) })
-            }
-        }
-    };
-}
-
-executor!(&'c Database);
-executor!(&'c mut Connection);

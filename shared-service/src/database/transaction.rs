@@ -8,7 +8,7 @@ use sqlx::postgres::Postgres;
 use sqlx::sqlite::Sqlite;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::pool::{Statement, Step};
+use super::statement::{Statement, Step};
 
 /// Steps of `SQLite`'s machine between two looks at whether the call was given up: some ten microseconds.
 const STEPS: i32 = 1_000;

@@ -1,16 +1,18 @@
-/// Durations as people write them.
+/// Durations, such as `15m`.
 mod duration;
+/// The kind of database at an address.
+mod kind;
 /// Files that only this user can read.
 mod private;
 /// The environment, and `.env`.
 mod process;
-/// Settings that nobody may see.
+/// Secret settings.
 mod secrets;
 /// The settings as they are, for a reader.
 mod shown;
-/// How a secret is spelt, and signs that it is not the one that was meant.
+/// Signs that a secret is not the one that was meant.
 mod spelling;
-/// Variables that look like a setting and are none.
+/// Variables that are probably a misspelt setting.
 mod strangers;
 
 use std::collections::{HashMap, HashSet};
@@ -19,8 +21,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(crate) use self::kind::Kind;
 pub use self::private::{keep_private, open_trusted};
 use self::shown::Hidden;
+
 /// The settings of a service, read one by one. A wrong one is remembered and the default goes on, so that
 /// [`Settings::finish`] tells all that is wrong in one message. An empty value is an absent one.
 #[derive(Default)]

@@ -1,9 +1,11 @@
 use std::io::ErrorKind;
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 use shared_claims::Secret;
 
 use super::Settings;
+use super::kind::Kind;
 use super::private::is_readable_by_others;
 use super::shown::Hidden;
 use super::spelling::flaw;
@@ -52,9 +54,9 @@ impl Settings {
             self.wrong(name, format!("is not set: {why}"));
         } else if !url.is_empty() && !["sqlite:", "postgres:", "postgresql:"].iter().any(is_known) {
             self.wrong(name, "must be sqlite://FILE?mode=rwc or postgres://user:password@host/database");
-        } else if let Some(place) = url.strip_prefix("sqlite:") {
-            match file_of(place) {
-                Some(file) => self.doubt_readable(name, file),
+        } else if let Kind::Sqlite(file) = Kind::of(&url) {
+            match file {
+                Some(file) => self.doubt_readable(name, &file),
                 None => self.wrong(
                     name,
                     "must name a file, sqlite://FILE?mode=rwc: in memory, each connection would have another one",
@@ -65,8 +67,8 @@ impl Settings {
     }
 
     /// `SQLite` makes the files beside a database as readable as the database is, so an old one passes its mode on.
-    fn doubt_readable(&mut self, name: &str, file: &str) {
-        let files = ["", "-wal", "-shm"].map(|end| format!("{file}{end}"));
+    fn doubt_readable(&mut self, name: &str, file: &Path) {
+        let files = ["", "-wal", "-shm"].map(|end| format!("{}{end}", file.display()));
         let is_readable = |path: &String| std::fs::metadata(path).is_ok_and(|found| is_readable_by_others(&found));
         let readable: Vec<&str> = files.iter().filter(|path| is_readable(path)).map(String::as_str).collect();
         if !readable.is_empty() {
@@ -102,10 +104,4 @@ impl Settings {
         }
         secret
     }
-}
-
-/// The file that stands behind `sqlite:`; none where it is memory, or nothing.
-fn file_of(place: &str) -> Option<&str> {
-    let path = place.trim_start_matches("//").split('?').next().unwrap_or_default();
-    (!path.is_empty() && path != ":memory:" && !place.contains("mode=memory")).then_some(path)
 }

@@ -6,7 +6,8 @@ use sqlx::Row;
 
 use super::{Finding, clock};
 use crate::clock::now_ms;
-use crate::database::{Database, Kind, StoreError, look, version_of};
+use crate::database::{Database, StoreError, look, version_of};
+use crate::settings::Kind;
 
 const WHAT: &str = "database";
 const MIGRATIONS: &str = "migrations";

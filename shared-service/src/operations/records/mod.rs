@@ -11,8 +11,6 @@ use self::table::Table;
 
 /// CSV.
 mod table;
-#[cfg(test)]
-mod tests;
 
 /// The most bytes of one record.
 const LARGEST: usize = 1 << 20;

@@ -1,13 +1,12 @@
-//! What may take how long, and how many connections, on each database.
+//! Limits of time and of connections, on each database.
 
 use std::time::{Duration, Instant};
 
+use shared_service::database::{Database, LIMIT, StoreError, within};
 use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
-
-use super::{Database, LIMIT, StoreError, within};
 
 const CONNECTIONS: u32 = 8;
 const SOON: Duration = Duration::from_millis(100);
@@ -25,7 +24,7 @@ async fn each() -> [(Database, String); 2] {
     let name = format!("limits_{}", Uuid::new_v4().simple());
     let file = std::env::temp_dir().join(&name);
     let sqlite = Database::at(&format!("sqlite://{}?mode=rwc", file.display()), CONNECTIONS).unwrap();
-    sqlite.prepare_file().await.unwrap();
+    sqlite.execute("PRAGMA journal_mode = WAL").await.unwrap();
     let each = [(sqlite, name.clone()), (postgres(), name)];
     for (database, table) in &each {
         let create = format!("CREATE TABLE {table} (n BIGINT)");

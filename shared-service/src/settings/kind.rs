@@ -1,7 +1,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What stands behind an address.
+/// The kind of database at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A file; none where it is memory.
@@ -11,12 +11,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// By the address alone: nobody is asked.
+    /// Reads the address, and does not connect.
     pub(crate) fn of(url: &str) -> Self {
         let Some(rest) = url.strip_prefix("sqlite:") else { return Self::Postgres };
         let path = rest.strip_prefix("//").unwrap_or(rest).split('?').next().unwrap_or_default();
         let in_memory = path == ":memory:" || rest.contains("mode=memory");
-        Self::Sqlite((!in_memory).then(|| PathBuf::from(path)))
+        Self::Sqlite((!in_memory && !path.is_empty()).then(|| PathBuf::from(path)))
     }
 
     /// The file, if it is one.
@@ -43,12 +43,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_says_what_is_behind_it() {
+    fn kind_is_read_from_the_address() {
         for (url, expected) in [
             ("sqlite://auth.db?mode=rwc", Kind::Sqlite(Some("auth.db".into()))),
             ("sqlite:///data/auth.db", Kind::Sqlite(Some("/data/auth.db".into()))),
             ("sqlite:auth.db", Kind::Sqlite(Some("auth.db".into()))),
             ("sqlite::memory:", Kind::Sqlite(None)),
+            ("sqlite://books?mode=memory", Kind::Sqlite(None)),
+            ("sqlite:?mode=rwc", Kind::Sqlite(None)),
             ("postgres://user:password@host/database", Kind::Postgres),
         ] {
             assert_eq!(Kind::of(url), expected, "{url}");

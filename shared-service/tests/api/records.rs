@@ -1,8 +1,9 @@
+//! Records of each format, read byte by byte and at once.
+
 use std::io::{self, Read};
 
 use serde_json::{Value, json};
-
-use super::Records;
+use shared_service::operations::records::{Record, Records};
 
 /// A file that arrives byte by byte.
 struct Slow<'a>(&'a [u8]);
@@ -15,7 +16,7 @@ impl Read for Slow<'_> {
 
 /// Each record with its line; a refused one as the reason.
 fn read(file: impl AsRef<[u8]>) -> Vec<(u64, Result<Value, String>)> {
-    let values = |(line, record): super::Record| (line, record.map(Value::Object));
+    let values = |(line, record): Record| (line, record.map(Value::Object));
     let at_once: Vec<_> = Records::of(file.as_ref()).map(values).collect();
     let slowly: Vec<_> = Records::of(Slow(file.as_ref())).map(values).collect();
     assert_eq!(at_once, slowly);
