@@ -96,7 +96,7 @@ async fn books() -> Result<Books, Failure> {
 }
 
 async fn export() -> Result<(), Failure> {
-    let (mut out, mut done, mut progress) = (io::stdout().lock(), 0, Progress::of("books"));
+    let (mut out, mut done, progress) = (io::stdout().lock(), 0, Progress::of("books"));
     let line = |line: &str| {
         done += 1;
         progress.is_at(done);
@@ -106,7 +106,7 @@ async fn export() -> Result<(), Failure> {
 }
 
 async fn import(file: &Path) -> Result<(), Failure> {
-    let mut progress = Progress::of("books");
+    let progress = Progress::of("books");
     let count = |done| progress.is_at(done);
     let done = if file == Path::new("-") {
         books().await?.import(io::stdin().lock(), count).await?

@@ -212,7 +212,7 @@ impl House<'_> {
     }
 
     async fn export(self, console: &mut Console) -> Result<(), CliError> {
-        let (mut done, mut progress) = (0, Progress::of("people"));
+        let (mut done, progress) = (0, Progress::of("people"));
         let line = |Account { user, hash }: Account| {
             done += 1;
             progress.is_at(done);

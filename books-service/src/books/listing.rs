@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use strum::{Display, EnumString, VariantNames};
 
 /// The most books that one answer holds, and how many it holds unless asked otherwise.
 pub const LIMIT: i64 = 1000;
@@ -45,8 +46,9 @@ pub struct Order {
     pub descending: bool,
 }
 
-/// What a list can be sorted by. Text sorts as the database collates its folded form.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// The property of a book that a list is sorted by. Text sorts as the database collates its folded form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 #[expect(missing_docs, reason = "the names of a book's properties")]
 pub enum Property {
     /// The order in which the books came into the catalogue.
@@ -92,18 +94,7 @@ impl Listing {
 }
 
 impl Property {
-    /// All, with their names in a query.
-    pub const NAMES: [(Self, &'static str); 7] = [
-        (Self::Added, "added"),
-        (Self::Author, "author"),
-        (Self::Country, "country"),
-        (Self::Language, "language"),
-        (Self::Pages, "pages"),
-        (Self::Title, "title"),
-        (Self::Year, "year"),
-    ];
-
-    /// Whether it compares as text.
+    /// True for a property that compares as text.
     #[must_use]
     pub const fn is_text(self) -> bool {
         matches!(self, Self::Author | Self::Country | Self::Language | Self::Title)
@@ -120,15 +111,13 @@ impl FromStr for Order {
 
     fn from_str(text: &str) -> Result<Self, UnknownOrder> {
         let (descending, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
-        let (by, _) = *Property::NAMES.iter().find(|(_, known)| *known == name).ok_or(UnknownOrder)?;
-        Ok(Self { by, descending })
+        Ok(Self { by: name.parse().map_err(|_| UnknownOrder)?, descending })
     }
 }
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Property::NAMES.iter().find(|(by, _)| *by == self.by).map_or("", |(_, name)| name);
-        write!(f, "{}{name}", if self.descending { "-" } else { "" })
+        write!(f, "{}{}", if self.descending { "-" } else { "" }, self.by)
     }
 }
 

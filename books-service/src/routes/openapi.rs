@@ -6,6 +6,7 @@ use shared_service::http::openapi::shapes::{added, array_of, integer, object, of
 use shared_service::http::openapi::{
     Answer, CONDITIONAL_READ, CONDITIONAL_WRITE, Call, Code, Document, EXCLUDING_WRITE,
 };
+use strum::VariantNames;
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Patch, Post, Put};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
 use utoipa::openapi::{OpenApi, Schema};
@@ -119,7 +120,7 @@ fn kept(answer: Answer) -> Answer {
 }
 
 fn orders() -> Vec<String> {
-    Property::NAMES.iter().flat_map(|(_, name)| [(*name).to_owned(), format!("-{name}")]).collect()
+    Property::VARIANTS.iter().flat_map(|name| [(*name).to_owned(), format!("-{name}")]).collect()
 }
 
 fn details(required: &[&str]) -> ObjectBuilder {

@@ -5,27 +5,17 @@ use env_logger::fmt::Formatter;
 use log::Record;
 use log::kv::{Error, Key, Value, VisitSource};
 use serde_json::Map;
+use strum::EnumString;
 
 use crate::clock::{now_ms, rfc3339};
 use crate::http::Caller;
 use crate::settings::Settings;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, EnumString)]
+#[strum(serialize_all = "lowercase")]
 enum Format {
     Text,
     Json,
-}
-
-impl std::str::FromStr for Format {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        match name {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(()),
-        }
-    }
 }
 
 /// Starts the log on standard error, as `RUST_LOG` and `LOG_FORMAT` say. A second call changes nothing.
@@ -33,7 +23,7 @@ pub fn start_logging(settings: &mut Settings) {
     let filter = settings.text("RUST_LOG", "info", "Log level: error, warn, info or debug, also per module");
     let format = settings.parsed("LOG_FORMAT", "text", "text or json", "Format of a log line: text or json");
     let mut log = env_logger::Builder::new();
-    // The library tells on which threads it runs, and of every stranger who speaks no HTTP, as an error.
+    // The library logs on which threads it runs, and each connection that speaks no HTTP as an error.
     log.filter_module("actix_http", log::LevelFilter::Off);
     log.filter_module("actix_server", log::LevelFilter::Warn)
         .parse_filters(&filter)
@@ -87,7 +77,7 @@ fn push_escaped(line: &mut String, text: &str) {
     }
 }
 
-/// The line's own names and values, and whose request it is written for; numbers stay numbers.
+/// The names and values of the record, and those of its request; numbers stay numbers.
 fn pairs(record: &Record<'_>) -> Map<String, serde_json::Value> {
     struct Pairs(Map<String, serde_json::Value>);
 

@@ -102,7 +102,7 @@ pub(super) async fn import(
                 write_rejected(&mut file, path, &batch.bad).map_err(|error| in_file(path, &error))?;
             }
         }
-        let mut progress = Progress::of("people");
+        let progress = Progress::of("people");
         let users: Vec<_> = batch.good.iter().map(|good| &good.user).collect();
         match house.users.import(&users, |done| progress.is_at(done)).await? {
             Import::Done { added, present, derived } => break (added, present, derived),
