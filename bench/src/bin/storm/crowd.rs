@@ -94,7 +94,7 @@ impl fmt::Display for Stormed {
     }
 }
 
-/// Clients that send a byte a second, of a first head, a body, or chunks. A slow second head is the proxy's to cut off.
+/// Clients that send a byte a second.
 pub struct Dawdlers {
     clients: JoinSet<std::io::Result<Duration>>,
 }
@@ -107,6 +107,7 @@ pub struct Cut {
 }
 
 impl Dawdlers {
+    /// Of a first head, a body, or chunks.
     pub fn begin(addr: SocketAddr, of_each: usize) -> Self {
         const HEAD: &str = "POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
         let kinds = [
@@ -114,6 +115,15 @@ impl Dawdlers {
             (format!("{HEAD}Content-Length: 60000\r\n\r\n{{"), " "),
             (format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n"), "1\r\n \r\n"),
         ];
+        Self::of(addr, of_each, kinds)
+    }
+
+    /// Of the second head of a connection, which a proxy in front cuts off and a service does not.
+    pub fn with_second_heads(addr: SocketAddr, clients: usize) -> Self {
+        Self::of(addr, clients, [("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "G")])
+    }
+
+    fn of(addr: SocketAddr, of_each: usize, kinds: impl IntoIterator<Item = (String, &'static str)>) -> Self {
         let mut clients = JoinSet::new();
         for (first, drip) in kinds {
             for _ in 0..of_each {

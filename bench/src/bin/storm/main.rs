@@ -5,6 +5,7 @@ mod probe;
 mod servers;
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,11 +31,14 @@ const FINE: f64 = 2.0;
 #[derive(Debug, Parser)]
 struct Options {
     /// The folder of auth-service and books-service
-    #[arg(long)]
-    programs: PathBuf,
+    #[arg(long, required_unless_present = "proxy")]
+    programs: Option<PathBuf>,
     /// An empty folder
-    #[arg(long)]
-    folder: PathBuf,
+    #[arg(long, required_unless_present = "proxy")]
+    folder: Option<PathBuf>,
+    /// Send slow second heads to the proxy at this address, and nothing else
+    #[arg(long, exclusive = true)]
+    proxy: Option<SocketAddr>,
 }
 
 struct Row {
@@ -46,8 +50,13 @@ struct Row {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
-    let servers = Servers::start(&options.programs, &options.folder).await?;
+    let Options { programs, folder, proxy } = Options::parse();
+    if let Some(proxy) = proxy {
+        let cut = Dawdlers::with_second_heads(proxy, SLOW).end().await;
+        println!("Slow second heads: {cut}.");
+        return cut.broken().map_or(Ok(()), |broken| Err(broken.into()));
+    }
+    let servers = Servers::start(&programs.unwrap_or_default(), &folder.unwrap_or_default()).await?;
     let probe = Probe::new(&servers).await?;
     let row = async |what| -> Result<Row, Box<dyn Error>> {
         sleep(WARM_UP).await;
@@ -62,7 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let logins = storm.end().await;
     sleep(WARM_UP).await;
     let slow = Dawdlers::begin(servers.auth, SLOW);
-    let slowed = row("1,000 clients that are slow").await?;
+    let slowed = row("750 clients that are slow").await?;
     let cut = slow.end().await;
 
     println!("| beside | `/livez` p50, p99 in ms | `GET /books` p50, p99 in ms | memory of auth-service in MiB |");
