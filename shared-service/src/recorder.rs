@@ -10,7 +10,7 @@ pub(crate) static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 /// The timer of store calls, which has buckets of its own.
 pub(crate) const STORE_DURATION: &str = "store_call_duration_seconds";
 
-/// Whether anything is counted.
+/// True if calls are counted.
 pub(crate) fn is_on() -> bool {
     RECORDER.get().is_some()
 }

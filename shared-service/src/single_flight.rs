@@ -140,7 +140,6 @@ mod tests {
         }
     }
 
-    /// What came while the worker did something else is answered by one run.
     #[actix_web::test]
     async fn requests_that_arrived_already_share_a_run() {
         const CLIENTS: usize = 20;

@@ -40,7 +40,7 @@ pub struct Listing {
 /// A total order of books: by one property, and where that is equal by id. Written `year`, or `-year` for descending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Order {
-    /// What to look at.
+    /// The property.
     pub by: Property,
     /// The greatest first.
     pub descending: bool,
@@ -62,7 +62,7 @@ pub enum Property {
     Year,
 }
 
-/// Where in an [`Order`] a book stands, though the book itself may be gone.
+/// The place of a book in an [`Order`]; the book itself may be gone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The property that the order looks at.
@@ -81,7 +81,7 @@ pub enum Key {
 }
 
 impl Listing {
-    /// How many bytes of text it holds.
+    /// The bytes of its texts.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let filters = [&self.author, &self.title, &self.country, &self.language].into_iter().flatten();
@@ -132,7 +132,7 @@ impl Position {
         })
     }
 
-    /// What [`Position::cursor`] wrote for the same `order`; nothing for any other text.
+    /// The position of a text from [`Position::cursor`] for the same `order`; `None` for any other text.
     #[must_use]
     pub fn parse(cursor: &str, order: Order) -> Option<Self> {
         let text = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_nobody_wrote_leads_nowhere() {
+    fn made_up_cursor_is_refused() {
         let order = Order { by: Property::Year, descending: false };
         for (cursor, why) in [
             (String::new(), "empty"),

@@ -1,4 +1,4 @@
-/// What a book is, and what a librarian may say of one.
+/// A book, and the limits of its properties.
 mod book;
 /// Cached lists, never older than the request.
 mod catalogue;
@@ -12,7 +12,7 @@ mod members;
 mod rekey;
 /// The SQL of a list.
 mod search;
-/// Where the books are, and the SQL that reads one.
+/// The database of books, and the SQL that reads one.
 mod store;
 /// The text of a book, as it is taken and as it is searched.
 mod text;

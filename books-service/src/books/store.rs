@@ -14,7 +14,7 @@ pub(super) const STORE: &str = "books";
 pub(super) const BOOK: &str =
     "SELECT id, author, country, language, pages, title, year, version FROM books WHERE id = $1";
 
-/// How many writes the catalogue has seen.
+/// The number of writes so far.
 pub(super) const REVISION: &str = "SELECT revision FROM catalogue";
 
 /// The books in their database. Clones share it.
@@ -42,7 +42,7 @@ impl Books {
         within(STORE, query.fetch_optional(&self.pool)).await?.as_ref().map(read).transpose()
     }
 
-    /// How many writes the catalogue has seen: every committed write raises it.
+    /// The number of writes so far: every committed write raises it.
     ///
     /// # Errors
     /// The database is unavailable.

@@ -14,7 +14,7 @@ pub enum BackupError {
     /// Postgres has tools of its own.
     #[error("this is Postgres: use pg_dump, as docs/runbook.md shows")]
     NotAFile,
-    /// Nobody else can see it.
+    /// No other process can read it.
     #[error("this database is in memory, gone with the process that has it")]
     Memory,
     /// The new file; one that is there stays as it is.
@@ -36,7 +36,7 @@ pub async fn backup(url: &str, to: &Path) -> Result<(), BackupError> {
         return Err(BackupError::NotAFile);
     }
     let named = |error| BackupError::File(to.display().to_string(), error);
-    // SQLite takes an empty file for none; so nobody else can open it in between.
+    // SQLite takes an empty file for none; so no other user can open it in between.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(named)?;
     let copied = copy(url, to).await;
     if copied.is_err() {
@@ -60,7 +60,7 @@ pub async fn backup_into(url: &str, out: &mut impl Write) -> Result<(), BackupEr
     };
     backup(url, &file).await?;
     let copy = File::open(&file);
-    // It has no name any more: whoever kills this while it writes leaves nothing behind.
+    // It has no name any more: a process that is killed while it writes leaves no file.
     drop(fs::remove_file(&file));
     let named = |error| BackupError::File("the standard output".to_owned(), error);
     copy.and_then(|mut copy| io::copy(&mut copy, out)).and_then(|_| out.flush()).map_err(named)

@@ -22,7 +22,7 @@ const RECORD: &str = "INSERT INTO _sqlx_migrations (version, description, succes
 /// The work of a [`Step`].
 pub type Work<'c> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>;
 
-/// What the program itself does in the migration of that number, behind its SQL and in its transaction.
+/// The program's own part in the migration of that number, after its SQL and in its transaction.
 pub type Step = (i64, fn(&mut Connection) -> Work<'_>);
 
 /// The number that the name of a migration starts with.

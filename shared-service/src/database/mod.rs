@@ -34,10 +34,10 @@ pub use self::transaction::{Connection, Transaction};
 pub const LIMIT: Duration = Duration::from_secs(1);
 
 const CONNECTIONS: u32 = 8;
-/// How long a start waits for a database that is not up yet, and in which steps.
+/// A start waits this long for a database that is not up yet, in these steps.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(250);
-/// The folder is not there, or nobody may write into it: waiting does not help.
+/// The folder is missing or cannot be written: waiting does not help.
 const SQLITE_CANTOPEN: &str = "14";
 /// `query_canceled` of Postgres, `SQLITE_INTERRUPT`.
 const STOPPED: [&str; 2] = ["57014", "9"];
@@ -123,7 +123,7 @@ fn words(error: &sqlx::Error) -> String {
     }
 }
 
-/// Where a request ends because of a store: logged here, once, in full; said to the client without detail.
+/// The error body of a store's error, without detail. The error is logged here, once, in full.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         log::error!("{error}");
@@ -137,7 +137,7 @@ impl From<StoreError> for Problem {
 /// Runs `work` against `store` for at most [`LIMIT`]. Every call of a store goes through here, and is timed by that name.
 ///
 /// # Errors
-/// What `work` says, or [`StoreError::Unavailable`] when time is up; then whether it took effect is unknown.
+/// The error of `work`, or [`StoreError::Unavailable`] when time is up; then the call may have taken effect or not.
 pub async fn within<T, E: Into<StoreError>>(
     store: &'static str,
     work: impl Future<Output = Result<T, E>>,
@@ -209,7 +209,7 @@ fn not_prepared(error: &sqlx::Error) -> StoreError {
     StoreError::unavailable("the database", words(error))
 }
 
-/// Whether another try may succeed: the server is starting, or another instance migrates at this moment.
+/// True if another try may succeed: the server is starting, or another instance migrates at this moment.
 fn may_pass(error: &sqlx::Error) -> bool {
     use MigrateError as M;
     use sqlx::Error as E;

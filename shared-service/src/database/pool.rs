@@ -111,7 +111,7 @@ impl Database {
         Ok(())
     }
 
-    /// How many connections there are at most.
+    /// The greatest number of connections.
     #[must_use]
     pub fn connections(&self) -> u32 {
         self.connections

@@ -12,7 +12,7 @@ use crate::settings::Settings;
 /// The counter of access tokens by [`Guard::OUTCOMES`], and its help text.
 pub(super) const VERIFIED: Named = ("jwt_verify_total", "Requests that need an access token, by what was found");
 
-/// What a service is told about the access tokens it takes.
+/// The settings of access token verification.
 #[derive(Clone, Debug)]
 pub struct AccessSettings {
     /// The `iss` of every token.
@@ -67,7 +67,7 @@ impl AccessSettings {
         Verifier::new(&trust)
     }
 
-    /// What the extractors of the service `audience` ask.
+    /// The guard of the service `audience`, for its extractors.
     ///
     /// # Errors
     /// As [`AccessSettings::verifier`].

@@ -74,7 +74,7 @@ impl CommonCommand {
     }
 }
 
-/// What the program `name` ends with.
+/// The exit code of the program `name`.
 #[must_use]
 pub fn exit(name: &str, done: Result<(), Box<dyn Error>>) -> ExitCode {
     match done {

@@ -12,12 +12,12 @@ use shared_claims::Problem;
 
 use crate::http::at;
 
-/// How long a check may take before it counts as failed.
+/// A check that takes longer counts as failed.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// What a service needs to be of use, by name. `/readyz` asks for all of it.
+/// The dependencies of a service, by name, each with a check. `/readyz` runs all checks.
 #[derive(Clone, Default)]
 pub struct Readiness(Vec<(&'static str, Check)>);
 

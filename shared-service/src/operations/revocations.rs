@@ -9,12 +9,12 @@ use crate::settings::Settings;
 /// More often than this, asking is no use.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
 
-/// How a service follows the list of revocations.
+/// The settings of the revocation list's poller.
 #[derive(Clone, Copy, Debug)]
 pub struct RevocationSettings {
-    /// How often the list is asked for.
+    /// The time between two polls.
     pub poll: Duration,
-    /// How old the list may be before nobody is let in; `None` is any age.
+    /// The age of the list above which all tokens are refused; `None` is any age.
     pub max_age: Option<Duration>,
 }
 

@@ -21,9 +21,9 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// An idle connection is kept this long; a proxy keeps its own for 60 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// What is left of a body that nothing reads is awaited this long after the answer; then the connection is closed.
+/// The rest of a body that no handler reads is awaited this long after the answer; then the connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
-/// What is in flight at the end may take this long; under the ten seconds that `docker stop` gives.
+/// Requests in flight at a stop may take this long; under the ten seconds that `docker stop` gives.
 const DRAIN_SECONDS: u64 = 8;
 /// Connections of one worker, whatever memory there is.
 const MOST_OF_WORKER: usize = 25_600;
@@ -40,13 +40,13 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where it listens.
+    /// The address on which it listens.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where it shows its metrics, if it does.
+    /// The address of its metrics, if it has one.
     #[must_use]
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(|(addr, _)| *addr)

@@ -20,7 +20,7 @@ impl Stop {
     /// # Errors
     /// The signals cannot be had.
     pub fn listen() -> io::Result<Self> {
-        // Tokio takes the signal for good; one that nobody waits for is dropped.
+        // Tokio takes the signal for good, and drops one that no task waits for.
         drop(signal(SignalKind::hangup())?);
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }

@@ -35,16 +35,16 @@ pub struct Settings {
     wrong: Vec<String>,
     doubtful: Vec<String>,
     file: Option<PathBuf>,
-    /// What the quoting rules of `.env` have changed, with its line.
+    /// Settings that the quoting rules of `.env` have changed, with their lines.
     altered: HashMap<String, usize>,
 }
 
-/// A setting that somebody reads: what `--help`, README and `.env.example` say of it.
+/// A setting that the program has asked for, as `--help` and `.env.example` describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The environment variable.
     pub name: &'static str,
-    /// What counts when it is not set.
+    /// The value where it is not set.
     pub default: String,
     /// One line: what it is for.
     pub why: &'static str,
@@ -62,7 +62,7 @@ impl fmt::Display for SettingsError {
 }
 
 impl SettingsError {
-    /// What is wrong, a line each.
+    /// The faults, a line each.
     pub(crate) fn each(&self) -> &[String] {
         &self.0
     }
@@ -82,7 +82,7 @@ impl Settings {
         }
     }
 
-    /// Whether there is a value for `name`, or a file that holds one; a right one or not.
+    /// True if there is a value for `name`, or a file that holds one, valid or not.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
         self.raw(name).is_some() || self.raw(&format!("{name}_FILE")).is_some()
@@ -161,7 +161,7 @@ impl Settings {
         self.file.as_deref()
     }
 
-    /// What works and is probably not meant, a line each, of all settings that were asked for so far.
+    /// Values that work and are probably not meant, a line each, of all settings that were asked for so far.
     #[must_use]
     pub fn doubts(&self) -> Vec<String> {
         let mut doubts: Vec<String> = self.doubtful.iter().cloned().chain(self.strangers()).collect();

@@ -1,4 +1,4 @@
-//! What belongs to the user of this process alone: the files that it makes, those that it obeys, its memory.
+//! Protection from other users: of the files that the process makes, of those that it obeys, of its memory.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -45,7 +45,7 @@ pub fn open_trusted(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether other users can read what `found` describes.
+/// True if other users can read the file that `found` describes.
 pub(crate) fn is_readable_by_others(found: &Metadata) -> bool {
     found.mode() & 0o044 != 0
 }

@@ -60,7 +60,7 @@ impl Settings {
     }
 }
 
-/// Where in `.env` a line is wrong: behind the setting `last`. The line itself is not told: it may hold a secret.
+/// The fault of a line of `.env`, which follows the setting `last`. The line itself is not quoted: it may hold a secret.
 fn unreadable(last: Option<&str>) -> String {
     let place = last.map_or_else(|| "at its beginning".to_owned(), |last| format!("behind {last}"));
     format!(".env has a line {place} that is not NAME=value; a value with a space or a # needs quotes")

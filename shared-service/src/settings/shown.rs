@@ -58,7 +58,7 @@ impl Hidden {
     }
 }
 
-/// The parameters of an address that hold no secret, whoever's address it is.
+/// The parameters that hold no secret in the address of any store.
 const HARMLESS: [&str; 11] = [
     "mode",
     "cache",

@@ -7,7 +7,7 @@ use crate::operations::healthcheck;
 
 const WHAT: &str = "address";
 
-/// Whether the service can listen where it is told to, or does already: for requests, and for its metrics.
+/// Checks that the service can listen on its addresses, for requests and for metrics, or does already.
 pub async fn address(options: &ServerOptions) -> Vec<Finding> {
     let addr = options.addr;
     let mut found = vec![match TcpListener::bind(addr) {
@@ -44,7 +44,7 @@ fn for_metrics(metrics: SocketAddr, addr: SocketAddr, service: Verdict) -> Findi
 async fn taken(options: &ServerOptions) -> Finding {
     let (addr, ready) = (options.addr, options.ready_url());
     let alive = format!("{}/livez", ready.trim_end_matches("/readyz"));
-    // Whoever takes connections and says nothing is told from a look that took too long.
+    // A program that accepts and does not answer is found before the time of this look is over.
     let both = Box::pin(async { tokio::join!(healthcheck(&ready), healthcheck(&alive)) });
     let silent = || (Err(String::new()), Err(String::new()));
     match tokio::time::timeout(PATIENCE * 3 / 4, both).await.unwrap_or_else(|_| silent()) {

@@ -12,8 +12,7 @@ use crate::settings::Kind;
 const WHAT: &str = "database";
 const MIGRATIONS: &str = "migrations";
 
-/// Whether the database at `url` answers, tells the same time, and has each of `migrations`. It is not changed, nor made
-/// where it is missing.
+/// Checks that the database at `url` answers, has the same time, and has each of `migrations`. Neither changes nor creates it.
 pub async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<Finding> {
     if url.is_empty() {
         return vec![Finding::bad(WHAT, "no address is set, see settings")];
@@ -28,7 +27,7 @@ pub async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<Finding> {
     }
 }
 
-/// What is wrong with a file, before anybody opens it. `SQLite` keeps a journal beside it.
+/// The fault of a file, found without opening the database. `SQLite` keeps a journal beside it.
 fn file_trouble(file: &Path, url: &str) -> Option<Finding> {
     let shown = file.display();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -70,7 +69,7 @@ async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<
     Ok(found)
 }
 
-/// How far Postgres is ahead of this machine; what lies within the way there and back is no difference.
+/// The milliseconds that Postgres is ahead of this machine; a difference within the round trip counts as none.
 async fn ahead_ms(pool: &Database) -> Result<i64, StoreError> {
     let asked = now_ms();
     let clock = "SELECT CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000 AS BIGINT) AS ms";

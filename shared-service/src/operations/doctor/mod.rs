@@ -1,12 +1,12 @@
-//! What a service finds out about its own surroundings before they hurt. Each look stands on its own and takes
-//! two seconds at most, so that there is an answer to everything while everything is broken.
+//! Checks of the surroundings of a service. Each is independent of the others and takes two seconds at most, so that all give a
+//! result even if everything is broken.
 
-/// Whether the address can be had.
+/// The addresses.
 mod address;
-/// Whether the database is there, is up to date, and tells the same time.
+/// The database.
 #[cfg(feature = "database")]
 mod database;
-/// How long the certificate is good.
+/// The certificate.
 mod tls;
 
 use std::fmt;
@@ -22,15 +22,15 @@ pub use address::address;
 pub use database::database;
 pub use tls::certificate;
 
-/// What one look may take.
+/// The longest time of one check.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How something is.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// As it must be.
     Good,
-    /// It works, and will hurt one day.
+    /// It works, and will fail one day.
     Doubtful,
     /// It does not work.
     Bad,
@@ -39,11 +39,11 @@ pub enum Verdict {
 /// One line of a report: how something is, and what to do about it. Nothing secret stands in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How it is.
+    /// The result.
     pub verdict: Verdict,
-    /// What was looked at, in one word.
+    /// The thing that was checked, in one word.
     pub what: &'static str,
-    /// What was seen, and what to do.
+    /// The observation, and the remedy.
     pub says: String,
 }
 
@@ -53,7 +53,7 @@ impl Finding {
         Self { verdict: Verdict::Good, what, says: says.into() }
     }
 
-    /// `what` works, and will hurt one day.
+    /// `what` works, and will fail one day.
     pub fn doubtful(what: &'static str, says: impl Into<String>) -> Self {
         Self { verdict: Verdict::Doubtful, what, says: says.into() }
     }
@@ -102,14 +102,14 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
-    /// How much of it is bad.
+    /// The number of bad findings.
     #[must_use]
     pub const fn failed(&self) -> usize {
         self.failed
     }
 }
 
-/// What `work` finds about `what`, or that it took too long.
+/// The findings of `work` about `what`, or that it took too long.
 pub async fn look<F>(what: &'static str, work: impl Future<Output = F>) -> Vec<Finding>
 where
     F: IntoIterator<Item = Finding>,
@@ -120,7 +120,7 @@ where
     }
 }
 
-/// Where the settings come from, and what is doubtful or wrong about them, a line each.
+/// The source of the settings, and each doubt and each fault of them.
 #[must_use]
 pub fn settings(settings: Settings) -> Vec<Finding> {
     const WHAT: &str = "settings";
@@ -157,7 +157,7 @@ pub fn secret(setting: &str, secret: Option<&Secret>, previous: Option<&Secret>)
     }
 }
 
-/// Whether the clock of `whose` agrees with this machine's. `ahead_ms` is how far that one is ahead.
+/// Compares the clock of `whose`, which is `ahead_ms` ahead, with this machine's.
 #[must_use]
 pub fn clock(whose: &str, ahead_ms: i64) -> Finding {
     const WHAT: &str = "clock";

@@ -6,10 +6,10 @@ use crate::http::TlsFiles;
 
 const WHAT: &str = "tls";
 const DAY: i64 = 86_400;
-/// Time enough to find out why nobody renewed it.
+/// Enough time to find out why it was not renewed.
 const SOON: i64 = 14 * DAY;
 
-/// Whether the certificate and its key can be read, belong together, and are good at `now_ms`.
+/// Checks that the certificate and its key can be read, belong together, and are valid at `now_ms`.
 #[must_use]
 pub fn certificate(files: Option<&TlsFiles>, now_ms: i64) -> Finding {
     let Some(files) = files else { return Finding::good(WHAT, "no TLS_CERT: HTTP, for use behind a proxy") };

@@ -26,13 +26,13 @@ type Text<'a> = Box<dyn BufRead + 'a>;
 /// does.
 pub struct Records<'a> {
     rest: Rest<'a>,
-    /// How many bytes the reading of one record may still take.
+    /// The bytes that the reading of one record may still take.
     room: Rc<Cell<usize>>,
     /// The line that is read next.
     line: u64,
 }
 
-/// What is still to be read, by format.
+/// The unread part, by format.
 enum Rest<'a> {
     Unknown(Text<'a>),
     Lines(Text<'a>),
