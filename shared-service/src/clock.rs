@@ -26,7 +26,7 @@ pub fn now_ms() -> i64 {
 pub fn instant(text: &str) -> Option<i64> {
     let text = text.replacen(' ', "T", 1);
     let parse = |end| OffsetDateTime::parse(&format!("{text}{end}"), &Iso8601::PARSING).ok();
-    let instant = ["", "Z", "T00Z"].into_iter().find_map(parse)?;
+    let instant = ["", "Z", "T00:00Z"].into_iter().find_map(parse)?;
     i64::try_from(instant.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
