@@ -12,6 +12,8 @@ mod secrets;
 mod shown;
 /// Signs that a secret is not the one that was meant.
 mod spelling;
+/// The address of a store.
+mod store_url;
 /// Variables that are probably a misspelt setting.
 mod strangers;
 
@@ -24,6 +26,7 @@ use std::time::Duration;
 pub(crate) use self::kind::Kind;
 pub use self::private::{keep_private, open_trusted};
 use self::shown::Hidden;
+pub use self::store_url::StoreUrl;
 
 /// The settings of a service, read one by one. A wrong one is remembered and the default goes on, so that
 /// [`Settings::finish`] tells all that is wrong in one message. An empty value is an absent one.
