@@ -14,13 +14,13 @@ use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, heal
 
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::grants::Grants;
-use crate::limits::{Limits, SITE};
+use crate::limits::{FailureStore, Limits, LocalRates, RateStore, RedisFailures, RedisRates, SITE, SqlFailures};
 use crate::passwords::Passwords;
+use crate::redis::Redis;
 use crate::revocations::Feed;
 use crate::routes::{State, document, table};
-use crate::sessions::{
-    self, FailureStore, LocalRates, RateStore, RedisRates, RedisSessions, SessionStore, SqlSessions,
-};
+use crate::sessions::{self, RedisSessions, SessionStore, SqlSessions};
+use crate::sql::SqlStore;
 use crate::tokens::Tokens;
 use crate::users::{self, SeedError, Users, respell_emails};
 use crate::{counts, endings};
@@ -57,10 +57,10 @@ pub struct Stores {
     pool: Database,
 }
 
-/// Where limits are counted: where sessions are.
+/// The place where limits are counted: where sessions are.
 enum Limited {
-    Sql(Arc<SqlSessions>),
-    Redis(Arc<RedisSessions>),
+    Sql { sessions: Arc<SqlSessions>, failures: Arc<SqlFailures> },
+    Redis(Redis),
 }
 
 /// Starts the service that `config` describes. It serves once the result is waited for. What is revoked is `known` from
@@ -106,21 +106,24 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
 pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
     let pool = database::open_with(&config.database_url, &migrations(), &[(7, respell_emails)]).await?;
     let (sessions, limited): (Arc<dyn SessionStore>, _) = if let Some(address) = config.redis_url {
-        let sessions = Arc::new(RedisSessions::new(address, config.rules)?);
-        (Arc::<RedisSessions>::clone(&sessions), Limited::Redis(sessions))
+        let redis = Redis::open(address)?;
+        (Arc::new(RedisSessions::on(redis.clone(), config.rules)), Limited::Redis(redis))
     } else {
-        let sessions = Arc::new(SqlSessions::new(pool.clone(), config.rules).await?);
-        let swept = Arc::downgrade(&sessions);
+        let store = SqlStore::open(pool.clone()).await?;
+        let sessions = Arc::new(SqlSessions::on(store.clone(), config.rules).await?);
+        let failures = Arc::new(SqlFailures(store));
+        let swept = (Arc::downgrade(&sessions), Arc::downgrade(&failures));
         every_minute(move || {
-            let sessions = swept.upgrade();
+            let swept = (swept.0.upgrade(), swept.1.upgrade());
             async move {
-                if let Err(error) = sessions?.sweep(SWEEP_BATCH).await {
+                let (sessions, failures) = (swept.0?, swept.1?);
+                if let Err(error) = tokio::try_join!(sessions.sweep(SWEEP_BATCH), failures.sweep(SWEEP_BATCH)) {
                     log::warn!("ended sessions were not swept: {error}");
                 }
                 Some(())
             }
         });
-        (Arc::<SqlSessions>::clone(&sessions), Limited::Sql(sessions))
+        (Arc::<SqlSessions>::clone(&sessions), Limited::Sql { sessions, failures })
     };
     let users = Users::new(pool.clone());
     let passwords = Passwords::start(config.bcrypt_cost, config.pepper)?;
@@ -170,8 +173,8 @@ fn every_minute<S: Future<Output = Option<()>> + Send>(sweep: impl Fn() -> S + S
 /// So many calls a minute, and so many failures in a row; 0 is without end.
 fn limits(limited: &Limited, calls: u32, failures: u32) -> Limits {
     let store: Arc<dyn FailureStore> = match limited {
-        Limited::Sql(sessions) => Arc::<SqlSessions>::clone(sessions),
-        Limited::Redis(sessions) => Arc::<RedisSessions>::clone(sessions),
+        Limited::Sql { failures, .. } => Arc::<SqlFailures>::clone(failures),
+        Limited::Redis(redis) => Arc::new(RedisFailures(redis.clone())),
     };
     Limits {
         rates: NonZeroU32::new(calls)
@@ -181,8 +184,8 @@ fn limits(limited: &Limited, calls: u32, failures: u32) -> Limits {
 }
 
 fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
-    if let Limited::Redis(sessions) = limited {
-        return Arc::new(RedisRates::new(Arc::clone(sessions), per_minute));
+    if let Limited::Redis(redis) = limited {
+        return Arc::new(RedisRates::new(redis.clone(), per_minute));
     }
     let rates = Arc::new(LocalRates::new(per_minute));
     let swept = Arc::downgrade(&rates);
@@ -197,7 +200,7 @@ fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>)
     let depth = ("auth_password_queue_depth", "Passwords that wait for a thread to hash them");
     let metrics = Metrics::new(service, env!("CARGO_PKG_VERSION"), counts::register)
         .gauge(depth, move || std::future::ready(Some(as_gauge(queued.queue_depth()))));
-    let Limited::Sql(sessions) = limited else { return metrics };
+    let Limited::Sql { sessions, .. } = limited else { return metrics };
     let sessions = Arc::clone(sessions);
     metrics.gauge(("auth_sessions_open", "Sessions that have neither ended nor expired"), move || {
         let sessions = Arc::clone(&sessions);

@@ -5,7 +5,8 @@ use shared_claims::Secret;
 use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings};
 
 use crate::passwords::{Cost, Pepper};
-use crate::sessions::{NotAnAddress, RedisAddress, Rules};
+use crate::redis::{NotAnAddress, RedisAddress};
+use crate::sessions::Rules;
 
 /// The only service that takes a refresh token.
 pub const AUDIENCE: &str = "auth-service";

@@ -10,8 +10,7 @@ use tokio::time::sleep;
 
 use crate::counts::{LoginResult, RefreshResult};
 use crate::endings::complete_of;
-use crate::limits::{Limits, Slowed};
-use crate::neighbourhood::Neighbourhood;
+use crate::limits::{ClientNetwork, Limits, Throttled};
 use crate::passwords::{Passwords, PoolError, Verdict};
 use crate::sessions::{Advance, Label, NewSession, Session, SessionId, SessionStore};
 use crate::tokens::{Pair, Presented, Tokens};
@@ -45,7 +44,7 @@ pub struct Login {
     /// The password.
     pub password: SecretString,
     /// The network that the client calls from.
-    pub from: Neighbourhood,
+    pub from: ClientNetwork,
     /// The description of the session.
     pub label: Label,
 }
@@ -79,11 +78,11 @@ impl LoginRefused {
     }
 }
 
-impl From<Slowed> for LoginRefused {
-    fn from(slowed: Slowed) -> Self {
-        match slowed {
-            Slowed::Wait(wait) => Self::Throttled(wait),
-            Slowed::Store(error) => Self::Store(error),
+impl From<Throttled> for LoginRefused {
+    fn from(throttled: Throttled) -> Self {
+        match throttled {
+            Throttled::Wait(wait) => Self::Throttled(wait),
+            Throttled::Store(error) => Self::Store(error),
         }
     }
 }

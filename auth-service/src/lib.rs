@@ -13,23 +13,28 @@ pub mod config;
 mod counts;
 /// What a change of an account has left to be done to sessions.
 pub mod endings;
-/// What a proof is worth.
+/// Login, refresh, logout.
 pub mod grants;
-/// How often somebody may call, and guess.
+/// The limits of calls, and of wrong passwords.
 pub mod limits;
-/// Where a caller comes from.
-pub mod neighbourhood;
 /// What a password must be, how it is stored, and where it is hashed.
 pub mod passwords;
-/// What was revoked, for all who verify.
+/// The connection to Redis that sessions, limits and revocations share.
+pub mod redis;
+/// The list of revocations.
 pub mod revocations;
 /// Everything that speaks HTTP.
 mod routes;
-/// What a refresh token names.
+/// Sessions: the record that a refresh token names.
 pub mod sessions;
+/// The SQL database that sessions, limits and revocations share.
+pub mod sql;
 /// The two signed tokens of a session.
 pub mod tokens;
 /// The people.
 pub mod users;
 
 pub use routes::document;
+
+/// The name of the store of sessions, limits and revocations in errors and metrics.
+const SESSION_STORE: &str = "the session store";

@@ -9,7 +9,7 @@ use shared_service::clock::{now_ms, rfc3339};
 use super::import::{ImportArgs, import};
 use super::{CliError, Console, counted, no_user};
 use crate::endings::complete_of;
-use crate::neighbourhood::Neighbourhood;
+use crate::limits::ClientNetwork;
 use crate::passwords::{NotHashed, PasswordHash, Passwords};
 use crate::sessions::SessionStore;
 use crate::users::{Account, Changed, Created, Deleted, Email, NewUser, User, UserChange, Username, Users};
@@ -150,7 +150,7 @@ impl House<'_> {
     ) -> Result<PasswordHash, CliError> {
         let password = console.new_password()?;
         let about = [username.as_str(), email.map_or("", Email::as_str)];
-        self.passwords.hash_new(Neighbourhood::default(), password, &about).await.map_err(|error| match error {
+        self.passwords.hash_new(ClientNetwork::default(), password, &about).await.map_err(|error| match error {
             NotHashed::Weak(error) => CliError::refused(format!("the password {error}")),
             NotHashed::Pool(error) => error.into(),
         })

@@ -35,7 +35,7 @@ pub use new_password::{LONGEST, NewPassword, SHORTEST, WeakPassword, check_lengt
 pub use pool::Pool;
 pub use queue::PoolError;
 
-use crate::neighbourhood::Neighbourhood;
+use crate::limits::ClientNetwork;
 
 /// What became of a password that was held against a stored hash.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl Passwords {
     /// [`NotHashed::Weak`] with advice for the person, [`NotHashed::Pool`] when the work was not done.
     pub async fn hash_new(
         &self,
-        asker: Neighbourhood,
+        asker: ClientNetwork,
         text: impl Into<SecretString>,
         about: &[&str],
     ) -> Result<PasswordHash, NotHashed> {
@@ -118,7 +118,7 @@ impl Passwords {
     /// The work was not done.
     pub async fn hash(&self, new: NewPassword) -> Result<PasswordHash, PoolError> {
         let hasher = Arc::clone(&self.hasher);
-        self.pool.run(Neighbourhood::default(), move || hasher.hash(&new)).await?
+        self.pool.run(ClientNetwork::default(), move || hasher.hash(&new)).await?
     }
 
     /// Holds the password `text` against `hash`.
@@ -127,7 +127,7 @@ impl Passwords {
     /// The work was not done; then nothing is known about the password.
     pub async fn verify(
         &self,
-        asker: Neighbourhood,
+        asker: ClientNetwork,
         text: impl Into<SecretString>,
         hash: &PasswordHash,
     ) -> Result<Verdict, PoolError> {
@@ -141,7 +141,7 @@ impl Passwords {
     /// The work was not done; then nothing is known about the password.
     pub async fn is_right(
         &self,
-        asker: Neighbourhood,
+        asker: ClientNetwork,
         text: impl Into<SecretString>,
         hash: &PasswordHash,
     ) -> Result<bool, PoolError> {
@@ -153,7 +153,7 @@ impl Passwords {
     ///
     /// # Errors
     /// The work was not done.
-    pub async fn verify_nobody(&self, asker: Neighbourhood, text: impl Into<SecretString>) -> Result<(), PoolError> {
+    pub async fn verify_nobody(&self, asker: ClientNetwork, text: impl Into<SecretString>) -> Result<(), PoolError> {
         let (text, hasher) = (text.into(), Arc::clone(&self.hasher));
         self.pool.run(asker, move || hasher.verify_nobody(text.expose_secret())).await
     }

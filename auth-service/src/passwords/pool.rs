@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::pace::Pace;
 use super::queue::{Job, PoolError, Queue};
 use crate::counts::HASHING;
-use crate::neighbourhood::Neighbourhood;
+use crate::limits::ClientNetwork;
 
 /// Jobs that may wait, for each thread: at a quarter of a second each, sixteen seconds of patience.
 const QUEUED_PER_THREAD: usize = 64;
@@ -102,7 +102,7 @@ impl Pool {
     /// [`PoolError::Busy`] when the queue is full, [`PoolError::Failed`] when `work` panicked.
     pub async fn run<T: Send + 'static>(
         &self,
-        asker: Neighbourhood,
+        asker: ClientNetwork,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PoolError> {
         let (reply, answer) = oneshot::channel();
@@ -144,7 +144,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, asker: Neighbourhood, job: Box<dyn Job>) -> Result<(), PoolError> {
+    fn push(&self, asker: ClientNetwork, job: Box<dyn Job>) -> Result<(), PoolError> {
         let mut queue = self.lock();
         if queue.waiting >= self.capacity {
             // Those who hung up must not keep out those who wait.
@@ -211,7 +211,7 @@ mod tests {
         let here = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let there =
-            runtime.block_on(pool.run(Neighbourhood::default(), || {
+            runtime.block_on(pool.run(ClientNetwork::default(), || {
                 rustix::process::getpriority_process(Some(rustix::thread::gettid()))
             }));
         assert_eq!(there.unwrap().unwrap(), (here + NICER).min(19));

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, VecDeque};
 
-use crate::neighbourhood::Neighbourhood;
+use crate::limits::ClientNetwork;
 
 /// Why a job was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,9 +16,9 @@ pub enum PoolError {
     Failed(String),
 }
 
-/// The jobs that wait. Sites take turns, and the neighbourhoods of a site take its turns, so a site that asks for much
+/// The jobs that wait. Sites take turns, and the networks of a site take its turns, so a site that asks for much
 /// delays another by one job at most, from however many networks it asks. The first job to be refused is of the site that
-/// has the most, and there of the neighbourhood that has the most.
+/// has the most, and there of the network that has the most.
 #[derive(Default)]
 pub(super) struct Queue {
     jobs: Turns<Turns<VecDeque<Box<dyn Job>>>>,
@@ -27,7 +27,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn push(&mut self, asker: Neighbourhood, job: Box<dyn Job>) {
+    pub(super) fn push(&mut self, asker: ClientNetwork, job: Box<dyn Job>) {
         self.jobs.lane(asker.site()).lane(asker).push_back(job);
         self.waiting += 1;
     }
@@ -39,8 +39,8 @@ impl Queue {
     }
 
     /// Takes back the newest job of the site that has the most, if that is more than the site of `asker` would have with
-    /// one more; else of the neighbourhood in that site, by the same rule.
-    pub(super) fn take_from_the_greediest(&mut self, asker: Neighbourhood) -> Option<Box<dyn Job>> {
+    /// one more; else of the network in that site, by the same rule.
+    pub(super) fn take_from_the_greediest(&mut self, asker: ClientNetwork) -> Option<Box<dyn Job>> {
         let site = self.jobs.lanes.get(&asker.site());
         let (of_site, own) = (site.map_or(0, Lane::len), site.map_or(0, |site| site.len_of(asker)));
         let job = match self.jobs.greediest(of_site + 1) {
@@ -63,7 +63,7 @@ impl Queue {
     }
 
     /// How many jobs come before the next one of `asker`.
-    pub(super) fn before(&self, asker: Neighbourhood) -> usize {
+    pub(super) fn before(&self, asker: ClientNetwork) -> usize {
         let site = self.jobs.lanes.get(&asker.site());
         let in_site = site.map_or(0, |site| site.before(asker, site.len_of(asker)));
         self.jobs.before(asker.site(), in_site)
@@ -94,19 +94,19 @@ impl Lane for VecDeque<Box<dyn Job>> {
 /// Lanes that take turns. One that became empty stays until its turn.
 #[derive(Default)]
 struct Turns<L> {
-    order: VecDeque<Neighbourhood>,
-    lanes: HashMap<Neighbourhood, L>,
+    order: VecDeque<ClientNetwork>,
+    lanes: HashMap<ClientNetwork, L>,
 }
 
 impl<L: Lane> Turns<L> {
-    fn lane(&mut self, of: Neighbourhood) -> &mut L {
+    fn lane(&mut self, of: ClientNetwork) -> &mut L {
         self.lanes.entry(of).or_insert_with(|| {
             self.order.push_back(of);
             L::default()
         })
     }
 
-    fn len_of(&self, asker: Neighbourhood) -> usize {
+    fn len_of(&self, asker: ClientNetwork) -> usize {
         self.lanes.get(&asker).map_or(0, L::len)
     }
 
@@ -116,7 +116,7 @@ impl<L: Lane> Turns<L> {
     }
 
     /// How many jobs come before the one of `asker` that has `own` jobs of its lane before it.
-    fn before(&self, asker: Neighbourhood, own: usize) -> usize {
+    fn before(&self, asker: ClientNetwork, own: usize) -> usize {
         let others = self.lanes.iter().filter(|(other, _)| **other != asker);
         own + others.map(|(_, lane)| lane.len().min(own + 1)).sum::<usize>()
     }

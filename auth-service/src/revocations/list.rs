@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shared_claims::Revocation;
 
-use crate::sessions::{Cursor, News, Position, ShardNews};
+use super::{Cursor, News, Position, ShardNews};
 
 /// A segment that is shorter than this takes in what comes next.
 const SHORT: usize = 64 * 1024;

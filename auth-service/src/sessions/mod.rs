@@ -5,36 +5,22 @@
 //!
 //! All times are milliseconds since 1970 by the store's own clock: the machines that ask may disagree, the store does not.
 
-mod clock;
-mod failures;
-mod rates;
 mod redis;
-mod revocations;
 mod session;
 mod sql;
-mod sql_count;
-mod sql_failures;
-mod sql_revocations;
-mod sql_turn;
-mod statements;
 
 use async_trait::async_trait;
 use shared_claims::Revocation;
 use shared_service::database::StoreError;
 
-pub use self::failures::{Attempt, FailureStore};
-pub use self::rates::{LocalRates, RateStore};
-pub use self::redis::{NotAnAddress, RedisAddress, RedisRates, RedisSessions, ServerFacts};
-pub use self::revocations::{Cursor, News, NotACursor, Position, ShardNews};
+pub use self::redis::RedisSessions;
 pub use self::session::{
     FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, NotASessionId, Place, Rules, Session, SessionId,
 };
 pub use self::sql::{MIGRATIONS, SqlSessions};
+pub use crate::revocations::{Cursor, News, Position};
 
-/// What the store is called in its errors.
-const STORE: &str = "the session store";
-
-/// What became of a refresh token that was presented.
+/// The outcome of the use of a refresh token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Advance {
     /// It was current. The session is now one generation further; its idle time starts again.
@@ -44,12 +30,11 @@ pub enum Advance {
     Repeated(Session),
     /// No such session of this user: ended, expired, or never there.
     Gone,
-    /// Older, one behind after the grace, or ahead of the store: somebody holds a token that is not theirs to use, or the
-    /// store lost a write. This call ended the session, and only the first of such calls is told so.
+    /// Older, one behind after the grace, or ahead of the store: the token was copied, or the store lost a write. This call ended the session, and only the first of such calls is told so.
     Replayed,
 }
 
-/// Where sessions are kept. Each method is one atomic step of the store, however many instances share it.
+/// A store of sessions. Each method is one atomic step of the store, however many instances share it.
 ///
 /// After [`StoreError::Unavailable`] it is unknown whether the step took effect; an implementation never tries again by
 /// itself. An answer means that the store has acknowledged the write.
@@ -74,8 +59,8 @@ pub trait SessionStore: Send + Sync {
     /// The store is unavailable.
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError>;
 
-    /// Lists that the session `id` has ended, of which the store knows nothing any more: for whoever holds a token of it, so
-    /// that it was there.
+    /// Lists the end of a session that the store has already forgotten. To be called only with an id from a token whose signature was
+    /// verified.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -94,7 +79,7 @@ pub trait SessionStore: Send + Sync {
     /// The store is unavailable.
     async fn cut_off(&self, user_id: &str) -> Result<(), StoreError>;
 
-    /// What was revoked behind `cursor`; all of it, where the cursor is not this list's.
+    /// The list of revocations behind `cursor`; all of it, where the cursor is not this list's.
     ///
     /// # Errors
     /// The store is unavailable, or an entry is corrupt.
@@ -130,7 +115,7 @@ pub async fn list_all(store: &dyn SessionStore, user_id: &str) -> Result<Vec<Ses
     }
 }
 
-/// All that was revoked and is not over, as a verifier that starts now would read it.
+/// All revocations that are not over, as a verifier that starts now would read them.
 ///
 /// # Errors
 /// The store's.

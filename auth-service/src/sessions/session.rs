@@ -7,7 +7,7 @@ use std::time::Duration;
 use shared_service::database::StoreError;
 use uuid::Uuid;
 
-use super::STORE;
+use crate::SESSION_STORE;
 
 /// The generation of a session that was never advanced.
 pub const FIRST_GENERATION: i64 = 1;
@@ -26,7 +26,7 @@ const FOREVER: u128 = 31_556_952_000_000;
 pub struct SessionId(Uuid);
 
 impl SessionId {
-    /// A new name that nobody can guess.
+    /// A new name that cannot be guessed.
     pub(super) fn random() -> Self {
         Self(Uuid::new_v4())
     }
@@ -53,7 +53,7 @@ impl FromStr for SessionId {
     }
 }
 
-/// What its owner recognises a session by. Text from the client: printable, bounded, and worth nothing as evidence.
+/// The description by which its owner recognises a session. Text from the client: printable, bounded, and worth nothing as evidence.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Label {
     pub(super) user_agent: String,
@@ -84,9 +84,9 @@ impl Label {
 /// A session to open.
 #[derive(Clone, Debug)]
 pub struct NewSession {
-    /// Whose it is.
+    /// The user.
     pub user_id: String,
-    /// What the owner recognises it by.
+    /// The description of the client.
     pub label: Label,
 }
 
@@ -95,7 +95,7 @@ pub struct NewSession {
 pub struct Session {
     /// Its name, the claim `sid`.
     pub id: SessionId,
-    /// Whose it is, the claim `sub`.
+    /// The user, the claim `sub`.
     pub user_id: String,
     /// The only generation that can be advanced, the claim `gen`.
     pub generation: i64,
@@ -111,15 +111,15 @@ pub struct Session {
     pub idle_ends_at: i64,
     /// When it ends however often it is used; fixed at login.
     pub ends_at: i64,
-    /// What the owner recognises it by.
+    /// The description of the client.
     pub label: Label,
 }
 
-/// Where a session stands among the others of its user, of which the newest is listed first: when it was opened, and its name.
+/// The place of a session among those of its user, of which the newest is listed first: when it was opened, and its name.
 pub type Place = (i64, SessionId);
 
 impl Session {
-    /// Where it stands among the others.
+    /// Its place among the others.
     #[must_use]
     pub const fn place(&self) -> Place {
         (self.opened_at, self.id)
@@ -134,7 +134,7 @@ impl Session {
         }
         let Self { id, generation, opened_at, idle_ends_at, ends_at, .. } = self;
         let what = format!("session {id}: generation {generation}, from {opened_at} to {idle_ends_at} or {ends_at}");
-        Err(StoreError::corrupt(STORE, what))
+        Err(StoreError::corrupt(SESSION_STORE, what))
     }
 }
 

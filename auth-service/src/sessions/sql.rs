@@ -3,22 +3,27 @@
 //! A statement that changes something is read to its end (`fetch_all`, never `fetch_one` or `fetch_optional`): those two
 //! answer at the first row, before the commit is known to have succeeded.
 
+mod statements;
+mod turn;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
 use async_trait::async_trait;
 use shared_service::database::{Database, StoreError, within};
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
-use super::clock::DatabaseClock;
-use super::revocations::keep_ms;
+use self::statements::{ADVANCE, COUNT_OPEN, END, END_FORGOTTEN, LIST, OPEN, SWEEP, SWEEP_ERAS};
+use self::turn::{GoesOn, Lanes};
 use super::session::ms;
-use super::sql_turn::{GoesOn, Lanes};
-use super::statements::{ADVANCE, END, END_FORGOTTEN, LIST, OPEN, SWEEP, SWEEP_ERAS};
 use super::{
-    Advance, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, News, Place, Rules, STORE, Session, SessionId,
+    Advance, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, News, Place, Rules, Session, SessionId,
     SessionStore,
 };
+use crate::SESSION_STORE;
+use crate::revocations::{SqlRevocations, kept_for};
+use crate::sql::SqlStore;
 
 /// The tables that [`SqlSessions`] needs, for `shared_service::database::open`.
 pub const MIGRATIONS: [(&str, &str); 4] = [
@@ -30,11 +35,11 @@ pub const MIGRATIONS: [(&str, &str); 4] = [
 
 /// Sessions in `SQLite` or Postgres.
 pub struct SqlSessions {
-    pub(super) pool: Database,
+    store: SqlStore,
+    revocations: SqlRevocations,
     rules: Rules,
-    pub(super) most: usize,
-    pub(super) lanes: Lanes,
-    pub(super) clock: DatabaseClock,
+    most: usize,
+    lanes: Lanes,
 }
 
 impl SqlSessions {
@@ -43,18 +48,24 @@ impl SqlSessions {
     /// # Errors
     /// The database is unavailable, or its clock cannot be read.
     pub async fn new(pool: Database, rules: Rules) -> Result<Self, StoreError> {
-        let clock = DatabaseClock::default();
-        clock.measure(&pool).await?;
-        let sessions = Self { pool, rules, most: MOST_SESSIONS, lanes: Lanes::default(), clock };
-        sessions.name_list().await?;
-        Ok(sessions)
+        Self::on(SqlStore::open(pool).await?, rules).await
+    }
+
+    /// The same on a database that other stores share.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn on(store: SqlStore, rules: Rules) -> Result<Self, StoreError> {
+        let revocations = SqlRevocations(store.clone());
+        revocations.name().await?;
+        Ok(Self { store, revocations, rules, most: MOST_SESSIONS, lanes: Lanes::default() })
     }
 
     /// Adds `skew_ms`, whatever it is at each moment, to the store's clock. For tests.
     #[must_use]
-    pub fn with_skew(mut self, skew_ms: Arc<AtomicI64>) -> Self {
-        self.clock.skew_ms = skew_ms;
-        self
+    pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
+        let store = self.store.with_skew(skew_ms);
+        Self { revocations: SqlRevocations(store.clone()), store, ..self }
     }
 
     /// Lets no more than `most` sessions of a user live. For tests.
@@ -64,40 +75,37 @@ impl SqlSessions {
         self
     }
 
-    /// Removes the sessions that expired, those that ended with all of their user, those whose end need not be listed any more, cut-offs
-    /// likewise, and failures that are forgotten, in batches so small that nobody waits for one; how many sessions. Also compares the
-    /// clocks anew. To be called every minute or so, by any number of instances.
+    /// The number of sessions that are alive, of all users.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn count_open(&self) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar(COUNT_OPEN).bind(self.store.now());
+        within(SESSION_STORE, async { count.fetch_one(&mut *self.store.pool.list().await?).await }).await
+    }
+
+    /// Removes the sessions that expired, those that ended with all of their user, those whose end need not be listed any more, and
+    /// cut-offs likewise, in batches so small that no call waits for one; how many sessions. Also compares the clocks anew. To be
+    /// called every minute or so, by any number of instances.
     ///
     /// # Errors
     /// The database is unavailable.
     pub async fn sweep(&self, batch: u32) -> Result<u64, StoreError> {
-        self.clock.measure(&self.pool).await?;
-        while batch > 0 && self.sweep_failures(batch).await? >= u64::from(batch) {}
-        while batch > 0 && self.sweep_cutoffs(batch).await? >= u64::from(batch) {}
-        let mut swept = 0;
-        for statement in [SWEEP, SWEEP_ERAS] {
-            loop {
-                let sweep = sqlx::query(statement).bind(self.clock.now()).bind(i64::from(batch));
-                let rows = within(STORE, self.pool.sweep(sweep)).await?;
-                swept += rows;
-                if rows == 0 || rows < u64::from(batch) {
-                    break;
-                }
-            }
-        }
-        Ok(swept)
+        self.store.measure().await?;
+        self.revocations.sweep(batch).await?;
+        Ok(self.store.sweep(SWEEP, batch).await? + self.store.sweep(SWEEP_ERAS, batch).await?)
     }
 
-    /// How long behind its date a token is listed, if it is revoked.
-    pub(super) fn keep_ms(&self) -> i64 {
-        keep_ms(self.rules.access_ttl)
+    /// The time behind its date for which a revoked token is listed, in milliseconds.
+    fn keep_ms(&self) -> i64 {
+        ms(kept_for(self.rules.access_ttl))
     }
 }
 
 #[async_trait]
 impl SessionStore for SqlSessions {
     async fn open(&self, new: NewSession) -> Result<Session, StoreError> {
-        within(STORE, async {
+        within(SESSION_STORE, async {
             let user_id = new.user_id.clone();
             let mut turn = self.turn(&user_id).await?;
             turn.make_room().await?;
@@ -122,7 +130,7 @@ impl SessionStore for SqlSessions {
     }
 
     async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
-        within(STORE, async {
+        within(SESSION_STORE, async {
             let mut turn = self.turn(user_id).await?;
             let now = turn.now;
             let update = sqlx::query(ADVANCE)
@@ -146,21 +154,21 @@ impl SessionStore for SqlSessions {
     }
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
-        let now = self.clock.now();
+        let now = self.store.now();
         let update = sqlx::query(END).bind(id.to_string()).bind(user_id).bind(now).bind(self.keep_ms());
-        let rows = within(STORE, update.fetch_all(&self.pool)).await?;
+        let rows = within(SESSION_STORE, update.fetch_all(&self.store.pool)).await?;
         let idle_ends_at = rows.first().map(|row| row.try_get::<i64, _>("idle_ends_at")).transpose()?;
         Ok(idle_ends_at.is_some_and(|idle_ends_at| idle_ends_at > now))
     }
 
     async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError> {
-        let now = self.clock.now();
+        let now = self.store.now();
         let insert = sqlx::query(END_FORGOTTEN).bind(id.to_string()).bind(user_id).bind(now).bind(now + self.keep_ms());
-        within(STORE, insert.execute(&self.pool)).await.map(drop)
+        within(SESSION_STORE, insert.execute(&self.store.pool)).await.map(drop)
     }
 
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
-        within(STORE, async {
+        within(SESSION_STORE, async {
             let mut turn = self.turn(user_id).await?;
             let goes_on = GoesOn::One(except.map(|id| id.to_string()).unwrap_or_default());
             let ended = turn.end_all_but(&goes_on).await?;
@@ -171,7 +179,7 @@ impl SessionStore for SqlSessions {
     }
 
     async fn cut_off(&self, user_id: &str) -> Result<(), StoreError> {
-        within(STORE, async {
+        within(SESSION_STORE, async {
             let mut turn = self.turn(user_id).await?;
             turn.cut_off().await?;
             turn.commit().await
@@ -180,19 +188,19 @@ impl SessionStore for SqlSessions {
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
-        self.news(cursor).await
+        self.revocations.read(cursor).await
     }
 
     async fn list(&self, user_id: &str, after: Option<Place>, limit: usize) -> Result<Vec<Session>, StoreError> {
         let (opened_at, id) = after.map_or((i64::MAX, String::new()), |(opened_at, id)| (opened_at, id.to_string()));
-        let select = sqlx::query(LIST).bind(user_id).bind(self.clock.now()).bind(opened_at).bind(id);
+        let select = sqlx::query(LIST).bind(user_id).bind(self.store.now()).bind(opened_at).bind(id);
         let select = select.bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = within(STORE, async { select.fetch_all(&mut *self.pool.list().await?).await }).await?;
+        let rows = within(SESSION_STORE, async { select.fetch_all(&mut *self.store.pool.list().await?).await }).await?;
         rows.iter().map(session).collect()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        within(STORE, sqlx::query("SELECT 1").execute(&self.pool)).await.map(drop)
+        within(SESSION_STORE, sqlx::query("SELECT 1").execute(&self.store.pool)).await.map(drop)
     }
 }
 
@@ -227,7 +235,7 @@ fn advanced(row: &AnyRow, now: i64) -> Result<Advance, StoreError> {
 fn session(row: &AnyRow) -> Result<Session, StoreError> {
     let id: String = row.try_get("id")?;
     let session = Session {
-        id: id.parse().map_err(|error| StoreError::corrupt(STORE, format!("{id:?}: {error}")))?,
+        id: id.parse().map_err(|error| StoreError::corrupt(SESSION_STORE, format!("{id:?}: {error}")))?,
         user_id: row.try_get("user_id")?,
         generation: row.try_get("generation")?,
         opened_at: row.try_get("opened_at")?,

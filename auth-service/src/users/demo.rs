@@ -2,7 +2,7 @@ use shared_claims::Role;
 use shared_service::database::{StoreError, within};
 
 use super::{NewUser, STORE, Username, Users};
-use crate::neighbourhood::Neighbourhood;
+use crate::limits::ClientNetwork;
 use crate::passwords::{NewPassword, Passwords, PoolError};
 
 /// The people of the tutorials: name, password, role. Everybody knows them, so they exist only where `DEMO_DATA` is on.
@@ -62,7 +62,7 @@ impl Users {
             let account = self.account_by_login(name).await?.filter(|account| !account.user.disabled);
             let Some(account) = account else { continue };
             for (_, password, _) in DEMO_PEOPLE {
-                if passwords.is_right(Neighbourhood::default(), password, &account.hash).await? {
+                if passwords.is_right(ClientNetwork::default(), password, &account.hash).await? {
                     open.push(name);
                 }
             }

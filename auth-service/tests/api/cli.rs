@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_service::cli::{Cli, CliError, Command, Console, House, UsersCommand, run_users};
-use auth_service::neighbourhood::Neighbourhood;
+use auth_service::limits::ClientNetwork;
 use auth_service::passwords::{Passwords, Verdict};
 use auth_service::sessions::{Label, NewSession, Rules, SessionStore, SqlSessions};
 use auth_service::users::User;
@@ -67,7 +67,7 @@ impl Desk {
     async fn can_sign_in(&self, name: &str, password: &str) -> bool {
         let account = self.stage.users.account_by_login(name).await.unwrap().unwrap();
         !matches!(
-            self.passwords.verify(Neighbourhood::default(), password, &account.hash).await.unwrap(),
+            self.passwords.verify(ClientNetwork::default(), password, &account.hash).await.unwrap(),
             Verdict::Wrong
         )
     }

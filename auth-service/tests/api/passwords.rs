@@ -3,7 +3,7 @@
 mod estimate;
 mod pool;
 
-use auth_service::neighbourhood::Neighbourhood;
+use auth_service::limits::ClientNetwork;
 use auth_service::passwords::{Cost, NotHashed, PasswordHash, Passwords, Pepper, UnusableHash, Verdict, WeakPassword};
 
 const GOOD: &str = "vK7#qz!Lw2";
@@ -25,11 +25,11 @@ fn plain() -> Passwords {
 }
 
 async fn stored(passwords: &Passwords, text: &str) -> PasswordHash {
-    passwords.hash_new(Neighbourhood::default(), text, &[]).await.unwrap()
+    passwords.hash_new(ClientNetwork::default(), text, &[]).await.unwrap()
 }
 
 async fn is_right(passwords: &Passwords, text: &str, hash: &PasswordHash) -> bool {
-    match passwords.verify(Neighbourhood::default(), text, hash).await.unwrap() {
+    match passwords.verify(ClientNetwork::default(), text, hash).await.unwrap() {
         Verdict::Right => true,
         Verdict::Wrong => false,
         Verdict::RightButRewrite(_) => panic!("nothing to rewrite"),
@@ -38,7 +38,7 @@ async fn is_right(passwords: &Passwords, text: &str, hash: &PasswordHash) -> boo
 
 /// The hash to store from now on.
 async fn rewritten(passwords: &Passwords, text: &str, hash: &PasswordHash) -> PasswordHash {
-    match passwords.verify(Neighbourhood::default(), text, hash).await.unwrap() {
+    match passwords.verify(ClientNetwork::default(), text, hash).await.unwrap() {
         Verdict::RightButRewrite(new) => new,
         other => panic!("{other:?}"),
     }
@@ -162,7 +162,7 @@ async fn a_hash_of_another_cost_is_rewritten() {
     for (made, asked, expected) in [(&cheap, &dear, 5), (&dear, &cheap, 4)] {
         let hash = stored(made, GOOD).await;
         assert!(!matches!(
-            asked.verify(Neighbourhood::default(), "another", &hash).await.unwrap(),
+            asked.verify(ClientNetwork::default(), "another", &hash).await.unwrap(),
             Verdict::RightButRewrite(_)
         ));
         let new = rewritten(asked, GOOD, &hash).await;
@@ -217,7 +217,7 @@ fn costs_are_those_of_bcrypt() {
 async fn a_weak_password_is_refused_with_advice() {
     let passwords = plain();
     let refused = async |text: &str| match passwords
-        .hash_new(Neighbourhood::default(), text, &["zebulon", "zebulon@example.org"])
+        .hash_new(ClientNetwork::default(), text, &["zebulon", "zebulon@example.org"])
         .await
     {
         Err(NotHashed::Weak(weak)) => weak,

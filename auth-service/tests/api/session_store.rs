@@ -18,10 +18,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use auth_service::limits::{FailureStore, RedisFailures, SqlFailures};
+use auth_service::redis::Redis;
 use auth_service::sessions::{
-    Advance, FailureStore, Label, MIGRATIONS, NewSession, RedisSessions, Rules, Session, SessionId, SessionStore,
-    SqlSessions, list_all,
+    Advance, Label, MIGRATIONS, NewSession, RedisSessions, Rules, Session, SessionId, SessionStore, SqlSessions,
+    list_all,
 };
+use auth_service::sql::SqlStore;
 use shared_service::database;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -68,12 +71,12 @@ impl Kind {
     async fn sql_stage(self, rules: Rules) -> (Stage, Arc<SqlSessions>) {
         let skew_ms = Arc::new(AtomicI64::new(0));
         let database = self.database().await;
-        let sessions = SqlSessions::new(database.pool.clone(), rules).await.unwrap();
-        let store = Arc::new(sessions.with_skew(skew_ms.clone()));
+        let shared = SqlStore::open(database.pool.clone()).await.unwrap().with_skew(skew_ms.clone());
+        let store = Arc::new(SqlSessions::on(shared.clone(), rules).await.unwrap());
         (
             Stage {
                 store: store.clone(),
-                failures: store.clone(),
+                failures: Arc::new(SqlFailures(shared)),
                 skew_ms,
                 user: new_user(),
                 database: Some(database),
@@ -126,8 +129,9 @@ impl Drop for Database {
 
 fn redis_stage(url: &str, rules: Rules) -> Stage {
     let skew_ms = Arc::new(AtomicI64::new(0));
-    let store = Arc::new(RedisSessions::new(url.parse().unwrap(), rules).unwrap().with_skew(skew_ms.clone()));
-    Stage { store: store.clone(), failures: store, skew_ms, user: new_user(), database: None }
+    let redis = Redis::open(url.parse().unwrap()).unwrap().with_skew(skew_ms.clone());
+    let store = Arc::new(RedisSessions::on(redis.clone(), rules));
+    Stage { store, failures: Arc::new(RedisFailures(redis)), skew_ms, user: new_user(), database: None }
 }
 
 fn new_user() -> String {

@@ -6,7 +6,7 @@ mod lists;
 use std::path::PathBuf;
 
 use auth_service::app;
-use auth_service::neighbourhood::Neighbourhood;
+use auth_service::limits::ClientNetwork;
 use auth_service::passwords::{Cost, PasswordHash, Passwords, Verdict};
 use auth_service::users::{Created, Email, NewUser, User, UserChange, Username, Users};
 use shared_claims::Role;
@@ -209,7 +209,7 @@ async fn demo_people_are_added_once() {
         assert_eq!(roles, [("anna", Role::Member), ("john", Role::Admin)]);
         let john = stage.users.account_by_login("john").await.unwrap().unwrap();
         assert!(matches!(
-            passwords().verify(Neighbourhood::default(), "password123admin", &john.hash).await.unwrap(),
+            passwords().verify(ClientNetwork::default(), "password123admin", &john.hash).await.unwrap(),
             Verdict::Right
         ));
 

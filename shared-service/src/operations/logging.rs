@@ -25,6 +25,8 @@ pub fn start_logging(settings: &mut Settings) {
     let mut log = env_logger::Builder::new();
     // The library logs on which threads it runs, and each connection that speaks no HTTP as an error.
     log.filter_module("actix_http", log::LevelFilter::Off);
+    // Each attempt to reach a node; auth-service tells of an outage once.
+    log.filter_module("redis", log::LevelFilter::Off);
     log.filter_module("actix_server", log::LevelFilter::Warn)
         .parse_filters(&filter)
         .format(move |out, record| write(format, out, record));

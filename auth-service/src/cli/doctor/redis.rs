@@ -1,6 +1,6 @@
 use shared_service::operations::doctor::{Finding, clock};
 
-use crate::sessions::{RedisAddress, ServerFacts};
+use crate::redis::{RedisAddress, ServerFacts};
 
 const WHAT: &str = "redis";
 /// The first major version that does what our scripts ask.

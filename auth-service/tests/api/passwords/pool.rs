@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
-use auth_service::neighbourhood::Neighbourhood;
+use auth_service::limits::ClientNetwork;
 use auth_service::passwords::{Pool, PoolError};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
@@ -50,7 +50,7 @@ fn queue<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<Result<T, PoolError>> {
     let pool = Arc::clone(pool);
-    tokio::spawn(async move { pool.run(Neighbourhood::default(), work).await })
+    tokio::spawn(async move { pool.run(ClientNetwork::default(), work).await })
 }
 
 /// The requester hangs up.
@@ -64,14 +64,14 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
     let blocked = Blocked::with_room_for(2).await;
     let waiting = [blocked.queue(|| 1).await, blocked.queue(|| 2).await];
     assert_eq!(blocked.pool.depth(), 2);
-    assert_eq!(blocked.pool.run(Neighbourhood::default(), || 3).await, Err(PoolError::Busy { retry_after_secs: 1 }));
+    assert_eq!(blocked.pool.run(ClientNetwork::default(), || 3).await, Err(PoolError::Busy { retry_after_secs: 1 }));
     blocked.release.send(()).unwrap();
     let mut done = Vec::new();
     for job in waiting {
         done.push(job.await.unwrap().unwrap());
     }
     assert_eq!(done, [1, 2], "who waits is served, in order");
-    assert_eq!(blocked.pool.run(Neighbourhood::default(), || 3).await, Ok(3), "and then there is room again");
+    assert_eq!(blocked.pool.run(ClientNetwork::default(), || 3).await, Ok(3), "and then there is room again");
 }
 
 #[tokio::test]
@@ -133,8 +133,8 @@ async fn many_networks_of_one_subscriber_delay_another_by_one_job() {
     assert!(done[1..].iter().all(|job| !job.starts_with("flood")), "{done:?}");
 }
 
-fn address(text: &str) -> Neighbourhood {
-    Neighbourhood::from(text.parse().ok())
+fn address(text: &str) -> ClientNetwork {
+    ClientNetwork::from(text.parse().ok())
 }
 
 #[tokio::test]
@@ -167,16 +167,16 @@ async fn who_is_gone_keeps_nobody_out() {
 async fn a_panic_costs_only_its_job() {
     let pool = Pool::of(NonZeroUsize::MIN, 4).unwrap();
     for round in 0..3 {
-        let broken = pool.run(Neighbourhood::default(), || panic!("as intended")).await;
+        let broken = pool.run(ClientNetwork::default(), || panic!("as intended")).await;
         assert!(matches!(broken, Err(PoolError::Failed(_))));
-        assert_eq!(pool.run(Neighbourhood::default(), move || round).await, Ok(round));
+        assert_eq!(pool.run(ClientNetwork::default(), move || round).await, Ok(round));
     }
 }
 
 #[tokio::test]
 async fn the_callers_thread_does_not_hash() {
     let pool = Pool::start().unwrap();
-    let there = pool.run(Neighbourhood::default(), || std::thread::current().id()).await.unwrap();
+    let there = pool.run(ClientNetwork::default(), || std::thread::current().id()).await.unwrap();
     assert_ne!(there, std::thread::current().id());
 }
 

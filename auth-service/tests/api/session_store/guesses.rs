@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth_service::sessions::Attempt;
+use auth_service::limits::Attempt;
 use futures_util::future::join_all;
 use uuid::Uuid;
 

@@ -6,9 +6,10 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::failures::{Attempt, FIRST_WAIT, FailureStore, MEMORY, left, wait_after};
-use super::{STORE, SqlSessions};
+use crate::SESSION_STORE;
+use crate::sql::SqlStore;
 
-/// The wait of somebody whose turn was taken by another just now.
+/// The wait of an attempt whose turn was taken by another just now.
 const SHORT: Duration = Duration::from_secs(1);
 
 const FIND: &str = "SELECT in_a_row, allowed_at FROM failures WHERE name = $1 AND forget_at > $2";
@@ -35,12 +36,16 @@ RETURNING in_a_row";
 
 const FORGET: &str = "DELETE FROM failures WHERE name = $1";
 
+/// $1 now, $2 how many.
 const SWEEP: &str = "DELETE FROM failures WHERE name IN (SELECT name FROM failures WHERE forget_at <= $1 LIMIT $2)";
 
+/// Failures in `SQLite` or Postgres.
+pub struct SqlFailures(pub SqlStore);
+
 #[async_trait]
-impl FailureStore for SqlSessions {
+impl FailureStore for SqlFailures {
     async fn attempt(&self, name: &str, limit: u32) -> Result<Attempt, StoreError> {
-        let now = self.clock.now();
+        let now = self.0.now();
         let Some((failures, allowed_at)) = self.failures(name, now).await? else { return Ok(Attempt::Free) };
         if failures < i64::from(limit) {
             return Ok(Attempt::Free);
@@ -50,14 +55,14 @@ impl FailureStore for SqlSessions {
         }
         let next = now + wait_after(failures + 1, limit);
         let reserve = sqlx::query(RESERVE).bind(name.to_owned()).bind(failures).bind(now).bind(next).bind(MEMORY);
-        if !within(STORE, reserve.fetch_all(&self.pool)).await?.is_empty() {
+        if !within(SESSION_STORE, reserve.fetch_all(&self.0.pool)).await?.is_empty() {
             return Ok(Attempt::Single);
         }
         self.blocked(name, limit, now).await.map(|wait| Attempt::Wait(wait.unwrap_or(SHORT)))
     }
 
     async fn settle(&self, name: &str, limit: u32, success: bool) -> Result<Option<Duration>, StoreError> {
-        let now = self.clock.now();
+        let now = self.0.now();
         if success {
             let blocked = self.blocked(name, limit, now).await?;
             if blocked.is_none() {
@@ -67,19 +72,20 @@ impl FailureStore for SqlSessions {
         }
         let insert =
             sqlx::query(FAILED).bind(name.to_owned()).bind(now).bind(i64::from(limit)).bind(FIRST_WAIT).bind(MEMORY);
-        let counted = within(STORE, insert.fetch_all(&self.pool)).await?;
+        let counted = within(SESSION_STORE, insert.fetch_all(&self.0.pool)).await?;
         if counted.is_empty() { self.blocked(name, limit, now).await } else { Ok(None) }
     }
 
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
-        within(STORE, sqlx::query(FORGET).bind(name.to_owned()).execute(&self.pool)).await.map(drop)
+        within(SESSION_STORE, sqlx::query(FORGET).bind(name.to_owned()).execute(&self.0.pool)).await.map(drop)
     }
 }
 
-impl SqlSessions {
+impl SqlFailures {
     /// The failures in a row, and when the next attempt is heard.
     async fn failures(&self, name: &str, now: i64) -> Result<Option<(i64, i64)>, StoreError> {
-        let rows = within(STORE, sqlx::query(FIND).bind(name.to_owned()).bind(now).fetch_all(&self.pool)).await?;
+        let rows =
+            within(SESSION_STORE, sqlx::query(FIND).bind(name.to_owned()).bind(now).fetch_all(&self.0.pool)).await?;
         let row = |row: &AnyRow| Ok((row.try_get("in_a_row")?, row.try_get("allowed_at")?));
         rows.first().map(row).transpose()
     }
@@ -90,9 +96,11 @@ impl SqlSessions {
         Ok(row.map(|(_, allowed_at)| left(allowed_at, now).unwrap_or(SHORT)))
     }
 
-    /// Removes rows of failures that are forgotten.
-    pub(super) async fn sweep_failures(&self, batch: u32) -> Result<u64, StoreError> {
-        let sweep = sqlx::query(SWEEP).bind(self.clock.now()).bind(i64::from(batch));
-        within(STORE, self.pool.sweep(sweep)).await
+    /// Removes the failures that are forgotten, in batches.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn sweep(&self, batch: u32) -> Result<(), StoreError> {
+        self.0.sweep(SWEEP, batch).await.map(drop)
     }
 }

@@ -198,7 +198,7 @@ local function bring_back()
 end
 
 -- Cuts off all tokens that were issued so far, where these of the sessions go on, or all do: since when, and until when they
--- live. Tokens count whole seconds: see revocations.rs.
+-- live. Tokens count whole seconds: see revocations/mod.rs.
 local function cut_off(sessions, goes_on)
   prune()
   bring_back()
@@ -282,11 +282,15 @@ local function make_room()
   end_all_but(ids)
 end
 
+-- A session as a list of names and values.
 local function reply(id)
-  local values = redis.call('HMGET', record(id), 'user_agent', 'address', unpack(NUMBERS))
-  table.insert(values, 1, id)
-  table.insert(values, text(now))
-  return values
+  local names = {'user_agent', 'address', unpack(NUMBERS)}
+  local fields = {'id', id, 'now', text(now)}
+  for i, value in ipairs(redis.call('HMGET', record(id), unpack(names))) do
+    table.insert(fields, names[i])
+    table.insert(fields, value)
+  end
+  return fields
 end
 
 local steps = {}

@@ -1,4 +1,4 @@
-//! Where a caller comes from, as far as it matters how much somebody asks for.
+//! The network of a caller: the unit by which calls and failures are counted, and password jobs take turns.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,12 +13,12 @@ const SITE: u32 = 48;
 /// An IPv4 address counts as itself in each of its IPv6 forms: mapped (`::ffff:0:0/96`), and translated by NAT64 (RFC 6052,
 /// `64:ff9b::/96`).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Neighbourhood {
+pub struct ClientNetwork {
     network: Option<IpAddr>,
     bits: u32,
 }
 
-impl Neighbourhood {
+impl ClientNetwork {
     /// The IPv6 network of 48 bits that it lies in: a subscriber may be given all of one. An IPv4 address is its own.
     #[must_use]
     pub fn site(self) -> Self {
@@ -34,7 +34,7 @@ impl Neighbourhood {
     }
 }
 
-impl From<Option<IpAddr>> for Neighbourhood {
+impl From<Option<IpAddr>> for ClientNetwork {
     fn from(address: Option<IpAddr>) -> Self {
         match address.map(without_translation) {
             Some(IpAddr::V6(address)) => Self::of(address, SUBSCRIBER),
@@ -54,7 +54,7 @@ fn without_translation(address: IpAddr) -> IpAddr {
     }
 }
 
-impl fmt::Display for Neighbourhood {
+impl fmt::Display for ClientNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.network {
             None => f.write_str("unknown"),
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_neighbourhood_is_what_one_subscriber_has() {
+    fn a_network_is_that_of_one_subscriber() {
         for (address, expected, site) in [
             ("192.0.2.1", "192.0.2.1", "192.0.2.1"),
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", "2001:db8:1::/48"),
@@ -82,8 +82,8 @@ mod tests {
             ("64:ff9b:1::192.0.2.1", "64:ff9b:1::/64", "64:ff9b:1::/48"),
             ("", "unknown", "unknown"),
         ] {
-            let neighbourhood = Neighbourhood::from(address.parse().ok());
-            assert_eq!((neighbourhood.to_string(), neighbourhood.site().to_string()), (expected.into(), site.into()));
+            let network = ClientNetwork::from(address.parse().ok());
+            assert_eq!((network.to_string(), network.site().to_string()), (expected.into(), site.into()));
         }
     }
 }

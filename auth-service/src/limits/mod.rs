@@ -1,7 +1,13 @@
-//! How often somebody may call, and guess.
+//! The limits of calls, and of wrong passwords.
 //!
-//! What is counted is counted for an address, so nobody can use up what belongs to somebody at another one. IPv6 is counted
+//! Both are counted for each network, so that a client cannot use up the limit of a client in another one. IPv6 is counted
 //! twice: for the network of 64 bits, and for the one of 48 bits around it, which has ten times the limit.
+
+mod failures;
+mod network;
+mod rates;
+mod redis;
+mod sql;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -12,8 +18,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use shared_service::database::StoreError;
 
-use crate::neighbourhood::Neighbourhood;
-use crate::sessions::{Attempt, FailureStore, RateStore};
+pub use self::failures::{Attempt, FailureStore};
+pub use self::network::ClientNetwork;
+pub use self::rates::{LocalRates, RateStore};
+pub use self::redis::{RedisFailures, RedisRates};
+pub use self::sql::SqlFailures;
 
 /// A call waits no longer than this to be counted.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -23,19 +32,19 @@ pub const SITE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// The limits of one service.
 pub struct Limits {
-    /// Calls a minute, of a neighbourhood and of a site; `None` is without end.
+    /// Calls a minute, of a network and of a site; `None` is without end.
     pub rates: Option<[Arc<dyn RateStore>; 2]>,
     /// Wrong passwords in a row before there is a wait, and where they are counted; `None` is without end.
     pub failures: Option<(NonZeroU32, Arc<dyn FailureStore>)>,
 }
 
-/// Why somebody has to come back later.
+/// The reason why an attempt is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum Slowed {
-    /// They called or guessed too often.
+pub enum Throttled {
+    /// There were too many failures before.
     #[error("to wait {0:?}")]
     Wait(Duration),
-    /// It cannot be told.
+    /// The failures cannot be counted.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -54,7 +63,7 @@ impl Limits {
     ///
     /// # Errors
     /// There were too many: how long to wait, at most a minute.
-    pub async fn call(&self, from: Neighbourhood) -> Result<(), Duration> {
+    pub async fn call(&self, from: ClientNetwork) -> Result<(), Duration> {
         let Some(rates) = &self.rates else { return Ok(()) };
         for (network, rates) in networks(from).zip(rates) {
             pass(&**rates, network).await?;
@@ -66,12 +75,12 @@ impl Limits {
     /// a row are counted for `login` as the client sent it, whether or not there is such an account.
     ///
     /// # Errors
-    /// [`Slowed`] where too many passwords were wrong before, or other attempts failed meanwhile: the result of `check` is then
+    /// [`Throttled`] where too many passwords were wrong before, or other attempts failed meanwhile: the result of `check` is then
     /// withheld. Or the error of `check`.
-    pub async fn guarded<T, E: From<Slowed>>(
+    pub async fn guarded<T, E: From<Throttled>>(
         &self,
         login: &str,
-        from: Neighbourhood,
+        from: ClientNetwork,
         check: impl Future<Output = Result<Option<T>, E>>,
     ) -> Result<Option<T>, E> {
         let attempts = self.begin(login, from).await?;
@@ -82,13 +91,13 @@ impl Limits {
         Ok(checked)
     }
 
-    async fn begin(&self, login: &str, from: Neighbourhood) -> Result<Vec<Counted<'_>>, Slowed> {
+    async fn begin(&self, login: &str, from: ClientNetwork) -> Result<Vec<Counted<'_>>, Throttled> {
         let mut counted = Vec::new();
         let Some((limit, store)) = &self.failures else { return Ok(counted) };
         for (network, limit) in networks(from).zip([*limit, limit.saturating_mul(SITE)]) {
             let (name, limit) = (digest(login, network), limit.get());
             match store.attempt(&name, limit).await? {
-                Attempt::Wait(wait) => return Err(Slowed::Wait(wait)),
+                Attempt::Wait(wait) => return Err(Throttled::Wait(wait)),
                 attempt => counted.push(Counted { store: &**store, limit, name, attempt }),
             }
         }
@@ -98,11 +107,11 @@ impl Limits {
 
 impl Counted<'_> {
     /// Counts the result, before the client is told of it.
-    async fn settle(self, right: bool) -> Result<(), Slowed> {
+    async fn settle(self, right: bool) -> Result<(), Throttled> {
         match self.attempt {
             Attempt::Free => {
                 let wait = self.store.settle(&self.name, self.limit, right).await?;
-                wait.map_or(Ok(()), |wait| Err(Slowed::Wait(wait)))
+                wait.map_or(Ok(()), |wait| Err(Throttled::Wait(wait)))
             }
             Attempt::Single if right => Ok(self.store.forget(&self.name).await?),
             Attempt::Single | Attempt::Wait(_) => Ok(()),
@@ -110,12 +119,12 @@ impl Counted<'_> {
     }
 }
 
-/// What is counted of a caller: the neighbourhood, and the site where that is another.
-fn networks(from: Neighbourhood) -> impl Iterator<Item = Neighbourhood> {
+/// What is counted of a caller: the network, and the site where that is another.
+fn networks(from: ClientNetwork) -> impl Iterator<Item = ClientNetwork> {
     std::iter::once(from).chain(Some(from.site()).filter(|site| *site != from))
 }
 
-async fn pass(rates: &dyn RateStore, network: Neighbourhood) -> Result<(), Duration> {
+async fn pass(rates: &dyn RateStore, network: ClientNetwork) -> Result<(), Duration> {
     match tokio::time::timeout(PATIENCE, rates.pass(&network.to_string())).await {
         Ok(Ok(wait)) => wait.map_or(Ok(()), Err),
         Ok(Err(error)) => {
@@ -130,8 +139,8 @@ async fn pass(rates: &dyn RateStore, network: Neighbourhood) -> Result<(), Durat
 }
 
 /// A name of one length that tells neither. Case is folded as it is where the account is looked up.
-fn digest(login: &str, neighbourhood: Neighbourhood) -> String {
-    let text = format!("{}\n{neighbourhood}", login.to_lowercase());
+fn digest(login: &str, network: ClientNetwork) -> String {
+    let text = format!("{}\n{network}", login.to_lowercase());
     URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..16])
 }
 
@@ -141,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_name_is_folded_and_an_address_is_not_the_name() {
-        let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| Neighbourhood::from(address.parse().ok()));
+        let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| ClientNetwork::from(address.parse().ok()));
         assert_eq!(digest("Anna", here), digest("anna", here));
         assert_ne!(digest("anna", here), digest("anna", there));
         assert_ne!(digest("anna", here), digest("ann", here));

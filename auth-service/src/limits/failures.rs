@@ -1,4 +1,4 @@
-//! Wrong passwords in a row: who guesses has to wait, longer each time.
+//! Wrong passwords in a row: after a few of them each attempt has to wait, longer each time.
 
 use std::time::Duration;
 
@@ -12,26 +12,24 @@ pub(super) const LONGEST_WAIT: i64 = 15 * 60_000;
 /// A row of failures is forgotten this long after its last wait is over, in milliseconds.
 pub(super) const MEMORY: i64 = 15 * 60_000;
 
-/// What is said to somebody who wants to try a password.
+/// The answer to an attempt to log in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Attempt {
-    /// Go on, and settle it by [`FailureStore::settle`] before anybody is told what came of it.
+    /// Go on, and settle the result by [`FailureStore::settle`] before the client is told of it.
     Free,
-    /// Go on: after a wait, one attempt. It counts as a failure already, so only success is to be settled. Of those who ask
-    /// at the same time one alone gets this answer.
+    /// Go on: after a wait, one attempt. It counts as a failure already, so only success is to be settled. Of attempts at the
+    /// same time one alone gets this answer.
     Single,
     /// Not before so much time has passed.
     Wait(Duration),
 }
 
-/// Counts failures in a row under a name, for all instances. While they are fewer than `limit`, nobody waits. From then
-/// on there is a wait before each attempt: 1 s, 2 s, 4 s, at most 15 min.
+/// Counts failures in a row under a name, for all instances. While they are fewer than `limit`, there is no wait. From then
+/// on there is one before each attempt: 1 s, 2 s, 4 s, at most 15 min.
 ///
-/// Any number of free attempts may be under way at once, so that people who know their password never wait for each other. But
-/// what comes of one is told only if the failures settled before it are still fewer than the limit: guesses side by side
+/// Any number of free attempts may be under way at once, so that users who know their password never wait for each other. But
+/// the result of one is told only if the failures settled before it are still fewer than the limit: guesses side by side
 /// are worth no more than one after the other.
-///
-/// It stands beside [`SessionStore`](super::SessionStore) because it lives in the same place, by the same clock.
 #[async_trait]
 pub trait FailureStore: Send + Sync {
     /// Asks for leave to try.
@@ -41,7 +39,7 @@ pub trait FailureStore: Send + Sync {
     async fn attempt(&self, name: &str, limit: u32) -> Result<Attempt, StoreError>;
 
     /// Settles a [`Attempt::Free`] attempt: a failure is one more, a success ends the row. A wait is the answer where others
-    /// failed too often meanwhile: then nothing is changed, and nobody is to learn what came of it.
+    /// failed too often meanwhile: then nothing is changed, and the result is to be withheld.
     ///
     /// # Errors
     /// The store is unavailable; whether it was counted is not known.
@@ -60,7 +58,7 @@ pub(super) fn wait_after(failures: i64, limit: u32) -> i64 {
     (FIRST_WAIT << beyond).min(LONGEST_WAIT)
 }
 
-/// What is left of a wait until `allowed_at`; a store whose clock went back lets nobody wait longer than is ever asked.
+/// The rest of a wait until `allowed_at`, at most the longest wait, even if the store's clock went back.
 pub(super) fn left(allowed_at: i64, now: i64) -> Option<Duration> {
     let left = (allowed_at - now).min(LONGEST_WAIT);
     u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_millis)

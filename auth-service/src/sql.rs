@@ -1,7 +1,7 @@
-//! The clock of an SQL database, told by this process.
+//! The SQL database of sessions, limits and revocations, and its clock, told by this process.
 //!
-//! No text for "now in milliseconds" is common to `SQLite` and Postgres. So the process tells the time, corrected by what
-//! it measured between its clock and the database's: instances whose clocks differ agree on when a session ends.
+//! No text for "now in milliseconds" is common to `SQLite` and Postgres. So the process tells the time, corrected by the
+//! difference that it measured between its clock and the database's: instances whose clocks differ agree on when a session ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,23 +9,41 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use shared_service::clock::now_ms;
 use shared_service::database::{Database, StoreError, within};
 use sqlx::Row;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use super::STORE;
+use crate::SESSION_STORE;
 
 /// In UTC on both: `2026-01-31 12:00:00`, or with a fraction and `+00`.
 const READ_CLOCK: &str = "SELECT CAST(CURRENT_TIMESTAMP AS TEXT) AS now";
 
-/// The database's clock, as of the last [`DatabaseClock::measure`].
-#[derive(Default)]
-pub(super) struct DatabaseClock {
-    offset_ms: AtomicI64,
-    /// Added to every reading.
-    pub(super) skew_ms: Arc<AtomicI64>,
+/// A database and its clock, as of the last [`SqlStore::measure`]. A clone is the same one.
+#[derive(Clone)]
+pub struct SqlStore {
+    pub(crate) pool: Database,
+    offset_ms: Arc<AtomicI64>,
+    skew_ms: Arc<AtomicI64>,
 }
 
-impl DatabaseClock {
+impl SqlStore {
+    /// Takes a database that has [`MIGRATIONS`](crate::sessions::MIGRATIONS).
+    ///
+    /// # Errors
+    /// The database is unavailable, or its clock cannot be read.
+    pub async fn open(pool: Database) -> Result<Self, StoreError> {
+        let store = Self { pool, offset_ms: Arc::default(), skew_ms: Arc::default() };
+        store.measure().await?;
+        Ok(store)
+    }
+
+    /// Adds `skew_ms`, whatever it is at each moment, to the clock. For tests.
+    #[must_use]
+    pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
+        Self { skew_ms, ..self }
+    }
+
     /// Milliseconds since 1970 by the database.
-    pub(super) fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         now_ms() + self.offset_ms.load(Ordering::Relaxed) + self.skew_ms.load(Ordering::Relaxed)
     }
 
@@ -33,15 +51,31 @@ impl DatabaseClock {
     ///
     /// # Errors
     /// The database is unavailable, or its time cannot be read.
-    pub(super) async fn measure(&self, pool: &Database) -> Result<(), StoreError> {
+    pub async fn measure(&self) -> Result<(), StoreError> {
         let asked = now_ms();
-        let row = within(STORE, sqlx::query(READ_CLOCK).fetch_one(pool)).await?;
+        let row = within(SESSION_STORE, sqlx::query(READ_CLOCK).fetch_one(&self.pool)).await?;
         let answered = now_ms();
         let text: String = row.try_get("now")?;
-        let reading =
-            Reading::parse(&text).ok_or_else(|| StoreError::corrupt(STORE, format!("its clock says {text:?}")))?;
+        let reading = Reading::parse(&text)
+            .ok_or_else(|| StoreError::corrupt(SESSION_STORE, format!("its clock says {text:?}")))?;
         self.offset_ms.store(reading.offset(asked, answered), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Runs `statement`, which removes rows that are over at `$1`, `$2` at most, until there are fewer; how many it removed.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub(crate) async fn sweep(&self, statement: &'static str, batch: u32) -> Result<u64, StoreError> {
+        let mut swept = 0;
+        loop {
+            let sweep = sqlx::query(statement).bind(self.now()).bind(i64::from(batch));
+            let rows = within(SESSION_STORE, self.pool.sweep(sweep)).await?;
+            swept += rows;
+            if rows == 0 || rows < u64::from(batch) {
+                return Ok(swept);
+            }
+        }
     }
 }
 
@@ -56,15 +90,9 @@ impl Reading {
     /// Reads `YYYY-MM-DD HH:MM:SS`, with or without a fraction, in UTC.
     fn parse(text: &str) -> Option<Self> {
         let text = text.strip_suffix("+00").unwrap_or(text);
-        let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let mut fields = seconds.split(['-', ' ', ':']).map(|field| field.parse::<i64>().ok());
-        let mut next = || fields.next().flatten();
-        let days = days_since_1970(next()?, next()?, next()?);
-        let seconds = ((days * 24 + next()?) * 60 + next()?) * 60 + next()?;
-        match fraction {
-            "" => Some(Self { from: seconds * 1000, resolution: 1000 }),
-            _ => Some(Self { from: seconds * 1000 + milliseconds(fraction)?, resolution: 1 }),
-        }
+        let instant = OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339).ok()?;
+        let from = i64::try_from(instant.unix_timestamp_nanos() / 1_000_000).ok()?;
+        Some(Self { from, resolution: if text.contains('.') { 1 } else { 1000 } })
     }
 
     /// The smallest correction that agrees with a question `asked` and `answered` by the process's clock: what lies
@@ -74,17 +102,6 @@ impl Reading {
         let most = self.from + self.resolution - 1 - asked;
         0.clamp(least.min(most), most)
     }
-}
-
-/// The first three digits after the point.
-fn milliseconds(fraction: &str) -> Option<i64> {
-    format!("{fraction:0<3}").get(..3)?.parse().ok()
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar: years are counted from March, so that a leap day is the last.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469
 }
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
-//! The list of revocations in Redis: a stream for each of sixteen slots.
+//! The list of revocations in Redis: a stream for each shard of users.
 //!
 //! Redis takes one step on one slot at a time, and an entry is written by the step that ends the session. So the sessions of
-//! all people live in sixteen slots, and each has its own shard of the list beside them: few enough that reading them all is
-//! nothing, and enough for sixteen masters.
-
-use std::array;
+//! all users live in the slots of sixteen shards, and each has its own shard of the list beside them.
 
 use futures_util::future::try_join_all;
 use sha2::{Digest, Sha256};
@@ -12,48 +9,42 @@ use shared_claims::Revocation;
 use shared_service::database::StoreError;
 use uuid::Uuid;
 
-use super::super::{Cursor, News, Position, STORE, ShardNews};
-use super::RedisSessions;
-use super::lua::{Lua, Step};
-use super::slot::{SLOTS, slot};
+use super::{Cursor, News, Position, ShardNews};
+use crate::SESSION_STORE;
+use crate::redis::{Durability, Lua, Redis, SHARDS, Shard, Step};
 
-/// How many shards there are.
-const SHARDS: usize = 16;
-/// How many entries of a shard are read at once.
+/// The number of entries of a shard that are read at once.
 const PAGE: usize = 500;
 
-/// What stands in the braces of a shard's keys. Their slots lie evenly apart, so any masters share them evenly.
-const TAGS: [&str; SHARDS] =
-    ["07", "1oy", "2cx", "3r", "4ex", "5y", "64", "7xz", "8u", "9vz", "aoo", "bed", "cy", "dcd", "es", "fg"];
-
 static REVOCATIONS: Lua = Lua::new(include_str!("revocations.lua"));
+
+/// The key of a shard of the list.
+pub(crate) fn list_key(shard: Shard) -> String {
+    shard.key("revocations")
+}
 
 /// The time, the server's history, the newest id, and entries with their fields.
 type Reply = (i64, String, String, Vec<(String, Vec<String>)>);
 
-/// What was read of one shard.
+/// The part of one shard, as read from one server.
 struct Part {
     now: i64,
     history: String,
-    /// Whether there may be more.
+    /// There may be more.
     full: bool,
     corrupt: Vec<String>,
     shard: ShardNews,
 }
 
-/// The key of a user's index, and of the shard beside it.
-pub(super) fn keys(user_id: &str) -> [String; 2] {
-    let number = usize::from(slot(user_id)) / (usize::from(SLOTS) / SHARDS);
-    [format!("sessions:{{{}}}:{user_id}", TAGS[number]), shard(number)]
-}
+/// The list in Redis.
+pub struct RedisRevocations(pub Redis);
 
-fn shard(number: usize) -> String {
-    format!("revocations:{{{}}}", TAGS[number])
-}
-
-impl RedisSessions {
-    /// What came behind `cursor`, all of it where that is not of this list.
-    pub(super) async fn news(&self, cursor: &Cursor) -> Result<News, StoreError> {
+impl RedisRevocations {
+    /// The list behind `cursor`, all of it where that is not of this list.
+    ///
+    /// # Errors
+    /// Redis is unavailable, or an entry has no position.
+    pub async fn read(&self, cursor: &Cursor) -> Result<News, StoreError> {
         let after = <[Position; SHARDS]>::try_from(cursor.positions.as_slice()).unwrap_or_default();
         let mut news = self.read_all(after).await?;
         if news.list != cursor.list {
@@ -67,7 +58,7 @@ impl RedisSessions {
 
     /// The list has a name of its own, and another one on other histories: then it begins anew.
     async fn read_all(&self, after: [Position; SHARDS]) -> Result<News, StoreError> {
-        let shards: [_; SHARDS] = array::from_fn(|number| self.read(number, after[number]));
+        let shards = Shard::all().map(|shard| self.read_shard(shard, after[shard.number()]));
         let (name, shards) = tokio::try_join!(self.name(), try_join_all(shards))?;
         let (mut news, mut told) = (News { now: i64::MAX, ..News::default() }, name);
         for part in shards {
@@ -81,14 +72,15 @@ impl RedisSessions {
         Ok(news)
     }
 
+    /// A name that is lost is found to be another, so no replica is waited for.
     async fn name(&self) -> Result<String, StoreError> {
-        let (keys, arguments) = (vec![format!("{}:name", shard(0))], vec![Uuid::new_v4().simple().to_string()]);
-        // A name that is lost is found to be another.
-        self.step(Step { script: &REVOCATIONS, keys, name: "name", arguments, writes: false }).await
+        let key = format!("{}:name", list_key(Shard::all()[0]));
+        let arguments = vec![Uuid::new_v4().simple().to_string()];
+        self.0.step(&step(key, "name", arguments)).await
     }
 
-    /// What came to a shard. Where its newest entry lies before the position, the shard was forgotten: it is read from its beginning.
-    async fn read(&self, number: usize, after: Position) -> Result<Part, StoreError> {
+    /// Where its newest entry lies before the position, the shard was forgotten: it is read from its beginning.
+    async fn read_shard(&self, number: Shard, after: Position) -> Result<Part, StoreError> {
         let (mut now, mut history, mut newest, mut found) = self.read_after(number, after).await?;
         let anew = end(&newest)? < after;
         if anew {
@@ -101,17 +93,21 @@ impl RedisSessions {
         for (id, fields) in found {
             match revocation(&fields) {
                 Some(revocation) => entries.push((position(&id)?, revocation)),
-                None => corrupt.push(format!("{} {id}: {}", shard(number), fields.join(" "))),
+                None => corrupt.push(format!("{} {id}: {}", list_key(number), fields.join(" "))),
             }
         }
         Ok(Part { now, history, full, corrupt, shard: ShardNews { anew, entries, end: end(&last)? } })
     }
 
-    async fn read_after(&self, number: usize, after: Position) -> Result<Reply, StoreError> {
-        let (keys, arguments) = (vec![shard(number)], vec![format!("{}-{}", after.at, after.number), PAGE.to_string()]);
-        // What is read need not outlive a fail-over: whoever was told of an end remembers it.
-        self.step(Step { script: &REVOCATIONS, keys, name: "read", arguments, writes: false }).await
+    /// What is read need not outlive a fail-over: a verifier that was told of an end remembers it.
+    async fn read_after(&self, shard: Shard, after: Position) -> Result<Reply, StoreError> {
+        let arguments = vec![format!("{}-{}", after.at, after.number), PAGE.to_string()];
+        self.0.step(&step(list_key(shard), "read", arguments)).await
     }
+}
+
+fn step(key: String, name: &'static str, arguments: Vec<String>) -> Step {
+    Step { script: &REVOCATIONS, keys: vec![key], name, arguments, durability: Durability::Master }
 }
 
 /// 128 bits of SHA-256, in hexadecimal.
@@ -127,9 +123,9 @@ fn end(newest: &str) -> Result<Position, StoreError> {
 /// An id of a stream is `milliseconds-number`.
 fn position(id: &str) -> Result<Position, StoreError> {
     let parts = id.split_once('-').and_then(|(at, number)| Some((at.parse().ok()?, number.parse().ok()?)));
-    parts
-        .map(|(at, number)| Position { at, number })
-        .ok_or_else(|| StoreError::corrupt(STORE, format!("an entry of the list of revocations is called {id:?}")))
+    parts.map(|(at, number)| Position { at, number }).ok_or_else(|| {
+        StoreError::corrupt(SESSION_STORE, format!("an entry of the list of revocations is called {id:?}"))
+    })
 }
 
 /// None where it is not one that a version of this program writes.
@@ -142,25 +138,5 @@ fn revocation(fields: &[String]) -> Option<Revocation> {
             Some(Revocation::Subject { sub: id.clone(), not_before: date.parse().ok()?, until: time.parse().ok()? })
         }
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shards_lie_evenly_apart() {
-        for (number, tag) in TAGS.iter().enumerate() {
-            assert_eq!(usize::from(slot(tag)) / 1024, number, "{tag}");
-        }
-    }
-
-    #[test]
-    fn all_keys_of_a_user_are_in_one_slot() {
-        for user in ["0198c0de-0000-7000-8000-000000000000", "", "x", "{y}"] {
-            let [index, shard] = keys(user);
-            assert_eq!(slot(&index), slot(&shard), "{user}");
-        }
     }
 }

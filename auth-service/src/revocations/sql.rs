@@ -1,9 +1,8 @@
 //! The list of revocations in SQL: one shard. Ended sessions and cut-offs are its entries, and get their positions from the
 //! next one who reads.
 //!
-//! Were positions given by who writes, they would have to be given in the order of the commits, or a reader could pass one
-//! by: then nobody could end a session while somebody else does. So who reads takes a turn, gives a new position to all
-//! that has none, and everything of one turn has the same.
+//! If writers gave the positions, they would have to give them in the order of the commits, or a reader could pass one by: then
+//! two sessions could not end at the same time. So a reader takes a turn and gives one new position to all entries without one.
 
 use shared_claims::Revocation;
 use shared_service::database::{StoreError, within};
@@ -11,8 +10,9 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
-use super::revocations::whole_seconds;
-use super::{Cursor, News, Position, STORE, ShardNews, SqlSessions};
+use super::{Cursor, News, Position, ShardNews, whole_seconds};
+use crate::SESSION_STORE;
+use crate::sql::SqlStore;
 
 /// How many sessions, and how many cut-offs, get a position in one turn.
 const TURN: i64 = 2_000;
@@ -69,25 +69,34 @@ WHERE (user_id, turn) IN (
         WHERE sessions.user_id = cutoffs.user_id AND sessions.era < cutoffs.era AND sessions.ended_at = 0)
     LIMIT $2)";
 
-impl SqlSessions {
+/// The list in `SQLite` or Postgres.
+pub struct SqlRevocations(pub SqlStore);
+
+impl SqlRevocations {
     /// Gives the list its name, if it has none.
-    pub(super) async fn name_list(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn name(&self) -> Result<(), StoreError> {
         let name = Uuid::new_v4().simple().to_string();
-        within(STORE, sqlx::query(NAME).bind(name).execute(&self.pool)).await.map(drop)
+        within(SESSION_STORE, sqlx::query(NAME).bind(name).execute(&self.0.pool)).await.map(drop)
     }
 
-    /// What came behind `cursor`, all of it where that is not of this list.
-    pub(super) async fn news(&self, cursor: &Cursor) -> Result<News, StoreError> {
-        let now = self.clock.now();
-        let mut row = within(STORE, sqlx::query(STATE).bind(now).fetch_one(&self.pool)).await?;
+    /// The list behind `cursor`, all of it where that is not of this list.
+    ///
+    /// # Errors
+    /// The database is unavailable, or its state is corrupt.
+    pub async fn read(&self, cursor: &Cursor) -> Result<News, StoreError> {
+        let now = self.0.now();
+        let mut row = within(SESSION_STORE, sqlx::query(STATE).bind(now).fetch_one(&self.0.pool)).await?;
         let mut waiting = row.try_get::<i64, _>("waiting")? > 0;
         while waiting {
-            (row, waiting) = within(STORE, self.give_positions()).await?;
+            (row, waiting) = within(SESSION_STORE, self.give_positions()).await?;
         }
         let (list, newest): (String, _) = (row.try_get("list")?, position(&row)?);
         let known = cursor.positions.first().filter(|position| cursor.list == list && **position <= newest);
         let (anew, after) = (known.is_none(), known.copied().unwrap_or_default());
-        let rows = self.read(after).await?;
+        let rows = self.page(after).await?;
         let more = rows.len() >= PAGE as usize;
         let (mut entries, mut corrupt) = (Vec::new(), Vec::new());
         for row in &rows {
@@ -107,10 +116,10 @@ impl SqlSessions {
     /// Gives a position to what has none, and says whether there may be more. What is written after a turn that was not full
     /// may wait for the next reading: otherwise whoever writes fast enough would keep this one from ever coming to an end.
     async fn give_positions(&self) -> Result<(AnyRow, bool), StoreError> {
-        let mut turn = self.pool.begin().await?;
-        let now = self.clock.now();
+        let mut turn = self.0.pool.begin().await?;
+        let now = self.0.now();
         let mut rows = sqlx::query(TAKE_TURN).bind(now).fetch_all(&mut *turn).await?;
-        let row = rows.pop().ok_or_else(|| StoreError::corrupt(STORE, "revocations has no row"))?;
+        let row = rows.pop().ok_or_else(|| StoreError::corrupt(SESSION_STORE, "revocations has no row"))?;
         let position: i64 = row.try_get("position")?;
         let mut full = false;
         for place in PLACE {
@@ -121,16 +130,18 @@ impl SqlSessions {
         Ok((row, full))
     }
 
-    async fn read(&self, after: Position) -> Result<Vec<AnyRow>, StoreError> {
+    async fn page(&self, after: Position) -> Result<Vec<AnyRow>, StoreError> {
         let after = i64::try_from(after.at).unwrap_or(i64::MAX);
         let select = sqlx::query(READ).bind(after).bind(i64::from(PAGE));
-        within(STORE, select.fetch_all(&self.pool)).await
+        within(SESSION_STORE, select.fetch_all(&self.0.pool)).await
     }
 
-    /// Removes cut-offs that are over.
-    pub(super) async fn sweep_cutoffs(&self, batch: u32) -> Result<u64, StoreError> {
-        let sweep = sqlx::query(SWEEP).bind(self.clock.now()).bind(i64::from(batch));
-        within(STORE, self.pool.sweep(sweep)).await
+    /// Removes the cut-offs that are over, in batches.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn sweep(&self, batch: u32) -> Result<(), StoreError> {
+        self.0.sweep(SWEEP, batch).await.map(drop)
     }
 }
 

@@ -1,7 +1,4 @@
-//! What was revoked, for all who verify: this service itself, and whoever asks for the list.
-
-/// The list of the store, as this instance has read it.
-mod list;
+//! The reader of the list, for this service's own verifier and for the services that ask for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,8 +11,9 @@ use shared_service::clock::now_ms;
 use shared_service::database::StoreError;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use self::list::List;
-use crate::sessions::{Cursor, News, SessionStore};
+use super::list::List;
+use super::{Cursor, News};
+use crate::sessions::SessionStore;
 
 /// A start waits this long for the first list.
 const FIRST_LIST: Duration = Duration::from_secs(5);
@@ -49,7 +47,7 @@ impl Feed {
         Self { sessions, reading: SingleFlight::default(), list: ArcSwap::default(), left_out: Mutex::default(), known }
     }
 
-    /// Reads on every `poll`, for this service's own verifier, as long as somebody has the feed. The first reading is waited
+    /// Reads on every `poll`, for this service's own verifier, as long as the feed is in use. The first reading is waited
     /// for, a few seconds long.
     pub async fn follow(self: &Arc<Self>, poll: Duration) {
         let mut away = self.try_to_read(false, FIRST_LIST).await;
@@ -116,9 +114,9 @@ impl Feed {
         Ok(())
     }
 
-    /// Adds what was read. Nobody else is reading.
+    /// Adds a part that was read. There is one reading at a time.
     fn take(&self, mut news: News) {
-        // By the earlier of two clocks: one that jumps ahead makes nobody forget what still counts.
+        // By the earlier of two clocks: one that jumps ahead makes no verifier forget what still counts.
         news.now = news.now.min(now_ms());
         let latest = now_ms().unsigned_abs() / 1000 + LEEWAY;
         let mut entries = Vec::new();

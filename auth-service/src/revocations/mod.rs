@@ -1,16 +1,21 @@
-//! The list of what was revoked, as verifiers follow it.
+//! The list of revocations, as verifiers follow it, and the reader that serves it to them.
 //!
-//! An entry is written by the step that ends the session, or cuts a user's tokens off, and lives until the last token that it
-//! kills is over, which a session knows of its own: longer than it by twice the leeway, because the clock of a verifier may
-//! differ, and the clock of another one in the other direction.
+//! An entry is written by the step that ends the session, or revokes a user's tokens, and lives until the last token that it
+//! revokes has expired, by twice the leeway longer: the clock of a verifier may differ, and the clock of another one in the
+//! other direction.
 //!
 //! Tokens count whole seconds, so one of the second of a cut-off may have been made before or after it. The rule: a cut-off
-//! lies at the beginning of the next second, later still if a session that goes on has a token dated there; whatever is
+//! lies at the beginning of the next second, later still if a session that goes on has a token dated there; a token that is
 //! issued after it is dated at that second or later, and handed out when that has come. So all tokens made before are refused,
 //! and none made after.
 //!
 //! The list may have several shards, as many as the store has places that it changes in one step. In each, entries have
 //! positions that only grow, by the clock where it can be, so that even a store that forgot everything gives none twice.
+
+mod feed;
+mod list;
+mod redis;
+mod sql;
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,16 +23,19 @@ use std::time::Duration;
 
 use shared_claims::{LEEWAY, Revocation};
 
-use super::session::ms;
+pub use self::feed::Feed;
+pub use self::redis::RedisRevocations;
+pub(crate) use self::redis::list_key;
+pub use self::sql::SqlRevocations;
 
 /// A place in a shard: milliseconds since 1970, and a number among those of the same one. The default is before all.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Position {
-    pub(super) at: u64,
-    pub(super) number: u64,
+    at: u64,
+    number: u64,
 }
 
-/// How far somebody has read, in each shard of which list. As text it is `name.position.position…`, a position being empty
+/// The places up to which a list was read, in each of its shards. As text it is `name.position.position…`, a position being empty
 /// or hexadecimal. The default is one that no list has.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Cursor {
@@ -42,7 +50,7 @@ pub struct Cursor {
 #[error("not a cursor")]
 pub struct NotACursor;
 
-/// What came to the list behind a cursor.
+/// The part of the list behind a cursor.
 #[derive(Clone, Debug, Default)]
 pub struct News {
     /// The name of the list; where it is another than the cursor's, this is all there is.
@@ -57,7 +65,7 @@ pub struct News {
     pub corrupt: Vec<String>,
 }
 
-/// What came to one shard.
+/// The part of one shard.
 #[derive(Clone, Debug, Default)]
 pub struct ShardNews {
     /// The shard does not go on where the cursor is: these entries come from its beginning.
@@ -84,9 +92,9 @@ impl Cursor {
     }
 }
 
-/// How long behind its date a token is listed, if it is revoked, in milliseconds.
-pub(super) fn keep_ms(access_ttl: Duration) -> i64 {
-    ms(access_ttl.saturating_add(Duration::from_secs(2 * LEEWAY)))
+/// The time behind its date for which a revoked token is listed.
+pub(crate) fn kept_for(access_ttl: Duration) -> Duration {
+    access_ttl.saturating_add(Duration::from_secs(2 * LEEWAY))
 }
 
 /// The second in which the time `ms` is over.

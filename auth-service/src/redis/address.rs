@@ -4,22 +4,20 @@ use std::fmt;
 use std::str::FromStr;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use shared_service::StoreUrl;
+use url::Url;
 
-const SENTINEL_PORT: &str = "26379";
-const REDIS_PORT: &str = "6379";
-
-/// Where Redis is, and what it is told there. It may hold a password, so it does not print itself.
+/// The place of Redis, and the credentials for it. It may hold a password, so it does not print itself.
 #[derive(Clone)]
 pub struct RedisAddress(pub(super) Kind);
 
 #[derive(Clone)]
 pub(super) enum Kind {
     One(ConnectionInfo),
-    /// The servers that know who is the master called `name`; `node` is how the master is spoken to.
+    /// The servers that know the master called `name`, which is spoken to as they are.
     Sentinel {
         sentinels: Vec<ConnectionInfo>,
         name: String,
-        node: ConnectionInfo,
     },
     /// Some nodes, which know the others.
     Cluster(Vec<ConnectionInfo>),
@@ -42,47 +40,41 @@ impl fmt::Debug for RedisAddress {
 impl FromStr for RedisAddress {
     type Err = NotAnAddress;
 
-    fn from_str(url: &str) -> Result<Self, NotAnAddress> {
-        let (scheme, rest) = url.split_once("://").ok_or(NotAnAddress)?;
-        let kind = match scheme {
-            "redis" | "rediss" => Kind::One(url.into_connection_info().map_err(|_| NotAnAddress)?),
-            "redis+sentinel" => sentinel("redis", rest)?,
-            "rediss+sentinel" => sentinel("rediss", rest)?,
-            "redis-cluster" => Kind::Cluster(nodes("redis", rest.trim_end_matches('/'), REDIS_PORT, "")?),
-            "rediss-cluster" => Kind::Cluster(nodes("rediss", rest.trim_end_matches('/'), REDIS_PORT, "")?),
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        let url: StoreUrl = text.parse().map_err(|_| NotAnAddress)?;
+        let first = url.hosts().first().ok_or(NotAnAddress)?;
+        let (scheme, kind) = first.scheme().split_at(first.scheme().find(['+', '-']).unwrap_or(first.scheme().len()));
+        if !["redis", "rediss"].contains(&scheme) {
+            return Err(NotAnAddress);
+        }
+        let kind = match (kind, first.path().trim_start_matches('/')) {
+            ("", _) if url.hosts().len() == 1 => {
+                Kind::One(first.as_str().into_connection_info().map_err(|_| NotAnAddress)?)
+            }
+            ("+sentinel", path) => {
+                let (name, db) = path.split_once('/').unwrap_or((path, ""));
+                if name.is_empty() {
+                    return Err(NotAnAddress);
+                }
+                Kind::Sentinel { sentinels: nodes(&url, scheme, 26379, db)?, name: name.to_owned() }
+            }
+            ("-cluster", "") => Kind::Cluster(nodes(&url, scheme, 6379, "")?),
             _ => return Err(NotAnAddress),
         };
         Ok(Self(kind))
     }
 }
 
-/// `[user:password@]host:port,host:port/name[/db]`. The credentials are for the Redis servers.
-fn sentinel(scheme: &str, rest: &str) -> Result<Kind, NotAnAddress> {
-    let (authority, path) = rest.split_once('/').ok_or(NotAnAddress)?;
-    let (name, db) = path.split_once('/').unwrap_or((path, ""));
-    if name.is_empty() {
-        return Err(NotAnAddress);
-    }
-    let sentinels = nodes(scheme, authority, SENTINEL_PORT, db)?;
-    let node = sentinels.first().cloned().ok_or(NotAnAddress)?;
-    Ok(Kind::Sentinel { sentinels, name: name.to_owned(), node })
-}
-
-/// One connection for each host of `[user:password@]host:port,host:port`.
-fn nodes(scheme: &str, authority: &str, port: &str, db: &str) -> Result<Vec<ConnectionInfo>, NotAnAddress> {
-    let (credentials, hosts) = match authority.rsplit_once('@') {
-        Some((credentials, hosts)) => (format!("{credentials}@"), hosts),
-        None => (String::new(), authority),
+/// One connection for each host, which are at `port` where they name none.
+fn nodes(url: &StoreUrl, scheme: &str, port: u16, db: &str) -> Result<Vec<ConnectionInfo>, NotAnAddress> {
+    let node = |host: &Url| {
+        let mut node = host.clone();
+        let port = node.port().or(Some(port));
+        node.set_scheme(scheme).and_then(|()| node.set_port(port)).map_err(|()| NotAnAddress)?;
+        node.set_path(db);
+        node.into_connection_info().map_err(|_| NotAnAddress)
     };
-    let node = |host: &str| {
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-        let port = if has_port { String::new() } else { format!(":{port}") };
-        if host.is_empty() || host.contains('/') {
-            return Err(NotAnAddress);
-        }
-        format!("{scheme}://{credentials}{host}{port}/{db}").into_connection_info().map_err(|_| NotAnAddress)
-    };
-    hosts.split(',').map(node).collect()
+    url.hosts().iter().map(node).collect()
 }
 
 /// `node`, spoken to in the same way, at another place.
@@ -120,11 +112,12 @@ mod tests {
     #[test]
     fn sentinels_are_listed_before_the_name_of_the_master() {
         let text = "redis+sentinel://:p%40ss@one:1,two,[::1],[::2]:4/mymaster/2";
-        let Ok(RedisAddress(Kind::Sentinel { sentinels, name, node })) = text.parse() else { panic!() };
+        let Ok(RedisAddress(Kind::Sentinel { sentinels, name })) = text.parse() else { panic!() };
+        let node = &sentinels[0];
         assert_eq!(places(&sentinels), ["one:1", "two:26379", "::1:26379", "::2:4"]);
         assert_eq!(name, "mymaster");
         assert_eq!((node.redis_settings().password(), node.redis_settings().db()), (Some("p@ss"), 2));
-        let node = at(&node, "three", 6379);
+        let node = at(node, "three", 6379);
         assert_eq!(places(from_ref(&node)), ["three:6379"]);
         assert_eq!(node.redis_settings().password(), Some("p@ss"));
     }

@@ -1,4 +1,4 @@
-//! What the servers behind an address say of themselves, for whoever wants to know before it hurts.
+//! The facts that the servers behind an address report of themselves, for `doctor`.
 
 use std::collections::HashMap;
 
@@ -40,12 +40,10 @@ impl RedisAddress {
         let places = match &self.0 {
             Kind::One(place) => vec![place.clone()],
             Kind::Cluster(nodes) => nodes.clone(),
-            Kind::Sentinel { sentinels, name, node } => {
-                match Sentinels::new(sentinels.clone(), name.clone(), node.clone()).master().await {
-                    Ok(master) => vec![master],
-                    Err(error) => return vec![(format!("the Sentinels of {name}"), Err(error.to_string()))],
-                }
-            }
+            Kind::Sentinel { sentinels, name } => match master(sentinels, name).await {
+                Ok(master) => vec![master],
+                Err(error) => return vec![(format!("the Sentinels of {name}"), Err(error.to_string()))],
+            },
         };
         let asked = places.into_iter().map(async |place| {
             let facts = ask(&place).await.map_err(|error| error.to_string());
@@ -53,6 +51,10 @@ impl RedisAddress {
         });
         futures_util::future::join_all(asked).await
     }
+}
+
+async fn master(sentinels: &[ConnectionInfo], name: &str) -> RedisResult<ConnectionInfo> {
+    Ok(Sentinels::new(sentinels, name)?.master().await?.get_connection_info().clone())
 }
 
 async fn ask(place: &ConnectionInfo) -> RedisResult<ServerFacts> {

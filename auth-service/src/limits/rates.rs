@@ -31,7 +31,7 @@ impl LocalRates {
         Self { limiter: RateLimiter::hashmap(Quota::per_minute(per_minute)) }
     }
 
-    /// Forgets who has not called for a minute. To be called every minute or so.
+    /// Forgets the names without a call for a minute. To be called every minute or so.
     pub fn sweep(&self) {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();

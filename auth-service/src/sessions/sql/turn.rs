@@ -7,10 +7,11 @@ use shared_service::database::{StoreError, Transaction};
 use sqlx::Row;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::SqlSessions;
 use super::statements::{
     COUNT_LIVING, CUT_OFF, DATES, END, KEEP_ONE, KEEP_USED, LIST_LATE, NEXT_ERA, TAKE_TURN, UNUSED_LONGEST,
 };
-use super::{STORE, SqlSessions};
+use crate::SESSION_STORE;
 
 /// A cut-off that is the work of a wrong clock is taken as so far ahead, in milliseconds.
 const LEEWAY_MS: i64 = shared_claims::LEEWAY.cast_signed() * 1000;
@@ -68,12 +69,12 @@ impl SqlSessions {
     /// The database is unavailable.
     pub(super) async fn turn<'a>(&'a self, user_id: &'a str) -> Result<Turn<'a>, StoreError> {
         let lane = self.lanes.enter(user_id).await;
-        let mut step = self.pool.begin().await?;
-        let take = sqlx::query(TAKE_TURN).bind(user_id).bind(self.clock.now() + DAY_MS);
+        let mut step = self.store.pool.begin().await?;
+        let take = sqlx::query(TAKE_TURN).bind(user_id).bind(self.store.now() + DAY_MS);
         let mut rows = take.fetch_all(&mut *step).await?;
-        let row = rows.pop().ok_or_else(|| StoreError::corrupt(STORE, "a turn that was not taken"))?;
+        let row = rows.pop().ok_or_else(|| StoreError::corrupt(SESSION_STORE, "a turn that was not taken"))?;
         let (era, not_before) = (row.try_get("era")?, row.try_get("not_before")?);
-        let (now, keep_ms, most) = (self.clock.now(), self.keep_ms(), self.most);
+        let (now, keep_ms, most) = (self.store.now(), self.keep_ms(), self.most);
         let mut turn = Turn { step, now, era, user_id, not_before, keep_ms, most, _lane: lane };
         if turn.not_before > turn.latest() {
             turn.cut_off_at(turn.now / 1000 * 1000 + LEEWAY_MS, 0).await?;
@@ -142,13 +143,13 @@ impl Turn<'_> {
         Ok(living.saturating_sub(kept))
     }
 
-    /// Cuts off all tokens that were issued so far. Tokens count whole seconds: see `revocations.rs`.
+    /// Cuts off all tokens that were issued so far. Tokens count whole seconds: see [`crate::revocations`].
     pub(super) async fn cut_off(&mut self) -> Result<(), StoreError> {
         let dates = sqlx::query(DATES).bind(self.user_id).bind(self.now).bind(self.era).bind(self.latest());
         let row = dates.fetch_one(&mut *self.step).await?;
         let (last, newest): (i64, i64) = (row.try_get("last")?, row.try_get("newest")?);
         let not_before = (self.now.max(newest) / 1000 + 1) * 1000;
-        // Where it does not go on, nobody is told again.
+        // Where it does not go on, verifiers are not told again.
         if not_before > self.not_before { self.cut_off_at(not_before, last).await } else { Ok(()) }
     }
 

@@ -1,0 +1,184 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::{join_all, try_join_all};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+
+use super::shard::{SHARDS, Shard};
+use super::step::{Durability, Form, Step};
+
+/// The time that a replica has to acknowledge a write.
+const WAIT_MS: u64 = 400;
+
+/// The state of replication by the word of the server that has the key. Empty where `INFO` is forbidden.
+const PROBE: &str = "
+local info = redis.pcall('INFO', 'replication')
+return type(info) == 'string' and info or ''";
+
+/// A connection to one master, or to all masters of a Cluster.
+///
+/// Replication is asynchronous: a write that a client was told of could be lost with its master, and the refresh token that
+/// was used before it would be current again on the replica that takes over. So where a master has replicas, a step counts
+/// only when one of them has it: `WAIT` covers all that this connection wrote before.
+#[derive(Clone)]
+pub(super) struct Connection {
+    servers: Servers,
+    /// Of each shard: its master had replicas at the last pulse. Of a single master: it had.
+    replicated: Arc<[AtomicBool]>,
+}
+
+#[derive(Clone)]
+enum Servers {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+/// The way of a step to the server that takes it.
+pub(super) struct Way {
+    node: SingleNodeRoutingInfo,
+    asking: bool,
+    form: Form,
+}
+
+impl Way {
+    /// The way to the master of `key`, as far as it is known.
+    pub(super) fn to(key: &str) -> Self {
+        Self { node: master_of(key), asking: false, form: Form::Sha1 }
+    }
+
+    /// The way after the answer `error`, if that says that nothing ran and what to do instead.
+    pub(super) fn after(self, error: &RedisError) -> Option<Self> {
+        if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
+            return Some(Self { form: Form::Source, ..self });
+        }
+        let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
+        let node = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port: port.parse().ok()? };
+        Some(Self { node, asking: error.kind() == ErrorKind::Server(ServerErrorKind::Ask), ..self })
+    }
+}
+
+fn master_of(key: &str) -> SingleNodeRoutingInfo {
+    SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master))
+}
+
+impl Connection {
+    pub(super) fn to_master(redis: MultiplexedConnection) -> Self {
+        Self { servers: Servers::One(redis), replicated: Arc::new([AtomicBool::default()]) }
+    }
+
+    pub(super) fn to_cluster(redis: ClusterConnection) -> Self {
+        let replicated = (0..SHARDS).map(|_| AtomicBool::default()).collect();
+        Self { servers: Servers::Cluster(redis), replicated }
+    }
+
+    /// Runs `step`, once.
+    ///
+    /// # Errors
+    /// Redis's. `NOSCRIPT`, `MOVED` and `ASK` say that nothing ran; after any other it is unknown.
+    pub(super) async fn run(&self, step: &Step, way: &Way, skew_ms: i64) -> RedisResult<Value> {
+        let waits = matches!(step.durability, Durability::Replica(shard) if self.of(shard).load(Ordering::Relaxed));
+        let mut pipeline = redis::pipe();
+        if way.asking {
+            pipeline.cmd("ASKING");
+        }
+        pipeline.add_command(step.command(way.form, skew_ms));
+        if waits {
+            pipeline.cmd("WAIT").arg(1).arg(WAIT_MS);
+        }
+        let mut replies = self.send(&pipeline, &way.node).await?.into_iter().skip(usize::from(way.asking));
+        let mut next = || replies.next().unwrap_or(Value::Nil).extract_error();
+        let reply = next()?;
+        if waits && redis::from_redis_value::<i64>(next()?)? < 1 {
+            return Err((ErrorKind::Client, "no replica has acknowledged the write").into());
+        }
+        Ok(reply)
+    }
+
+    /// Fails where the master of a shard does not answer or is none. Notes which masters have replicas.
+    pub(super) async fn pulse(&self) -> RedisResult<()> {
+        let pulses = self.shards().map(async |shard| match self.probe(shard).await {
+            Ok(replicated) => {
+                self.of(shard).store(replicated, Ordering::Relaxed);
+                Ok(())
+            }
+            // The slot is on its way to another node, which redis learns from this answer.
+            Err(error) if error.redirect_node().is_some() || error.kind() == TRY_AGAIN => Ok(()),
+            Err(error) => Err(error),
+        });
+        try_join_all(pulses).await.map(drop)
+    }
+
+    /// Fails where the master of a shard does not answer.
+    pub(super) async fn ping(&self) -> RedisResult<()> {
+        try_join_all(self.shards().map(|shard| self.probe(shard))).await.map(drop)
+    }
+
+    /// The `maxmemory-policy` of each master; nothing where asking is forbidden.
+    pub(super) async fn eviction(&self) -> BTreeSet<String> {
+        let mut question = redis::cmd("CONFIG");
+        question.arg("GET").arg("maxmemory-policy");
+        let answers = join_all(self.shards().map(|shard| self.ask(shard, question.clone()))).await;
+        let policy = |answer: RedisResult<Value>| {
+            redis::from_redis_value::<(String, String)>(answer.ok()?).ok().map(|(_, policy)| policy)
+        };
+        answers.into_iter().filter_map(policy).collect()
+    }
+
+    /// The other nodes of the Cluster, by their addresses.
+    pub(super) async fn nodes(&self) -> Vec<(String, u16)> {
+        let Servers::Cluster(mut redis) = self.servers.clone() else { return Vec::new() };
+        let mut question = redis::cmd("CLUSTER");
+        question.arg("NODES");
+        let answer = redis.route_command(question, RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random)).await;
+        let text: String = answer.ok().and_then(|text| redis::from_redis_value(text).ok()).unwrap_or_default();
+        let node = |line: &str| {
+            let (place, _) = line.split_ascii_whitespace().nth(1)?.split_once('@')?;
+            let (host, port) = place.rsplit_once(':')?;
+            Some((host.to_owned(), port.parse().ok()?))
+        };
+        text.lines().filter_map(node).collect()
+    }
+
+    /// Asks the master of a shard; true where it has replicas that are up to date.
+    async fn probe(&self, shard: Shard) -> RedisResult<bool> {
+        let mut question = redis::cmd("EVAL");
+        question.arg(PROBE).arg(1).arg(shard.key("revocations"));
+        let info: String = redis::from_redis_value(self.ask(shard, question).await?)?;
+        if !info.is_empty() && !info.lines().any(|line| line == "role:master") {
+            return Err((ErrorKind::Client, "this server is a replica now").into());
+        }
+        // A replica that is still copying can neither acknowledge nor take over.
+        Ok(info.lines().any(|line| line.starts_with("slave") && line.contains("state=online")))
+    }
+
+    async fn ask(&self, shard: Shard, question: Cmd) -> RedisResult<Value> {
+        let mut pipeline = redis::pipe();
+        pipeline.add_command(question);
+        let replies = self.send(&pipeline, &master_of(&shard.key("revocations"))).await?;
+        replies.into_iter().next().unwrap_or(Value::Nil).extract_error()
+    }
+
+    async fn send(&self, pipeline: &Pipeline, node: &SingleNodeRoutingInfo) -> RedisResult<Vec<Value>> {
+        match self.servers.clone() {
+            Servers::One(mut redis) => redis.req_packed_commands(pipeline, 0, pipeline.len()).await,
+            Servers::Cluster(mut redis) => {
+                redis.route_pipeline(pipeline.clone(), 0, pipeline.len(), node.clone()).await
+            }
+        }
+    }
+
+    /// Those that stand for all masters.
+    fn shards(&self) -> impl Iterator<Item = Shard> {
+        Shard::all().into_iter().take(self.replicated.len())
+    }
+
+    fn of(&self, shard: Shard) -> &AtomicBool {
+        &self.replicated[shard.number() % self.replicated.len()]
+    }
+}
+
+const TRY_AGAIN: ErrorKind = ErrorKind::Server(ServerErrorKind::TryAgain);

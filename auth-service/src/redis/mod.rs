@@ -1,0 +1,106 @@
+//! Redis, version 7 or newer: one server, the master that Sentinels watch, or a Cluster. Each step is one run of a script, and
+//! Redis runs one script at a time.
+
+mod address;
+mod checkup;
+mod connection;
+mod link;
+mod sentinel;
+mod shard;
+mod step;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use redis::{FromRedisValue, RedisError, Value};
+use shared_service::database::{StoreError, within};
+
+use self::address::Kind;
+pub use self::address::{NotAnAddress, RedisAddress};
+pub use self::checkup::ServerFacts;
+use self::connection::Way;
+use self::link::{Link, Source};
+use self::sentinel::Sentinels;
+pub use self::shard::{SHARDS, Shard};
+pub use self::step::{Durability, Lua, Step};
+use crate::SESSION_STORE;
+
+/// How often a step is sent, as long as each answer says that nothing ran.
+const SENDS: usize = 5;
+
+/// A connection to Redis that all stores share.
+#[derive(Clone)]
+pub struct Redis {
+    link: Arc<Link>,
+    skew_ms: Arc<AtomicI64>,
+}
+
+impl Redis {
+    /// Connects in the background: [`Redis::ping`] says if Redis is there. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// The address names no server.
+    pub fn open(address: RedisAddress) -> Result<Self, StoreError> {
+        let source = match address.0 {
+            Kind::One(place) => Source::One(place),
+            Kind::Sentinel { sentinels, name } => {
+                let sentinels = Sentinels::new(&sentinels, &name);
+                Source::Sentinel(Box::new(sentinels.map_err(|error| StoreError::unavailable(SESSION_STORE, error))?))
+            }
+            Kind::Cluster(named) => Source::Cluster { named, known: Vec::new() },
+        };
+        Ok(Self { link: Arc::new(Link::open(source)), skew_ms: Arc::default() })
+    }
+
+    /// Adds `skew_ms`, whatever it is at each moment, to the clock of Redis. For tests.
+    #[must_use]
+    pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
+        Self { skew_ms, ..self }
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// Redis is unavailable, or the answer is corrupt.
+    pub async fn step<T: FromRedisValue>(&self, step: &Step) -> Result<T, StoreError> {
+        let reply = within(SESSION_STORE, self.take(step)).await?;
+        redis::from_redis_value(reply).map_err(|error| StoreError::corrupt(SESSION_STORE, error))
+    }
+
+    /// Asks each master for a sign of life.
+    ///
+    /// # Errors
+    /// One gives none.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        within(SESSION_STORE, async { self.link.connection().await?.ping().await.map_err(failed) }).await
+    }
+
+    /// A step is sent again only after an answer that says that nothing ran: Redis forgets scripts, at a restart or when told to
+    /// (`NOSCRIPT`), and keys move (`MOVED`, `ASK`).
+    async fn take(&self, step: &Step) -> Result<Value, StoreError> {
+        let connection = self.link.connection().await?;
+        let skew_ms = self.skew_ms.load(Ordering::Relaxed);
+        let mut way = Way::to(&step.keys[0]);
+        for _ in 0..SENDS {
+            match connection.run(step, &way, skew_ms).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => {
+                    way = way.after(&error).ok_or_else(|| {
+                        self.link.doubt();
+                        failed(error)
+                    })?;
+                }
+            }
+        }
+        self.link.doubt();
+        Err(StoreError::unavailable(SESSION_STORE, "no server takes the step"))
+    }
+}
+
+/// A record that is no session, by the script's word or by its type in Redis, is corrupt; everything else is an outage.
+fn failed(error: RedisError) -> StoreError {
+    match error.code() {
+        Some("CORRUPT" | "WRONGTYPE") => StoreError::corrupt(SESSION_STORE, error),
+        _ => StoreError::unavailable(SESSION_STORE, error),
+    }
+}

@@ -1,0 +1,67 @@
+use crc16::{State, XMODEM};
+
+/// The number of shards.
+pub const SHARDS: usize = 16;
+
+/// The hash tags of the shards' keys. The slot of each lies near the middle of its sixteenth of the slots, so that masters
+/// which share the slots evenly share the shards evenly.
+const TAGS: [&str; SHARDS] =
+    ["07", "1oy", "2cx", "3r", "4ex", "5y", "64", "7xz", "8u", "9vz", "aoo", "bed", "cy", "dcd", "es", "fg"];
+
+/// The number of slots of a Redis Cluster.
+const SLOTS: u16 = 16_384;
+
+/// A set of users whose keys lie in one slot of a Redis Cluster, so that one step may use several of them: few enough to read
+/// something from all of them, and enough for sixteen masters.
+#[derive(Clone, Copy, Debug)]
+pub struct Shard(usize);
+
+impl Shard {
+    /// Each shard, in order.
+    pub fn all() -> [Self; SHARDS] {
+        std::array::from_fn(Self)
+    }
+
+    /// The shard of a user.
+    #[must_use]
+    pub fn of(user_id: &str) -> Self {
+        Self(usize::from(slot(user_id) / (SLOTS / 16)))
+    }
+
+    /// Its place among all shards.
+    #[must_use]
+    pub const fn number(self) -> usize {
+        self.0
+    }
+
+    /// The key `name` of this shard, and of its slot: `name:{tag}`.
+    #[must_use]
+    pub fn key(self, name: &str) -> String {
+        format!("{name}:{{{}}}", TAGS[self.0])
+    }
+}
+
+/// The slot of a key that is hashed as a whole.
+fn slot(key: &str) -> u16 {
+    State::<XMODEM>::calculate(key.as_bytes()) % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_hash_to_the_middle_of_their_sixteenth() {
+        for (number, tag) in TAGS.iter().enumerate() {
+            let place = usize::from(slot(tag));
+            assert_eq!(place / 1024, number, "{tag}");
+            assert!((256..=832).contains(&(place % 1024)), "{tag}");
+        }
+    }
+
+    #[test]
+    fn slots_are_those_of_redis() {
+        assert_eq!(slot("foo"), 12182, "as CLUSTER KEYSLOT says");
+        assert_eq!(slot("123456789"), 0x31C3, "the check value of CRC-16/XMODEM");
+    }
+}

@@ -1,0 +1,65 @@
+use std::sync::OnceLock;
+
+use redis::{Cmd, Script};
+
+use super::shard::Shard;
+
+/// A script: its source for the first call, and the SHA-1 by which Redis knows it from then on.
+pub struct Lua {
+    source: &'static str,
+    sha1: OnceLock<String>,
+}
+
+impl Lua {
+    /// The script of this text.
+    #[must_use]
+    pub const fn new(source: &'static str) -> Self {
+        Self { source, sha1: OnceLock::new() }
+    }
+}
+
+/// The servers that must have a step before it counts as done.
+#[derive(Clone, Copy, Debug)]
+pub enum Durability {
+    /// The master: what the step says need not outlive a fail-over.
+    Master,
+    /// A replica too, where the master of the shard has any.
+    Replica(Shard),
+}
+
+/// One run of a script, on keys of one slot.
+pub struct Step {
+    /// The script.
+    pub script: &'static Lua,
+    /// Its keys, one at least.
+    pub keys: Vec<String>,
+    /// The function of the script.
+    pub name: &'static str,
+    /// The arguments of that function.
+    pub arguments: Vec<String>,
+    /// The servers that must have it.
+    pub durability: Durability,
+}
+
+/// The form in which a script is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    Sha1,
+    Source,
+}
+
+impl Step {
+    pub(super) fn command(&self, form: Form, skew_ms: i64) -> Cmd {
+        let Lua { source, sha1 } = self.script;
+        let mut command = match form {
+            Form::Sha1 => redis::cmd("EVALSHA"),
+            Form::Source => redis::cmd("EVAL"),
+        };
+        match form {
+            Form::Sha1 => command.arg(sha1.get_or_init(|| Script::new(source).get_hash().to_owned())),
+            Form::Source => command.arg(source),
+        };
+        command.arg(self.keys.len()).arg(&self.keys).arg(self.name).arg(skew_ms).arg(&self.arguments);
+        command
+    }
+}

@@ -1,0 +1,182 @@
+//! Sessions in Redis: each step is one run of `sessions.lua`.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use async_trait::async_trait;
+use redis::FromRedisValue;
+use shared_service::database::StoreError;
+
+use super::session::{Place, ms};
+use super::{Advance, Cursor, Label, MOST_SESSIONS, NewSession, News, Rules, Session, SessionId, SessionStore};
+use crate::SESSION_STORE;
+use crate::redis::{Durability, Lua, Redis, RedisAddress, Shard, Step};
+use crate::revocations::{RedisRevocations, kept_for, list_key};
+
+static SESSIONS: Lua = Lua::new(include_str!("sessions.lua"));
+
+/// A session as the script replies it, by the names of its fields.
+type Record = HashMap<String, String>;
+
+/// Sessions in Redis.
+pub struct RedisSessions {
+    redis: Redis,
+    revocations: RedisRevocations,
+    rules: Rules,
+    most: usize,
+}
+
+/// The keys that a step uses beside the index of the user.
+#[derive(Clone, Copy)]
+enum Keys {
+    Index,
+    Record(SessionId),
+    /// The list of revocations is a key more, which may be on its way to another node: so it is named only where it has to be.
+    List,
+    RecordAndList(SessionId),
+}
+
+impl RedisSessions {
+    /// Connects in the background: [`SessionStore::ping`] says if Redis is there. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// The address names no server.
+    pub fn new(address: RedisAddress, rules: Rules) -> Result<Self, StoreError> {
+        Ok(Self::on(Redis::open(address)?, rules))
+    }
+
+    /// The same on a connection that other stores share.
+    #[must_use]
+    pub fn on(redis: Redis, rules: Rules) -> Self {
+        Self { revocations: RedisRevocations(redis.clone()), redis, rules, most: MOST_SESSIONS }
+    }
+
+    /// Adds `skew_ms`, whatever it is at each moment, to the store's clock. For tests.
+    #[must_use]
+    pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
+        let redis = self.redis.with_skew(skew_ms);
+        Self { revocations: RedisRevocations(redis.clone()), redis, ..self }
+    }
+
+    /// Lets no more than `most` sessions of a user live. For tests.
+    #[must_use]
+    pub const fn with_most(mut self, most: usize) -> Self {
+        self.most = most;
+        self
+    }
+
+    /// Takes one step on the sessions of `user_id`. A fail-over must keep it, unless it only reads.
+    async fn step<T: FromRedisValue>(
+        &self,
+        user_id: &str,
+        name: &'static str,
+        mut arguments: Vec<String>,
+        keys: Keys,
+    ) -> Result<T, StoreError> {
+        let (shard, keep) = (Shard::of(user_id), ms(kept_for(self.rules.access_ttl)));
+        arguments.splice(..0, [user_id.to_owned(), keep.to_string(), self.most.to_string()]);
+        let index = format!("{}:{user_id}", shard.key("sessions"));
+        let (record, list) = match keys {
+            Keys::Index => (None, None),
+            Keys::List => (None, Some(list_key(shard))),
+            Keys::Record(id) => (Some(format!("{index}:{id}")), None),
+            Keys::RecordAndList(id) => (Some(format!("{index}:{id}")), Some(list_key(shard))),
+        };
+        let keys = std::iter::once(index).chain(record).chain(list).collect();
+        let durability = if name == "list" { Durability::Master } else { Durability::Replica(shard) };
+        self.redis.step(&Step { script: &SESSIONS, keys, name, arguments, durability }).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for RedisSessions {
+    async fn open(&self, new: NewSession) -> Result<Session, StoreError> {
+        let arguments = vec![
+            SessionId::random().to_string(),
+            ms(self.rules.refresh_ttl).to_string(),
+            ms(self.rules.max_age).to_string(),
+            new.label.user_agent,
+            new.label.address,
+        ];
+        session(&new.user_id, self.step(&new.user_id, "open", arguments, Keys::List).await?)
+    }
+
+    async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
+        let arguments = vec![
+            id.to_string(),
+            presented.to_string(),
+            ms(self.rules.refresh_ttl).to_string(),
+            ms(self.rules.grace).to_string(),
+        ];
+        let mut reply: (String, Option<Record>) =
+            self.step(user_id, "advance", arguments.clone(), Keys::Record(id)).await?;
+        if reply.0 == "list" {
+            reply = self.step(user_id, "advance_or_end", arguments, Keys::RecordAndList(id)).await?;
+        }
+        match (reply.0.as_str(), reply.1) {
+            ("advanced", Some(record)) => session(user_id, record).map(Advance::Advanced),
+            ("repeated", Some(record)) => session(user_id, record).map(Advance::Repeated),
+            ("gone", None) => Ok(Advance::Gone),
+            ("replayed", None) => Ok(Advance::Replayed),
+            (outcome, _) => Err(StoreError::corrupt(SESSION_STORE, format!("the script says {outcome:?}"))),
+        }
+    }
+
+    async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
+        self.step(user_id, "end", vec![id.to_string()], Keys::RecordAndList(id)).await
+    }
+
+    async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError> {
+        self.step::<i64>(user_id, "end_forgotten", vec![id.to_string()], Keys::RecordAndList(id)).await.map(drop)
+    }
+
+    async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
+        let except = except.map(|id| id.to_string()).unwrap_or_default();
+        self.step(user_id, "end_all", vec![except], Keys::List).await
+    }
+
+    async fn cut_off(&self, user_id: &str) -> Result<(), StoreError> {
+        self.step::<i64>(user_id, "cut_off", vec![], Keys::List).await.map(drop)
+    }
+
+    async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
+        self.revocations.read(cursor).await
+    }
+
+    async fn list(&self, user_id: &str, after: Option<Place>, limit: usize) -> Result<Vec<Session>, StoreError> {
+        let records: Vec<Record> = self.step(user_id, "list", vec![], Keys::Index).await?;
+        let sessions = records.into_iter().map(|record| session(user_id, record));
+        let mut sessions: Vec<_> = sessions.collect::<Result<_, _>>()?;
+        sessions.retain(|session| after.is_none_or(|after| session.place() < after));
+        sessions.sort_unstable_by_key(|session| Reverse(session.place()));
+        sessions.truncate(limit);
+        Ok(sessions.into_iter().map(|session| Session { issued_ahead: 0, ..session }).collect())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.redis.ping().await
+    }
+}
+
+fn session(user_id: &str, mut record: Record) -> Result<Session, StoreError> {
+    let corrupt = |name: &str| StoreError::corrupt(SESSION_STORE, format!("{name} in the reply of the script"));
+    let mut text = |name: &str| record.remove(name).ok_or_else(|| corrupt(name));
+    let (id, user_agent, address) = (text("id")?, text("user_agent")?, text("address")?);
+    let mut number = |name: &str| text(name)?.parse::<i64>().map_err(|_| corrupt(name));
+    let issued_at = number("issued_at")?;
+    let session = Session {
+        id: id.parse().map_err(|error| StoreError::corrupt(SESSION_STORE, format!("{id:?}: {error}")))?,
+        user_id: user_id.to_owned(),
+        generation: number("generation")?,
+        opened_at: number("opened_at")?,
+        advanced_at: number("advanced_at")?,
+        issued_at,
+        issued_ahead: issued_at - number("now")?,
+        idle_ends_at: number("idle_ends_at")?,
+        ends_at: number("ends_at")?,
+        label: Label { user_agent, address },
+    };
+    session.checked()
+}
