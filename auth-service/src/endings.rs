@@ -13,13 +13,13 @@ use shared_service::database::StoreError;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::sessions::SessionStore;
-use crate::users::{Ending, Ends, Users};
+use crate::users::{Ending, Ends, UserId, Users};
 
 /// Does what changes of `user_id` have left to be done; how many sessions ended.
 ///
 /// # Errors
 /// A store is unavailable. What is left stays left.
-pub async fn complete_of(users: &Users, sessions: &dyn SessionStore, user_id: &str) -> Result<u64, StoreError> {
+pub async fn complete_of(users: &Users, sessions: &dyn SessionStore, user_id: &UserId) -> Result<u64, StoreError> {
     let mut ended = 0;
     for ending in users.endings_of(user_id).await? {
         ended += complete(users, sessions, &ending).await?;

@@ -168,7 +168,7 @@ impl Grants {
         let user_id = proven.user.id.clone();
         // An end that an earlier change still owes must not end the session that is opened now.
         complete_of(&self.users, &*self.sessions, &user_id).await?;
-        let session = self.sessions.open(NewSession { user_id: user_id.clone(), label }).await?;
+        let session = self.sessions.open(NewSession { user_id: user_id.to_string(), label }).await?;
         if let Some(now) = self.users.account(&user_id).await?.filter(|now| proven.still_counts(now)) {
             return Ok(Some(self.grant(now.user, session).await));
         }
@@ -182,7 +182,7 @@ impl Grants {
         let Login { name, password, from, .. } = login;
         loop {
             let found = self.users.account_by_login(name).await?;
-            let user_id = found.as_ref().map_or("unknown", |account| &account.user.id).to_owned();
+            let user_id = found.as_ref().map_or("unknown", |account| account.user.id.as_str()).to_owned();
             // Nothing is verified for a disabled account, so its time does not tell that the password is right.
             let Some(account) = found.filter(|account| !account.user.disabled) else {
                 passwords.verify_nobody(*from, password.clone()).await?;

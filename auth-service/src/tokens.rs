@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::config::{AUDIENCE, Config};
 use crate::sessions::{Session, SessionId};
-use crate::users::User;
+use crate::users::{User, UserId};
 
 /// Signs both kinds of token, and verifies those that clients present to auth-service.
 pub struct Tokens {
@@ -30,7 +30,7 @@ pub struct Pair {
 #[derive(Debug)]
 pub struct Presented {
     /// The user.
-    pub user_id: String,
+    pub user_id: UserId,
     /// The session.
     pub session: SessionId,
     /// The generation.
@@ -71,7 +71,7 @@ impl Tokens {
         let date = seconds(session.issued_at);
         let expires_in = self.access_ttl.min(seconds(session.ends_at).saturating_sub(date)).max(1);
         let access = AccessClaims {
-            sub: user.id.clone(),
+            sub: user.id.to_string(),
             exp: date + expires_in,
             iat: date,
             jti: Uuid::new_v4().to_string(),
@@ -95,7 +95,7 @@ impl Tokens {
     /// # Errors
     /// Why it is not.
     pub fn prove(&self, token: &str, now_ms: i64) -> Result<Presented, TokenError> {
-        self.refresh_proof.verify(token, seconds(now_ms)).and_then(presented)
+        self.refresh_proof.verify(token, seconds(now_ms)).and_then(|claims| presented(&claims))
     }
 
     /// User and session of any token of the session that was ever signed here: a refresh token, or else an access token.
@@ -105,8 +105,8 @@ impl Tokens {
     /// The reason why the token is not a refresh token, where it is neither.
     pub fn session_to_end(&self, token: &str, now_ms: i64) -> Result<(String, SessionId), TokenError> {
         let now = seconds(now_ms);
-        let refresh = self.refresh_proof.verify_expired_too(token, now).and_then(presented);
-        refresh.map(|presented| (presented.user_id, presented.session)).or_else(|error| {
+        let refresh = self.refresh_proof.verify_expired_too(token, now).and_then(|claims| presented(&claims));
+        refresh.map(|presented| (presented.user_id.to_string(), presented.session)).or_else(|error| {
             let access = self.access_proof.verify_expired_too(token, now).map_err(|_| error)?;
             Ok((access.sub, access.sid.parse().map_err(|_| TokenError::Claim("sid"))?))
         })
@@ -114,13 +114,13 @@ impl Tokens {
 }
 
 /// Reads the claims of a verified refresh token. The `jti` must be the one that [`Tokens::issue`] writes.
-fn presented(claims: RefreshClaims) -> Result<Presented, TokenError> {
+fn presented(claims: &RefreshClaims) -> Result<Presented, TokenError> {
     let session = claims.sid.parse().map_err(|_| TokenError::Claim("sid"))?;
     if claims.jti != refresh_jti(session, claims.generation) {
         return Err(TokenError::Claim("jti"));
     }
     let generation = i64::try_from(claims.generation).map_err(|_| TokenError::Claim("gen"))?;
-    Ok(Presented { session, generation, user_id: claims.sub })
+    Ok(Presented { session, generation, user_id: claims.sub.parse().map_err(|_| TokenError::Claim("sub"))? })
 }
 
 fn refresh_jti(session: SessionId, generation: u64) -> String {

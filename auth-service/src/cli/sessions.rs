@@ -71,7 +71,10 @@ async fn revoke(user: &User, id: &str, sessions: &dyn SessionStore, console: &mu
 
 async fn find(users: &Users, name: &str) -> Result<User, CliError> {
     let named = users.account_by_login(name).await?.map(|account| account.user);
-    let found = if named.is_some() { named } else { users.find(name).await? };
+    let found = match name.parse() {
+        Ok(id) if named.is_none() => users.find(&id).await?,
+        _ => named,
+    };
     found.ok_or_else(|| no_user(name))
 }
 

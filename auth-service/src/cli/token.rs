@@ -17,6 +17,7 @@ use crate::app;
 use crate::config::{AUDIENCE, Config};
 use crate::sessions::{SessionStore, all_revoked, list_all};
 use crate::tokens::{Presented, Tokens};
+use crate::users::InvalidUserId;
 
 /// The claims that are times, in seconds since 1970.
 const TIMES: [&str; 4] = ["iat", "nbf", "exp", "auth_time"];
@@ -100,8 +101,8 @@ fn prove(token: &str, audience: &str, config: &Config, now_ms: i64) -> Result<Pr
 async fn standing(proven: &Proven, config: &Config, now_ms: i64) -> Result<Vec<Finding>, StoreError> {
     let (users, sessions) = app::look(&config.stores).await?;
     let (sub, sid) = match proven {
-        Proven::Access(claims) => (&claims.sub, claims.sid.clone()),
-        Proven::Refresh(presented) => (&presented.user_id, presented.session.to_string()),
+        Proven::Access(claims) => (claims.sub.as_str(), claims.sid.clone()),
+        Proven::Refresh(presented) => (presented.user_id.as_str(), presented.session.to_string()),
     };
     let session = list_all(&*sessions, sub).await?.into_iter().find(|session| session.id.to_string() == sid);
     let grace = i64::try_from(config.stores.rules.grace.as_millis()).unwrap_or(i64::MAX);
@@ -117,7 +118,11 @@ async fn standing(proven: &Proven, config: &Config, now_ms: i64) -> Result<Vec<F
             _ => Err("the token was used before"),
         },
     };
-    let user = match users.find(sub).await? {
+    let user = match sub.parse() {
+        Ok(id) => users.find(&id).await?,
+        Err(InvalidUserId) => None,
+    };
+    let user = match user {
         None => Err("the user is deleted".to_owned()),
         Some(user) if user.disabled => Err("the user is disabled".to_owned()),
         Some(user) => Ok(format!("{} is {}, enabled", user.username, user.role)),

@@ -217,7 +217,7 @@ impl House<'_> {
             done += 1;
             progress.is_at(done);
             console.say(json!({
-                "id": user.id,
+                "id": user.id.as_str(),
                 "username": user.username.as_str(),
                 "email": user.email.as_ref().map(Email::as_str),
                 "role": user.role.as_str(),
@@ -235,7 +235,7 @@ impl House<'_> {
         loop {
             let page = self.users.accounts_after(&last, PAGE).await?;
             let Some(end) = page.last() else { return Ok(()) };
-            last.clone_from(&end.user.id);
+            last = end.user.id.to_string();
             page.into_iter().try_for_each(&mut with)?;
         }
     }

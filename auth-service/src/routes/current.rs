@@ -5,7 +5,7 @@ use futures_util::future::LocalBoxFuture;
 use shared_claims::{Admin, Member, Problem, Role};
 
 use super::{State, no_admin};
-use crate::users::Account;
+use crate::users::{Account, InvalidUserId};
 
 /// A caller whose account exists and is enabled: an access token may outlive it. The account is read while the body
 /// arrives, so a write reads it again in its own transaction: see [`By`](crate::users::By).
@@ -52,6 +52,9 @@ impl FromRequest for CurrentAdmin {
 }
 
 async fn current(state: &State, member: &Member) -> Result<Account, Problem> {
-    let account = state.users.account(&member.user_id).await?.filter(|account| !account.user.disabled);
+    let account = match member.user_id.parse() {
+        Ok(id) => state.users.account(&id).await?.filter(|account| !account.user.disabled),
+        Err(InvalidUserId) => None,
+    };
     account.ok_or_else(|| Problem::invalid_token("The account of this token is gone or disabled"))
 }

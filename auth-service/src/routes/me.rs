@@ -42,10 +42,10 @@ pub(super) async fn change_password(
     state.sessions.end_all(&member.user_id, session_id(&member)).await?;
     let goes_on = Some(member.session_id.clone());
     let change = UserChange { hash: Some(hash), goes_on, ..UserChange::default() };
-    let changed = state.users.change_by(By::Owner(&account), &member.user_id, &change).await?;
+    let changed = state.users.change_by(By::Owner(&account), &account.user.id, &change).await?;
     changed.ok_or_else(invalid_credentials)?;
     log_event(&member, "password.changed", "password changed");
-    complete_of(&state.users, &*state.sessions, &member.user_id).await?;
+    complete_of(&state.users, &*state.sessions, &account.user.id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -66,12 +66,12 @@ pub(super) async fn delete(
     } else {
         state.sessions.end_all(&member.user_id, None).await?;
     }
-    let deleted = state.users.delete_by(By::Owner(&account), &member.user_id).await?;
+    let deleted = state.users.delete_by(By::Owner(&account), &account.user.id).await?;
     if matches!(deleted.ok_or_else(invalid_credentials)?, Deleted::LastAdmin) {
         return Err(last_admin());
     }
     log_event(&member, "user.deleted", "left");
-    complete_of(&state.users, &*state.sessions, &member.user_id).await?;
+    complete_of(&state.users, &*state.sessions, &account.user.id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

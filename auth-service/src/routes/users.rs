@@ -9,7 +9,7 @@ use super::registration::Newcomer;
 use super::replies::{Added, Record};
 use super::{State, email_taken, last_admin, no_admin, not_hashed};
 use crate::endings::complete_of;
-use crate::users::{By, Changed, Deleted, Email, User, UserChange};
+use crate::users::{By, Changed, Deleted, Email, InvalidUserId, User, UserChange, UserId};
 
 /// The most people that one answer holds.
 pub(super) const PAGE: i64 = 1000;
@@ -39,7 +39,7 @@ pub(super) async fn list(
 
 /// `GET /users/{id}`.
 pub(super) async fn read(_: CurrentAdmin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    let user = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let user = state.users.find(&user_id(&id)?).await?.ok_or_else(|| Problem::not_found("user"))?;
     Ok(HttpResponse::Ok().json(Record::from(&user)))
 }
 
@@ -68,6 +68,7 @@ pub(super) async fn change(
     Body(fields): Body,
 ) -> Result<HttpResponse, Problem> {
     let wish = Wish::take(fields)?;
+    let id = user_id(&id)?;
     let before = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let change = wish.into_change(&state, &caller, &before).await?;
     if change.ends_sessions() || change.outdates_tokens() {
@@ -93,6 +94,7 @@ pub(super) async fn delete(
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     state.sessions.ping().await?;
+    let id = user_id(&id)?;
     let deleted = state.users.delete_by(By::Admin(&admin.user_id), &id).await?.ok_or_else(no_admin)?;
     match deleted {
         Deleted::LastAdmin => return Err(last_admin()),
@@ -115,12 +117,18 @@ pub(super) async fn sign_out(
     state: Data<State>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
+    let id = user_id(&id)?;
     let change = UserChange { sign_out: true, ..UserChange::default() };
     let changed = state.users.change_by(By::Admin(&admin.user_id), &id, &change).await?.ok_or_else(no_admin)?;
     let Changed::Done { after: user, .. } = changed else { return Err(Problem::not_found("user")) };
     complete_of(&state.users, &*state.sessions, &user.id).await?;
     log::info!(target: "audit", event = "session.all_ended", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// The id in a path; a text of another form is the id of no user.
+fn user_id(id: &str) -> Result<UserId, Problem> {
+    id.parse().map_err(|InvalidUserId| Problem::not_found("user"))
 }
 
 /// What an admin wants to be different about somebody.

@@ -2,7 +2,7 @@ use shared_claims::Role;
 use shared_service::database::{StoreError, within};
 
 use super::turn::{By, Turn, end_turn};
-use super::{BY_ID, Email, Ends, STORE, User, Users, endings, is_id, rows};
+use super::{BY_ID, Email, Ends, STORE, User, UserId, Users, endings, rows};
 use crate::passwords::PasswordHash;
 
 /// What to change about somebody; `None` leaves it.
@@ -62,10 +62,7 @@ impl Users {
     ///
     /// # Errors
     /// The store's.
-    pub async fn change(&self, id: &str, change: &UserChange) -> Result<Changed, StoreError> {
-        if !is_id(id) {
-            return Ok(Changed::NotFound);
-        }
+    pub async fn change(&self, id: &UserId, change: &UserChange) -> Result<Changed, StoreError> {
         let done = within(STORE, self.change_in_turn(None, id, change)).await?;
         Ok(done.unwrap_or(Changed::NotFound))
     }
@@ -75,10 +72,7 @@ impl Users {
     ///
     /// # Errors
     /// The store's.
-    pub async fn change_by(&self, by: By<'_>, id: &str, change: &UserChange) -> Result<Option<Changed>, StoreError> {
-        if !is_id(id) {
-            return Ok(Some(Changed::NotFound));
-        }
+    pub async fn change_by(&self, by: By<'_>, id: &UserId, change: &UserChange) -> Result<Option<Changed>, StoreError> {
         within(STORE, self.change_in_turn(Some(by), id, change)).await
     }
 
@@ -86,10 +80,7 @@ impl Users {
     ///
     /// # Errors
     /// The store's.
-    pub async fn delete(&self, id: &str) -> Result<Deleted, StoreError> {
-        if !is_id(id) {
-            return Ok(Deleted::NotFound);
-        }
+    pub async fn delete(&self, id: &UserId) -> Result<Deleted, StoreError> {
         let done = within(STORE, self.delete_in_turn(None, id)).await?;
         Ok(done.unwrap_or(Deleted::NotFound))
     }
@@ -98,17 +89,14 @@ impl Users {
     ///
     /// # Errors
     /// The store's.
-    pub async fn delete_by(&self, by: By<'_>, id: &str) -> Result<Option<Deleted>, StoreError> {
-        if !is_id(id) {
-            return Ok(Some(Deleted::NotFound));
-        }
+    pub async fn delete_by(&self, by: By<'_>, id: &UserId) -> Result<Option<Deleted>, StoreError> {
         within(STORE, self.delete_in_turn(Some(by), id)).await
     }
 
     async fn change_in_turn(
         &self,
         by: Option<By<'_>>,
-        id: &str,
+        id: &UserId,
         change: &UserChange,
     ) -> Result<Option<Changed>, StoreError> {
         let Some(mut turn) = self.take_turn(by).await? else { return Ok(None) };
@@ -117,7 +105,7 @@ impl Users {
         Ok(Some(outcome))
     }
 
-    async fn delete_in_turn(&self, by: Option<By<'_>>, id: &str) -> Result<Option<Deleted>, StoreError> {
+    async fn delete_in_turn(&self, by: Option<By<'_>>, id: &UserId) -> Result<Option<Deleted>, StoreError> {
         let Some(mut turn) = self.take_turn(by).await? else { return Ok(None) };
         let outcome = delete_user(&mut turn, id).await?;
         end_turn(turn, matches!(outcome, Deleted::Done(_))).await?;
@@ -157,7 +145,7 @@ impl UserChange {
     }
 }
 
-async fn change_user(turn: &mut Turn, id: &str, change: &UserChange) -> Result<Changed, StoreError> {
+async fn change_user(turn: &mut Turn, id: &UserId, change: &UserChange) -> Result<Changed, StoreError> {
     let Some(before) = read(turn, id).await? else { return Ok(Changed::NotFound) };
     let after = change.applied_to(&before);
     if before.is_enabled_admin() && !after.is_enabled_admin() && is_last_admin(turn, id).await? {
@@ -175,29 +163,29 @@ async fn change_user(turn: &mut Turn, id: &str, change: &UserChange) -> Result<C
     }
 }
 
-async fn delete_user(turn: &mut Turn, id: &str) -> Result<Deleted, StoreError> {
+async fn delete_user(turn: &mut Turn, id: &UserId) -> Result<Deleted, StoreError> {
     let Some(user) = read(turn, id).await? else { return Ok(Deleted::NotFound) };
     if user.is_enabled_admin() && is_last_admin(turn, id).await? {
         return Ok(Deleted::LastAdmin);
     }
-    sqlx::query(DELETE).bind(id).execute(&mut **turn).await?;
+    sqlx::query(DELETE).bind(id.as_str()).execute(&mut **turn).await?;
     endings::add(turn, id, &Ends::Sessions { except: None }).await?;
     Ok(Deleted::Done(user))
 }
 
-async fn read(turn: &mut Turn, id: &str) -> Result<Option<User>, StoreError> {
-    let row = sqlx::query(BY_ID).bind(id).fetch_optional(&mut **turn).await?;
+async fn read(turn: &mut Turn, id: &UserId) -> Result<Option<User>, StoreError> {
+    let row = sqlx::query(BY_ID).bind(id.as_str()).fetch_optional(&mut **turn).await?;
     row.as_ref().map(rows::user).transpose()
 }
 
-async fn is_last_admin(turn: &mut Turn, id: &str) -> Result<bool, sqlx::Error> {
-    let others: i64 = sqlx::query_scalar(OTHER_ADMINS).bind(id).fetch_one(&mut **turn).await?;
+async fn is_last_admin(turn: &mut Turn, id: &UserId) -> Result<bool, sqlx::Error> {
+    let others: i64 = sqlx::query_scalar(OTHER_ADMINS).bind(id.as_str()).fetch_one(&mut **turn).await?;
     Ok(others == 0)
 }
 
 async fn write(turn: &mut Turn, user: &User, hash: Option<&PasswordHash>) -> Result<(), sqlx::Error> {
     let update = sqlx::query(UPDATE)
-        .bind(&user.id)
+        .bind(user.id.as_str())
         .bind(user.role.as_str())
         .bind(i64::from(user.disabled))
         .bind(user.email.as_ref().map(Email::as_str))

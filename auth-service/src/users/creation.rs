@@ -1,11 +1,10 @@
 use shared_claims::Role;
 use shared_service::database::{StoreError, within};
 use sqlx::{Any, Executor};
-use uuid::Uuid;
 
 use super::rows::{columns, is_taken};
 use super::turn::{By, end_turn};
-use super::{Email, STORE, User, Username, Users};
+use super::{Email, STORE, User, UserId, Username, Users};
 use crate::passwords::PasswordHash;
 
 /// Somebody who is not there yet.
@@ -59,9 +58,9 @@ impl Users {
 }
 
 async fn insert<'c>(on: impl Executor<'c, Database = Any>, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
-    let id = Uuid::now_v7().to_string();
+    let id = UserId::new();
     let insert = sqlx::query(INSERT)
-        .bind(&id)
+        .bind(id.as_str())
         .bind(new.username.as_str())
         .bind(new.email.as_ref().map(Email::as_str))
         .bind(new.hash.as_stored())

@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 use super::turn::Turn;
-use super::{STORE, Users, is_id};
+use super::{STORE, UserId, Users, rows};
 
 /// What a change of a user still has to do in the session store. The transaction of the change writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Ending {
     /// A `UUIDv7`.
     pub id: String,
     /// Whose sessions.
-    pub user_id: String,
+    pub user_id: UserId,
     /// What ends.
     pub ends: Ends,
 }
@@ -49,11 +49,8 @@ impl Users {
     ///
     /// # Errors
     /// The store's.
-    pub async fn endings_of(&self, user_id: &str) -> Result<Vec<Ending>, StoreError> {
-        if !is_id(user_id) {
-            return Ok(Vec::new());
-        }
-        read(within(STORE, sqlx::query(OF_USER).bind(user_id).fetch_all(&self.pool)).await?)
+    pub async fn endings_of(&self, user_id: &UserId) -> Result<Vec<Ending>, StoreError> {
+        read(within(STORE, sqlx::query(OF_USER).bind(user_id.as_str()).fetch_all(&self.pool)).await?)
     }
 
     /// Forgets an [`Ending`], which was done.
@@ -66,12 +63,13 @@ impl Users {
 }
 
 /// Writes what the change made in `turn` has to do to the sessions of `user_id`.
-pub(super) async fn add(turn: &mut Turn, user_id: &str, ends: &Ends) -> Result<(), sqlx::Error> {
+pub(super) async fn add(turn: &mut Turn, user_id: &UserId, ends: &Ends) -> Result<(), sqlx::Error> {
     let (tokens_only, goes_on) = match ends {
         Ends::Tokens => (1_i64, ""),
         Ends::Sessions { except } => (0, except.as_deref().unwrap_or_default()),
     };
-    let insert = sqlx::query(INSERT).bind(Uuid::now_v7().to_string()).bind(user_id).bind(tokens_only).bind(goes_on);
+    let insert =
+        sqlx::query(INSERT).bind(Uuid::now_v7().to_string()).bind(user_id.as_str()).bind(tokens_only).bind(goes_on);
     insert.execute(&mut **turn).await.map(drop)
 }
 
@@ -82,7 +80,7 @@ fn read(rows: Vec<AnyRow>) -> Result<Vec<Ending>, StoreError> {
             0 => Ends::Sessions { except: Some(goes_on).filter(|id| !id.is_empty()) },
             _ => Ends::Tokens,
         };
-        Ok(Ending { id: row.try_get("id")?, user_id: row.try_get("user_id")?, ends })
+        Ok(Ending { id: row.try_get("id")?, user_id: rows::id(&row, "user_id")?, ends })
     };
     rows.into_iter().map(ending).collect()
 }

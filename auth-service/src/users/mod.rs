@@ -10,6 +10,8 @@ mod demo;
 mod derived;
 /// What a change has left to be done to sessions.
 mod endings;
+/// Ids of users.
+mod id;
 /// User names and emails that are good enough.
 mod names;
 /// Lists, a page at a time.
@@ -26,7 +28,6 @@ mod turn;
 use shared_claims::Role;
 use shared_service::database::{Database, StoreError, within};
 use sqlx::any::AnyRow;
-use uuid::Uuid;
 
 use crate::passwords::{Cost, PasswordHash};
 
@@ -34,6 +35,7 @@ pub use changes::{Changed, Deleted, UserChange};
 pub use creation::{Created, NewUser};
 pub use demo::{DEMO_PEOPLE, SeedError};
 pub use endings::{Ending, Ends};
+pub use id::{InvalidUserId, UserId};
 pub use names::{Email, InvalidEmail, InvalidUsername, Username, canonical_login};
 pub use respelling::respell_emails;
 use rows::columns;
@@ -55,7 +57,7 @@ const STORE: &str = "users";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// A `UUIDv7`, the `sub` of the tokens.
-    pub id: String,
+    pub id: UserId,
     /// Unique, lower case.
     pub username: Username,
     /// Unique where there is one, lower case.
@@ -111,14 +113,11 @@ impl Users {
         Self { pool }
     }
 
-    /// The user of this id; `None` also where the text is no id at all.
+    /// The user of this id.
     ///
     /// # Errors
     /// The store's.
-    pub async fn find(&self, id: &str) -> Result<Option<User>, StoreError> {
-        if !is_id(id) {
-            return Ok(None);
-        }
+    pub async fn find(&self, id: &UserId) -> Result<Option<User>, StoreError> {
         self.fetch(BY_ID, id).await?.as_ref().map(rows::user).transpose()
     }
 
@@ -126,10 +125,7 @@ impl Users {
     ///
     /// # Errors
     /// The store's.
-    pub async fn account(&self, id: &str) -> Result<Option<Account>, StoreError> {
-        if !is_id(id) {
-            return Ok(None);
-        }
+    pub async fn account(&self, id: &UserId) -> Result<Option<Account>, StoreError> {
         self.fetch(BY_ID, id).await?.as_ref().map(rows::account).transpose()
     }
 
@@ -162,8 +158,8 @@ impl Users {
     ///
     /// # Errors
     /// The store's.
-    pub async fn replace_hash(&self, id: &str, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError> {
-        let update = sqlx::query(REPLACE_HASH).bind(id).bind(old.as_stored()).bind(new.as_stored());
+    pub async fn replace_hash(&self, id: &UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError> {
+        let update = sqlx::query(REPLACE_HASH).bind(id.as_str()).bind(old.as_stored()).bind(new.as_stored());
         let done = within(STORE, update.execute(&self.pool)).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -182,9 +178,4 @@ impl Users {
     async fn fetch(&self, select: &'static str, key: &str) -> Result<Option<AnyRow>, StoreError> {
         within(STORE, sqlx::query(select).bind(key).fetch_optional(&self.pool)).await
     }
-}
-
-/// Texts that are no id never reach the database: Postgres would call a NUL in them an error.
-fn is_id(text: &str) -> bool {
-    Uuid::try_parse(text).is_ok()
 }

@@ -2,7 +2,7 @@ use shared_service::Page;
 use shared_service::database::{StoreError, within};
 
 use super::rows::{self, columns};
-use super::{Account, STORE, User, Users, is_id};
+use super::{Account, STORE, User, UserId, Users};
 
 /// `$1` is what the id must be greater than, `$2` a pattern.
 const PAGE: &str = concat!(
@@ -20,7 +20,7 @@ impl Users {
     /// # Errors
     /// The store's.
     pub async fn page(&self, limit: i64, cursor: Option<&str>, q: Option<&str>) -> Result<Page<User>, StoreError> {
-        let after = cursor.filter(|cursor| is_id(cursor)).unwrap_or_default();
+        let after = cursor.filter(|cursor| cursor.parse::<UserId>().is_ok()).unwrap_or_default();
         let pattern = pattern(q.unwrap_or_default());
         // One more than asked for tells whether there is a next page.
         let page = sqlx::query(PAGE).bind(after).bind(&pattern).bind(limit.saturating_add(1));
@@ -32,7 +32,7 @@ impl Users {
         .await?;
         let limit = usize::try_from(limit).unwrap_or_default();
         let items = found.iter().take(limit).map(rows::user).collect::<Result<Vec<_>, _>>()?;
-        let next = items.last().filter(|_| found.len() > limit).map(|user| user.id.clone());
+        let next = items.last().filter(|_| found.len() > limit).map(|user| user.id.to_string());
         Ok(Page { items, total, next })
     }
 

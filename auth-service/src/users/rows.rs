@@ -3,7 +3,7 @@ use shared_service::database::StoreError;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Account, Email, STORE, User, Username};
+use super::{Account, Email, STORE, User, UserId, Username};
 use crate::passwords::PasswordHash;
 
 /// The columns that [`account`] reads. Named one by one, so that an older instance lives through a migration.
@@ -24,7 +24,7 @@ pub(super) fn account(row: &AnyRow) -> Result<Account, StoreError> {
 
 /// The same without the password.
 pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
-    let id: String = row.try_get("id")?;
+    let id = id(row, "id")?;
     let role: String = row.try_get("role")?;
     let role = role.parse::<Role>().map_err(|_| corrupt(&id, "role", format!("is {role:?}")))?;
     let disabled: i64 = row.try_get("disabled")?;
@@ -36,6 +36,12 @@ pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
         created_at: row.try_get("created_at")?,
         id,
     })
+}
+
+/// The id of a user in `column`.
+pub(super) fn id(row: &AnyRow, column: &str) -> Result<UserId, StoreError> {
+    let id: String = row.try_get(column)?;
+    id.parse().map_err(|error| corrupt(&id, column, error))
 }
 
 /// Whether a write failed because another row has the same value in `column`. Postgres names the constraint; `SQLite`

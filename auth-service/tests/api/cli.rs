@@ -74,7 +74,7 @@ impl Desk {
 
     async fn open_session(&self, user: &User) {
         let label = Label::new("test", "192.0.2.1");
-        self.sessions.open(NewSession { user_id: user.id.clone(), label }).await.unwrap();
+        self.sessions.open(NewSession { user_id: user.id.to_string(), label }).await.unwrap();
     }
 
     async fn open_sessions(&self, user: &User) -> usize {

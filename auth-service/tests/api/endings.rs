@@ -174,7 +174,10 @@ async fn what_is_completed_late_ends_no_session_opened_after_the_change() {
         let (root, person) = (service.admin().await, service.newcomer().await);
         let old = half_done(&service, &mut redis, "disable", &root, &person).await;
         let users = Users::new(database::open(&service.database.url, &app::migrations()).await.unwrap());
-        users.change(&person.id, &UserChange { disabled: Some(false), ..UserChange::default() }).await.unwrap();
+        users
+            .change(&person.id.parse().unwrap(), &UserChange { disabled: Some(false), ..UserChange::default() })
+            .await
+            .unwrap();
         assert_eq!(left(&service.database).await, 1, "nothing is done yet");
         let new = service.log_in((&person.name, GOOD)).await;
         service.refresh(&old.refresh).await.fails(403, "invalid_refresh_token");

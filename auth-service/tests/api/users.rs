@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use auth_service::app;
 use auth_service::limits::ClientNetwork;
 use auth_service::passwords::{Cost, PasswordHash, Passwords, Verdict};
-use auth_service::users::{Created, Email, NewUser, User, UserChange, Username, Users};
+use auth_service::users::{Created, Email, NewUser, User, UserChange, UserId, Username, Users};
 use shared_claims::Role;
 use shared_service::database::{self, Database, StoreError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -73,7 +73,7 @@ impl Stage {
         sqlx::query(AssertSqlSafe(statement)).execute(&self.pool).await.unwrap();
     }
 
-    async fn stored_hash(&self, id: &str) -> String {
+    async fn stored_hash(&self, id: &UserId) -> String {
         self.users.account(id).await.unwrap().unwrap().hash.as_stored().to_owned()
     }
 }
@@ -122,10 +122,12 @@ async fn a_user_is_found_as_they_were_added() {
             assert_eq!(found.as_ref().map(|account| &account.user), expected, "{why}");
             assert!(found.is_none_or(|account| account.hash == hash(HASH)), "{why}");
         }
-        for id in ["", "1", "an\0na", "00000000-0000-7000-8000-000000000000", "' OR 1=1 --"] {
-            assert_eq!(stage.users.find(id).await.unwrap(), None, "{id:?}");
-            assert!(stage.users.account(id).await.unwrap().is_none(), "{id:?}");
+        for id in ["", "1", "anna", "an\0na", "' OR 1=1 --"] {
+            assert!(id.parse::<UserId>().is_err(), "{id:?}");
         }
+        let id = "00000000-0000-7000-8000-000000000000".parse().unwrap();
+        assert_eq!(stage.users.find(&id).await.unwrap(), None);
+        assert!(stage.users.account(&id).await.unwrap().is_none());
     }
 }
 

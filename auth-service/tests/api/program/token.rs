@@ -106,7 +106,7 @@ fn token_is_judged_where_it_is_meant_to_go() {
     }
     let sid = "0192a3b4-0000-7000-8000-00000000000a";
     let refresh = |jti: &str| {
-        let change = json!({"aud": "auth-service", "sid": sid, "jti": jti, "gen": 0, "username": null, "role": null});
+        let change = json!({"aud": "auth-service", "sub": sid, "sid": sid, "jti": jti, "gen": 0, "username": null, "role": null});
         token(&header("rt+jwt", REFRESH_SECRET), &with(access_claims(), &change), REFRESH_SECRET)
     };
     let good = refresh(&format!("{sid}.0"));

@@ -295,7 +295,7 @@ impl<'a> Case<'a> {
         });
         let [_, refresh] = parts(&granted.pair.refresh_token);
         let [_, access] = parts(&granted.pair.access_token);
-        let user = self.users.iter().position(|user| *user == granted.user.id).ok_or("nobody we know")?;
+        let user = self.users.iter().position(|user| **user == *granted.user.id).ok_or("nobody we know")?;
         let generation = refresh["gen"].as_i64().ok_or("no gen")?;
         let (made_at, expires_at) = (self.units(&refresh["iat"]), self.units(&refresh["exp"]));
 

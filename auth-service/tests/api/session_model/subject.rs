@@ -102,17 +102,18 @@ impl Subject {
         let username = Username::parse(&new_name()).unwrap();
         let new = NewUser { username, email: None, hash: hash(0), role: Role::Member };
         match self.people.users.create(new, now_ms()).await.unwrap() {
-            Created::User(user) => user.id,
+            Created::User(user) => user.id.to_string(),
             other => panic!("{other:?}"),
         }
     }
 
     /// What becomes of somebody who has proven who they are; `outdated` if the password changes meanwhile.
     pub async fn log_in(&self, user: &str, outdated: bool) -> Option<Granted> {
-        let account = self.people.users.account(user).await.unwrap()?;
+        let id = user.parse().unwrap();
+        let account = self.people.users.account(&id).await.unwrap()?;
         if outdated {
             let other = HASHES.iter().position(|text| *text != account.hash.as_stored()).unwrap();
-            assert!(self.people.users.replace_hash(user, &account.hash, &hash(other)).await.unwrap());
+            assert!(self.people.users.replace_hash(&id, &account.hash, &hash(other)).await.unwrap());
         }
         self.grants.open(account, Label::new("Firefox", "192.0.2.7")).await.unwrap()
     }
@@ -126,11 +127,11 @@ impl Subject {
     }
 
     pub async fn change(&self, user: &str, change: &UserChange) {
-        self.people.users.change(user, change).await.unwrap();
+        self.people.users.change(&user.parse().unwrap(), change).await.unwrap();
     }
 
     pub async fn delete(&self, user: &str) {
-        self.people.users.delete(user).await.unwrap();
+        self.people.users.delete(&user.parse().unwrap()).await.unwrap();
     }
 
     pub async fn sweep(&self) {

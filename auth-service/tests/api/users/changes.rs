@@ -1,6 +1,6 @@
 //! Changes and deletions, and the last admin.
 
-use auth_service::users::{By, Changed, Deleted, Email, User, UserChange, Users};
+use auth_service::users::{By, Changed, Deleted, Email, User, UserChange, UserId, Users};
 use shared_claims::Role;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use super::{HASH, NOW, OTHER_HASH, Stage, hash, somebody};
 use crate::service::new_name;
 
 impl Stage {
-    async fn user(&self, id: &str) -> User {
+    async fn user(&self, id: &UserId) -> User {
         self.users.find(id).await.unwrap().unwrap()
     }
 
@@ -74,10 +74,9 @@ async fn a_change_that_cannot_be_changes_nothing() {
         let change = UserChange { role: Some(Role::Admin), ..with_email(Some("ben@example.org")) };
         assert_eq!(stage.users.change(&anna.id, &change).await.unwrap(), Changed::EmailTaken);
         assert_eq!(stage.user(&anna.id).await, anna);
-        for id in ["", "anna", "an\0na", "00000000-0000-7000-8000-000000000000"] {
-            assert_eq!(stage.users.change(id, &disabled()).await.unwrap(), Changed::NotFound, "{id:?}");
-            assert_eq!(stage.users.delete(id).await.unwrap(), Deleted::NotFound, "{id:?}");
-        }
+        let id = "00000000-0000-7000-8000-000000000000".parse().unwrap();
+        assert_eq!(stage.users.change(&id, &disabled()).await.unwrap(), Changed::NotFound);
+        assert_eq!(stage.users.delete(&id).await.unwrap(), Deleted::NotFound);
     }
 }
 
@@ -129,7 +128,7 @@ async fn of_two_admins_removed_at_once_one_stays() {
 }
 
 /// Demotes, disables or deletes; whether it was done.
-async fn remove(users: &Users, id: &str, how: usize) -> bool {
+async fn remove(users: &Users, id: &UserId, how: usize) -> bool {
     match how % 3 {
         0 => matches!(users.change(id, &demoted()).await.unwrap(), Changed::Done { .. }),
         1 => matches!(users.change(id, &disabled()).await.unwrap(), Changed::Done { .. }),
@@ -157,7 +156,8 @@ async fn write_on_behalf_of_an_account_that_lost_its_right_is_refused() {
         let ben = stage.add("ben", None, Role::Member).await;
         let admin = stage.add("admin", None, Role::Admin).await;
         let account = stage.users.account(&admin.id).await.unwrap().unwrap();
-        let (email, nobody) = (with_email(Some("ben@example.org")), Uuid::now_v7().to_string());
+        let (email, nobody) =
+            (with_email(Some("ben@example.org")), Uuid::now_v7().to_string().parse::<UserId>().unwrap());
         let as_before = UserChange { role: Some(Role::Admin), hash: Some(account.hash.clone()), ..enabled() };
         let rehashed = UserChange { hash: Some(hash(OTHER_HASH)), ..UserChange::default() };
         for (change, [as_admin, as_owner], why) in [

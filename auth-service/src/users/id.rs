@@ -1,0 +1,49 @@
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+/// The id of a user: the text of a UUID, so that Postgres never sees a NUL in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(String);
+
+/// A text that is the id of no user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a UUID")]
+pub struct InvalidUserId;
+
+impl UserId {
+    /// A new one, later in order than those before.
+    pub(super) fn new() -> Self {
+        Self(Uuid::now_v7().to_string())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserId {
+    type Err = InvalidUserId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUserId> {
+        Uuid::try_parse(text).map(|_| Self(text.to_owned())).map_err(|_| InvalidUserId)
+    }
+}
+
+impl Deref for UserId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
