@@ -8,6 +8,8 @@ mod caller;
 mod cors;
 /// Entity tags (RFC 9110 section 8.8.3).
 mod etag;
+/// Files that are served as they stand.
+mod file;
 /// Host names that a request may name.
 mod host;
 /// Media types of request bodies.
@@ -44,9 +46,10 @@ pub use body::{Body, Fields, MaybeBody};
 pub use caller::{Caller, RequestId};
 pub(crate) use cors::cors;
 pub use etag::has_tag;
+pub use file::File;
 pub(crate) use host::Hosts;
 pub(crate) use observe::Observer;
-pub use options::ServerOptions;
+pub use options::{ServerOptions, origin};
 pub use page::{Page, link_next};
 pub use proxies::TrustedProxies;
 pub use query::{Params, Query};

@@ -61,6 +61,13 @@ impl ServerOptions {
         }
     }
 
+    /// The origin of the service to a browser on this machine.
+    #[must_use]
+    pub fn local_url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://localhost:{}", self.addr.port())
+    }
+
     /// Where this machine asks the service whether it is ready.
     #[must_use]
     pub fn ready_url(&self) -> String {
@@ -91,7 +98,10 @@ fn origins(settings: &mut Settings) -> Vec<String> {
 }
 
 /// The origin `text` as browsers write it: in lower case, the host in ASCII, without a default port (RFC 6454 section 6.2).
-fn origin(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// It is no origin; the text completes the name of the setting and names the remedy.
+pub fn origin(text: &str) -> Result<String, String> {
     let readable = !text.contains(|c: char| c == '*' || c.is_whitespace() || c.is_control());
     let behind = text.split_once("://").filter(|_| readable).map(|(_, behind)| behind);
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));

@@ -1,43 +1,35 @@
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, LOCATION};
+use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::web::{Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use shared_claims::Problem;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::Config;
 
-use crate::http::{at, has_tag};
+use crate::http::{File, at};
 
 /// The page loads what lies beside it and calls its own service, and nothing else. Swagger UI sets styles inline and has
 /// icons in its style sheet.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Anybody may keep it, and asks each time whether it still holds: after an upgrade nobody sees the old calls.
-const KEPT: &str = "public, max-age=0, must-revalidate";
-
-static INDEX: File =
-    File { kind: "text/html; charset=utf-8", packed: false, bytes: Bytes::from_static(include_bytes!("index.html")) };
+static INDEX: File = File {
+    kind: "text/html; charset=utf-8",
+    packed: false,
+    bytes: Bytes::from_static(include_bytes!("index.html")),
+    policy: Some(HeaderValue::from_static(POLICY)),
+};
 static START: File = File {
     kind: "text/javascript; charset=utf-8",
     packed: false,
     bytes: Bytes::from_static(include_bytes!("start.js")),
+    policy: None,
 };
 
 /// Of all that comes with Swagger UI, what the page loads.
 const LOADED: [&str; 3] = ["favicon-32x32.png", "swagger-ui-bundle.js", "swagger-ui.css"];
-
-/// What is served as it stands.
-#[derive(Clone)]
-struct File {
-    kind: &'static str,
-    /// With gzip, which every browser takes; asking whether it does would be for nothing.
-    packed: bool,
-    bytes: Bytes,
-}
 
 /// The document as bytes, made when it is asked for first: most processes are never asked.
 type Made = LazyLock<Bytes, Box<dyn FnOnce() -> Bytes + Send>>;
@@ -60,7 +52,7 @@ async fn show(request: HttpRequest) -> HttpResponse {
 }
 
 async fn read(request: HttpRequest, made: Data<Made>) -> HttpResponse {
-    File { kind: "application/json", packed: false, bytes: Bytes::clone(&made) }.serve(&request)
+    File { kind: "application/json", packed: false, bytes: Bytes::clone(&made), policy: None }.serve(&request)
 }
 
 /// What the page loads. Its links are relative to `/docs`, so with a slash behind it is somewhere else.
@@ -85,27 +77,5 @@ fn loaded(name: &str) -> Option<File> {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => bytes.into(),
     };
-    Some(File { kind, packed: file.gzpipped, bytes })
-}
-
-impl File {
-    fn serve(&self, request: &HttpRequest) -> HttpResponse {
-        let mut hasher = DefaultHasher::new();
-        self.bytes.hash(&mut hasher);
-        let tag = format!("{:016x}", hasher.finish());
-        let known = has_tag(request, &tag);
-        let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-        response.insert_header((CACHE_CONTROL, KEPT)).insert_header((ETAG, format!("\"{tag}\"")));
-        // On a 304, too: a client replaces the headers that it kept by these (RFC 9111 section 3.2).
-        if self.kind.starts_with("text/html") {
-            response.insert_header((CONTENT_SECURITY_POLICY, POLICY));
-        }
-        if known {
-            return response.finish();
-        }
-        if self.packed {
-            response.insert_header((CONTENT_ENCODING, "gzip"));
-        }
-        response.content_type(self.kind).body(Bytes::clone(&self.bytes))
-    }
+    Some(File { kind, packed: file.gzpipped, bytes, policy: None })
 }

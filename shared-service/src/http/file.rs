@@ -1,0 +1,47 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderValue};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::has_tag;
+
+/// Any cache may keep the file and asks each time whether it is still current, so no client sees the file of an older version.
+const KEPT: &str = "public, max-age=0, must-revalidate";
+
+/// A file that is served to every caller as it stands.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// The media type.
+    pub kind: &'static str,
+    /// Whether `bytes` are packed with gzip, which every browser takes.
+    pub packed: bool,
+    /// The content.
+    pub bytes: Bytes,
+    /// The `Content-Security-Policy` of a document that a browser opens.
+    pub policy: Option<HeaderValue>,
+}
+
+impl File {
+    /// Answers `GET`, with 304 where the client has the file.
+    #[must_use]
+    pub fn serve(&self, request: &HttpRequest) -> HttpResponse {
+        let mut hasher = DefaultHasher::new();
+        self.bytes.hash(&mut hasher);
+        let tag = format!("{:016x}", hasher.finish());
+        let known = has_tag(request, &tag);
+        let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        response.insert_header((CACHE_CONTROL, KEPT)).insert_header((ETAG, format!("\"{tag}\"")));
+        // On a 304, too: a client replaces the headers that it kept by these (RFC 9111 section 3.2).
+        if let Some(policy) = &self.policy {
+            response.insert_header((CONTENT_SECURITY_POLICY, policy.clone()));
+        }
+        if known {
+            return response.finish();
+        }
+        if self.packed {
+            response.insert_header((CONTENT_ENCODING, "gzip"));
+        }
+        response.content_type(self.kind).body(Bytes::clone(&self.bytes))
+    }
+}
