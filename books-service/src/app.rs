@@ -8,6 +8,7 @@ use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, heal
 
 use crate::Config;
 use crate::books::{Books, Catalogue, demo_books, rekey};
+use crate::page::page;
 use crate::routes::{Library, document, routes};
 
 /// All that is done to a new database, in this order.
@@ -57,9 +58,13 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
         metrics = RevocationSettings::shown(metrics, revocations);
     }
     let docs = docs(document);
+    let page = config.auth_public_url.as_deref().filter(|_| config.web).map(page);
     let service = bind(&config.server, metrics, move |app| {
         app.app_data(guard.clone()).app_data(library.clone()).configure(health(&readiness)).configure(docs.clone());
         app.configure(routes);
+        if let Some(page) = &page {
+            app.configure(page);
+        }
     });
     Ok(service?)
 }

@@ -1,6 +1,6 @@
 use secrecy::ExposeSecret;
 use shared_claims::Follow;
-use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings};
+use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings, origin};
 
 /// All that can be set from outside.
 #[derive(Clone)]
@@ -13,6 +13,10 @@ pub struct Config {
     pub revocations: RevocationSettings,
     /// Whose revocations are followed; nobody's, and then a token counts until its end.
     pub auth_url: Option<String>,
+    /// The origin of auth-service as browsers reach it: the page at `/` is served where it is set.
+    pub auth_public_url: Option<String>,
+    /// Whether the page may be served.
+    pub web: bool,
     /// `sqlite://…?mode=rwc` or `postgres://…`. It may hold a password.
     pub database_url: String,
     /// Whether a new library begins with the three demo books.
@@ -27,6 +31,8 @@ impl Config {
             access: AccessSettings::read(settings),
             revocations: RevocationSettings::read(settings),
             auth_url: auth_url(settings),
+            auth_public_url: auth_public_url(settings),
+            web: settings.flag("WEB", true, "Serves the page for users at /, where AUTH_PUBLIC_URL is set"),
             database_url: Self::database_url(settings),
             demo_data: settings.flag(
                 "DEMO_DATA",
@@ -57,4 +63,15 @@ fn auth_url(settings: &mut Settings) -> Option<String> {
             .wrong("AUTH_URL", "must look like https://auth.example.com or http://auth:3000, and holds no password");
     }
     Some(url)
+}
+
+fn auth_public_url(settings: &mut Settings) -> Option<String> {
+    const NAME: &str = "AUTH_PUBLIC_URL";
+    let text = settings.optional(
+        NAME,
+        "Origin of auth-service for browsers, such as https://auth.example; unset, no page is served at /",
+    )?;
+    origin(&text)
+        .map_err(|_| settings.wrong(NAME, "must be scheme, host and port alone, such as https://auth.example"))
+        .ok()
 }

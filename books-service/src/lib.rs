@@ -10,6 +10,8 @@ pub mod books;
 pub mod config;
 /// What is wrong, before it hurts.
 mod doctor;
+/// The page for users in a browser.
+mod page;
 /// The HTTP contract: who may call, what comes in, what goes out.
 pub mod routes;
 

@@ -6,7 +6,7 @@ mod data;
 use std::io;
 use std::path::PathBuf;
 
-use shared_service::Settings;
+use shared_service::{ServerOptions, Settings};
 
 /// The settings of both services, after what is missing has been made in `DATA_DIR`.
 ///
@@ -16,6 +16,12 @@ pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Con
     let dir = PathBuf::from(settings.text("DATA_DIR", "./data", "Folder of local-stack's files"));
     data::fill(settings, &dir)?;
     let mut configs = (auth_service::config::Config::read(settings), books_service::Config::read(settings));
+    // The page is of books-service, and calls auth-service.
+    if configs.1.web {
+        let [auth, books] = [&configs.0.server, &configs.1.server].map(ServerOptions::local_url);
+        configs.0.server.allowed_origins.push(books);
+        configs.1.auth_public_url.get_or_insert(auth);
+    }
     for server in [&mut configs.0.server, &mut configs.1.server] {
         server.loopback_names_only = true;
         // Both share the memory of one process.

@@ -26,6 +26,8 @@ mod memory;
 mod migrations;
 /// Searches that cost as much as they can.
 mod overload;
+/// The page for users in a browser.
+mod page;
 /// Lists in pages.
 mod paging;
 /// The program's commands.

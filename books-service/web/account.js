@@ -1,0 +1,78 @@
+import { account as calls, session } from './api.js';
+import { button, busy, date, dialog, el, field, form, moment, scroll, skeleton, toast } from './ui.js';
+
+/** The user's own account. */
+export async function account(signal) {
+  const profile = await calls.profile(signal);
+  const facts = [['User name', profile.username], ['Email', profile.email ?? 'none'], ['Role', profile.role], ['Here since', date(profile.createdAt)]];
+  return [
+    el('div', { className: 'head' }, el('h1', {}, 'My account')),
+    el('section', { className: 'card' }, el('dl', {}, ...facts.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))))),
+    devices(signal),
+    password(profile),
+    el('section', { className: 'card' }, el('h2', {}, 'Delete the account'),
+      el('p', {}, 'Your account and all its sessions are gone at once, for good.'),
+      el('div', { className: 'actions' }, button('Delete my account …', leave, 'danger'))),
+  ];
+}
+
+/** A browser and a system, as far as a `User-Agent` tells. */
+function device(label) {
+  const find = (names) => names.find(([pattern]) => pattern.test(label))?.[1];
+  const browser = find([[/Edg\//, 'Edge'], [/OPR\//, 'Opera'], [/Firefox\//, 'Firefox'], [/Chrom(e|ium)\//, 'Chrome'], [/Safari\//, 'Safari'], [/curl\//, 'curl']]);
+  const system = find([[/Android/, 'Android'], [/iPhone|iPad/, 'iOS'], [/Mac OS X/, 'macOS'], [/Windows/, 'Windows'], [/CrOS/, 'ChromeOS'], [/Linux/, 'Linux']]);
+  return [browser ?? (label.slice(0, 40) || 'Unknown device'), system].filter(Boolean).join(' on ');
+}
+
+function devices(signal) {
+  const list = el('ul', { className: 'rows', 'aria-label': 'Devices', 'aria-busy': 'true' }, ...skeleton(2));
+  const end = (id, row, name) => ({ target }) => busy(target, async () => {
+    await calls.endDevice(id);
+    row().remove();
+    toast(`${name} is signed out.`);
+  });
+  const item = ({ id, label, address, lastUsedAt, current }) => {
+    const name = device(label);
+    const row = el('li', {}, el('div', { className: 'what' }, el('strong', {}, name, current && el('span', { className: 'badge' }, 'This device')),
+      el('span', { className: 'facts' }, address && `${address} · `, 'last used ', moment(lastUsedAt))),
+    !current && el('button', { type: 'button', className: 'button', 'aria-label': `Sign out ${name}, ${address}`, onclick: end(id, () => row, name) }, 'Sign out'));
+    return row;
+  };
+  const load = (url) => calls.page(url, signal);
+  const everywhere = ({ target }) => busy(target, async () => {
+    await calls.endAll();
+    await session.signOut();
+  });
+  return el('section', { className: 'card' }, el('h2', {}, 'Where you are signed in'), ...scroll(list, calls.devices, load, item, () => ''),
+    el('div', { className: 'actions' }, button('Sign out everywhere', everywhere, 'danger')));
+}
+
+function password({ username }) {
+  const submit = async ({ currentPassword, newPassword }) => {
+    await calls.changePassword({ currentPassword, newPassword }).catch(explainPassword);
+    node.reset();
+    toast('The password is changed. All other devices are signed out.');
+  };
+  const node = form([
+    el('input', { type: 'text', name: 'username', value: username, autocomplete: 'username', hidden: true, readOnly: true }),
+    field('currentPassword', 'Current password', { type: 'password', autocomplete: 'current-password', required: true }),
+    field('newPassword', 'New password', { type: 'password', autocomplete: 'new-password', required: true }, 'At least 8 characters, and not easy to guess.'),
+  ], 'Change password', submit);
+  return el('section', { className: 'card' }, el('h2', {}, 'Password'), node);
+}
+
+function leave() {
+  const submit = async (fields) => {
+    await calls.leave(fields).catch(explainPassword);
+    await session.signOut();
+    toast('Your account is deleted.');
+  };
+  dialog('Delete my account', el('p', {}, 'This cannot be undone. Type your password to confirm.'),
+    form([field('currentPassword', 'Password', { type: 'password', autocomplete: 'current-password', required: true, autofocus: true })], 'Delete my account', submit, 'danger'));
+}
+
+/** A wrong current password is an error of its field. */
+function explainPassword(error) {
+  if (error.code === 'invalid_credentials') error.errors = [{ field: 'currentPassword', message: 'is wrong' }];
+  throw error;
+}

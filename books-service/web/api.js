@@ -1,0 +1,68 @@
+import { Session, SessionError } from './session.js';
+
+const auth = document.querySelector('meta[name=auth-service]').content;
+
+/** Where auth-service is. */
+export const authOrigin = new URL(auth).origin;
+export const session = new Session({ auth, services: [location.origin] });
+
+const json = (method, body, headers = {}) => ({ method, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json', ...headers } });
+
+/** A call with the access token. @throws {SessionError} for every answer that is no success. */
+async function call(url, init) {
+  const response = await session.fetch(url, init).catch((error) => {
+    if (error instanceof TypeError) throw new SessionError({ code: 'unreachable', detail: `${new URL(url).origin} cannot be reached.` });
+    throw error;
+  });
+  if (!response.ok) throw await SessionError.of(response);
+  return response;
+}
+
+/** One page of a list: its items, the number of all where the service tells, and the address of the next page. */
+async function page(url, signal) {
+  const response = await call(url, { signal });
+  const next = /<([^>]*)>;\s*rel="next"/.exec(response.headers.get('Link') ?? '')?.[1];
+  const total = Number(response.headers.get('X-Total-Count') ?? NaN);
+  return { items: await response.json(), total, next: next && new URL(next, url).href };
+}
+
+const withTag = async (response) => ({ book: await response.json(), tag: response.headers.get('ETag') });
+const books = `${location.origin}/books`;
+
+/** The calls of books-service. */
+export const library = {
+  first: (query) => `${books}?${new URLSearchParams({ limit: 40, ...query })}`,
+  page,
+  read: async (id, signal) => withTag(await call(`${books}/${id}`, { signal })),
+  add: async (details) => {
+    const response = await call(books, json('POST', details));
+    return { book: (await response.json()).book, tag: response.headers.get('ETag') };
+  },
+  replace: async (id, details, tag) => withTag(await call(`${books}/${id}`, json('PUT', details, { 'If-Match': tag }))),
+  remove: (id, tag) => call(`${books}/${id}`, { method: 'DELETE', headers: { 'If-Match': tag } }),
+};
+
+/** The calls of auth-service about the user's own account. */
+export const account = {
+  register: async (fields) => {
+    const response = await fetch(`${auth}/register`, json('POST', fields)).catch(() => {
+      throw new SessionError({ code: 'unreachable', detail: `${auth} cannot be reached.` });
+    });
+    if (!response.ok) throw await SessionError.of(response);
+  },
+  profile: async (signal) => (await call(`${auth}/me`, { signal })).json(),
+  devices: `${auth}/me/sessions`,
+  page,
+  endDevice: (id) => call(`${auth}/me/sessions/${id}`, { method: 'DELETE' }),
+  endAll: () => call(`${auth}/me/sessions`, { method: 'DELETE' }),
+  changePassword: (fields) => call(`${auth}/me/password`, json('PUT', fields)),
+  leave: (fields) => call(`${auth}/me`, json('DELETE', fields)),
+};
+
+/** The calls of auth-service about other accounts. */
+export const people = {
+  first: (q) => `${auth}/users?${new URLSearchParams({ limit: 40, q })}`,
+  page,
+  change: async (id, fields) => (await call(`${auth}/users/${id}`, json('PATCH', fields))).json(),
+  endSessions: (id) => call(`${auth}/users/${id}/sessions`, { method: 'DELETE' }),
+};

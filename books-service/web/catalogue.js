@@ -1,0 +1,66 @@
+import { library, session } from './api.js';
+import { button, el, notice, scroll, skeleton } from './ui.js';
+import { spine, year } from './spine.js';
+
+const ORDERS = [['title', 'Title'], ['author', 'Author'], ['year', 'Oldest first'], ['-year', 'Newest first'], ['-pages', 'Longest first'], ['-added', 'Last added']];
+
+/** The catalogue: search, sort, and all books that match, page by page as they are scrolled to. */
+export function catalogue(signal) {
+  const asked = new URLSearchParams(location.hash.split('?')[1] ?? '');
+  const state = { q: asked.get('q') ?? '', sort: asked.get('sort') ?? 'title' };
+  const search = el('input', { type: 'search', id: 'search', value: state.q, maxLength: 200, placeholder: 'Title, author, country or language', autocomplete: 'off', spellcheck: false });
+  const sort = el('select', { id: 'sort' }, ...ORDERS.map(([value, label]) => el('option', { value, selected: value === state.sort }, label)));
+  const count = el('p', { className: 'count', role: 'status' });
+  const results = el('div');
+  let timer;
+  let run;
+
+  const load = () => {
+    run?.abort();
+    run = new AbortController();
+    const both = AbortSignal.any([signal, run.signal]);
+    const query = { sort: state.sort, ...(state.q.trim() ? { q: state.q } : {}) };
+    const list = el('ul', { className: 'books', 'aria-label': 'Books', 'aria-busy': 'true' }, ...skeleton(6));
+    const page = async (url) => {
+      const found = await library.page(url, both);
+      both.throwIfAborted();
+      count.textContent = Number.isNaN(found.total) ? '' : `${found.total.toLocaleString('en')} ${found.total === 1 ? 'book' : 'books'}`;
+      return found;
+    };
+    results.replaceChildren(...scroll(list, library.first(query), page, item, () => nothing(state.q)));
+  };
+  const change = (name, value) => {
+    state[name] = value;
+    const query = new URLSearchParams(Object.entries(state).filter(([key, text]) => text && !(key === 'sort' && text === 'title')));
+    // No new entry of the history for each letter.
+    history.replaceState(null, '', `#/${query.size ? `?${query}` : ''}`);
+    load();
+  };
+  search.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => signal.aborted || change('q', search.value), 200);
+  });
+  sort.addEventListener('change', () => change('sort', sort.value));
+  load();
+  return [
+    el('div', { className: 'head' }, el('div', {}, el('h1', {}, 'Catalogue'), count), session.user.role === 'admin' && button('Add a book', add, 'primary')),
+    el('search', { className: 'tools' },
+      el('div', { className: 'field wide' }, el('label', { htmlFor: 'search' }, 'Search'), search),
+      el('div', { className: 'field' }, el('label', { htmlFor: 'sort' }, 'Sort by'), sort)),
+    results,
+    el('p', { className: 'legend' }, 'A spine is as wide as its book is long, and its cloth is its language.'),
+  ];
+}
+
+async function add() {
+  const { editor } = await import('./editor.js');
+  editor();
+}
+
+const item = (book) => el('li', {}, el('a', { className: 'book', href: `#/books/${book.id}` }, spine(book),
+  el('span', { className: 'what' }, el('span', { className: 'title' }, book.title), el('span', { className: 'author' }, book.author),
+    el('span', { className: 'facts' }, `${year(book.year)} · ${book.language} · ${book.pages.toLocaleString('en')} pages`))));
+
+const nothing = (q) => (q.trim()
+  ? notice('No book matches', `Nothing in the catalogue holds all words of “${q.trim()}”.`)
+  : notice('The shelf is empty', session.user?.role === 'admin' ? 'Add the first book.' : 'Books appear here as soon as an admin adds one.'));

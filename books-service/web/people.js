@@ -1,0 +1,60 @@
+import { people as calls, session } from './api.js';
+import { busy, date, el, notice, scroll, skeleton, toast } from './ui.js';
+
+/** Accounts, for an admin: found, given a role, disabled, signed out. */
+export function people(signal) {
+  const search = el('input', { type: 'search', id: 'search', maxLength: 200, placeholder: 'User name or email', autocomplete: 'off', spellcheck: false });
+  const results = el('div');
+  let timer;
+  let run;
+  const load = () => {
+    run?.abort();
+    run = new AbortController();
+    const both = AbortSignal.any([signal, run.signal]);
+    const page = async (url) => {
+      const found = await calls.page(url, both);
+      both.throwIfAborted();
+      return found;
+    };
+    const list = el('ul', { className: 'rows card', 'aria-label': 'Accounts', 'aria-busy': 'true' }, ...skeleton(4));
+    results.replaceChildren(...scroll(list, calls.first(search.value), page, row, () => notice('No account matches', 'Neither a user name nor an email holds this text.')));
+  };
+  search.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => signal.aborted || load(), 200);
+  });
+  load();
+  return [
+    el('div', { className: 'head' }, el('h1', {}, 'People')),
+    el('search', { className: 'tools' }, el('div', { className: 'field wide' }, el('label', { htmlFor: 'search' }, 'Search'), search)),
+    results,
+  ];
+}
+
+function row(user) {
+  const node = el('li');
+  const draw = () => node.replaceChildren(
+    el('div', { className: 'what' },
+      el('strong', {}, user.username, user.role === 'admin' && el('span', { className: 'badge' }, 'Admin'), user.disabled && el('span', { className: 'badge bad' }, 'Disabled')),
+      el('span', { className: 'facts' }, user.email ? `${user.email} · ` : '', 'since ', date(user.createdAt))),
+    user.id === session.user.id ? el('span', { className: 'facts' }, 'You') : el('div', { className: 'actions' }, ...actions()));
+  /** Changes the account, and offers to change it back. */
+  const change = async (fields, back, done) => {
+    user = await calls.change(user.id, fields);
+    draw();
+    const undo = back && { action: 'Undo', run: () => change(back, null, `${user.username} is as before.`) };
+    toast(done, undo ?? {});
+  };
+  const control = (label, work, kind = '') => el('button', { type: 'button', className: `button ${kind}`, 'aria-label': `${label}: ${user.username}`, onclick: ({ target }) => busy(target, work) }, label);
+  const actions = () => {
+    const { username, role, disabled } = user;
+    const other = role === 'admin' ? 'member' : 'admin';
+    return [
+      control(`Make ${other}`, () => change({ role: other }, { role }, `${username} is ${other === 'admin' ? 'an admin' : 'a member'} now.`)),
+      control('Sign out', async () => (await calls.endSessions(user.id), toast(`${username} is signed out everywhere.`))),
+      control(disabled ? 'Enable' : 'Disable', () => change({ disabled: !disabled }, { disabled }, `${username} is ${disabled ? 'enabled' : 'disabled and signed out'}.`), disabled ? '' : 'danger'),
+    ];
+  };
+  draw();
+  return node;
+}

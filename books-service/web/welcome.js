@@ -1,0 +1,53 @@
+import { account, session } from './api.js';
+import { el, field, form, toast } from './ui.js';
+import { spine } from './spine.js';
+
+const SHELF = [[310, 'en'], [784, 'da'], [209, 'ga'], [928, 'it'], [420, 'fr'], [150, 'el'], [640, 'ru'], [260, 'ja'], [520, 'ig'], [340, 'sv'], [180, 'he'], [700, 'hi'], [230, 'pt'], [450, 'zh']];
+
+/** The door: signing in, and registering. `why` says why a session ended. */
+export function welcome(why) {
+  const card = el('section', { className: 'card door' });
+  const turn = (isNew) => card.replaceChildren(...(isNew ? newcomer(turn) : member(turn, why)));
+  turn(false);
+  const shelf = el('div', { className: 'shelf-picture', 'aria-hidden': 'true' }, ...SHELF.map(([pages, language], place) => {
+    const node = spine({ pages, language });
+    node.style.setProperty('--height', `${150 + ((place * 53) % 70)}px`);
+    return node;
+  }));
+  return el('div', { className: 'welcome' }, el('div', { className: 'hall' }, el('p', { className: 'motto' }, 'A quiet place for good books.'), shelf), card);
+}
+
+const login = (props) => field('username', 'User name', { autocomplete: 'username', autocapitalize: 'none', spellcheck: false, required: true, ...props });
+
+function member(turn, why) {
+  const submit = ({ username, password }) => session.signIn(username.includes('@') ? { email: username, password } : { username, password });
+  const wrong = (values) => submit(values).catch((error) => {
+    if (error.code === 'invalid_credentials') error.message = 'The name or the password is wrong.';
+    throw error;
+  });
+  return [
+    el('h1', {}, 'Sign in'),
+    el('p', { className: 'why', role: 'status' }, why),
+    form([field('username', 'User name or email', { autocomplete: 'username', autocapitalize: 'none', spellcheck: false, required: true }), field('password', 'Password', { type: 'password', autocomplete: 'current-password', required: true })], 'Sign in', wrong),
+    el('p', { className: 'aside' }, 'New here? ', link('Register', () => turn(true))),
+  ];
+}
+
+function newcomer(turn) {
+  const submit = async ({ username, email, password }) => {
+    await account.register({ username, password, ...(email ? { email } : {}) });
+    await session.signIn({ username, password });
+    toast(`Welcome, ${username}.`);
+  };
+  return [
+    el('h1', {}, 'Register'),
+    form([
+      login({}),
+      field('email', 'Email', { type: 'email', autocomplete: 'email' }, 'If you like; you can sign in with it, too.'),
+      field('password', 'Password', { type: 'password', autocomplete: 'new-password', required: true }, 'At least 8 characters, and not easy to guess: a few unusual words do well.'),
+    ], 'Register', submit),
+    el('p', { className: 'aside' }, 'Here before? ', link('Sign in', () => turn(false))),
+  ];
+}
+
+const link = (label, onclick) => el('button', { type: 'button', className: 'link', onclick }, label);
