@@ -65,13 +65,16 @@ fn auth_url(settings: &mut Settings) -> Option<String> {
     Some(url)
 }
 
+/// It stands in a document and in a policy, so nothing that has a meaning there may be in it.
 fn auth_public_url(settings: &mut Settings) -> Option<String> {
     const NAME: &str = "AUTH_PUBLIC_URL";
-    let text = settings.optional(
-        NAME,
-        "Origin of auth-service for browsers, such as https://auth.example; unset, no page is served at /",
-    )?;
-    origin(&text)
-        .map_err(|_| settings.wrong(NAME, "must be scheme, host and port alone, such as https://auth.example"))
-        .ok()
+    let why = "Origin of auth-service for browsers, such as https://auth.example; unset, no page is served at /";
+    let text = settings.optional(NAME, why)?;
+    let is_plain =
+        |origin: &String| origin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-_[]".contains(&byte));
+    let origin = origin(&text).ok().filter(is_plain);
+    if origin.is_none() {
+        settings.wrong(NAME, "must be scheme, host and port alone, such as https://auth.example");
+    }
+    origin
 }

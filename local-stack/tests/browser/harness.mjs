@@ -1,0 +1,155 @@
+// What the tests in a browser share: the stack, a proxy in front of auth-service, a site with a bare page, Chromium.
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after } from 'node:test';
+import { chromium } from 'playwright-core';
+
+const endings = [];
+after(async () => {
+  for (const end of endings.reverse()) await end();
+});
+
+export const PASSWORD = 'seven quiet owls read maps';
+export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Waits until `check` gives something. */
+export async function until(check, what, patience = 20000) {
+  for (const end = Date.now() + patience; Date.now() < end; await sleep(20)) {
+    const found = await check();
+    if (found) return found;
+  }
+  throw new Error(`it never happened: ${what}`);
+}
+
+export function folder() {
+  const made = mkdtempSync(path.join(tmpdir(), 'browser-'));
+  endings.push(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+}
+
+/** A server on a free port of localhost. */
+export async function serve(handler) {
+  const server = http.createServer(handler);
+  await new Promise((done) => server.listen(0, 'localhost', done));
+  endings.push(() => (server.closeAllConnections(), server.close()));
+  return `http://localhost:${server.address().port}`;
+}
+
+const freePort = async () => {
+  const server = http.createServer();
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+};
+
+/** local-stack as a program, with these settings. */
+export async function startStack(settings = {}) {
+  const [auth, books] = [await freePort(), await freePort()];
+  const env = { AUTH_ADDR: `127.0.0.1:${auth}`, BOOKS_ADDR: `127.0.0.1:${books}`, BCRYPT_COST: '4', RUST_LOG: 'error', WORKERS: '2', ...settings };
+  const program = spawn(process.env.LOCAL_STACK, [], { cwd: folder(), env, stdio: ['ignore', 'pipe', 'inherit'] });
+  endings.push(() => void program.kill());
+  await new Promise((done, failed) => {
+    program.stdout.on('data', (text) => String(text).includes('books-service') && done());
+    program.on('exit', () => failed(new Error('local-stack does not start')));
+  });
+  return new Stack(`http://localhost:${auth}`, `http://localhost:${books}`);
+}
+
+class Stack {
+  constructor(auth, books) {
+    Object.assign(this, { auth, books });
+  }
+
+  async call(url, method, body, token) {
+    const headers = { ...(body && { 'Content-Type': 'application/json' }), ...(token && { Authorization: `Bearer ${token}` }) };
+    const response = await fetch(url, { method, headers, body: body && JSON.stringify(body) });
+    if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${await response.text()}`);
+    return response.status === 204 ? null : response.json();
+  }
+
+  /** A new user: the name, the id. */
+  async register() {
+    const username = `u-${randomUUID().slice(0, 12)}`;
+    const { user } = await this.call(`${this.auth}/register`, 'POST', { username, password: PASSWORD });
+    return { username, id: user.id };
+  }
+
+  async token(username, password = PASSWORD) {
+    return (await this.call(`${this.auth}/login`, 'POST', { username, password })).accessToken;
+  }
+
+  /** The sessions of the user, without the one that asks, which ends. */
+  async sessions(username) {
+    const token = await this.token(username);
+    const all = await this.call(`${this.auth}/me/sessions`, 'GET', undefined, token);
+    await this.call(`${this.auth}/logout`, 'POST', undefined, token);
+    return all.filter(({ current }) => !current);
+  }
+
+  asJohn = async (method, url, body) => this.call(url, method, body, await this.token('john', 'password123admin'));
+}
+
+/** A promise and what opens it. */
+export function gate() {
+  let open;
+  const opened = new Promise((done) => (open = done));
+  return { opened, open };
+}
+
+/** Stands in front of `target`: `seen` has each request with its answer; `rule` may delay, answer or drop one, or keep its answer for a promise. */
+export async function startProxy(target) {
+  const proxy = { seen: [], rule: () => ({}), lead: (to) => ({ port } = new URL(to)) };
+  let { port } = new URL(target);
+  proxy.url = await serve(async (request, response) => {
+    const entry = { path: request.url, method: request.method };
+    if (entry.method !== 'OPTIONS') proxy.seen.push(entry);
+    const { before = 0, delay = 0, until: kept, status, headers = {}, drop } = (await proxy.rule(entry)) ?? {};
+    await sleep(before);
+    if (drop) return request.socket.destroy();
+    const cors = { 'Access-Control-Allow-Origin': request.headers.origin ?? '*', 'Access-Control-Allow-Credentials': 'true', 'Access-Control-Expose-Headers': 'Retry-After' };
+    if (status) {
+      response.writeHead(status, { 'Content-Type': 'application/problem+json', ...cors, ...headers });
+      return response.end(JSON.stringify({ status, code: status === 503 ? 'unavailable' : 'too_many_requests', detail: 'as the test wants it' }));
+    }
+    const forward = http.request({ host: '127.0.0.1', port, path: request.url, method: request.method, headers: request.headers }, async (answer) => {
+      Object.assign(entry, { status: answer.statusCode, cookie: answer.headers['set-cookie']?.[0] });
+      await Promise.all([sleep(delay), kept]);
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    forward.on('error', () => response.destroy());
+    request.pipe(forward);
+  });
+  proxy.count = (path) => proxy.seen.filter((entry) => entry.path === path).length;
+  return proxy;
+}
+
+const WEB = new URL('../../../books-service/web/', import.meta.url);
+
+/** A site with `session.js` and a page that imports it; `routes` answer the rest. */
+export const startSite = (routes = {}) => serve((request, response) => {
+  const route = routes[new URL(request.url, 'http://localhost').pathname];
+  if (route) return route(request, response);
+  const isScript = request.url === '/session.js';
+  response.writeHead(200, { 'Content-Type': isScript ? 'text/javascript' : 'text/html' });
+  const page = '<!doctype html><link rel="icon" href="data:,"><script type="module">import * as all from "/session.js"; Object.assign(globalThis, all, { ready: true });</script>';
+  return response.end(isScript ? readFileSync(new URL('session.js', WEB)) : page);
+});
+
+export async function launch(options = {}) {
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium-headless-shell', args: ['--no-sandbox'], ignoreDefaultArgs: ['--disable-back-forward-cache'], ...options });
+  endings.push(() => browser.close());
+  return browser;
+}
+
+/** The environment of a program whose clock, but for the monotonic one, is off by what the file `clock` says. */
+export function faketime(clock) {
+  const [library] = readdirSync('/usr/lib').map((name) => `/usr/lib/${name}/faketime/libfaketimeMT.so.1`).filter(existsSync);
+  if (!library) throw new Error('faketime is not there: run ./test');
+  return { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+}

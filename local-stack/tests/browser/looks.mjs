@@ -1,0 +1,83 @@
+// The looks of the page in both themes at three widths: nothing sticks out, axe finds nothing serious, and a picture of each
+// view is in target/screenshots.
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { until } from './harness.mjs';
+import { Desk, is_clean } from './desk.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const pictures = fileURLToPath(new URL('../../../target/screenshots/', import.meta.url));
+const SHELF = [
+  ['Pride and Prejudice', 'Jane Austen', 'United Kingdom', 'English', 226, 1813], ['Le Père Goriot', 'Honoré de Balzac', 'France', 'French', 443, 1835],
+  ['Molloy, Malone Dies, The Unnamable, the trilogy', 'Samuel Beckett', 'Republic of Ireland', 'English', 256, 1952], ['The Decameron', 'Giovanni Boccaccio', 'Italy', 'Italian', 1024, 1351],
+  ['Ficciones', 'Jorge Luis Borges', 'Argentina', 'Spanish', 224, 1965], ['Wuthering Heights', 'Emily Brontë', 'United Kingdom', 'English', 342, 1847],
+  ['Don Quijote De La Mancha', 'Miguel de Cervantes', 'Spain', 'Spanish', 1056, 1610], ['Medea', 'Euripides', 'Greece', 'Greek', 104, -431],
+  ['The Idiot', 'Fyodor Dostoevsky', 'Russia', 'Russian', 656, 1869], ['Snow Country', 'Yasunari Kawabata', 'Japan', 'Japanese', 175, 1956],
+  ['Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft', 'A. Nother', 'Austria', 'German', 12, 1899], ['The Epic of Gilgamesh', 'Unknown', 'Sumer', 'Akkadian', 128, -1700],
+];
+
+let desk;
+before(async () => {
+  mkdirSync(pictures, { recursive: true });
+  desk = await Desk.open();
+  const token = await desk.stack.token('john', 'password123admin');
+  for (const [title, author, country, language, pages, year] of SHELF) await desk.stack.call(`${desk.stack.books}/books`, 'POST', { title, author, country, language, pages, year }, token);
+});
+
+/** Each view by its name, and how john gets there. */
+const VIEWS = [
+  ['door', (page) => page.getByRole('heading', { name: 'Sign in' }).waitFor()],
+  ['catalogue', async (page) => (await desk.signIn(page, 'john', 'password123admin'), await page.getByText('The Idiot').waitFor())],
+  ['nothing', async (page) => (await page.getByLabel('Search').fill('no such book'), await page.getByRole('heading', { name: 'No book matches' }).waitFor())],
+  ['book', async (page) => (await page.getByLabel('Search').fill('goriot'), await page.getByRole('link', { name: /Goriot/ }).click(), await page.getByRole('button', { name: 'Edit' }).waitFor())],
+  ['editor', async (page) => {
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await page.getByRole('dialog').getByLabel('Pages').fill('many');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('Pages must be an integer.').waitFor();
+  }],
+  ['people', async (page) => (await page.keyboard.press('Escape'), await page.getByRole('link', { name: 'People' }).click(), await page.getByText('anna', { exact: true }).waitFor())],
+  ['toast', async (page) => {
+    await page.getByRole('button', { name: 'Sign out: anna' }).click();
+    await page.locator('.toast').waitFor();
+  }],
+  ['account', async (page) => (await dismiss(page), await page.getByRole('link', { name: 'my account' }).click(), await page.getByText('This device').first().waitFor())],
+];
+
+/** Toasts also go by themselves. */
+async function dismiss(page) {
+  for (const close of await page.getByRole('button', { name: 'Dismiss' }).all()) await close.click({ timeout: 1000 }).catch(() => {});
+}
+
+async function inspect(page, name, theme, width) {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(wide <= 0, `${name} at ${width}: ${wide} px stick out`);
+  await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))));
+  await page.screenshot({ path: `${pictures}${name}-${theme}-${width}.png`, fullPage: !['editor', 'toast'].includes(name) });
+  // The document is the same at each width, so one width shows what is wrong with it.
+  if (width !== 1280) return;
+  const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+  const serious = violations.filter(({ impact }) => ['serious', 'critical', 'moderate'].includes(impact));
+  assert.deepEqual(serious.map(({ id, nodes }) => `${name}, ${theme}, ${width}: ${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join('; ')}`), []);
+}
+
+describe('looks', { concurrency: 2 }, () => {
+  for (const theme of ['light', 'dark']) {
+    for (const width of [320, 768, 1280]) {
+      it(`every_view_in_${theme}_at_${width}_px`, { timeout: 200000 }, async () => {
+        const page = await desk.page({ colorScheme: theme, viewport: { width, height: 800 }, reducedMotion: 'reduce' });
+        await page.context().addInitScript(axe);
+        await page.reload();
+        for (const [name, go] of VIEWS) {
+          await go(page);
+          await until(async () => (await page.locator('[aria-busy=true]').count()) === 0, 'all is there');
+          await inspect(page, name, theme, width);
+        }
+        is_clean(page);
+      });
+    }
+  }
+});
