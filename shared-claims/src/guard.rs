@@ -1,6 +1,6 @@
 use std::ops::Deref;
 
-use crate::{AccessClaims, LEEWAY, Problem, Revocations, Role, TokenError, Verifier};
+use crate::{AccessClaims, ErrorCode, LEEWAY, Problem, Revocations, Role, TokenError, Verifier};
 
 /// What the extractors ask: a verifier, where tokens may stand, and what is revoked. It knows no web framework; how it is handed over
 /// stands with the features `actix` and `axum`.
@@ -200,9 +200,7 @@ impl Refusal {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NoToken => {
-                Self::unauthorized("missing_token", "This needs an access token: Authorization: Bearer <token>.")
-            }
+            Refusal::NoToken => Self::new(ErrorCode::MissingToken),
             Refusal::TwoTokens => Self::invalid_token("The request carries more than one token"),
             Refusal::Token(error) => Self::invalid_token(&error.to_string()),
             Refusal::Stale => Self::unavailable(),

@@ -10,7 +10,7 @@ const MOST_MEMBERS: usize = 64;
 #[derive(Debug, Default)]
 pub struct Members<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
-/// A member's value, as far as tokens and request bodies need to tell values apart.
+/// A member's value, as far as tokens need to tell values apart.
 #[derive(Debug, PartialEq)]
 pub enum Value<'a> {
     /// A string.
@@ -50,12 +50,6 @@ impl<'a> Members<'a> {
         Ok(members)
     }
 
-    /// The same members, no longer tied to the bytes they were read from.
-    #[must_use]
-    pub fn into_owned(self) -> Members<'static> {
-        Members(self.0.into_iter().map(|(name, value)| (own(name), value.into_owned())).collect())
-    }
-
     /// The value of `name`, if there is such a member.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value<'a>> {
@@ -79,32 +73,6 @@ impl<'a> Members<'a> {
             _ => None,
         }
     }
-}
-
-impl FromIterator<(String, Value<'static>)> for Members<'static> {
-    /// Of members that have different names.
-    fn from_iter<I: IntoIterator<Item = (String, Value<'static>)>>(members: I) -> Self {
-        Self(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
-    }
-}
-
-impl Value<'_> {
-    fn into_owned(self) -> Value<'static> {
-        match self {
-            Self::Text(text) => Value::Text(own(text)),
-            Self::Texts(texts) => Value::Texts(texts.into_iter().map(own).collect()),
-            Self::Unsigned(number) => Value::Unsigned(number),
-            Self::Negative(number) => Value::Negative(number),
-            Self::Float(number) => Value::Float(number),
-            Self::Flag(flag) => Value::Flag(flag),
-            Self::Null => Value::Null,
-            Self::Other => Value::Other,
-        }
-    }
-}
-
-fn own(text: Cow<'_, str>) -> Cow<'static, str> {
-    Cow::Owned(text.into_owned())
 }
 
 struct ObjectVisitor;

@@ -52,6 +52,8 @@ mod age;
 mod axum;
 /// The wall clock, read in one place.
 mod clock;
+/// The errors of the stack: status, name, sentence.
+mod error_code;
 /// Following auth-service's list of what is revoked, in the background.
 #[cfg(feature = "revocation")]
 mod follow;
@@ -75,6 +77,7 @@ mod test_kit;
 
 #[cfg(feature = "axum")]
 pub use axum::Checked;
+pub use error_code::ErrorCode;
 #[cfg(feature = "revocation")]
 pub use follow::{Follow, FollowError};
 pub use guard::{Admin, Guard, Member};

@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::ErrorCode;
+
 /// The one error body of the stack: RFC 9457 `application/problem+json`.
 ///
 /// `code` is stable and meant for programs, `detail` for people. Neither carries a library's text, a path or a stack.
@@ -40,67 +42,81 @@ impl Problem {
     /// The media type of the body.
     pub const MEDIA_TYPE: &'static str = "application/problem+json";
 
-    /// 401: there are no credentials, or wrong ones that are no token. The challenge says nothing of an error, and names a
-    /// realm because one parameter at least must follow the scheme (RFC 6750 section 3).
-    pub fn unauthorized(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(401, code, detail).header("WWW-Authenticate", r#"Bearer realm="api""#)
+    /// The problem `code`, with the headers that each such answer has.
+    ///
+    /// A challenge names a realm where there is no token, because one parameter at least must follow the scheme (RFC 6750
+    /// section 3).
+    #[must_use]
+    pub fn new(code: ErrorCode) -> Self {
+        let problem = Self::other(code.status(), code.name(), code.detail());
+        match code {
+            ErrorCode::Unavailable | ErrorCode::NotReady => problem.header("Retry-After", "1"),
+            _ if code.status() == 401 => problem.header("WWW-Authenticate", r#"Bearer realm="api""#),
+            _ => problem,
+        }
+    }
+
+    /// A problem of HTTP status `status` that has no [`ErrorCode`]: for services beside the stack.
+    pub fn other(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+    }
+
+    /// Says `detail` instead of the sentence of the code.
+    #[must_use]
+    pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: detail.into(), ..self }
     }
 
     /// 401: there is an access token, and it is refused; `why` is plain ASCII without quotes, less the full stop.
     #[must_use]
     pub fn invalid_token(why: &str) -> Self {
-        Self::new(401, "invalid_token", format!("{why}."))
-            .header("WWW-Authenticate", format!(r#"Bearer error="invalid_token", error_description="{why}""#))
-    }
-
-    /// A problem of HTTP status `status`, named `code`, explained by `detail`.
-    pub fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
-    }
-
-    /// The problem behind a bare error status, for answers that no code of ours wrote.
-    #[must_use]
-    pub fn of_status(status: u16) -> Self {
-        match status {
-            404 => Self::new(404, "not_found", "There is nothing at this address."),
-            405 => Self::new(
-                405,
-                "method_not_allowed",
-                "This address does not take this method; Allow lists those it takes.",
-            ),
-            408 => Self::new(408, "request_timeout", "The request did not arrive in time."),
-            413 => Self::new(413, "content_too_large", "The body is larger than 64 KB."),
-            431 => Self::new(431, "headers_too_large", "The head of the request is too large."),
-            400..=499 => Self::new(status, "bad_request", "The request cannot be understood."),
-            503 => Self::unavailable(),
-            _ => Self::internal(),
-        }
-    }
-
-    /// 404: there is no such `what`.
-    #[must_use]
-    pub fn not_found(what: &'static str) -> Self {
-        Self::new(404, "not_found", format!("There is no such {what}."))
-    }
-
-    /// 503: something that this service needs does not answer. Nothing is lost, and the same request may work later.
-    #[must_use]
-    pub fn unavailable() -> Self {
-        Self::new(503, "unavailable", "The service cannot answer right now. Try again later.")
-            .header("Retry-After", "1")
-    }
-
-    /// 500: a fault of ours. The log line of the same request id says which.
-    #[must_use]
-    pub fn internal() -> Self {
-        Self::new(500, "internal_error", "The service failed. The request id leads to the reason in its log.")
+        Self::challenging(ErrorCode::InvalidToken, why)
     }
 
     /// 403: the token is good, and its bearer may not do this; `why` as in [`Problem::invalid_token`].
     #[must_use]
     pub fn insufficient_scope(why: &str) -> Self {
-        Self::new(403, "insufficient_scope", format!("{why}."))
-            .header("WWW-Authenticate", format!(r#"Bearer error="insufficient_scope", error_description="{why}""#))
+        Self::challenging(ErrorCode::InsufficientScope, why)
+    }
+
+    /// The problem behind a bare error status, for answers that no code of ours wrote.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        Self::new(match status {
+            404 => ErrorCode::NotFound,
+            405 => ErrorCode::MethodNotAllowed,
+            408 => ErrorCode::RequestTimeout,
+            413 => ErrorCode::ContentTooLarge,
+            431 => ErrorCode::HeadersTooLarge,
+            400..=499 => return Self { status, ..Self::new(ErrorCode::BadRequest) },
+            503 => ErrorCode::Unavailable,
+            _ => ErrorCode::InternalError,
+        })
+    }
+
+    /// 404: there is no such `what`.
+    #[must_use]
+    pub fn not_found(what: &'static str) -> Self {
+        Self::new(ErrorCode::NotFound).detail(format!("There is no such {what}."))
+    }
+
+    /// 503: something that this service needs does not answer. Nothing is lost, and the same request may work later.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        Self::new(ErrorCode::Unavailable)
+    }
+
+    /// 500: a fault of ours. The log line of the same request id says which.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(ErrorCode::InternalError)
+    }
+
+    /// The challenge of RFC 6750 section 3.1.
+    fn challenging(code: ErrorCode, why: &str) -> Self {
+        let challenge = format!(r#"Bearer error="{}", error_description="{why}""#, code.name());
+        let problem = Self::other(code.status(), code.name(), format!("{why}."));
+        problem.header("WWW-Authenticate", challenge)
     }
 
     /// Adds to `errors` what is wrong with `field`.

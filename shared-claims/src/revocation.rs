@@ -1,39 +1,43 @@
 use serde::{Deserialize, Serialize};
 
-/// Tokens that are worth nothing any more, before their `exp`. On the wire `{"sid": …, "until": …}` or
-/// `{"sub": …, "notBefore": …, "until": …}`; all times are whole seconds since 1970.
+/// Tokens that are refused before their `exp`; all times are whole seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, rename_all_fields = "camelCase", try_from = "Wire")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged, try_from = "Wire")]
 pub enum Revocation {
-    /// One session: all its tokens.
+    /// All tokens of one session.
     Session {
-        /// The session, as tokens name it.
+        /// The `sid` of the tokens.
+        #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
         sid: String,
-        /// From then on no token of it is alive, and the entry may be forgotten.
+        /// The moment from which on all of them have expired, and the entry may be dropped.
         until: u64,
     },
-    /// One user: all tokens that were made before a moment.
+    /// The tokens of one user that were issued before a moment.
     Subject {
-        /// The user, as tokens name them.
+        /// The `sub` of the tokens.
+        #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
         sub: String,
-        /// A token counts only if its `iat` is this or later.
+        /// The earliest `iat` that is accepted.
+        #[serde(rename = "notBefore")]
         not_before: u64,
-        /// From then on no such token is alive, and the entry may be forgotten.
+        /// The moment from which on all of them have expired, and the entry may be dropped.
         until: u64,
     },
 }
 
-/// What `GET /revocations` answers.
+/// The answer of `GET /revocations`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RevocationList {
-    /// What to ask with next time, as `after`, to be told only what is new. It means nothing to whoever asks.
+    /// Opaque: the `after` of the next request.
     pub cursor: String,
-    /// What was revoked since the cursor that was asked with; without one, all that is not over yet.
+    /// The revocations after the cursor of the request; without one, all whose `until` is to come.
     pub entries: Vec<Revocation>,
 }
 
-/// An entry as it is read: an unknown member is ignored, but which kind it is must be beyond doubt, because whoever
-/// skips an entry lets in whom it shuts out.
+/// An entry as it is read. Unknown members are ignored, but an unknown kind is an error: skipping it would accept a revoked
+/// token.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire {

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What somebody may do: a member reads, an admin reads and changes.
+/// The rights of a user: a member reads; an admin reads, changes, and manages users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
 pub enum Role {
     /// May read.
     Member,
