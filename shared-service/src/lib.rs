@@ -17,8 +17,7 @@ pub mod settings;
 mod single_flight;
 
 pub use http::{
-    Body, Caller, Fields, File, MaybeBody, Page, Params, Query, RequestId, ServerOptions, TlsFiles, TrustedProxies, at,
-    has_tag, link_next, origin,
+    Caller, File, Page, RequestId, ServerOptions, TlsFiles, TrustedProxies, at, has_tag, link_next, origin,
 };
 pub use operations::{
     AccessSettings, Metrics, Named, Progress, Readiness, RevocationSettings, Running, Stop, bind, health, healthcheck,

@@ -6,7 +6,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HOST;
 use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
-use shared_claims::Problem;
+use shared_claims::{ErrorCode, Problem};
 
 /// The hosts that a request may name.
 #[derive(Clone, Debug)]
@@ -35,8 +35,7 @@ impl Hosts {
         if self.takes(&request) {
             return Ok(next.call(request).await?.map_into_left_body());
         }
-        let misdirected = "This service is for this machine alone: call it by the name localhost.";
-        let problem = Problem::new(421, "misdirected_request", misdirected);
+        let problem = Problem::new(ErrorCode::MisdirectedRequest);
         Ok(request.into_response(problem.error_response()).map_into_right_body())
     }
 

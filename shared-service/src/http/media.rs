@@ -1,7 +1,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use shared_claims::Problem;
+use shared_claims::{ErrorCode, Problem};
 
 /// The media types of a `PATCH`'s body, as `Accept-Patch` lists them (RFC 5789 section 3.1).
 pub(crate) const PATCHES: &str = "application/json, application/merge-patch+json";
@@ -35,6 +35,6 @@ pub(crate) fn check_type(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 fn unsupported(request: &HttpRequest, detail: &'static str) -> Problem {
-    let problem = Problem::new(415, "unsupported_media_type", detail).header("Accept", "application/json");
+    let problem = Problem::new(ErrorCode::UnsupportedMediaType).detail(detail).header("Accept", "application/json");
     if request.method() == Method::PATCH { problem.header("Accept-Patch", PATCHES) } else { problem }
 }

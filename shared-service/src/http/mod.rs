@@ -1,7 +1,5 @@
 /// Resources of a URL table, and the answers to `HEAD`, `OPTIONS` and methods that a path does not have.
 mod at;
-/// Request bodies: JSON objects, read member by member, all violations reported at once.
-mod body;
 /// The sender of a request: address, request id and trace, added to every log line.
 mod caller;
 /// Cross-origin requests (CORS).
@@ -18,7 +16,7 @@ mod media;
 mod memory;
 /// Middleware around every request: request id, log line, error body.
 mod observe;
-/// The OpenAPI document, and a page that shows it.
+/// The `OpenAPI` document, and a page that shows it.
 #[cfg(feature = "openapi")]
 pub mod openapi;
 /// Options of every server.
@@ -27,8 +25,8 @@ mod options;
 mod page;
 /// Trusted reverse proxies.
 mod proxies;
-/// Query strings, read as bodies are.
-mod query;
+/// Request bodies and query strings, read into structs with all violations reported at once.
+pub mod request;
 /// The route of a request, with the timers of its responses.
 mod route;
 /// TLS in the process.
@@ -37,12 +35,9 @@ mod tls;
 mod trace;
 /// Chunked bodies that are not read to their end.
 mod unread;
-/// Violations, collected field by field.
-mod violations;
 
 pub use at::at;
 pub(crate) use at::methods;
-pub use body::{Body, Fields, MaybeBody};
 pub use caller::{Caller, RequestId};
 pub(crate) use cors::cors;
 pub use etag::has_tag;
@@ -52,7 +47,6 @@ pub(crate) use observe::Observer;
 pub use options::{ServerOptions, origin};
 pub use page::{Page, link_next};
 pub use proxies::TrustedProxies;
-pub use query::{Params, Query};
 pub(crate) use route::{Route, describe as describe_requests};
 pub use tls::TlsFiles;
 pub(crate) use tls::start as start_tls;

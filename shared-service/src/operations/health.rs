@@ -7,8 +7,8 @@ use actix_web::{HttpResponse, web};
 use futures_util::future::{BoxFuture, join_all};
 use reqwest::Client;
 use reqwest::redirect::Policy;
-use serde_json::json;
-use shared_claims::Problem;
+use serde::Serialize;
+use shared_claims::{ErrorCode, Problem};
 
 use crate::http::at;
 
@@ -55,17 +55,36 @@ pub fn health(readiness: &Readiness) -> impl Fn(&mut web::ServiceConfig) + use<>
     }
 }
 
-async fn livez() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "ok"}))
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+struct Health {
+    status: Status,
 }
 
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Ready,
+}
+
+/// Say whether the process runs
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/livez", operation_id = "isAlive", tag = "service",
+    responses((status = 200, description = "It does.", body = Health))))]
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(Health { status: Status::Ok })
+}
+
+/// Say whether all that the service needs answers
+#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/readyz", operation_id = "isReady", tag = "service",
+    responses((status = 200, description = "It does.", body = Health)), extensions(("x-errors" = json!([ErrorCode::NotReady])))))]
 async fn readyz(readiness: web::Data<Readiness>) -> Result<HttpResponse, Problem> {
     let missing = readiness.missing().await;
     if missing.is_empty() {
-        return Ok(HttpResponse::Ok().json(json!({"status": "ready"})));
+        return Ok(HttpResponse::Ok().json(Health { status: Status::Ready }));
     }
-    let problem = Problem::new(503, "not_ready", "Something that this service needs does not answer.");
-    let problem = problem.header("Retry-After", "1");
+    let problem = Problem::new(ErrorCode::NotReady);
     Err(missing.into_iter().fold(problem, |problem, name| problem.error(name, "does not answer")))
 }
 

@@ -5,6 +5,9 @@ mod access;
 pub mod cli;
 /// Checks of the command `doctor`.
 pub mod doctor;
+/// The finished `OpenAPI` document.
+#[cfg(feature = "openapi")]
+mod document;
 /// `/livez` and `/readyz`, and the command that calls them.
 mod health;
 /// Log lines, as text or JSON.
@@ -24,6 +27,8 @@ mod server;
 mod stop;
 
 pub use access::{AccessSettings, log_secret};
+#[cfg(feature = "openapi")]
+pub use document::document;
 pub use health::{Readiness, health, healthcheck};
 pub use logging::start_logging;
 pub use metrics::{Metrics, Named, show_counter, show_timer};

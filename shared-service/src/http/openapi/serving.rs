@@ -51,7 +51,10 @@ async fn show(request: HttpRequest) -> HttpResponse {
     INDEX.serve(&request)
 }
 
-async fn read(request: HttpRequest, made: Data<Made>) -> HttpResponse {
+/// Read this document
+#[utoipa::path(get, path = "/openapi.json", operation_id = "readDocument", tag = "service", responses(
+    (status = 200, description = "The document.", body = Object), (status = 304, description = "It is what the client has.")))]
+pub(crate) async fn read(request: HttpRequest, made: Data<Made>) -> HttpResponse {
     File { kind: "application/json", packed: false, bytes: Bytes::clone(&made), policy: None }.serve(&request)
 }
 

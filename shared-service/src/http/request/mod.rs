@@ -1,0 +1,162 @@
+//! Bodies and query strings as types that derive `Deserialize`, with every violation in one answer.
+
+/// Members of an object as a struct.
+mod members;
+/// Types of members.
+mod values;
+/// Violations, field by field.
+mod violations;
+
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::web::{Bytes, BytesMut};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use shared_claims::{ErrorCode, Guard, Members, Problem};
+
+use super::media::check_type;
+use members::{Source, read_from};
+
+pub use members::read;
+pub use values::{Integer, Parsed, Patch, not_null};
+pub use violations::Violations;
+
+/// The largest body that is read, in bytes.
+const LARGEST: usize = 64 * 1024;
+/// The longest time that a body takes to arrive.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// The body of a request, one JSON object. A request without a body is refused.
+///
+/// The handler reads it: actix-web extracts all parts of a request side by side, and a caller who may not call is to learn
+/// that, and not what is wrong with the body.
+pub struct Body<T>(Map<String, Value>, PhantomData<T>);
+
+/// The body of a request that may have none.
+pub struct MaybeBody<T>(Option<Map<String, Value>>, PhantomData<T>);
+
+/// The query string of a request, read as a body is. An empty parameter is an absent one.
+pub struct Query<T>(Map<String, Value>, PhantomData<T>);
+
+impl<T: DeserializeOwned> Body<T> {
+    /// Reads the members.
+    ///
+    /// # Errors
+    /// All that [`read`] finds.
+    pub fn read(self) -> Result<T, Problem> {
+        Ok(read(&self.0)?)
+    }
+}
+
+impl<T: DeserializeOwned> MaybeBody<T> {
+    /// Reads the members, if there is a body.
+    ///
+    /// # Errors
+    /// All that [`read`] finds.
+    pub fn read(self) -> Result<Option<T>, Problem> {
+        Ok(self.0.as_ref().map(read).transpose()?)
+    }
+}
+
+impl<T: DeserializeOwned> Query<T> {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// All that [`read`] finds.
+    pub fn read(self) -> Result<T, Problem> {
+        Ok(read_from(&self.0, Source::Query)?)
+    }
+}
+
+impl<T: 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = MaybeBody::<T>::from_request(request, payload);
+        Box::pin(async move {
+            let members = body.await?.0.ok_or_else(|| malformed("This needs a JSON object in the body."))?;
+            Ok(Self(members, PhantomData))
+        })
+    }
+}
+
+impl<T: 'static> FromRequest for MaybeBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move { Ok(Self(members(&request, payload).await?, PhantomData)) })
+    }
+}
+
+impl<T> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(parameters(request.query_string()).map(|parameters| Self(parameters, PhantomData)))
+    }
+}
+
+/// The members of the body, if there is a body.
+async fn members(request: &HttpRequest, payload: Payload) -> Result<Option<Map<String, Value>>, Problem> {
+    check_length(request)?;
+    let reading = tokio::time::timeout(PATIENCE, read_bytes(payload)).await;
+    let bytes = reading.unwrap_or_else(|_| Err(Problem::new(ErrorCode::RequestTimeout)))?;
+    Guard::check_sender(request)?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    check_type(request)?;
+    // serde_json's map takes a name twice, and the last value counts; two readers could see two bodies.
+    let is_strict = Members::parse(&bytes).is_ok();
+    serde_json::from_slice(&bytes).ok().filter(|_| is_strict).map(Some).ok_or_else(|| {
+        malformed(
+            "The body is not one JSON object in UTF-8, with each name once, at most 64 of them, and no number beyond \
+            1.7e308.",
+        )
+    })
+}
+
+/// The parameters of `query`, less the empty ones.
+fn parameters(query: &str) -> Result<Map<String, Value>, Problem> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
+    let pairs = pairs.map_err(|_| Problem::new(ErrorCode::MalformedQuery))?.into_inner();
+    let mut parameters = Map::new();
+    for (name, text) in pairs {
+        let value = if parameters.contains_key(&name) { Value::Array(Vec::new()) } else { Value::String(text) };
+        parameters.insert(name, value);
+    }
+    parameters.retain(|_, value| value != "");
+    Ok(parameters)
+}
+
+fn malformed(detail: &'static str) -> Problem {
+    Problem::new(ErrorCode::MalformedBody).detail(detail)
+}
+
+/// Refuses a body whose `Content-Length` is too large, before a byte of it is read.
+fn check_length(request: &HttpRequest) -> Result<(), Problem> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > LARGEST) { Err(Problem::new(ErrorCode::ContentTooLarge)) } else { Ok(()) }
+}
+
+async fn read_bytes(mut payload: Payload) -> Result<Bytes, Problem> {
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| malformed("The body broke off."))?;
+        if bytes.len() + chunk.len() > LARGEST {
+            return Err(Problem::new(ErrorCode::ContentTooLarge));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
