@@ -4,12 +4,13 @@ use actix_web::web::Data;
 use shared_claims::{Follow, FollowError, Revocations, SetupError};
 use shared_service::database::{self, StoreError};
 use shared_service::http::openapi::docs;
+use shared_service::operations::document;
 use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, health};
 
 use crate::Config;
 use crate::books::{Books, Catalogue, demo_books, rekey};
 use crate::page::page;
-use crate::routes::{Library, document, routes};
+use crate::routes::{Calls, Library, routes};
 
 /// All that is done to a new database, in this order.
 pub const MIGRATIONS: [(&str, &str); 2] = [
@@ -57,7 +58,7 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     if let Some(revocations) = &revocations {
         metrics = RevocationSettings::shown(metrics, revocations);
     }
-    let docs = docs(document);
+    let docs = docs(document::<Calls>);
     let page = config.auth_public_url.as_deref().filter(|_| config.web).map(page);
     let service = bind(&config.server, metrics, move |app| {
         app.app_data(guard.clone()).app_data(library.clone()).configure(health(&readiness)).configure(docs.clone());

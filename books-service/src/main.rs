@@ -7,10 +7,11 @@ use std::process::ExitCode;
 
 use books_service::app::open;
 use books_service::books::Books;
-use books_service::routes::document;
+use books_service::routes::Calls;
 use books_service::{Config, StartError, doctor, start};
 use clap::{CommandFactory, Parser, Subcommand};
 use shared_service::operations::cli::{CommonCommand, Program, exit};
+use shared_service::operations::document;
 use shared_service::{Progress, Settings, Stop, keep_private, start_logging};
 
 type Failure = Box<dyn std::error::Error>;
@@ -73,7 +74,7 @@ fn program() -> Program {
         settings: |settings| drop(Config::read(settings)),
         database_url: Config::database_url,
         server: Config::server,
-        document,
+        document: document::<Calls>,
     }
 }
 

@@ -1,26 +1,19 @@
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
+use shared_service::http::request::{Integer, not_null};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The longest title, in characters.
-pub const TITLE_LENGTH: usize = 500;
-/// The longest name of an author, in characters.
-pub const AUTHOR_LENGTH: usize = 200;
-/// The longest name of a country or a language, in characters.
-pub const NAME_LENGTH: usize = 100;
-/// How many pages a book may have.
-pub const PAGES: RangeInclusive<i64> = 1..=1_000_000;
-/// The years of publication that are believed; a negative one is before the common era.
-pub const YEARS: RangeInclusive<i64> = -10_000..=9999;
+use super::Text;
 
 /// A book as the catalogue holds it. Its JSON is the book of the HTTP contract.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Book {
-    /// Never changes, never comes again.
+    /// Immutable; never reused.
+    #[schema(value_type = String, format = "uuid")]
     pub id: BookId,
-    /// What the librarian wrote.
+    /// The part that librarians write.
     #[serde(flatten)]
     pub details: Details,
     /// 1 for a new book, and one more with each change.
@@ -61,36 +54,74 @@ impl TryFrom<String> for BookId {
     }
 }
 
-/// What a librarian writes of a book. Text is trimmed and not blank.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The name of an author.
+pub type Author = Text<200>;
+/// The name of a country or a language.
+pub type Name = Text<100>;
+/// The number of pages.
+pub type Pages = Integer<1, 1_000_000>;
+/// A title.
+pub type Title = Text<500>;
+/// A year of publication; before the common era it is negative.
+pub type Year = Integer<-10_000, 9999>;
+
+/// Text is trimmed, visible, and has no control characters and no directional overrides or isolates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = BookDetails, example = json!({"author": "Jane Austen", "country": "United Kingdom", "language": "English",
+    "pages": 226, "title": "Pride and Prejudice", "year": 1813}))]
 pub struct Details {
-    /// Who wrote it, at most [`AUTHOR_LENGTH`] characters.
-    pub author: String,
-    /// Where, at most [`NAME_LENGTH`] characters.
-    pub country: String,
-    /// In which language, at most [`NAME_LENGTH`] characters.
-    pub language: String,
-    /// How many pages it has, within [`PAGES`].
-    pub pages: i64,
-    /// Its title, at most [`TITLE_LENGTH`] characters.
-    pub title: String,
-    /// When it was published, within [`YEARS`].
-    pub year: i64,
+    /// The author.
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    pub author: Author,
+    /// The country of origin.
+    #[schema(value_type = String, min_length = 1, max_length = 100)]
+    pub country: Name,
+    /// The language.
+    #[schema(value_type = String, min_length = 1, max_length = 100)]
+    pub language: Name,
+    /// The number of pages.
+    #[schema(value_type = i64, minimum = 1, maximum = 1_000_000)]
+    pub pages: Pages,
+    /// The title.
+    #[schema(value_type = String, min_length = 1, max_length = 500)]
+    pub title: Title,
+    /// The year of publication; before the common era it is negative.
+    #[schema(value_type = i64, minimum = -10000, maximum = 9999)]
+    pub year: Year,
 }
 
-/// New values for some of a book's details; `None` leaves one as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// At least one of these, under the rules of a whole book; an absent member stays as it is, and none can be `null`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(as = BookChange, min_properties = 1, example = json!({"pages": 215}))]
 #[expect(missing_docs, reason = "the fields are those of Details")]
 pub struct Edit {
-    pub author: Option<String>,
-    pub country: Option<String>,
-    pub language: Option<String>,
-    pub pages: Option<i64>,
-    pub title: Option<String>,
-    pub year: Option<i64>,
+    #[serde(deserialize_with = "not_null")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 200)]
+    pub author: Option<Author>,
+    #[serde(deserialize_with = "not_null")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 100)]
+    pub country: Option<Name>,
+    #[serde(deserialize_with = "not_null")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 100)]
+    pub language: Option<Name>,
+    #[serde(deserialize_with = "not_null")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 1_000_000)]
+    pub pages: Option<Pages>,
+    #[serde(deserialize_with = "not_null")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 500)]
+    pub title: Option<Title>,
+    #[serde(deserialize_with = "not_null")]
+    #[schema(value_type = i64, required = false, minimum = -10000, maximum = 9999)]
+    pub year: Option<Year>,
 }
 
 impl Edit {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        matches!(self, Self { author: None, country: None, language: None, pages: None, title: None, year: None })
+    }
+
     /// The details after this edit of `old`.
     #[must_use]
     pub fn apply(self, old: Details) -> Details {

@@ -1,4 +1,6 @@
-use super::Details;
+use shared_service::http::request::Integer;
+
+use super::{Details, Text};
 
 /// The books that a demonstration begins with.
 #[must_use]
@@ -11,6 +13,12 @@ pub fn demo_books() -> [Details; 3] {
 }
 
 fn book(title: &str, author: &str, country: &str, language: &str, pages: i64, year: i64) -> Details {
-    let [title, author, country, language] = [title, author, country, language].map(str::to_owned);
-    Details { author, country, language, pages, title, year }
+    Details {
+        author: Text::stored(author),
+        country: Text::stored(country),
+        language: Text::stored(language),
+        pages: Integer(pages),
+        title: Text::stored(title),
+        year: Integer(year),
+    }
 }

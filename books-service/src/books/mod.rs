@@ -6,8 +6,6 @@ mod catalogue;
 mod demo;
 /// Which books a list shows, in which order, and where it begins.
 mod listing;
-/// A book as the members of an object say it.
-mod members;
 /// The keys of all books, written anew.
 mod rekey;
 /// The SQL of a list.
@@ -21,13 +19,12 @@ mod transfer;
 /// The SQL that changes something.
 mod writes;
 
-pub use book::{AUTHOR_LENGTH, Book, BookId, Details, Edit, NAME_LENGTH, NoBookId, PAGES, TITLE_LENGTH, YEARS};
+pub use book::{Author, Book, BookId, Details, Edit, Name, NoBookId, Pages, Title, Year};
 pub use catalogue::{Catalogue, ListPage};
 pub use demo::demo_books;
 pub use listing::{Key, LIMIT, Listing, Order, Position, Property, UnknownOrder};
-pub use members::{details, edit};
 pub use rekey::rekey;
 pub use store::Books;
-pub use text::{BadText, clean, fold};
+pub use text::{BadText, Text, clean, fold};
 pub use transfer::{Imported, NotImported};
 pub use writes::{Expected, NotChanged, Versions};

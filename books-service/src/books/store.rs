@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use shared_service::database::{Database, StoreError, within};
+use shared_service::http::request::Integer;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use tokio::sync::Mutex;
 
-use super::{Book, BookId, Details};
+use super::{Book, BookId, Details, Text};
 
 /// The store's name in errors.
 pub(super) const STORE: &str = "books";
@@ -55,12 +56,12 @@ impl Books {
 pub(super) fn read(row: &AnyRow) -> Result<Book, StoreError> {
     let id: String = row.try_get(0)?;
     let details = Details {
-        author: row.try_get(1)?,
-        country: row.try_get(2)?,
-        language: row.try_get(3)?,
-        pages: row.try_get(4)?,
-        title: row.try_get(5)?,
-        year: row.try_get(6)?,
+        author: Text::stored(row.try_get::<String, _>(1)?),
+        country: Text::stored(row.try_get::<String, _>(2)?),
+        language: Text::stored(row.try_get::<String, _>(3)?),
+        pages: Integer(row.try_get(4)?),
+        title: Text::stored(row.try_get::<String, _>(5)?),
+        year: Integer(row.try_get(6)?),
     };
     let id = BookId::try_from(id).map_err(|error| StoreError::corrupt(STORE, format!("books.id: {error}")))?;
     Ok(Book { id, details, version: row.try_get(7)? })

@@ -1,3 +1,7 @@
+use std::ops::Deref;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::canonical_combining_class;
 
@@ -19,6 +23,31 @@ pub enum BadText {
     /// A character that shows other text in another order than it is stored in.
     #[error("must not contain directional overrides or isolates (U+202A to U+202E, U+2066 to U+2069)")]
     Direction,
+}
+
+/// Text of at most `MOST` characters, as [`clean`] leaves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Text<const MOST: usize>(String);
+
+impl<const MOST: usize> Text<MOST> {
+    /// Text that was cleaned before it was stored.
+    pub fn stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl<const MOST: usize> Deref for Text<MOST> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de, const MOST: usize> Deserialize<'de> for Text<MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        clean(&String::deserialize(deserializer)?, MOST).map(Self).map_err(D::Error::custom)
+    }
 }
 
 /// `text` without the white space around it.

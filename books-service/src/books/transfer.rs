@@ -1,16 +1,16 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use shared_service::Fields;
 use shared_service::database::StoreError;
+use shared_service::http::request::{self, Integer};
 use shared_service::operations::records::Records;
 use sqlx::{query, query_scalar};
 
 use super::store::{STORE, read};
 use super::writes::{Writing, bind};
-use super::{Book, BookId, Books, Details, details};
+use super::{Author, Book, BookId, Books, Details, Name, Pages, Title, Year};
 
 /// The books behind a place in the order in which they came; the place of each at the end.
 const PAGE: &str = "SELECT id, author, country, language, pages, title, year, version, added FROM books \
@@ -19,18 +19,18 @@ const ADD: &str = "INSERT INTO books (author, author_key, country, country_key, 
      title_key, pages, year, id, added, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
      ON CONFLICT (id) DO NOTHING";
 
-/// A book as one line of JSON: the book of the HTTP contract and its version, so that what clients remember of it stays
-/// good.
-#[derive(Serialize)]
+/// A book as one line of JSON: the book of the HTTP contract and its version, so that the entity tags that clients keep stay
+/// valid. A line without an id is a new book.
+#[derive(Serialize, Deserialize)]
 struct Line {
-    id: BookId,
-    author: String,
-    country: String,
-    language: String,
-    pages: i64,
-    title: String,
-    year: i64,
-    version: i64,
+    id: Option<BookId>,
+    author: Author,
+    country: Name,
+    language: Name,
+    pages: Pages,
+    title: Title,
+    year: Year,
+    version: Option<Integer<1, { i64::MAX - 1 }>>,
 }
 
 /// The most lines that one refusal names.
@@ -143,19 +143,28 @@ fn read_all(records: Records<'_>) -> Result<Vec<Book>, NotImported> {
     if wrong.is_empty() { Ok(books) } else { Err(NotImported::Lines(wrong)) }
 }
 
-/// The book of one record, or all that is wrong with it.
-fn book(record: Map<String, Value>) -> Result<Book, String> {
-    let mut fields = Fields::of_record(record);
-    let id = fields.optional_parsed("id", |id| BookId::try_from(id.to_owned()));
-    let version = fields.optional_integer("version", 1..=i64::MAX - 1).unwrap_or(1);
-    let details = details(&mut fields);
-    fields.told()?;
-    Ok(Book { id: id.unwrap_or_else(BookId::fresh), details, version })
+/// The book of one record, or all that is wrong with it. CSV, and some JSON, writes numbers as text.
+fn book(mut record: Map<String, Value>) -> Result<Book, String> {
+    for name in ["pages", "year", "version"] {
+        if let Some(number) = record.get(name).and_then(Value::as_str).and_then(|text| number(text.trim())) {
+            record.insert(name.to_owned(), number);
+        }
+    }
+    let line: Line = request::read(&record).map_err(|violations| violations.to_string())?;
+    let Line { id, author, country, language, pages, title, year, version } = line;
+    let details = Details { author, country, language, pages, title, year };
+    Ok(Book { id: id.unwrap_or_else(BookId::fresh), details, version: version.map_or(1, |version| version.0) })
+}
+
+/// The number that `text` writes.
+fn number(text: &str) -> Option<Value> {
+    let float = || text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::from);
+    text.parse().map(|integer: i64| integer.into()).ok().or_else(float)
 }
 
 impl From<Book> for Line {
     fn from(Book { id, details, version }: Book) -> Self {
         let Details { author, country, language, pages, title, year } = details;
-        Self { id, author, country, language, pages, title, year, version }
+        Self { id: Some(id), author, country, language, pages, title, year, version: Some(Integer(version)) }
     }
 }

@@ -167,8 +167,8 @@ impl Writing {
 /// The columns of `details`, in the order in which [`ADD`] and [`CHANGE`] begin.
 pub(super) fn bind<'q>(query: Query<'q, Any, AnyArguments>, details: &Details) -> Query<'q, Any, AnyArguments> {
     let Details { author, country, language, title, pages, year } = details;
-    let texts = [author, country, language, title].into_iter();
-    texts.fold(query, |query, text| query.bind(text.clone()).bind(key(text))).bind(*pages).bind(*year)
+    let texts: [&str; 4] = [author, country, language, title];
+    texts.into_iter().fold(query, |query, text| query.bind(text.to_owned()).bind(key(text))).bind(pages.0).bind(year.0)
 }
 
 impl Expected {

@@ -4,39 +4,57 @@ use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderName, HeaderValue, LINK
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
+use shared_claims::ErrorCode::{PreconditionFailed, ValidationFailed};
 use shared_claims::{Admin, Member, Problem};
 use shared_service::database::StoreError;
-use shared_service::{Body, Query, has_tag, link_next};
+use shared_service::http::request::{Body, Query};
+use shared_service::{has_tag, link_next};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Library;
 use super::conditions::expected;
-use super::details::{details, edit};
-use super::query::listing;
-use crate::books::{Book, BookId, Edit, NotChanged};
+use super::query::ListBooks;
+use crate::books::{Book, BookId, Details, Edit, NotChanged};
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// The book that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes the path alone")]
+struct BookParam {
+    /// The `id` of a book.
+    #[param(format = "uuid")]
+    id: String,
+}
 
 /// Kept by the client alone, and asked for again each time.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// Either condition may be the cause, and both together.
-pub const PRECONDITION_FAILED: &str =
-    "If-Match or If-None-Match excludes the book as it is now; read it again, or leave the condition out.";
-
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BookAdded)]
 struct Added<'a> {
+    /// For people.
     message: &'static str,
     book: &'a Book,
 }
 
-/// `GET /books`: a page of the catalogue, as an array.
+/// List books, page by page
+///
+/// All conditions hold at once. Upper and lower case, accents and Unicode forms make no difference: `goriot pere` finds
+/// `Le Père Goriot`. Where there is a next page, `Link` leads to it. No answer is older than its request.
+#[utoipa::path(get, path = "/books", operation_id = "listBooks", params(ListBooks), security(("accessToken" = [])), responses(
+    (status = 200, description = "The page.", body = [Book],
+        headers(("X-Total-Count" = i64, description = "The number of books on all pages."))),
+    (status = 304, description = "The page is what the client has.")))]
 pub async fn list(
     _: Member,
     request: HttpRequest,
-    Query(params): Query,
+    query: Query<ListBooks>,
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
-    let page = library.catalogue.page(listing(params)?).await.map_err(|error| unavailable(&error))?;
+    let listing = query.read()?.listing()?;
+    let page = library.catalogue.page(listing).await.map_err(|error| unavailable(&error))?;
     let (mut response, known) = reading(&request, &page.tag);
     response.insert_header((TOTAL_COUNT, page.total));
     if let Some(cursor) = &page.next {
@@ -45,7 +63,10 @@ pub async fn list(
     Ok(if known { response.finish() } else { response.content_type("application/json").body(page.json.clone()) })
 }
 
-/// `GET /books/{id}`.
+/// Read a book
+#[utoipa::path(get, path = "/books/{id}", operation_id = "readBook", params(BookParam), security(("accessToken" = [])),
+    responses((status = 200, description = "The book.", body = Book),
+        (status = 304, description = "The book is what the client has.")))]
 pub async fn show(
     _: Member,
     request: HttpRequest,
@@ -57,9 +78,12 @@ pub async fn show(
     Ok(if known { response.finish() } else { response.json(book) })
 }
 
-/// `POST /books`.
-pub async fn add(_: Admin, Body(fields): Body, library: Data<Library>) -> Result<HttpResponse, Problem> {
-    let book = library.books.add(details(fields)?).await?;
+/// Add a book
+#[utoipa::path(post, path = "/books", operation_id = "addBook", request_body = Details,
+    security(("accessToken" = [])), responses((status = 201, description = "It is in the catalogue.", body = Added,
+        headers(("ETag" = String, description = "For `If-Match`: another one after each change.")))))]
+pub async fn add(_: Admin, body: Body<Details>, library: Data<Library>) -> Result<HttpResponse, Problem> {
+    let book = library.books.add(body.read()?).await?;
     let answer = Added { message: "Book added successfully", book: &book };
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/books/{}", book.id)))
@@ -67,29 +91,51 @@ pub async fn add(_: Admin, Body(fields): Body, library: Data<Library>) -> Result
         .json(answer))
 }
 
-/// `PUT /books/{id}`: all of a book's details.
+/// Replace all details of a book
+///
+/// With `If-Match`, only if the book is still what was read; with `If-None-Match`, only if it is none of what the tags
+/// stand for; without either, in any case.
+#[utoipa::path(put, path = "/books/{id}", operation_id = "replaceBook", params(BookParam), request_body = Details,
+    security(("accessToken" = [])), responses((status = 200, description = "The book as it is now.", body = Book)),
+    extensions(("x-errors" = json!([PreconditionFailed]))))]
 pub async fn replace(
     _: Admin,
     request: HttpRequest,
     id: Path<BookId>,
-    Body(fields): Body,
+    body: Body<Details>,
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
-    save(&request, &id, details(fields)?.into(), &library).await
+    save(&request, &id, body.read()?.into(), &library).await
 }
 
-/// `PATCH /books/{id}`: some of them.
+/// Change some details of a book
+///
+/// With `If-Match`, only if the book is still what was read; with `If-None-Match`, only if it is none of what the tags
+/// stand for; without either, in any case.
+#[utoipa::path(patch, path = "/books/{id}", operation_id = "changeBook", params(BookParam), request_body = Edit,
+    security(("accessToken" = [])), responses((status = 200, description = "The book as it is now.", body = Book)),
+    extensions(("x-errors" = json!([PreconditionFailed]))))]
 pub async fn change(
     _: Admin,
     request: HttpRequest,
     id: Path<BookId>,
-    Body(fields): Body,
+    body: Body<Edit>,
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
-    save(&request, &id, edit(fields)?, &library).await
+    let edit = body.read()?;
+    if edit.is_empty() {
+        return Err(nothing_to_change());
+    }
+    save(&request, &id, edit, &library).await
 }
 
-/// `DELETE /books/{id}`.
+/// Remove a book
+///
+/// With `If-Match`, only if the book is still what was read; with `If-None-Match`, only if it is none of what the tags
+/// stand for; without either, in any case.
+#[utoipa::path(delete, path = "/books/{id}", operation_id = "removeBook", params(BookParam),
+    security(("accessToken" = [])), responses((status = 204, description = "It is gone.")),
+    extensions(("x-errors" = json!([PreconditionFailed]))))]
 pub async fn remove(
     _: Admin,
     request: HttpRequest,
@@ -122,10 +168,17 @@ impl From<NotChanged> for Problem {
     fn from(reason: NotChanged) -> Self {
         match reason {
             NotChanged::Missing => no_such_book(),
-            NotChanged::Unexpected => Self::new(412, "precondition_failed", PRECONDITION_FAILED),
+            NotChanged::Unexpected => Self::new(PreconditionFailed),
             NotChanged::Store(error) => error.into(),
         }
     }
+}
+
+fn nothing_to_change() -> Problem {
+    let detail = "A change names at least one of author, country, language, pages, title and year.";
+    let names = ["author", "country", "language", "pages", "title", "year"];
+    let problem = Problem::new(ValidationFailed).detail(detail);
+    names.into_iter().fold(problem, |problem, name| problem.error(name, "or another is required"))
 }
 
 fn no_such_book() -> Problem {

@@ -1,71 +1,123 @@
 use std::collections::BTreeSet;
 
-use shared_claims::Problem;
-use shared_service::Params;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use shared_claims::{ErrorCode, Problem};
+use shared_service::http::request::{Integer, Parsed};
+use strum::VariantNames;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::books::{BadText, LIMIT, Listing, Position, YEARS, clean, fold};
+use crate::books::{BadText, LIMIT, Listing, Order, Position, Property, Year, clean, fold};
 
 /// The longest text to search for, in characters.
-pub const TEXT_LENGTH: usize = 200;
+const TEXT_LENGTH: usize = 200;
 /// The most words to search for: the database compares each of them with every book.
-pub const WORDS: usize = 8;
+const WORDS: usize = 8;
 
-/// The page that a query asks for.
-///
-/// # Errors
-/// 422, with every violation.
-pub fn listing(mut params: Params) -> Result<Listing, Problem> {
-    let order = parsed(&mut params, "sort", str::parse).unwrap_or_default();
-    let after = parsed(&mut params, "cursor", |cursor| {
-        Position::parse(cursor, order).ok_or("must be one that a page in the same order gave in its Link")
-    });
-    let listing = Listing {
-        words: words(&mut params),
-        author: text(&mut params, "author"),
-        title: text(&mut params, "title"),
-        country: text(&mut params, "country"),
-        language: text(&mut params, "language"),
-        year_from: params.optional_integer("yearFrom", YEARS),
-        year_to: params.optional_integer("yearTo", YEARS),
-        order,
-        limit: params.optional_integer("limit", 1..=LIMIT).unwrap_or(LIMIT),
-        after,
-    };
-    if matches!((listing.year_from, listing.year_to), (Some(from), Some(to)) if from > to) {
-        params.wrong("yearTo", "must not be before yearFrom");
-    }
-    params.finish()?;
-    Ok(listing)
+/// The query of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct ListBooks {
+    /// The order; with `-` the greatest first.
+    #[param(value_type = Option<Order>, inline)]
+    sort: Option<Parsed<Order>>,
+    /// The beginning of the page, as `Link` of the page before gives it.
+    cursor: Option<String>,
+    /// At most 8 words, each of which occurs in author, title, country or language.
+    #[param(value_type = Option<String>, max_length = 200)]
+    q: Option<Words>,
+    /// Occurs in the author.
+    #[param(value_type = Option<String>, max_length = 200)]
+    author: Option<Folded>,
+    /// Occurs in the title.
+    #[param(value_type = Option<String>, max_length = 200)]
+    title: Option<Folded>,
+    /// Occurs in the country.
+    #[param(value_type = Option<String>, max_length = 200)]
+    country: Option<Folded>,
+    /// Occurs in the language.
+    #[param(value_type = Option<String>, max_length = 200)]
+    language: Option<Folded>,
+    /// The first year of publication.
+    #[param(value_type = Option<i64>, minimum = -10000, maximum = 9999)]
+    year_from: Option<Year>,
+    /// The last year of publication.
+    #[param(value_type = Option<i64>, minimum = -10000, maximum = 9999)]
+    year_to: Option<Year>,
+    /// The most books on the page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
+    limit: Option<Integer<1, LIMIT>>,
 }
+
+/// A text to search for, folded; `None` where it is blank, as a form sends it, or of accents alone.
+struct Folded(Option<String>);
 
 /// The words to search for, in the order that makes equal searches equal.
-fn words(params: &mut Params) -> BTreeSet<String> {
-    let text = text(params, "q").unwrap_or_default();
-    if text.split_whitespace().count() > WORDS {
-        params.wrong("q", format!("must have at most {WORDS} words; search for fewer"));
+struct Words(BTreeSet<String>);
+
+impl ListBooks {
+    /// The page that the query asks for.
+    ///
+    /// # Errors
+    /// 422: the years are in the wrong order, or the cursor belongs to another order.
+    pub fn listing(self) -> Result<Listing, Problem> {
+        let order = self.sort.map(|Parsed(order)| order).unwrap_or_default();
+        let after = self.cursor.map(|cursor| {
+            Position::parse(&cursor, order)
+                .ok_or_else(|| refused("cursor", "must be one that a page in the same order gave in its Link"))
+        });
+        let text = |folded: Option<Folded>| folded.and_then(|Folded(text)| text);
+        let listing = Listing {
+            words: self.q.map(|Words(words)| words).unwrap_or_default(),
+            author: text(self.author),
+            title: text(self.title),
+            country: text(self.country),
+            language: text(self.language),
+            year_from: self.year_from.map(|year| year.0),
+            year_to: self.year_to.map(|year| year.0),
+            order,
+            limit: self.limit.map_or(LIMIT, |limit| limit.0),
+            after: after.transpose()?,
+        };
+        match (listing.year_from, listing.year_to) {
+            (Some(from), Some(to)) if from > to => Err(refused("yearTo", "must not be before yearFrom")),
+            _ => Ok(listing),
+        }
     }
-    text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// A text to search for, folded; a blank one, as a form sends it, is none, and so is one of accents alone.
-fn text(params: &mut Params, name: &'static str) -> Option<String> {
-    let text = parsed(params, name, |text| match clean(text, TEXT_LENGTH) {
-        Err(BadText::Blank) => Ok(String::new()),
-        cleaned => cleaned.map(|text| fold(&text).trim().to_owned()),
-    })?;
-    (!text.is_empty()).then_some(text)
+impl PartialSchema for Order {
+    fn schema() -> RefOr<Schema> {
+        let names = Property::VARIANTS.iter().flat_map(|name| [(*name).to_owned(), format!("-{name}")]);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+    }
 }
 
-/// What `parse` makes of the parameter `name`, if it is there.
-fn parsed<T, E: ToString>(
-    params: &mut Params,
-    name: &'static str,
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Option<T> {
-    let mut value = None;
-    params.optional_text(name, |text| {
-        value = Some(parse(text).map_err(|error| error.to_string())?);
-        Ok(())
-    });
-    value
+impl ToSchema for Order {}
+
+fn refused(field: &str, message: &str) -> Problem {
+    Problem::new(ErrorCode::ValidationFailed).error(field, message)
+}
+
+impl<'de> Deserialize<'de> for Folded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match clean(&String::deserialize(deserializer)?, TEXT_LENGTH) {
+            Err(BadText::Blank) => Ok(Self(None)),
+            Err(error) => Err(D::Error::custom(error)),
+            Ok(text) => Ok(Self(Some(fold(&text).trim().to_owned()).filter(|text| !text.is_empty()))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Folded::deserialize(deserializer)?.0.unwrap_or_default();
+        if text.split_whitespace().count() > WORDS {
+            return Err(D::Error::custom(format_args!("must have at most {WORDS} words; search for fewer")));
+        }
+        Ok(Self(text.split_whitespace().map(str::to_owned).collect()))
+    }
 }
