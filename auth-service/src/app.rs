@@ -10,6 +10,7 @@ use shared_claims::{Revocations, SetupError};
 use shared_service::clock::now_ms;
 use shared_service::database::{self, Database, StoreError};
 use shared_service::http::openapi::docs;
+use shared_service::operations::document;
 use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
 
 use crate::config::{AUDIENCE, Config, StoreConfig};
@@ -18,7 +19,7 @@ use crate::limits::{FailureStore, Limits, LocalRates, RateStore, RedisFailures, 
 use crate::passwords::Passwords;
 use crate::redis::Redis;
 use crate::revocations::Feed;
-use crate::routes::{State, document, table};
+use crate::routes::{Calls, State, table};
 use crate::sessions::{self, RedisSessions, SessionStore, SqlSessions};
 use crate::sql::SqlStore;
 use crate::tokens::Tokens;
@@ -91,7 +92,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let metrics = RevocationSettings::shown(metrics(server.name, &limited, &passwords), &known);
     let allowed_origins = server.allowed_origins.clone();
     let state = Data::new(State { users, sessions, passwords, grants, limits, revocations, allowed_origins });
-    let docs = docs(document);
+    let docs = docs(document::<Calls>);
     let routes = move |routes: &mut web::ServiceConfig| {
         routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(docs.clone());
         routes.configure(table);

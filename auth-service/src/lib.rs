@@ -34,7 +34,7 @@ pub mod tokens;
 /// The people.
 pub mod users;
 
-pub use routes::document;
+pub use routes::Calls;
 
 /// The name of the store of sessions, limits and revocations in errors and metrics.
 const SESSION_STORE: &str = "the session store";

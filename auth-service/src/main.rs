@@ -3,15 +3,16 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use auth_service::Calls;
 use auth_service::app;
 use auth_service::cli::{
     Cli, CliError, Command, Console, House, TokenCommand, inspect, keygen, run_doctor, run_sessions, run_users,
     unless_unread, verify,
 };
 use auth_service::config::{Config, StoreConfig};
-use auth_service::document;
 use clap::{CommandFactory, Parser};
 use shared_service::operations::cli::{Program, exit};
+use shared_service::operations::document;
 use shared_service::{Settings, SettingsError, Stop, keep_private, serve, start_logging};
 
 #[actix_web::main]
@@ -61,7 +62,7 @@ fn program() -> Program {
         settings: |settings| drop(Config::read(settings)),
         database_url: StoreConfig::database_url,
         server: Config::server,
-        document,
+        document: document::<Calls>,
     }
 }
 

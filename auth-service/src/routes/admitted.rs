@@ -2,7 +2,7 @@ use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
-use shared_claims::Problem;
+use shared_claims::{ErrorCode, Problem};
 use shared_service::Caller;
 
 use super::{State, too_many};
@@ -22,7 +22,7 @@ impl FromRequest for Admitted {
             let (caller, state) = (caller.await?, state.ok_or_else(Problem::internal)?);
             state.limits.call(caller.address.into()).await.map_err(|wait| {
                 log::info!(target: "audit", event = "call.throttled"; "too many calls");
-                too_many(wait, "too_many_requests", "There were too many calls from this address. Try again later.")
+                too_many(wait, ErrorCode::TooManyRequests)
             })?;
             Ok(Self(caller))
         })

@@ -5,7 +5,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
-use shared_claims::Problem;
+use shared_claims::{ErrorCode, Problem};
 
 /// Bound by the browser to this host and to TLS, or to localhost: no neighbouring host can plant it.
 const NAME: &str = "__Host-refresh_token";
@@ -75,7 +75,5 @@ fn value<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
 }
 
 fn not_allowed() -> Problem {
-    let detail = "A refresh token in a cookie is taken from pages of ALLOWED_ORIGINS and of this host alone, as Origin \
-        and Sec-Fetch-Site tell; others send it in the body.";
-    Problem::new(403, "origin_not_allowed", detail)
+    Problem::new(ErrorCode::OriginNotAllowed)
 }

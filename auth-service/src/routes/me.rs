@@ -1,40 +1,46 @@
 use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
+use secrecy::SecretString;
+use shared_claims::ErrorCode::{Busy, InvalidCredentials, LastAdmin, TooManyFailures, TooManyRequests, Unavailable};
 use shared_claims::{Member, Problem, Role};
-use shared_service::{Body, Caller, Fields, Query, link_next};
+use shared_service::http::request::{Body, Parsed, Query};
+use shared_service::{Caller, link_next};
 
 use super::admitted::Admitted;
 use super::current::CurrentUser;
 use super::replies::{Device, Profile};
-use super::{State, invalid_credentials, last_admin, login_refused, not_hashed};
+use super::requests::{DEVICES, ListDevices, PasswordChange, PasswordProof};
+use super::{State, login_refused, not_hashed};
 use crate::endings::complete_of;
 use crate::grants::LoginRefused;
-use crate::sessions::{MOST_SESSIONS, Place, Session, SessionId};
+use crate::sessions::{MOST_SESSIONS, Session, SessionId};
 use crate::users::{Account, By, Deleted, Email, UserChange};
 
-/// The most devices that one answer holds: all that there are.
-pub(super) const PAGE: i64 = 200;
-
-/// `GET /me`.
+/// Read the caller's account
+#[utoipa::path(get, path = "/me", operation_id = "readMe", security(("accessToken" = [])),
+    responses((status = 200, description = "The account.", body = Profile)))]
 pub(super) async fn read(CurrentUser { account, .. }: CurrentUser) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(Profile::from(&account.user)))
 }
 
-/// `PUT /me/password`: whoever knows the current password sets another; all other devices are signed out.
+/// Set another password
+///
+/// All other sessions of the user end.
+#[utoipa::path(put, path = "/me/password", operation_id = "changeMyPassword", request_body = PasswordChange,
+    security(("accessToken" = [])), responses((status = 204, description = "It is set.")),
+    extensions(("x-errors" = json!([TooManyRequests, TooManyFailures, InvalidCredentials, Unavailable, Busy]))))]
 pub(super) async fn change_password(
     CurrentUser { member, account }: CurrentUser,
     Admitted(caller): Admitted,
     state: Data<State>,
-    Body(mut fields): Body,
+    body: Body<PasswordChange>,
 ) -> Result<HttpResponse, Problem> {
-    let current = fields.text("currentPassword", |_| Ok(()));
-    let new = fields.text("newPassword", |text| crate::passwords::check_length(text).map_err(|weak| weak.to_string()));
-    fields.finish()?;
-    prove(&state, &caller, &member, &account, current).await?;
+    let PasswordChange { current_password, new_password: Parsed(new) } = body.read()?;
+    prove(&state, &caller, &member, &account, current_password).await?;
     let about = [account.user.username.as_str(), account.user.email.as_ref().map_or("", Email::as_str)];
     let hash = state
         .passwords
-        .hash_new(caller.address.into(), new, &about)
+        .hash_new(caller.address.into(), new.0, &about)
         .await
         .map_err(|error| not_hashed(error, "newPassword"))?;
     owns(&state, &account).await?;
@@ -43,22 +49,25 @@ pub(super) async fn change_password(
     let goes_on = Some(member.session_id.clone());
     let change = UserChange { hash: Some(hash), goes_on, ..UserChange::default() };
     let changed = state.users.change_by(By::Owner(&account), &account.user.id, &change).await?;
-    changed.ok_or_else(invalid_credentials)?;
+    changed.ok_or_else(|| Problem::new(InvalidCredentials))?;
     log_event(&member, "password.changed", "password changed");
     complete_of(&state.users, &*state.sessions, &account.user.id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// `DELETE /me`: whoever knows the current password leaves, with all sessions.
+/// Delete the caller's account
+///
+/// For good, with all sessions.
+#[utoipa::path(delete, path = "/me", operation_id = "deleteMe", request_body = PasswordProof,
+    security(("accessToken" = [])), responses((status = 204, description = "It is gone.")),
+    extensions(("x-errors" = json!([TooManyRequests, TooManyFailures, InvalidCredentials, LastAdmin, Unavailable, Busy]))))]
 pub(super) async fn delete(
     CurrentUser { member, account }: CurrentUser,
     Admitted(caller): Admitted,
     state: Data<State>,
-    Body(mut fields): Body,
+    body: Body<PasswordProof>,
 ) -> Result<HttpResponse, Problem> {
-    let current = current_password(&mut fields);
-    fields.finish()?;
-    prove(&state, &caller, &member, &account, current).await?;
+    prove(&state, &caller, &member, &account, body.read()?.current_password).await?;
     owns(&state, &account).await?;
     // While sessions cannot be ended, nobody is half gone. Before as well as after, unless it may be the last admin, who stays.
     if account.user.role == Role::Admin {
@@ -67,29 +76,30 @@ pub(super) async fn delete(
         state.sessions.end_all(&member.user_id, None).await?;
     }
     let deleted = state.users.delete_by(By::Owner(&account), &account.user.id).await?;
-    if matches!(deleted.ok_or_else(invalid_credentials)?, Deleted::LastAdmin) {
-        return Err(last_admin());
+    if matches!(deleted.ok_or_else(|| Problem::new(InvalidCredentials))?, Deleted::LastAdmin) {
+        return Err(Problem::new(LastAdmin));
     }
     log_event(&member, "user.deleted", "left");
     complete_of(&state.users, &*state.sessions, &account.user.id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// `GET /me/sessions`: the devices signed in, the newest first, page by page.
+/// List the devices signed in, page by page
+///
+/// There are 200 at most: a login ends the session that was unused longest.
+#[utoipa::path(get, path = "/me/sessions", operation_id = "listMySessions", params(ListDevices),
+    security(("accessToken" = [])), responses((status = 200, description = "The page, the newest first.", body = [Device])),
+    extensions(("x-errors" = json!([TooManyRequests]))))]
 pub(super) async fn devices(
     CurrentUser { member, .. }: CurrentUser,
     _: Admitted,
     state: Data<State>,
     request: HttpRequest,
-    Query(mut params): Query,
+    query: Query<ListDevices>,
 ) -> Result<HttpResponse, Problem> {
-    let limit = params.optional_integer("limit", 1..=PAGE).unwrap_or(PAGE);
-    let cursor = params.optional_text("cursor", |cursor| match place(cursor) {
-        Some(_) => Ok(()),
-        None => Err("must be one that a page gave in its Link".to_owned()),
-    });
-    params.finish()?;
-    let (after, limit) = (cursor.as_deref().and_then(place), usize::try_from(limit).unwrap_or(MOST_SESSIONS));
+    let query = query.read()?;
+    let limit = query.limit.map_or(DEVICES, |limit| limit.0);
+    let (after, limit) = (query.cursor.map(|Parsed(cursor)| cursor.0), usize::try_from(limit).unwrap_or(MOST_SESSIONS));
     // One more than asked for tells whether there is a next page.
     let mut sessions = state.sessions.list(&member.user_id, after, limit + 1).await?;
     let more = sessions.len() > limit;
@@ -102,7 +112,10 @@ pub(super) async fn devices(
     Ok(response.json(sessions.iter().map(|session| Device::of(session, &member)).collect::<Vec<_>>()))
 }
 
-/// `DELETE /me/sessions/{id}`: signs one device out.
+/// Log one device out
+#[utoipa::path(delete, path = "/me/sessions/{id}", operation_id = "endMySession", security(("accessToken" = [])),
+    params(("id" = String, Path, format = "uuid", description = "The `id` of a device.")),
+    responses((status = 204, description = "Its session has ended.")), extensions(("x-errors" = json!([TooManyRequests]))))]
 pub(super) async fn sign_out_device(
     CurrentUser { member, .. }: CurrentUser,
     _: Admitted,
@@ -119,7 +132,9 @@ pub(super) async fn sign_out_device(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// `DELETE /me/sessions`: signs every device out, this one too.
+/// Log all devices out, this one too
+#[utoipa::path(delete, path = "/me/sessions", operation_id = "endAllMySessions", security(("accessToken" = [])),
+    responses((status = 204, description = "All sessions have ended.")), extensions(("x-errors" = json!([TooManyRequests]))))]
 pub(super) async fn sign_out_everywhere(
     CurrentUser { member, .. }: CurrentUser,
     _: Admitted,
@@ -137,7 +152,7 @@ async fn prove(
     caller: &Caller,
     member: &Member,
     account: &Account,
-    password: String,
+    password: SecretString,
 ) -> Result<(), Problem> {
     let (name, hash, from) = (account.user.username.as_str(), &account.hash, caller.address.into());
     let check = async {
@@ -155,25 +170,13 @@ async fn prove(
 /// proves nothing any more, and must not end a session.
 async fn owns(state: &State, account: &Account) -> Result<(), Problem> {
     let now = state.users.account(&account.user.id).await?;
-    now.filter(|now| account.still_counts(now)).map(drop).ok_or_else(invalid_credentials)
+    now.filter(|now| account.still_counts(now)).map(drop).ok_or_else(|| Problem::new(InvalidCredentials))
 }
 
 /// A line about what somebody did with their own account.
 fn log_event(member: &Member, event: &'static str, text: &'static str) {
     let (user, session) = (member.user_id.as_str(), member.session_id.as_str());
     log::info!(target: "audit", event = event, user = user, session = session; "{text}");
-}
-
-fn current_password(fields: &mut Fields) -> String {
-    fields.text("currentPassword", |_| Ok(()))
-}
-
-/// The place that a cursor names: when a session was opened, and its id.
-fn place(cursor: &str) -> Option<Place> {
-    let (opened_at, id) = cursor.split_once('.')?;
-    let place = (opened_at.parse().ok()?, id.parse().ok()?);
-    // Digits alone, as they were written.
-    (place.0 >= 0 && !opened_at.starts_with('+')).then_some(place)
 }
 
 fn session_id(member: &Member) -> Option<SessionId> {

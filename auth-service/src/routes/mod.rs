@@ -8,12 +8,12 @@ mod cookie;
 mod current;
 /// The caller's own account and devices.
 mod me;
-/// What the calls are, for people and programs.
-mod openapi;
 /// Becoming somebody.
 mod registration;
-/// What goes out.
+/// Bodies of answers.
 mod replies;
+/// Bodies and queries of requests.
+mod requests;
 /// What was revoked.
 mod revocations;
 /// Logging in, going on, logging out.
@@ -25,8 +25,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
-use shared_claims::Problem;
+use shared_claims::{ErrorCode, Problem};
 use shared_service::at;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::openapi::{self, HttpMethod, PathItem, RefOr, Required};
+use utoipa::{Modify, OpenApi};
 
 use crate::grants::{Grants, LoginRefused};
 use crate::limits::Limits;
@@ -34,8 +37,6 @@ use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::revocations::Feed;
 use crate::sessions::SessionStore;
 use crate::users::Users;
-
-pub use openapi::document;
 
 /// What handlers may touch.
 pub struct State {
@@ -81,8 +82,7 @@ impl From<PoolError> for Problem {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Busy { retry_after_secs } => {
-                Self::new(503, "busy", "Too many passwords are being checked right now. Try again later.")
-                    .header("Retry-After", retry_after_secs.to_string())
+                Self::new(ErrorCode::Busy).header("Retry-After", retry_after_secs.to_string())
             }
             PoolError::Failed(_) => {
                 log::error!("{error}");
@@ -100,24 +100,24 @@ fn login_refused(why: LoginRefused, event: &'static str) -> Problem {
         LoginRefused::Store(error) => error.into(),
         LoginRefused::Throttled(wait) => {
             log::warn!(target: "audit", event = event; "too many wrong passwords");
-            too_many(wait, "too_many_failures", "The password was wrong too often. Try again later.")
+            too_many(wait, ErrorCode::TooManyFailures)
         }
     }
 }
 
 /// 429: come back after `wait`.
-fn too_many(wait: Duration, code: &'static str, detail: &'static str) -> Problem {
+fn too_many(wait: Duration, code: ErrorCode) -> Problem {
     // The whole second after it.
-    Problem::new(429, code, detail).header("Retry-After", (wait.as_secs() + 1).to_string())
+    Problem::new(code).header("Retry-After", (wait.as_secs() + 1).to_string())
 }
 
 /// A new password that stands in the member `field`.
 fn not_hashed(error: NotHashed, field: &'static str) -> Problem {
     match error {
         NotHashed::Pool(error) => error.into(),
-        NotHashed::Weak(weak) => {
-            Problem::new(422, "validation_failed", "The password is not good enough.").error(field, weak.to_string())
-        }
+        NotHashed::Weak(weak) => Problem::new(ErrorCode::ValidationFailed)
+            .detail("The password is not good enough.")
+            .error(field, weak.to_string()),
     }
 }
 
@@ -127,17 +127,52 @@ fn no_admin() -> Problem {
 
 /// One text for an unknown name, a wrong password and a disabled account: a stranger learns nothing of who is there.
 fn invalid_credentials() -> Problem {
-    Problem::unauthorized("invalid_credentials", "The user name or the password is wrong.")
-}
-
-fn username_taken() -> Problem {
-    Problem::new(409, "username_taken", "Somebody has this user name.").error("username", "is taken")
+    Problem::new(ErrorCode::InvalidCredentials)
 }
 
 fn email_taken() -> Problem {
-    Problem::new(409, "email_taken", "Somebody has this email.").error("email", "is taken")
+    Problem::new(ErrorCode::EmailTaken).error("email", "is taken")
 }
 
-fn last_admin() -> Problem {
-    Problem::new(409, "last_admin", "This is the last admin; make another one first.")
+/// The calls as an `OpenAPI` document.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "auth-service", description = "Registers users, checks passwords, keeps their sessions, and signs two \
+        tokens: an access token that lives for minutes, and a refresh token that works once.\n\n\
+        `john` with `password123admin` (admin) and `anna` with `password123member` (member) are there where `DEMO_DATA` \
+        is on. To try a call of members or admins: `POST /login`, then paste its `accessToken` under *Authorize*."),
+    tags((name = "sessions", description = "Register, log in, refresh, log out."),
+        (name = "me", description = "The caller's own account and devices."),
+        (name = "users", description = "Users, managed by admins."),
+        (name = "revocations", description = "For the services that take access tokens.")),
+    paths(registration::register, sessions::log_in, sessions::refresh, sessions::log_out, me::read, me::change_password,
+        me::delete, me::devices, me::sign_out_device, me::sign_out_everywhere, users::list, users::add, users::read,
+        users::change, users::delete, users::sign_out, revocations::read),
+    modifiers(&Extra)
+)]
+pub struct Calls;
+
+/// The cookie as a security scheme, bodies that may be absent, and the second address of a refresh.
+struct Extra;
+
+impl Modify for Extra {
+    fn modify(&self, document: &mut openapi::OpenApi) {
+        let text = "The refresh token of a page that asked for `\"cookie\": true` at its login. It counts only with an \
+            `Origin` that is allowed; other clients send the token in the body.";
+        let cookie = ApiKeyValue::with_description("__Host-refresh_token", text);
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("refreshTokenCookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        let paths = &mut document.paths.paths;
+        for path in ["/token", "/logout"] {
+            if let Some(RefOr::T(body)) = paths.get_mut(path).and_then(|item| item.post.as_mut()?.request_body.as_mut())
+            {
+                body.required = Some(Required::False);
+            }
+        }
+        if let Some(Some(mut refresh)) = paths.get("/token").map(|item| item.post.clone()) {
+            refresh.operation_id = Some("refreshTokensToo".to_owned());
+            refresh.description = Some("The same as `POST /token`.".to_owned());
+            paths.insert("/refresh".to_owned(), PathItem::new(HttpMethod::Post, refresh));
+        }
+    }
 }

@@ -5,38 +5,54 @@ use shared_claims::{Member, Role};
 use shared_service::clock::rfc3339;
 use utoipa::ToSchema;
 
-use super::openapi::schemas::role;
 use crate::sessions::Session;
 use crate::tokens::Pair;
 use crate::users::{Email, User};
 
-/// What somebody may know of themselves.
+/// The account that its user sees.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = User)]
 pub(super) struct Profile<'a> {
     #[schema(format = "uuid")]
     id: &'a str,
     username: &'a str,
     email: Option<&'a str>,
-    #[schema(schema_with = role)]
     role: Role,
     #[schema(format = DateTime)]
     created_at: String,
 }
 
-/// What an admin may know of somebody. A hash is never among it.
+/// The account that admins see. It has no hash.
 #[derive(Serialize, ToSchema)]
+#[schema(as = UserRecord)]
 pub(super) struct Record<'a> {
     #[serde(flatten)]
     profile: Profile<'a>,
     disabled: bool,
 }
 
-/// Somebody new.
-#[derive(Serialize)]
-pub(super) struct Added<T> {
+/// A user who registered.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Registered<'a> {
+    /// For people.
     pub message: &'static str,
-    pub user: T,
+    pub user: Profile<'a>,
+}
+
+/// A user whom an admin added.
+#[derive(Serialize, ToSchema)]
+pub(super) struct UserAdded<'a> {
+    /// For people.
+    pub message: &'static str,
+    pub user: Record<'a>,
+}
+
+/// The answer of a call that has nothing else to say.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Message {
+    /// For people.
+    pub message: &'static str,
 }
 
 /// Both tokens (RFC 6749 section 5.1, in camelCase).

@@ -4,22 +4,32 @@ use actix_web::body::SizedStream;
 use actix_web::http::header::{AGE, CACHE_CONTROL, ETAG, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use futures_util::stream;
-use shared_claims::Problem;
-use shared_service::{Query, has_tag};
+use shared_claims::ErrorCode::Unavailable;
+use shared_claims::{Problem, RevocationList};
+use shared_service::has_tag;
+use shared_service::http::request::Query;
 
 use super::State;
+use super::requests::ListRevocations;
 
 /// A cache that tells an old list lets revoked tokens in.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// `GET /revocations`: what was revoked behind the cursor `after`; all of it without one, or with one that was lost.
+/// List the access tokens that were revoked
+///
+/// The tokens that a service must refuse before their `exp`: all of them, or those that are new after a cursor. Services that
+/// know the address of auth-service (`AUTH_URL`) follow this list by themselves.
+#[utoipa::path(get, path = "/revocations", operation_id = "listRevocations", params(ListRevocations), responses(
+    (status = 200, description = "The list.", body = RevocationList, headers(("Age" = i64, description =
+        "Seconds since the list was complete, where an entry of it cannot be read."))),
+    (status = 304, description = "Nothing was revoked since.", headers(("Age" = i64, description =
+        "As with 200.")))), extensions(("x-errors" = json!([Unavailable]))))]
 pub(super) async fn read(
     state: Data<State>,
     request: HttpRequest,
-    Query(mut params): Query,
+    query: Query<ListRevocations>,
 ) -> Result<HttpResponse, Problem> {
-    let after = params.optional_text("after", |_| Ok(())).and_then(|after| after.parse().ok());
-    params.finish()?;
+    let after = query.read()?.after.and_then(|after| after.parse().ok());
     let feed = &state.revocations;
     feed.read_on().await?;
     let tag = feed.newest().to_string();

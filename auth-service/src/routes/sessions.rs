@@ -1,30 +1,46 @@
 use actix_web::http::header::{AUTHORIZATION, HeaderValue, SET_COOKIE, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web::Data};
-use serde_json::json;
+use secrecy::SecretString;
+use shared_claims::ErrorCode::{
+    Busy, InvalidCredentials, InvalidRefreshToken, MissingRefreshToken, OriginNotAllowed, TooManyFailures,
+    TooManyRequests, Unavailable, ValidationFailed,
+};
 use shared_claims::{Guard, Problem};
+use shared_service::Caller;
 use shared_service::clock::now_ms;
-use shared_service::{Body, Caller, Fields, MaybeBody};
+use shared_service::http::request::{Body, MaybeBody};
 
 use super::admitted::Admitted;
 use super::cookie::Jar;
-use super::replies::Tokens;
+use super::replies::{Message, Tokens};
+use super::requests::{LoginRequest, TokenRequest};
 use super::{State, login_refused};
 use crate::counts::{LoginResult, RefreshResult};
 use crate::grants::{Granted, Login, Refused};
 use crate::sessions::{Label, Session};
 use crate::users::canonical_login;
 
-/// `POST /login`: a name or an email and a password open a session.
+/// Open a session
+///
+/// An unknown user, a wrong password and a disabled account give one answer.
+#[utoipa::path(post, path = "/login", operation_id = "logIn", request_body(content = LoginRequest, examples(
+    ("john, an admin" = (value = json!({"username": "john", "password": "password123admin"}))),
+    ("anna, a member" = (value = json!({"username": "anna", "password": "password123member"}))))),
+    responses((status = 200, body = Tokens,
+        description = "Two tokens; with `\"cookie\": true` the refresh token is in the cookie alone.",
+        headers(("Cache-Control" = String, description = "`no-store`"),
+            ("Set-Cookie" = String, description = "The refresh token, if it travels in a cookie.")))),
+    extensions(("x-errors" = json!([TooManyRequests, TooManyFailures, InvalidCredentials, OriginNotAllowed, Unavailable,
+        Busy]))))]
 pub(super) async fn log_in(
     Admitted(caller): Admitted,
     state: Data<State>,
     request: HttpRequest,
-    Body(fields): Body,
+    body: Body<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let read = credentials(fields, &state, &request);
-    let ((name, password), jar) = read.inspect_err(|_| LoginResult::Refused.count())?;
-    let label = label(&request, &caller);
-    let login = Login { name, password: password.into(), from: caller.address.into(), label };
+    let read = body.read().and_then(|body| body.credentials(&state, &request));
+    let (name, password, jar) = read.inspect_err(|_| LoginResult::Refused.count())?;
+    let login = Login { name, password, from: caller.address.into(), label: label(&request, &caller) };
     let granted = state.grants.log_in(&state.passwords, &state.limits, login).await;
     let granted = granted.map_err(|why| login_refused(why, "login.throttled"))?;
     let user_id = granted.user.id.as_str();
@@ -32,17 +48,27 @@ pub(super) async fn log_in(
     Ok(reply(&granted, jar))
 }
 
-/// `POST /token`, `POST /refresh`: a refresh token is answered with the next pair, in the way that it came.
+/// Get the next pair of tokens
+///
+/// A refresh token works once: the answer has the next one. Asked again within ten seconds it gives the same successor; later
+/// that is a replay, and the session ends. A token that came in a cookie is answered in a cookie.
+#[utoipa::path(post, path = "/token", operation_id = "refreshTokens", request_body = TokenRequest,
+    security((), ("refreshTokenCookie" = [])),
+    responses((status = 200, description = "The next pair.", body = Tokens,
+        headers(("Cache-Control" = String, description = "`no-store`"),
+            ("Set-Cookie" = String, description = "The refresh token, if it travels in a cookie.")))),
+    extensions(("x-errors" = json!([TooManyRequests, MissingRefreshToken, InvalidRefreshToken, OriginNotAllowed,
+        Unavailable]))))]
 pub(super) async fn refresh(
     _: Admitted,
     state: Data<State>,
     request: HttpRequest,
-    MaybeBody(fields): MaybeBody,
+    body: MaybeBody<TokenRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let presented = presented(&state, &request, fields).inspect_err(|_| RefreshResult::Refused.count())?;
+    let presented = presented(&state, &request, body).inspect_err(|_| RefreshResult::Refused.count())?;
     let (token, jar) = presented.ok_or_else(|| {
         RefreshResult::Missing.count();
-        no_refresh_token()
+        Problem::new(MissingRefreshToken)
     })?;
     // A refusal leaves the cookie alone: by now the browser may have another one, from a login in the next tab.
     let granted = state.grants.refresh(&token, now_ms()).await.map_err(refused)?;
@@ -51,18 +77,26 @@ pub(super) async fn refresh(
     Ok(reply(&granted, jar))
 }
 
-/// `POST /logout`: ends the session of the refresh token, or of the access token where no refresh token of ours is given.
-/// The answer does not say whether the session was alive (as RFC 7009 section 2.2), but a request without a token is 401.
+/// End a session
+///
+/// Ends the session of the refresh token. Used and expired tokens are accepted too. Without a valid refresh token, the session
+/// of the access token ends, from the `Authorization` header or from the body. The answer is the same where the session has
+/// ended already (as RFC 7009 section 2.2 has it).
+#[utoipa::path(post, path = "/logout", operation_id = "logOut", request_body = TokenRequest,
+    security((), ("refreshTokenCookie" = []), ("accessToken" = [])),
+    responses((status = 200, description = "It has ended.", body = Message,
+        headers(("Set-Cookie" = String, description = "Takes the cookie away, if the token came in it.")))),
+    extensions(("x-errors" = json!([MissingRefreshToken, OriginNotAllowed, Unavailable]))))]
 pub(super) async fn log_out(
     state: Data<State>,
     request: HttpRequest,
     guard: Data<Guard>,
-    MaybeBody(fields): MaybeBody,
+    body: MaybeBody<TokenRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let refresh = presented(&state, &request, fields)?;
+    let refresh = presented(&state, &request, body)?;
     let access = access_token(&request, &guard);
     if refresh.is_none() && access.is_none() {
-        return Err(no_refresh_token());
+        return Err(Problem::new(MissingRefreshToken));
     }
     let (token, jar) = refresh.unzip();
     if let Some((user, session)) = state.grants.end(token.as_deref().into_iter().chain(access), now_ms()).await? {
@@ -73,34 +107,38 @@ pub(super) async fn log_out(
     if let Some(jar) = jar.flatten() {
         response.insert_header((SET_COOKIE, jar.clear()));
     }
-    Ok(response.json(json!({"message": "Logout successful"})))
+    Ok(response.json(Message { message: "Logout successful" }))
 }
 
-/// The name or the email of a login with the password, and the jar for its cookie if it wants one.
-fn credentials(
-    mut fields: Fields,
-    state: &State,
-    request: &HttpRequest,
-) -> Result<((String, String), Option<Jar>), Problem> {
-    let username = fields.optional_text("username", |_| Ok(()));
-    let email = fields.optional_text("email", |_| Ok(()));
-    if username.is_none() && email.is_none() {
-        fields.wrong("username", "is required, or email");
+impl LoginRequest {
+    /// The name or the email of the account, the password, and the jar for the cookie if the client wants one.
+    fn credentials(self, state: &State, request: &HttpRequest) -> Result<(String, SecretString, Option<Jar>), Problem> {
+        let (name, password) = match (self.username.or(self.email), self.password) {
+            (Some(name), Some(password)) => (canonical_login(&name), password),
+            (name, password) => {
+                let name = name.is_none().then_some(("username", "is required, or email"));
+                let password = password.is_none().then_some(("password", "is required"));
+                let missing = name.into_iter().chain(password);
+                return Err(
+                    missing.fold(Problem::new(ValidationFailed), |problem, (field, why)| problem.error(field, why))
+                );
+            }
+        };
+        let jar = (self.cookie == Some(true)).then(|| Jar::to_fill(request, &state.allowed_origins)).transpose()?;
+        Ok((name, password, jar))
     }
-    let name = canonical_login(&username.or(email).unwrap_or_default());
-    let password = fields.text("password", |_| Ok(()));
-    let cookie = fields.optional_flag("cookie").unwrap_or_default();
-    fields.finish()?;
-    let jar = cookie.then(|| Jar::to_fill(request, &state.allowed_origins)).transpose()?;
-    Ok(((name, password), jar))
 }
 
-/// 401: there is no refresh token.
-fn no_refresh_token() -> Problem {
-    Problem::unauthorized(
-        "missing_refresh_token",
-        "This needs a refresh token, in the body ({\"token\": \"…\"}) or in the cookie.",
-    )
+impl TokenRequest {
+    /// The refresh token: `token`, as one tutorial calls it, or `refreshToken`, as another does.
+    fn token(self) -> Result<Option<String>, Problem> {
+        let Self { token, refresh_token } = self;
+        if token.is_some() && refresh_token.is_some() && token != refresh_token {
+            let why = "is another token than token; send one";
+            return Err(Problem::new(ValidationFailed).error("refreshToken", why));
+        }
+        Ok(token.or(refresh_token).filter(|token| !token.is_empty()))
+    }
 }
 
 /// One answer for a forged, expired, ended and replayed token: only the log has the reason.
@@ -109,7 +147,7 @@ fn refused(why: Refused) -> Problem {
         Refused::Store(error) => return error.into(),
         Refused::Unproven(error) => {
             log::info!(target: "audit", event = "refresh.unproven", reason:% = error; "refresh refused");
-            return invalid_refresh_token();
+            return Problem::new(InvalidRefreshToken);
         }
         Refused::Gone(presented) => ("refresh.gone", presented),
         Refused::Replayed(presented) => ("refresh.replayed", presented),
@@ -117,11 +155,7 @@ fn refused(why: Refused) -> Problem {
     };
     let (user, session) = (presented.user_id.as_str(), presented.session);
     log::warn!(target: "audit", event = event, user = user, session:% = session; "refresh refused");
-    invalid_refresh_token()
-}
-
-fn invalid_refresh_token() -> Problem {
-    Problem::new(403, "invalid_refresh_token", "The refresh token is not valid any more. Log in again.")
+    Problem::new(InvalidRefreshToken)
 }
 
 /// What the owner will recognise the session by.
@@ -130,18 +164,6 @@ fn label(request: &HttpRequest, caller: &Caller) -> Label {
         request.headers().get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
     let address = caller.address.map(|address| address.to_string()).unwrap_or_default();
     Label::new(&agent, &address)
-}
-
-/// The refresh token of a body: `token`, as one tutorial calls it, or `refreshToken`, as another does.
-fn refresh_token(fields: Option<Fields>) -> Result<Option<String>, Problem> {
-    let Some(mut fields) = fields else { return Ok(None) };
-    let token = fields.optional_text("token", |_| Ok(()));
-    let refresh_token = fields.optional_text("refreshToken", |_| Ok(()));
-    if token.is_some() && refresh_token.is_some() && token != refresh_token {
-        fields.wrong("refreshToken", "is another token than token; send one");
-    }
-    fields.finish()?;
-    Ok(token.or(refresh_token).filter(|token| !token.is_empty()))
 }
 
 /// The access token in the request's headers, not verified.
@@ -154,9 +176,9 @@ fn access_token<'r>(request: &'r HttpRequest, guard: &'r Guard) -> Option<&'r st
 fn presented(
     state: &State,
     request: &HttpRequest,
-    fields: Option<Fields>,
+    body: MaybeBody<TokenRequest>,
 ) -> Result<Option<(String, Option<Jar>)>, Problem> {
-    if let Some(token) = refresh_token(fields)? {
+    if let Some(token) = body.read()?.map_or(Ok(None), TokenRequest::token)? {
         return Ok(Some((token, None)));
     }
     let presented = Jar::presented(request, &state.allowed_origins)?;

@@ -1,34 +1,43 @@
 use actix_web::http::header::{LINK, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
+use shared_claims::ErrorCode::{Busy, EmailTaken, LastAdmin, UsernameTaken, ValidationFailed};
 use shared_claims::{Admin, Problem, Role};
-use shared_service::{Body, Caller, Fields, Query, link_next};
-use uuid::Uuid;
+use shared_service::http::request::Patch::{Keep, Remove, Set};
+use shared_service::http::request::{Body, Parsed, Query};
+use shared_service::{Caller, link_next};
+use utoipa::IntoParams;
 
 use super::current::CurrentAdmin;
-use super::registration::Newcomer;
-use super::replies::{Added, Record};
-use super::{State, email_taken, last_admin, no_admin, not_hashed};
+use super::replies::{Record, UserAdded};
+use super::requests::{ListUsers, NewUser, Registration, USERS, UserPatch};
+use super::{State, email_taken, no_admin, not_hashed};
 use crate::endings::complete_of;
 use crate::users::{By, Changed, Deleted, Email, InvalidUserId, User, UserChange, UserId};
 
-/// The most people that one answer holds.
-pub(super) const PAGE: i64 = 1000;
+/// The account that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes the path alone")]
+struct UserParam {
+    /// The `id` of an account.
+    #[param(format = "uuid")]
+    id: String,
+}
 
-/// `GET /users`.
+/// List users, page by page
+#[utoipa::path(get, path = "/users", operation_id = "listUsers", params(ListUsers), security(("accessToken" = [])),
+    responses((status = 200, description = "The page.", body = [Record],
+        headers(("X-Total-Count" = i64, description = "The number of users on all pages.")))))]
 pub(super) async fn list(
     _: CurrentAdmin,
     state: Data<State>,
     request: HttpRequest,
-    Query(mut params): Query,
+    query: Query<ListUsers>,
 ) -> Result<HttpResponse, Problem> {
-    let limit = params.optional_integer("limit", 1..=PAGE).unwrap_or(PAGE);
-    let q = params.optional_text("q", |_| Ok(()));
-    let cursor = params.optional_text("cursor", |cursor| match Uuid::try_parse(cursor) {
-        Ok(id) if id.to_string() == cursor => Ok(()),
-        _ => Err("must be one that a page gave in its Link".to_owned()),
-    });
-    params.finish()?;
-    let page = state.users.page(limit, cursor.as_deref(), q.as_deref()).await?;
+    let query = query.read()?;
+    let limit = query.limit.map_or(USERS, |limit| limit.0);
+    let cursor = query.cursor.map(|Parsed(cursor)| cursor.0);
+    let page = state.users.page(limit, cursor.as_deref(), query.q.as_deref()).await?;
     let mut response = HttpResponse::Ok();
     response.insert_header(("X-Total-Count", page.total.to_string()));
     if let Some(next) = &page.next {
@@ -37,40 +46,51 @@ pub(super) async fn list(
     Ok(response.json(page.items.iter().map(Record::from).collect::<Vec<_>>()))
 }
 
-/// `GET /users/{id}`.
+/// Read an account
+#[utoipa::path(get, path = "/users/{id}", operation_id = "readUser", params(UserParam), security(("accessToken" = [])),
+    responses((status = 200, description = "The account.", body = Record)))]
 pub(super) async fn read(_: CurrentAdmin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
     let user = state.users.find(&user_id(&id)?).await?.ok_or_else(|| Problem::not_found("user"))?;
     Ok(HttpResponse::Ok().json(Record::from(&user)))
 }
 
-/// `POST /users`: as registering, with a role.
+/// Add a user
+#[utoipa::path(post, path = "/users", operation_id = "addUser", request_body = NewUser, security(("accessToken" = [])),
+    responses((status = 201, description = "The user can log in.", body = UserAdded)),
+    extensions(("x-errors" = json!([UsernameTaken, EmailTaken, Busy]))))]
 pub(super) async fn add(
     CurrentAdmin(admin): CurrentAdmin,
     caller: Caller,
     state: Data<State>,
-    Body(mut fields): Body,
+    body: Body<NewUser>,
 ) -> Result<HttpResponse, Problem> {
-    let role = fields.optional_parsed("role", str::parse::<Role>);
-    let newcomer = Newcomer::read(fields)?;
-    let user = newcomer.create(&state, &caller, role.unwrap_or(Role::Member), Some(By::Admin(&admin.user_id))).await?;
+    let NewUser { role, username, email, password } = body.read()?;
+    let (role, by) = (role.map_or(Role::Member, |Parsed(role)| role), By::Admin(&admin.user_id));
+    let user = Registration { username, email, password }.create(&state, &caller, role, Some(by)).await?;
     log::info!(target: "audit", event = "user.added", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "added");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
-        .json(Added { message: "User added successfully", user: Record::from(&user) }))
+        .json(UserAdded { message: "User added successfully", user: Record::from(&user) }))
 }
 
-/// `PATCH /users/{id}`: role, disabled, email, password; what is not named stays.
+/// Change a user's role, email or password; disable or enable the account
+#[utoipa::path(patch, path = "/users/{id}", operation_id = "changeUser", params(UserParam), request_body = UserPatch,
+    security(("accessToken" = [])), responses((status = 200, description = "The account as it is now.", body = Record)),
+    extensions(("x-errors" = json!([LastAdmin, EmailTaken, Busy]))))]
 pub(super) async fn change(
     CurrentAdmin(admin): CurrentAdmin,
     caller: Caller,
     state: Data<State>,
     id: Path<String>,
-    Body(fields): Body,
+    body: Body<UserPatch>,
 ) -> Result<HttpResponse, Problem> {
-    let wish = Wish::take(fields)?;
+    let patch = body.read()?;
+    if matches!(patch, UserPatch { role: Keep, disabled: Keep, email: Keep, password: Keep }) {
+        return Err(Problem::new(ValidationFailed).error("role", "or disabled, email or password must be given"));
+    }
     let id = user_id(&id)?;
     let before = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let change = wish.into_change(&state, &caller, &before).await?;
+    let change = patch.into_change(&state, &caller, &before).await?;
     if change.ends_sessions() || change.outdates_tokens() {
         // While sessions cannot be ended, nobody is half dismissed.
         state.sessions.ping().await?;
@@ -79,7 +99,7 @@ pub(super) async fn change(
     let (before, after) = match changed {
         Changed::Done { before, after } => (before, after),
         Changed::NotFound => return Err(Problem::not_found("user")),
-        Changed::LastAdmin => return Err(last_admin()),
+        Changed::LastAdmin => return Err(Problem::new(LastAdmin)),
         Changed::EmailTaken => return Err(email_taken()),
     };
     log_change(&admin, &before, &after, change.hash.is_some());
@@ -87,7 +107,12 @@ pub(super) async fn change(
     Ok(HttpResponse::Ok().json(Record::from(&after)))
 }
 
-/// `DELETE /users/{id}`: with all sessions.
+/// Delete a user
+///
+/// For good, with all sessions.
+#[utoipa::path(delete, path = "/users/{id}", operation_id = "deleteUser", params(UserParam),
+    security(("accessToken" = [])), responses((status = 204, description = "It is gone.")),
+    extensions(("x-errors" = json!([LastAdmin]))))]
 pub(super) async fn delete(
     CurrentAdmin(admin): CurrentAdmin,
     state: Data<State>,
@@ -97,7 +122,7 @@ pub(super) async fn delete(
     let id = user_id(&id)?;
     let deleted = state.users.delete_by(By::Admin(&admin.user_id), &id).await?.ok_or_else(no_admin)?;
     match deleted {
-        Deleted::LastAdmin => return Err(last_admin()),
+        Deleted::LastAdmin => return Err(Problem::new(LastAdmin)),
         Deleted::NotFound => {}
         Deleted::Done(_) => {
             log::info!(target: "audit", event = "user.deleted", user = id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "deleted");
@@ -111,7 +136,9 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// `DELETE /users/{id}/sessions`: signs somebody out everywhere.
+/// Log a user out everywhere
+#[utoipa::path(delete, path = "/users/{id}/sessions", operation_id = "endUserSessions", params(UserParam),
+    security(("accessToken" = [])), responses((status = 204, description = "All sessions have ended.")))]
 pub(super) async fn sign_out(
     CurrentAdmin(admin): CurrentAdmin,
     state: Data<State>,
@@ -131,48 +158,24 @@ fn user_id(id: &str) -> Result<UserId, Problem> {
     id.parse().map_err(|InvalidUserId| Problem::not_found("user"))
 }
 
-/// What an admin wants to be different about somebody.
-struct Wish {
-    role: Option<Role>,
-    disabled: Option<bool>,
-    #[expect(clippy::option_option, reason = "absent, null and a text are three wishes")]
-    email: Option<Option<Email>>,
-    password: Option<String>,
-}
-
-impl Wish {
-    fn take(mut fields: Fields) -> Result<Self, Problem> {
-        let wish = Self {
-            role: fields.optional_parsed("role", str::parse::<Role>),
-            disabled: fields.optional_flag("disabled"),
-            email: if fields.is_null("email") {
-                Some(None)
-            } else {
-                fields.optional_parsed("email", Email::parse).map(Some)
-            },
-            password: fields.optional_text("password", |text| {
-                crate::passwords::check_length(text).map_err(|weak| weak.to_string())
-            }),
-        };
-        if !["role", "disabled", "email", "password"].iter().any(|name| fields.has(name)) {
-            fields.wrong("role", "or disabled, email or password must be given");
-        }
-        fields.finish()?;
-        Ok(wish)
-    }
-
+impl UserPatch {
     async fn into_change(self, state: &State, caller: &Caller, user: &User) -> Result<UserChange, Problem> {
-        let hash = match self.password {
+        let email = match self.email {
+            Keep => None,
+            Remove => Some(None),
+            Set(Parsed(email)) => Some(Some(email)),
+        };
+        let hash = match self.password.set() {
             None => None,
-            Some(password) => {
-                let email = self.email.as_ref().unwrap_or(&user.email);
+            Some(Parsed(password)) => {
+                let email = email.as_ref().unwrap_or(&user.email);
                 let about = [user.username.as_str(), email.as_ref().map_or("", Email::as_str)];
-                let hashed = state.passwords.hash_new(caller.address.into(), password, &about).await;
+                let hashed = state.passwords.hash_new(caller.address.into(), password.0, &about).await;
                 Some(hashed.map_err(|error| not_hashed(error, "password"))?)
             }
         };
-        let Self { role, disabled, email, .. } = self;
-        Ok(UserChange { role, disabled, email, hash, ..UserChange::default() })
+        let role = self.role.set().map(|Parsed(role)| role);
+        Ok(UserChange { role, disabled: self.disabled.set(), email, hash, ..UserChange::default() })
     }
 }
 
