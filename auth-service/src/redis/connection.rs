@@ -155,11 +155,26 @@ impl Connection {
         Ok(info.lines().any(|line| line.starts_with("slave") && line.contains("state=online")))
     }
 
+    /// Follows one redirection, as steps do: just after a fail-over redis may know an older master.
     async fn ask(&self, shard: Shard, question: Cmd) -> RedisResult<Value> {
+        let way = Way::to(&shard.key("revocations"));
+        match self.ask_on(&way, &question).await {
+            Err(error) => match way.after(&error) {
+                Some(next) => self.ask_on(&next, &question).await,
+                None => Err(error),
+            },
+            answer => answer,
+        }
+    }
+
+    async fn ask_on(&self, way: &Way, question: &Cmd) -> RedisResult<Value> {
         let mut pipeline = redis::pipe();
-        pipeline.add_command(question);
-        let replies = self.send(&pipeline, &master_of(&shard.key("revocations"))).await?;
-        replies.into_iter().next().unwrap_or(Value::Nil).extract_error()
+        if way.asking {
+            pipeline.cmd("ASKING");
+        }
+        pipeline.add_command(question.clone());
+        let replies = self.send(&pipeline, &way.node).await?;
+        replies.into_iter().last().unwrap_or(Value::Nil).extract_error()
     }
 
     async fn send(&self, pipeline: &Pipeline, node: &SingleNodeRoutingInfo) -> RedisResult<Vec<Value>> {
