@@ -43,7 +43,7 @@ pub(super) async fn change_password(
         .hash_new(caller.address.into(), new.0, &about)
         .await
         .map_err(|error| not_hashed(error, "newPassword"))?;
-    owns(&state, &account).await?;
+    owns(&state, &member, &account).await?;
     // Before as well as after: while sessions cannot be ended, the password stays as it was.
     state.sessions.end_all(&member.user_id, session_id(&member)).await?;
     let goes_on = Some(member.session_id.clone());
@@ -68,7 +68,7 @@ pub(super) async fn delete(
     body: Body<PasswordProof>,
 ) -> Result<HttpResponse, Problem> {
     prove(&state, &caller, &member, &account, body.read()?.current_password).await?;
-    owns(&state, &account).await?;
+    owns(&state, &member, &account).await?;
     // While sessions cannot be ended, nobody is half gone. Before as well as after, unless it may be the last admin, who stays.
     if account.user.role == Role::Admin {
         state.sessions.ping().await?;
@@ -168,7 +168,8 @@ async fn prove(
 
 /// Refuses whoever proved to own `account`, if that was disabled, deleted or given another password since: what was proven
 /// proves nothing any more, and must not end a session.
-async fn owns(state: &State, account: &Account) -> Result<(), Problem> {
+async fn owns(state: &State, member: &Member, account: &Account) -> Result<(), Problem> {
+    state.check_session(member).await?;
     let now = state.users.account(&account.user.id).await?;
     now.filter(|now| account.still_counts(now)).map(drop).ok_or_else(|| Problem::new(InvalidCredentials))
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
-use shared_claims::{ErrorCode, Problem};
+use shared_claims::{ErrorCode, Member, Problem};
 use shared_service::at;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{self, HttpMethod, PathItem, RefOr, Required};
@@ -35,7 +35,7 @@ use crate::grants::{Grants, LoginRefused};
 use crate::limits::Limits;
 use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::revocations::Feed;
-use crate::sessions::SessionStore;
+use crate::sessions::{MOST_SESSIONS, SessionStore};
 use crate::users::Users;
 
 /// What handlers may touch.
@@ -54,6 +54,17 @@ pub struct State {
     pub revocations: Arc<Feed>,
     /// Origins whose pages may use the cookie.
     pub allowed_origins: Vec<String>,
+}
+
+impl State {
+    /// Refuses a caller whose session has ended since the request was admitted: for writes behind the hash of a password, which
+    /// takes a while. The store is asked, not the list of revocations: another change of the same password revokes the access
+    /// tokens of a session that goes on.
+    async fn check_session(&self, member: &Member) -> Result<(), Problem> {
+        let sessions = self.sessions.list(&member.user_id, None, MOST_SESSIONS).await?;
+        let is_alive = sessions.iter().any(|session| session.id.to_string() == member.session_id);
+        is_alive.then_some(()).ok_or_else(|| Problem::invalid_token("The session has ended"))
+    }
 }
 
 /// The URL table.

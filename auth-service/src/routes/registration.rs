@@ -1,7 +1,7 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web::Data};
 use shared_claims::ErrorCode::{Busy, EmailTaken, TooManyRequests, Unavailable, UsernameTaken};
-use shared_claims::{Problem, Role};
+use shared_claims::{Admin, Problem, Role};
 use shared_service::Caller;
 use shared_service::clock::now_ms;
 use shared_service::http::request::{Body, Parsed};
@@ -29,13 +29,13 @@ pub(super) async fn register(
 }
 
 impl Registration {
-    /// Stores a user of the role `role`, on behalf of the account `by` if there is one.
+    /// Stores a user of the role `role`, on behalf of the admin `by` if there is one.
     pub(super) async fn create(
         self,
         state: &State,
         caller: &Caller,
         role: Role,
-        by: Option<By<'_>>,
+        by: Option<&Admin>,
     ) -> Result<User, Problem> {
         let Self { username: Parsed(username), email, password: Parsed(password) } = self;
         let email = email.map(|Parsed(email)| email);
@@ -48,7 +48,11 @@ impl Registration {
         let new = NewUser { username, email, hash, role };
         let created = match by {
             None => state.users.create(new, now_ms()).await?,
-            Some(by) => state.users.create_by(by, new, now_ms()).await?.ok_or_else(no_admin)?,
+            Some(admin) => {
+                state.check_session(admin).await?;
+                let by = By::Admin(&admin.user_id);
+                state.users.create_by(by, new, now_ms()).await?.ok_or_else(no_admin)?
+            }
         };
         match created {
             Created::User(user) => Ok(user),

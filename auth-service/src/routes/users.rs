@@ -65,8 +65,8 @@ pub(super) async fn add(
     body: Body<NewUser>,
 ) -> Result<HttpResponse, Problem> {
     let NewUser { role, username, email, password } = body.read()?;
-    let (role, by) = (role.map_or(Role::Member, |Parsed(role)| role), By::Admin(&admin.user_id));
-    let user = Registration { username, email, password }.create(&state, &caller, role, Some(by)).await?;
+    let role = role.map_or(Role::Member, |Parsed(role)| role);
+    let user = Registration { username, email, password }.create(&state, &caller, role, Some(&admin)).await?;
     log::info!(target: "audit", event = "user.added", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "added");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
@@ -91,6 +91,9 @@ pub(super) async fn change(
     let id = user_id(&id)?;
     let before = state.users.find(&id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let change = patch.into_change(&state, &caller, &before).await?;
+    if change.hash.is_some() {
+        state.check_session(&admin).await?;
+    }
     if change.ends_sessions() || change.outdates_tokens() {
         // While sessions cannot be ended, nobody is half dismissed.
         state.sessions.ping().await?;

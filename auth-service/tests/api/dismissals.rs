@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::caller::Caller;
 use crate::database::Database;
 use crate::outages::keep_to_one_processor;
-use crate::service::{GOOD, Person, Service, new_name};
+use crate::service::{GOOD, Person, Service, new_name, on_each_store};
 
 const NEW: &str = "Mz4?tuRnip-9";
 
@@ -115,6 +115,34 @@ async fn account_dismissed_while_a_password_is_hashed_writes_nothing() {
             scene.unchanged(&service, &root, !text.starts_with("DELETE")).await;
         }
     }
+}
+
+/// The account stays as it was: only the session of the caller has ended.
+#[tokio::test]
+async fn session_ended_while_a_password_is_hashed_writes_nothing() {
+    keep_to_one_processor();
+    on_each_store([("BCRYPT_COST", "9")], async |service| {
+        let root = service.admin().await;
+        let scene = Scene::new(service, &root).await;
+        let crowd = (0..14).map(|_| async { drop(service.try_log_in((&new_name(), GOOD)).await) });
+        let calls = async {
+            sleep(CHECKED / 3).await;
+            let rogue = service.bearer(&scene.rogue.pair.access);
+            let writes = scene.hashed(true);
+            let calls =
+                writes.iter().map(|(method, path, body)| rogue.call(method.clone(), path, Some(body.to_string())));
+            for answer in join_all(calls).await {
+                answer.fails(401, "invalid_token");
+            }
+        };
+        let logout = async {
+            sleep(CHECKED).await;
+            service.log_out(&scene.rogue.pair.refresh).await.is(200);
+        };
+        tokio::join!(join_all(crowd), calls, logout);
+        scene.unchanged(service, &root, true).await;
+    })
+    .await;
 }
 
 #[tokio::test]
