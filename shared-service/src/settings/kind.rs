@@ -1,5 +1,7 @@
 use std::fmt;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "database")]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// The kind of database at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,7 @@ impl Kind {
     }
 
     /// The file, if it is one.
+    #[cfg(feature = "database")]
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(file) => file.as_deref(),
