@@ -2,17 +2,31 @@
 #   docker build --target auth-service --build-arg REVISION=$(git rev-parse HEAD) .
 FROM rust:1.95-slim-trixie AS builder
 WORKDIR /src
+# The dependencies first, in a layer that a change of our code leaves alone: every manifest, and sources that are empty.
+COPY Cargo.toml Cargo.lock ./
+COPY shared-claims/Cargo.toml shared-claims/
+COPY shared-service/Cargo.toml shared-service/
+COPY auth-service/Cargo.toml auth-service/
+COPY books-service/Cargo.toml books-service/
+COPY local-stack/Cargo.toml local-stack/
+COPY bench/Cargo.toml bench/
+COPY examples/orders-service/Cargo.toml examples/orders-service/
+# For the C library of the image's own machine, and linked into the program.
+RUN printf '%s\n' 'set -eu; export RUSTFLAGS="-C target-feature=+crt-static"' \
+      'exec cargo build --release --locked --bins -p auth-service -p books-service \
+         --target "$(rustc -vV | sed -n "s/^host: //p")"' >/build; \
+    for crate in shared-claims shared-service auth-service books-service local-stack bench examples/orders-service; do \
+      mkdir $crate/src; echo 'fn main() {}' >$crate/src/main.rs; touch $crate/src/lib.rs; \
+    done
+RUN --mount=type=cache,target=/usr/local/cargo/registry sh /build
 COPY . .
-# The target folder outlives the build, and cargo trusts times: what was copied must look newer than what was built.
+# Cargo trusts times: what was copied must look newer than what was built.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/target,sharing=locked \
     set -eu; \
-    host=$(rustc -vV | sed -n 's/^host: //p'); \
-    find . -type f -exec touch {} +; \
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bins \
-      -p auth-service -p books-service --target "$host" --target-dir "/target/$host"; \
+    find . -path ./target -prune -o -type f -exec touch {} +; \
+    sh /build; \
     mkdir /out; \
-    cp "/target/$host/$host/release/auth-service" "/target/$host/$host/release/books-service" /out/; \
+    cp target/*/release/auth-service target/*/release/books-service /out/; \
     mkdir -p /folders/data /folders/secrets/access /folders/secrets/refresh; \
     chmod 700 /folders/data /folders/secrets/access /folders/secrets/refresh
 
