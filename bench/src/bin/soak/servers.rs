@@ -56,7 +56,7 @@ impl Servers {
                 ("ACCESS_TOKEN_TTL", "1d".to_owned()),
                 ("BCRYPT_COST", "4".to_owned()),
                 ("IP_RATE_LIMIT", "0".to_owned()),
-                ("RUST_LOG", "warn,audit=error,shared_service::server=info".to_owned()),
+                ("RUST_LOG", "warn,audit=error,shared_service::operations::server=info".to_owned()),
             ];
             let settings = settings.into_iter().chain(secrets.clone());
             let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();

@@ -38,7 +38,7 @@ impl Mortal {
             ("IP_RATE_LIMIT", "0"),
             // Longer than any start takes, so that whoever asks again is in time.
             ("REFRESH_GRACE", "60s"),
-            ("RUST_LOG", "warn,shared_service::server=info"),
+            ("RUST_LOG", "warn,shared_service::operations::server=info"),
         ];
         let settings = ours.iter().chain(settings).map(|(name, value)| (*name, (*value).to_owned())).collect();
         let (stack, _) = watch::channel(None);
