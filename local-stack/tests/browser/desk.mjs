@@ -1,6 +1,6 @@
 // The page itself in Chromium: people who sit before it, and what the browser complains of.
 import assert from 'node:assert/strict';
-import { launch, startStack, PASSWORD } from './harness.mjs';
+import { launch, startStack, until, PASSWORD } from './harness.mjs';
 
 /** What the browser writes of every answer that is an error; the page shows those in its own words. */
 const ANSWERS = /^Failed to load resource: (the server responded with a status of|net::)/;
@@ -58,3 +58,12 @@ export class Desk {
 
 export const is_clean = (page) => assert.deepEqual(page.faults, []);
 export const toast = (page, text) => page.locator('.toast', { hasText: text }).waitFor();
+
+/** Searches until the page says `text`: books-service asks for revocations once a second, and refuses the token from then on. */
+export const searches_until = (page, text) =>
+  until(async () => {
+    if (await page.getByText(text).isVisible()) return true;
+    await page.getByLabel('Search').fill(`tales ${Date.now()}`, { timeout: 1000 }).catch(() => {});
+    await page.waitForTimeout(300);
+    return false;
+  }, `the page says: ${text}`);

@@ -39,7 +39,7 @@ export async function serve(handler) {
   return `http://localhost:${server.address().port}`;
 }
 
-const freePort = async () => {
+export const freePort = async () => {
   const server = http.createServer();
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
   const { port } = server.address();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { PASSWORD, until } from './harness.mjs';
-import { Desk, is_clean, toast } from './desk.mjs';
+import { Desk, is_clean, searches_until, toast } from './desk.mjs';
 
 let desk;
 before(async () => {
@@ -157,8 +157,7 @@ describe('the page', { concurrency: 4 }, () => {
     await page.getByRole('link', { name: 'my account' }).click();
     await page.getByRole('button', { name: 'Sign out everywhere' }).click();
     for (const one of [page, second]) await one.getByText('You are signed out.').waitFor();
-    await away.getByLabel('Search').fill('tales');
-    await away.getByText('Your session has ended.').waitFor();
+    await searches_until(away, 'Your session has ended.');
     for (const one of [page, second, away]) is_clean(one);
   });
 
@@ -174,8 +173,7 @@ describe('the page', { concurrency: 4 }, () => {
     await toast(page, 'is as before');
     await row.getByRole('button', { name: 'Sign out' }).click();
     await toast(page, 'is signed out everywhere');
-    await theirs.getByLabel('Search').fill('tales');
-    await theirs.getByText('Your session has ended.').waitFor();
+    await searches_until(theirs, 'Your session has ended.');
     await row.getByRole('button', { name: 'Disable' }).click();
     await row.getByText('Disabled').waitFor();
     await theirs.getByLabel('User name or email').fill(user.username);
