@@ -1,7 +1,7 @@
 // What the tests in a browser share: the stack, a proxy in front of auth-service, a site with a bare page, Chromium.
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -145,11 +145,4 @@ export async function launch(options = {}) {
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium-headless-shell', args: ['--no-sandbox'], ignoreDefaultArgs: ['--disable-back-forward-cache'], ...options });
   endings.push(() => browser.close());
   return browser;
-}
-
-/** The environment of a program whose clock, but for the monotonic one, is off by what the file `clock` says. */
-export function faketime(clock) {
-  const [library] = readdirSync('/usr/lib').map((name) => `/usr/lib/${name}/faketime/libfaketimeMT.so.1`).filter(existsSync);
-  if (!library) throw new Error('faketime is not there: run ./test');
-  return { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' };
 }

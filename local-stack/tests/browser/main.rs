@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Chromium alone fills two cores, so one file at a time is told.
 static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -34,7 +34,7 @@ fn tell(file: &str) {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     install();
     let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=spec", file]).current_dir(folder());
+    node.args(["--test", "--test-reporter=spec", file]).current_dir(folder()).stdin(Stdio::null());
     // All is next door, whatever proxy the environment names.
     node.env("LOCAL_STACK", env!("CARGO_BIN_EXE_local-stack")).env("no_proxy", "*");
     let output = node.output().expect("node does not start: run ./test");
