@@ -1,22 +1,26 @@
 //! Login with a password, refresh (RFC 6749 section 6), logout.
 
+/// The reasons for which a login or a refresh is refused.
+mod refused;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use shared_claims::TokenError;
 use shared_service::database::StoreError;
 use tokio::time::sleep;
 
 use crate::counts::{LoginResult, RefreshResult};
 use crate::endings::complete_of;
-use crate::limits::{ClientNetwork, Limits, Throttled};
-use crate::passwords::{Passwords, PoolError, Verdict};
+use crate::limits::{ClientNetwork, Limits};
+use crate::passwords::{Passwords, Verdict};
 use crate::sessions::{Advance, Label, NewSession, Session, SessionId, SessionStore};
 use crate::tokens::{Pair, Presented, Tokens};
 use crate::users::{Account, User, Users};
 
-/// Nobody waits longer than this for the date of a token, whatever the clocks say.
+pub use self::refused::{LoginRefused, Refused};
+
+/// The longest wait for the date of a token, whatever the clocks say.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Opens sessions, goes on with them, and ends them.
@@ -27,9 +31,9 @@ pub struct Grants {
     longest_pause: Duration,
 }
 
-/// What somebody got who proved something.
+/// The result of a login or a refresh.
 pub struct Granted {
-    /// Who it is, as of now.
+    /// The user as of now.
     pub user: User,
     /// The session as it stands.
     pub session: Session,
@@ -47,77 +51,6 @@ pub struct Login {
     pub from: ClientNetwork,
     /// The description of the session.
     pub label: Label,
-}
-
-/// The reason why a login opened no session.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginRefused {
-    /// There is no such account, it is disabled, or the password is another one.
-    #[error("the user name or the password is wrong")]
-    Wrong,
-    /// Too many passwords were wrong before.
-    #[error("to wait {0:?}")]
-    Throttled(Duration),
-    /// The password was not checked.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-    /// A store is unavailable.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl LoginRefused {
-    const fn result(&self) -> LoginResult {
-        match self {
-            Self::Wrong => LoginResult::Wrong,
-            Self::Throttled(_) => LoginResult::Throttled,
-            Self::Pool(PoolError::Busy { .. }) => LoginResult::Busy,
-            Self::Store(StoreError::Unavailable { .. }) => LoginResult::Unavailable,
-            Self::Pool(_) | Self::Store(_) => LoginResult::Failed,
-        }
-    }
-}
-
-impl From<Throttled> for LoginRefused {
-    fn from(throttled: Throttled) -> Self {
-        match throttled {
-            Throttled::Wait(wait) => Self::Throttled(wait),
-            Throttled::Store(error) => Self::Store(error),
-        }
-    }
-}
-
-/// Why a refresh token got nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// It was never ours, or its time is over. No store was asked.
-    #[error("not proven: {0}")]
-    Unproven(TokenError),
-    /// Its session ended, expired, or never was.
-    #[error("no such session")]
-    Gone(Presented),
-    /// Somebody else had used it, or had its successor: the session ended.
-    #[error("replayed")]
-    Replayed(Presented),
-    /// Its user is disabled or gone: the session ended.
-    #[error("the user is disabled or gone")]
-    NoUser(Presented),
-    /// A store is unavailable; what became of the session is not known.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Refused {
-    const fn result(&self) -> RefreshResult {
-        match self {
-            Self::Unproven(_) => RefreshResult::Unproven,
-            Self::Gone(_) => RefreshResult::Gone,
-            Self::Replayed(_) => RefreshResult::Replayed,
-            Self::NoUser(_) => RefreshResult::Disabled,
-            Self::Store(StoreError::Unavailable { .. }) => RefreshResult::Unavailable,
-            Self::Store(_) => RefreshResult::Failed,
-        }
-    }
 }
 
 impl Grants {

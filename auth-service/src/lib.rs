@@ -23,7 +23,7 @@ pub mod passwords;
 pub mod redis;
 /// The list of revocations.
 pub mod revocations;
-/// Everything that speaks HTTP.
+/// The HTTP calls: URL table, handlers, requests and responses.
 mod routes;
 /// Sessions: the record that a refresh token names.
 pub mod sessions;

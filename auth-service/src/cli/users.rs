@@ -64,8 +64,8 @@ pub enum UsersCommand {
     ///   createdAt     RFC 3339, a date of a database (UTC where no zone stands), or milliseconds since 1970
     ///   id            a UUID; another one is ignored
     /// Other members are ignored, counted and named. An account whose user name is there already is left as it is, so a
-    /// second run changes nothing; its name is told. A bad line is told with the member that is wrong; --skip-invalid imports
-    /// the others.
+    /// second run changes nothing; the report names it. Each bad line is reported with the wrong member; --skip-invalid
+    /// imports the others.
     /// From Mongo: mongoexport --collection users | auth-service users import - --usernames-from-email
     #[command(verbatim_doc_comment)]
     Import(ImportArgs),

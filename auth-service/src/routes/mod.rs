@@ -1,4 +1,4 @@
-//! Everything that speaks HTTP: what handlers may touch, and the whole URL table.
+//! The HTTP calls: the URL table, and the state that handlers share.
 
 /// A caller who was let in.
 mod admitted;
@@ -8,17 +8,17 @@ mod cookie;
 mod current;
 /// The caller's own account and devices.
 mod me;
-/// Becoming somebody.
+/// Registration.
 mod registration;
 /// Bodies of answers.
 mod replies;
 /// Bodies and queries of requests.
 mod requests;
-/// What was revoked.
+/// The revocation list.
 mod revocations;
-/// Logging in, going on, logging out.
+/// Login, refresh, logout.
 mod sessions;
-/// People, managed by admins.
+/// Users, managed by admins.
 mod users;
 
 use std::sync::Arc;
@@ -38,9 +38,9 @@ use crate::revocations::Feed;
 use crate::sessions::{MOST_SESSIONS, SessionStore};
 use crate::users::Users;
 
-/// What handlers may touch.
+/// The state that handlers share.
 pub struct State {
-    /// People.
+    /// The accounts.
     pub users: Users,
     /// Their sessions.
     pub sessions: Arc<dyn SessionStore>,
@@ -48,9 +48,9 @@ pub struct State {
     pub passwords: Arc<Passwords>,
     /// Login, refresh, logout.
     pub grants: Grants,
-    /// How often somebody may call, and guess.
+    /// Limits of calls and of wrong passwords.
     pub limits: Limits,
-    /// What was revoked.
+    /// The revocation list.
     pub revocations: Arc<Feed>,
     /// Origins whose pages may use the cookie.
     pub allowed_origins: Vec<String>,
@@ -74,7 +74,7 @@ pub fn table(config: &mut ServiceConfig) {
         .service(at("/register").post(registration::register))
         .service(at("/login").post(sessions::log_in))
         .service(at("/revocations").get(revocations::read))
-        // Whoever holds a refresh token.
+        // With a refresh token.
         .service(at("/token").post(sessions::refresh))
         .service(at("/refresh").post(sessions::refresh))
         .service(at("/logout").post(sessions::log_out))

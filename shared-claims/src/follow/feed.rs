@@ -58,7 +58,7 @@ impl Feed for ListFeed {
         let answer = source.ask(Question { after: self.cursor.as_deref(), etag: self.etag.as_ref() }).await?;
         let Some(list) = self.list.upgrade().map(Revocations) else { return Ok(Heard::New) };
         let fresh = answer.fresh_since(asked, clock);
-        // By the earlier of two clocks: one that jumps ahead makes nobody forget what still counts.
+        // By the earlier of two clocks: an entry that still counts is kept when one of them jumps ahead.
         let now = answer.date.unwrap_or(u64::MAX).min(clock::now());
         if let News::Body { body, etag } = answer.what {
             let cursor = Some(learn(list.clone(), body, now).await?);

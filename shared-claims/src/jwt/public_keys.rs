@@ -157,7 +157,7 @@ fn read(body: &[u8]) -> Result<(Vec<PublicKey>, usize), NotAKeySet> {
     let kid = |key: &Value| key.get("kid").and_then(Value::as_str).map(str::to_owned);
     let mut seen = HashSet::new();
     let twice: HashSet<_> = all.iter().filter_map(kid).filter(|kid| !seen.insert(kid.clone())).collect();
-    // With its private half published, everybody can sign with it.
+    // Its private half is published, so anyone can sign with it.
     let is_secret = |key: &Value| key.get("d").is_some() || key.get("k").is_some();
     let total = all.len();
     let usable = all.into_iter().filter(|key| !is_secret(key) && kid(key).is_some_and(|kid| !twice.contains(&kid)));

@@ -26,7 +26,7 @@ const PROTECTION: [(&str, &str); 3] = [
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
 ];
 
-/// Whoever came by HTTPS once comes by HTTPS alone for a year (RFC 6797).
+/// A browser that used HTTPS once uses nothing else for a year (RFC 6797).
 const TRANSPORT_SECURITY: &str = "max-age=31536000";
 
 /// Around every request, outermost: says who sends it, turns every error into problem+json, times it, writes one line of log.
@@ -69,7 +69,7 @@ impl Observer {
         caller.serve(serve).await
     }
 
-    /// Times and logs what began at `started`. Where nobody wants either, the clock is not even read.
+    /// Times and logs the request that began at `started`. Where neither is wanted, the clock is not read.
     fn account<B>(&self, response: &ServiceResponse<B>, method: &Method, started: Instant) {
         let timed = self.timed.filter(|_| is_on());
         let logged = log::log_enabled!(target: "http", log::Level::Info);

@@ -27,7 +27,7 @@ pub struct ServerOptions {
     pub trusted_proxies: TrustedProxies,
     /// HTTPS, where there is a certificate.
     pub tls: Option<TlsFiles>,
-    /// Where it shows its metrics, by plain HTTP and to whoever asks; nowhere, and nothing is counted, where it is `None`.
+    /// Address of the metrics, by plain HTTP and without authentication; `None` counts nothing.
     pub metrics: Option<SocketAddr>,
 }
 

@@ -58,7 +58,7 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&address) || network.contains(&wide))
     }
 
-    /// Once: behind a proxy that nobody told of, everybody has one address, and shares its limits.
+    /// Once: behind a proxy that is not named, all callers have one address and share its limits.
     fn warn(&self, peer: IpAddr) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             log::warn!(

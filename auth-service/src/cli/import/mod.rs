@@ -74,7 +74,7 @@ struct Good {
 struct Batch {
     good: Vec<Good>,
     bad: Vec<BadLine>,
-    /// How many lines have each member that an import does not read.
+    /// The number of lines with each member that an import ignores.
     ignored: BTreeMap<String, usize>,
 }
 

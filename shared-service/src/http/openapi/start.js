@@ -1,4 +1,4 @@
-// The token that somebody pastes lives in the page alone, and the document is shown to no validator elsewhere.
+// A pasted token stays in the page, and the document is sent to no validator elsewhere.
 window.ui = SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#calls",
