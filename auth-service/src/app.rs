@@ -13,6 +13,7 @@ use shared_service::http::openapi::docs;
 use shared_service::operations::document;
 use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
 
+use crate::access_keys;
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::grants::Grants;
 use crate::limits::{FailureStore, Limits, LocalRates, RateStore, RedisFailures, RedisRates, SITE, SqlFailures};
@@ -70,7 +71,12 @@ enum Limited {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(config: Config, known: Revocations) -> Result<Running, StartError> {
-    let tokens = Tokens::new(&config)?;
+    let tokens = Arc::new(Tokens::new(&config)?);
+    let keys = config.access.keys.clone();
+    if keys.is_some() {
+        config.access_keys.log();
+        access_keys::follow_hangups(Arc::clone(&tokens))?;
+    }
     let guard = Data::new(config.access.guard(AUDIENCE)?.following(known.clone()));
     log_secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref());
     log_secret("REFRESH_TOKEN_SECRET_PREVIOUS", config.refresh_previous.as_ref());
@@ -91,7 +97,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let limits = limits(&limited, calls, failures);
     let metrics = RevocationSettings::shown(metrics(server.name, &limited, &passwords), &known);
     let allowed_origins = server.allowed_origins.clone();
-    let state = Data::new(State { users, sessions, passwords, grants, limits, revocations, allowed_origins });
+    let state = Data::new(State { users, sessions, passwords, grants, limits, revocations, allowed_origins, keys });
     let docs = docs(document::<Calls>);
     let routes = move |routes: &mut web::ServiceConfig| {
         routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(docs.clone());

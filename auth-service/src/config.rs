@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 use shared_claims::Secret;
 use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings};
 
+use crate::access_keys::AccessKeys;
 use crate::passwords::{Cost, Pepper};
 use crate::redis::{NotAnAddress, RedisAddress};
 use crate::sessions::Rules;
@@ -19,6 +20,8 @@ pub struct Config {
     pub stores: StoreConfig,
     /// Access tokens: how they are signed and verified.
     pub access: AccessSettings,
+    /// The private key that signs access tokens, and those before and after it.
+    pub access_keys: AccessKeys,
     /// How this instance follows what others revoke.
     pub revocations: RevocationSettings,
     /// The services that may take an access token.
@@ -56,6 +59,7 @@ impl Config {
             server: Self::server(settings),
             stores: StoreConfig::read(settings),
             access: AccessSettings::read(settings),
+            access_keys: AccessKeys::read(settings),
             revocations: RevocationSettings::read(settings),
             access_audience: settings.list(
                 "ACCESS_TOKEN_AUDIENCE",
@@ -92,6 +96,8 @@ impl Config {
             settings
                 .wrong("ACCESS_TOKEN_AUDIENCE", format!("must name {AUDIENCE}, whose /me and /users take the token"));
         }
+        AccessSettings::require_a_key(settings, settings.is_set("ACCESS_TOKEN_KEY"));
+        config.access.keys = config.access_keys.handle();
         config.server.cookies = true;
         config.keep_secrets_apart(settings);
         config

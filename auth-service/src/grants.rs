@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub struct Grants {
     users: Users,
     sessions: Arc<dyn SessionStore>,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     longest_pause: Duration,
 }
 
@@ -56,8 +56,8 @@ pub struct Login {
 impl Grants {
     /// On these stores, with these keys.
     #[must_use]
-    pub fn new(users: Users, sessions: Arc<dyn SessionStore>, tokens: Tokens) -> Self {
-        Self { users, sessions, tokens, longest_pause: LONGEST_PAUSE }
+    pub fn new(users: Users, sessions: Arc<dyn SessionStore>, tokens: impl Into<Arc<Tokens>>) -> Self {
+        Self { users, sessions, tokens: tokens.into(), longest_pause: LONGEST_PAUSE }
     }
 
     /// Waits no longer than this for the date of a token. For tests.

@@ -3,6 +3,8 @@
 //! The arrow runs one way: `main -> app -> routes -> domain` (`grants`, `tokens`, `sessions`, `passwords`, `users`), and
 //! the domain knows no HTTP.
 
+/// The private key that signs access tokens.
+pub mod access_keys;
 /// The composition root: settings in, a running service out.
 pub mod app;
 /// The command line.

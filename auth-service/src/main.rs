@@ -4,10 +4,11 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use auth_service::Calls;
+use auth_service::access_keys::AccessKeys;
 use auth_service::app;
 use auth_service::cli::{
-    Cli, CliError, Command, Console, House, TokenCommand, inspect, keygen, run_doctor, run_sessions, run_users,
-    unless_unread, verify,
+    Cli, CliError, Command, Console, House, TokenCommand, inspect, key_file, keygen, run_doctor, run_sessions,
+    run_users, show_keys, unless_unread, verify,
 };
 use auth_service::config::{Config, StoreConfig};
 use clap::{CommandFactory, Parser};
@@ -50,7 +51,15 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             verify(&token, &audience, &read(Config::read)?, &mut Console::of_process()).await?;
         }
         Command::Doctor => run_doctor(Settings::from_process(), &mut Console::of_process()).await?,
-        Command::Keygen { files } => keygen(&files)?,
+        Command::Keygen { algorithm: Some(algorithm), files } => match &files[..] {
+            [] => key_file(&algorithm, None)?,
+            [file] => key_file(&algorithm, Some(file))?,
+            _ => return Err("a key goes into one file".into()),
+        },
+        Command::Keygen { algorithm: None, files } => keygen(&files)?,
+        Command::Keys { jwks, pem } => {
+            show_keys(&read(AccessKeys::read)?, jwks, pem, &mut Console::of_process())?;
+        }
         Command::Common(command) => command.run(program()).await?,
     }
     Ok(())

@@ -1,19 +1,44 @@
 //! The two tokens of a session: made together, and the refresh token proven before any store is asked.
 
-use shared_claims::{AccessClaims, RefreshClaims, SetupError, Signer, TokenError, Trust, Verifier};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use shared_claims::{
+    AccessClaims, PublicKey, PublicKeys, RefreshClaims, Secret, SetupError, Signer, TokenError, Trust, Verifier,
+};
 use uuid::Uuid;
 
+use crate::access_keys::AccessKeys;
 use crate::config::{AUDIENCE, Config};
 use crate::sessions::{Session, SessionId};
 use crate::users::{User, UserId};
 
 /// Signs both kinds of token, and verifies those that clients present to auth-service.
 pub struct Tokens {
-    access: Signer<AccessClaims>,
+    access: ArcSwap<Signer<AccessClaims>>,
+    voice: Voice,
+    keys: Option<PublicKeys>,
     access_proof: Verifier<AccessClaims>,
     access_ttl: u64,
     refresh: Signer<RefreshClaims>,
     refresh_proof: Verifier<RefreshClaims>,
+}
+
+/// What every access token says beside its claims, and the secret that signs where there is no private key.
+struct Voice {
+    issuer: String,
+    audience: Vec<String>,
+    secret: Option<Secret>,
+}
+
+impl Voice {
+    fn signer(&self, keys: &AccessKeys) -> Result<Signer<AccessClaims>, SetupError> {
+        match (&keys.signing, &self.secret) {
+            (Some(key), _) => Signer::with_key(&self.issuer, &self.audience, key.clone()),
+            (None, Some(secret)) => Signer::new(&self.issuer, &self.audience, secret),
+            (None, None) => Err(SetupError::NoKey),
+        }
+    }
 }
 
 /// What a client gets for a session. It cannot be printed or stored, only sent.
@@ -43,11 +68,14 @@ impl Tokens {
     /// # Errors
     /// A secret or a name is missing, or the crypto fails its self-test.
     pub fn new(config: &Config) -> Result<Self, SetupError> {
-        let access_secret = config.access.secret.as_ref().ok_or(SetupError::Key)?;
         let secret = config.refresh_secret.as_ref().ok_or(SetupError::Key)?;
         let issuer = &config.access.issuer;
+        let (audience, access_secret) = (config.access_audience.clone(), config.access.secret.clone());
+        let voice = Voice { issuer: issuer.clone(), audience, secret: access_secret };
         Ok(Self {
-            access: Signer::new(issuer, &config.access_audience, access_secret)?,
+            access: ArcSwap::from_pointee(voice.signer(&config.access_keys)?),
+            voice,
+            keys: config.access.keys.clone(),
             access_proof: config.access.verifier(AUDIENCE)?,
             access_ttl: config.access.ttl.as_secs(),
             refresh: Signer::new(issuer, &[AUDIENCE.to_owned()], secret)?,
@@ -59,6 +87,26 @@ impl Tokens {
                 previous: config.refresh_previous.as_ref(),
             })?,
         })
+    }
+
+    /// Signs access tokens by `keys` from now on, and accepts those that they publish.
+    ///
+    /// # Errors
+    /// Nothing would sign; then nothing has changed.
+    pub fn change_keys(&self, keys: &AccessKeys) -> Result<(), SetupError> {
+        let signer = self.voice.signer(keys)?;
+        let publish = |before: Vec<PublicKey>| {
+            let Some(published) = &self.keys else { return };
+            let new = keys.published();
+            let old = before.into_iter().filter(|key| !new.contains(key));
+            published.replace(new.iter().cloned().chain(old).collect());
+        };
+        // The new key is accepted before its first token is out, the old one until after its last.
+        publish(self.keys.as_ref().map_or_else(Vec::new, PublicKeys::keys));
+        self.access.store(Arc::new(signer));
+        publish(Vec::new());
+        keys.log();
+        Ok(())
     }
 
     /// Both tokens of `session`, which is `user`'s.
@@ -87,7 +135,7 @@ impl Tokens {
             sid: session.id.to_string(),
             generation: session.generation.unsigned_abs(),
         };
-        Pair { access_token: self.access.sign(&access), refresh_token: self.refresh.sign(&refresh), expires_in }
+        Pair { access_token: self.access.load().sign(&access), refresh_token: self.refresh.sign(&refresh), expires_in }
     }
 
     /// What `token` presents, if it is a living refresh token of ours at `now_ms`.

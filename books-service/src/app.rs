@@ -1,11 +1,11 @@
 use std::io;
 
 use actix_web::web::Data;
-use shared_claims::{Follow, FollowError, Revocations, SetupError};
+use shared_claims::{Follow, FollowError, PublicKeys, Revocations, SetupError};
 use shared_service::database::{self, StoreError};
 use shared_service::http::openapi::docs;
 use shared_service::operations::document;
-use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, health};
+use shared_service::{AccessSettings, Metrics, Readiness, RevocationSettings, Running, bind, health};
 
 use crate::Config;
 use crate::books::{Books, Catalogue, demo_books, rekey};
@@ -42,8 +42,8 @@ pub enum StartError {
 /// # Errors
 /// Something that it needs cannot be had.
 pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Running, StartError> {
-    let revocations = revocations(config, known).await?;
-    let guard = config.access.guard("books-service")?;
+    let (revocations, keys) = tokio::try_join!(revocations(config, known), keys(config))?;
+    let guard = AccessSettings { keys: keys.clone(), ..config.access.clone() }.guard("books-service")?;
     let guard = Data::new(match &revocations {
         Some(revocations) => guard.following(revocations.clone()),
         None => guard,
@@ -52,11 +52,15 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     if config.demo_data {
         books.seed(demo_books()).await?;
     }
-    let readiness = readiness(books.clone(), revocations.clone());
+    let awaited = keys.clone().filter(|_| config.access.secret.is_none());
+    let readiness = readiness(books.clone(), revocations.clone(), awaited);
     let library = Data::new(Library { catalogue: Catalogue::new(books.clone()), books });
     let mut metrics = Metrics::new(config.server.name, env!("CARGO_PKG_VERSION"), || ());
     if let Some(revocations) = &revocations {
         metrics = RevocationSettings::shown(metrics, revocations);
+    }
+    if let Some(keys) = &keys {
+        metrics = AccessSettings::shown(metrics, keys);
     }
     let docs = docs(document::<Calls>);
     let page = config.auth_public_url.as_deref().filter(|_| config.web).map(page);
@@ -77,6 +81,13 @@ async fn revocations(config: &Config, known: Option<Revocations>) -> Result<Opti
     Follow { poll, max_age, ..Follow::new(url) }.start().await.map(Some)
 }
 
+/// The public keys of access tokens: those of this process, or those at the address that `config` names.
+async fn keys(config: &Config) -> Result<Option<PublicKeys>, FollowError> {
+    let Some(url) = &config.jwks_url else { return Ok(config.access.keys.clone()) };
+    let RevocationSettings { poll, max_age } = config.revocations;
+    Follow { poll, max_age, ..Follow::new(url) }.keys().await.map(Some)
+}
+
 /// Opens the books at this address and brings them up to date, also beside a running service.
 ///
 /// # Errors
@@ -85,11 +96,14 @@ pub async fn open(database_url: &str) -> Result<Books, StoreError> {
     Ok(Books::new(database::open_with(database_url, &MIGRATIONS, &[(2, rekey)]).await?))
 }
 
-fn readiness(books: Books, revocations: Option<Revocations>) -> Readiness {
-    let readiness = Readiness::default().with("database", move || {
+fn readiness(books: Books, revocations: Option<Revocations>, keys: Option<PublicKeys>) -> Readiness {
+    let mut readiness = Readiness::default().with("database", move || {
         let books = books.clone();
         async move { books.revision().await.map(drop).map_err(|error| error.to_string()) }
     });
+    if let Some(keys) = keys {
+        readiness = readiness.with("keys", move || AccessSettings::has_keys(&keys));
+    }
     match revocations {
         Some(list) => readiness.with("revocations", move || RevocationSettings::has_begun(&list)),
         None => readiness,

@@ -17,6 +17,8 @@ pub struct Config {
     pub auth_public_url: Option<String>,
     /// Whether the page may be served.
     pub web: bool,
+    /// The address of the public keys of access tokens; none where a secret alone verifies them.
+    pub jwks_url: Option<String>,
     /// `sqlite://…?mode=rwc` or `postgres://…`. It may hold a password.
     pub database_url: String,
     /// Whether a new library begins with the three demo books.
@@ -26,13 +28,18 @@ pub struct Config {
 impl Config {
     /// Reads the service's settings. What is wrong is told by [`Settings::finish`], and then this is of no use.
     pub fn read(settings: &mut Settings) -> Self {
+        let access = AccessSettings::read(settings);
+        let auth_url = auth_url(settings);
+        let jwks_url = jwks_url(settings, auth_url.as_deref());
+        AccessSettings::require_a_key(settings, jwks_url.is_some());
         Self {
             server: Self::server(settings),
-            access: AccessSettings::read(settings),
+            access,
             revocations: RevocationSettings::read(settings),
-            auth_url: auth_url(settings),
             auth_public_url: auth_public_url(settings),
             web: settings.flag("WEB", true, "Serves the page for users at /, where AUTH_PUBLIC_URL is set"),
+            auth_url,
+            jwks_url,
             database_url: Self::database_url(settings),
             demo_data: settings.flag(
                 "DEMO_DATA",
@@ -77,4 +84,15 @@ fn auth_public_url(settings: &mut Settings) -> Option<String> {
         settings.wrong(NAME, "must be scheme, host and port alone, such as https://auth.example");
     }
     origin
+}
+
+/// Beside a secret it has to be named: the server there can then sign any token.
+fn jwks_url(settings: &mut Settings, auth_url: Option<&str>) -> Option<String> {
+    let why = "Address of the public keys of access tokens; without a secret, AUTH_URL/.well-known/jwks.json";
+    let named = settings.optional("ACCESS_TOKEN_JWKS_URL", why);
+    if named.as_deref().is_some_and(|url| Follow::new(url).check().is_err()) {
+        settings.wrong("ACCESS_TOKEN_JWKS_URL", "must look like https://auth.example.com/.well-known/jwks.json");
+    }
+    let of_auth = auth_url.filter(|_| !settings.is_set("ACCESS_TOKEN_SECRET"));
+    named.or_else(|| of_auth.map(|url| format!("{}/.well-known/jwks.json", url.trim_end_matches('/'))))
 }

@@ -9,6 +9,7 @@ use crate::Config;
 use crate::app::MIGRATIONS;
 
 const AUTH: &str = "auth";
+const KEYS: &str = "keys";
 
 /// Looks at all that the service needs, a line each into `out`, and changes nothing; how many lines say FAIL. What is broken
 /// hides nothing else.
@@ -21,12 +22,33 @@ pub async fn doctor(mut settings: Settings, out: impl Write) -> io::Result<usize
     let access = &config.access;
     let mut report = Report::new(out);
     report.tell(doctor::settings(settings))?;
-    report.tell([doctor::secret("ACCESS_TOKEN_SECRET", access.secret.as_ref(), access.previous.as_ref())])?;
+    if access.secret.is_some() || config.jwks_url.is_none() {
+        report.tell([doctor::secret("ACCESS_TOKEN_SECRET", access.secret.as_ref(), access.previous.as_ref())])?;
+    }
+    if let Some(url) = &config.jwks_url {
+        report.tell(look(KEYS, async { [published(url).await] }).await)?;
+    }
     report.tell([doctor::certificate(config.server.tls.as_ref(), now_ms())])?;
     report.tell(look("address", doctor::address(&config.server)).await)?;
     report.tell(look("database", doctor::database(&config.database_url, &MIGRATIONS)).await)?;
     report.tell(look(AUTH, async { [followed(&config).await] }).await)?;
     Ok(report.failed())
+}
+
+/// The public keys at `url`.
+async fn published(url: &str) -> Finding {
+    let follow = Follow { patience: doctor::PATIENCE * 3 / 4, ..Follow::new(url) };
+    match follow.keys().await {
+        Ok(keys) if keys.age().is_none() => {
+            Finding::bad(KEYS, format!("{url} does not answer: tokens of private keys are 503 until it does"))
+        }
+        Ok(keys) => {
+            let names: Vec<_> =
+                keys.keys().iter().map(|key| format!("{} kid {}", key.algorithm(), key.key_id())).collect();
+            Finding::good(KEYS, format!("{url} publishes {} keys: {}", names.len(), names.join(", ")))
+        }
+        Err(error) => Finding::bad(KEYS, format!("ACCESS_TOKEN_JWKS_URL: {error}")),
+    }
 }
 
 /// Whether it can be known who signed out.

@@ -22,6 +22,8 @@ pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Con
         configs.0.server.allowed_origins.push(books);
         configs.1.auth_public_url.get_or_insert(auth);
     }
+    // In one process, books-service knows the keys without a call.
+    configs.1.access.keys = configs.0.access.keys.clone();
     for server in [&mut configs.0.server, &mut configs.1.server] {
         server.loopback_names_only = true;
         // Both share the memory of one process.

@@ -3,6 +3,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use shared_claims::SigningKey;
 use shared_service::open_trusted;
 use uuid::Uuid;
 
@@ -15,6 +16,22 @@ pub fn keygen(files: &[PathBuf]) -> io::Result<()> {
         return io::stdout().write_all(env_lines()?.as_bytes());
     }
     files.iter().try_for_each(|file| kept(file, secret).map(drop))
+}
+
+/// Makes a private key for `algorithm`: into `file`, which must not be there, and prints its kid; without a file, prints the key.
+///
+/// # Errors
+/// The system gives no random bytes, or the file is there or cannot be written; the text names it.
+pub fn key_file(algorithm: &str, file: Option<&Path>) -> io::Result<()> {
+    let pem =
+        SigningKey::generate_pem(algorithm).ok_or_else(|| io::Error::other("the system gives no random bytes"))?;
+    let Some(file) = file else { return io::stdout().write_all(pem.as_bytes()) };
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(named)?;
+    new.write_all(pem.as_bytes()).and_then(|()| new.sync_all()).map_err(named)?;
+    let key = SigningKey::from_pem(&pem).map_err(io::Error::other)?;
+    let kid = key.public().map_or_else(String::new, |key| key.key_id().to_owned());
+    writeln!(io::stdout(), "{kid}")
 }
 
 /// Two lines for `.env`, each with a fresh secret of 32 random bytes in hex, as `crypto.randomBytes` makes them.

@@ -9,6 +9,8 @@ mod doctor;
 mod import;
 /// `keygen`.
 mod keygen;
+/// `keys`.
+mod keys;
 /// `sessions`.
 mod sessions;
 /// `token`.
@@ -29,7 +31,8 @@ use crate::passwords::PoolError;
 pub use console::Console;
 pub use doctor::run_doctor;
 pub use import::{BadLine, ImportArgs};
-pub use keygen::{env_lines, kept, keygen};
+pub use keygen::{env_lines, kept, key_file, keygen};
+pub use keys::show_keys;
 pub use sessions::{SessionsCommand, run_sessions};
 pub use token::{TokenCommand, inspect, verify};
 pub use users::{House, Named, UsersCommand, run_users};
@@ -71,9 +74,24 @@ pub enum Command {
     /// Say what is wrong before it hurts: settings, secrets, certificate, address, stores. Exit code 0 unless a line says FAIL
     Doctor,
     /// Make fresh secrets: two as lines for .env, or one in each file
+    ///
+    /// With --algorithm: one private key for ACCESS_TOKEN_KEY_FILE, in PKCS#8. It is written to the file, which must not be there,
+    /// and its kid is printed; without a file, the key is.
     Keygen {
+        /// ES256 or EdDSA: a private key, not secrets
+        #[arg(long, value_parser = ["ES256", "EdDSA"])]
+        algorithm: Option<String>,
         /// Files for one secret each, readable by their owner alone; a file that is there stays as it is
         files: Vec<PathBuf>,
+    },
+    /// Show the keys of access tokens: kid, algorithm and state
+    Keys {
+        /// The set that is published
+        #[arg(long)]
+        jwks: bool,
+        /// The public keys, for verifiers that read no set
+        #[arg(long, conflicts_with = "jwks")]
+        pem: bool,
     },
     /// What every service can do.
     #[command(flatten)]

@@ -6,6 +6,8 @@ mod admitted;
 mod cookie;
 /// Callers whose account is there as they call.
 mod current;
+/// The public keys of access tokens.
+mod keys;
 /// The caller's own account and devices.
 mod me;
 /// Registration.
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
-use shared_claims::{ErrorCode, Member, Problem};
+use shared_claims::{ErrorCode, Member, Problem, PublicKeys};
 use shared_service::at;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{self, HttpMethod, PathItem, RefOr, Required};
@@ -54,6 +56,8 @@ pub struct State {
     pub revocations: Arc<Feed>,
     /// Origins whose pages may use the cookie.
     pub allowed_origins: Vec<String>,
+    /// The public keys of access tokens; none where a secret signs.
+    pub keys: Option<PublicKeys>,
 }
 
 impl State {
@@ -74,6 +78,7 @@ pub fn table(config: &mut ServiceConfig) {
         .service(at("/register").post(registration::register))
         .service(at("/login").post(sessions::log_in))
         .service(at("/revocations").get(revocations::read))
+        .service(at("/.well-known/jwks.json").get(keys::read))
         // With a refresh token.
         .service(at("/token").post(sessions::refresh))
         .service(at("/refresh").post(sessions::refresh))
@@ -158,7 +163,7 @@ fn email_taken() -> Problem {
         (name = "revocations", description = "For the services that take access tokens.")),
     paths(registration::register, sessions::log_in, sessions::refresh, sessions::log_out, me::read, me::change_password,
         me::delete, me::devices, me::sign_out_device, me::sign_out_everywhere, users::list, users::add, users::read,
-        users::change, users::delete, users::sign_out, revocations::read),
+        users::change, users::delete, users::sign_out, keys::read, revocations::read),
     modifiers(&Extra)
 )]
 pub struct Calls;

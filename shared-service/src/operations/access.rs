@@ -1,11 +1,12 @@
+use std::future::{Ready, ready};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use metrics::{Counter, counter};
-use shared_claims::{AccessClaims, Guard, Secret, SetupError, Trust, Verifier};
+use shared_claims::{AccessClaims, Guard, Keyring, PublicKeys, Secret, SetupError, Verifier};
 
-use super::metrics::Named;
+use super::metrics::{Metrics, Named};
 use crate::recorder::is_on;
 use crate::settings::Settings;
 
@@ -19,19 +20,21 @@ pub struct AccessSettings {
     pub issuer: String,
     /// The longest life of an access token.
     pub ttl: Duration,
-    /// The secret that access tokens are signed with; `None` where it was missing or weak.
+    /// The secret that access tokens are signed with; `None` where it was missing or weak, or where a private key signs.
     pub secret: Option<Secret>,
     /// The secret before that one.
     pub previous: Option<Secret>,
+    /// The public keys of tokens that are signed with a private key.
+    pub keys: Option<PublicKeys>,
     /// One more header that may carry a token.
     pub header: Option<HeaderName>,
 }
 
 impl AccessSettings {
-    /// Reads them; a missing secret is remembered as wrong.
+    /// Reads them, but for the public keys; see [`AccessSettings::require_a_key`].
     pub fn read(settings: &mut Settings) -> Self {
         let why = "Signs and verifies access tokens; the same in every service. Also ACCESS_TOKEN_SECRET_FILE";
-        let secret = settings.required_signing_secret("ACCESS_TOKEN_SECRET", why);
+        let secret = settings.signing_secret("ACCESS_TOKEN_SECRET", why);
         let why = "The access secret before this one: still verified, never signed with";
         let previous = settings.signing_secret("ACCESS_TOKEN_SECRET_PREVIOUS", why);
         let ttl = Self::ttl(settings);
@@ -44,7 +47,14 @@ impl AccessSettings {
             }
             parsed
         });
-        Self { issuer, ttl, secret, previous, header }
+        Self { issuer, ttl, secret, previous, keys: None, header }
+    }
+
+    /// Remembers as wrong that the secret is missing, unless there is a key in its place.
+    pub fn require_a_key(settings: &mut Settings, has_other: bool) {
+        if !has_other && !settings.is_set("ACCESS_TOKEN_SECRET") {
+            settings.wrong("ACCESS_TOKEN_SECRET", "is not set; make one with `auth-service keygen`");
+        }
     }
 
     /// Reads the longest life of an access token alone.
@@ -55,16 +65,10 @@ impl AccessSettings {
     /// The verifier of access tokens for the service `audience`.
     ///
     /// # Errors
-    /// There is no secret, a name is empty, or the crypto fails its self-test.
+    /// There is neither a secret nor a set of public keys, a name is empty, or the crypto fails its self-test.
     pub fn verifier(&self, audience: &str) -> Result<Verifier<AccessClaims>, SetupError> {
-        let trust = Trust {
-            issuer: &self.issuer,
-            audience,
-            max_life: self.ttl,
-            secret: self.secret.as_ref().ok_or(SetupError::Key)?,
-            previous: self.previous.as_ref(),
-        };
-        Verifier::new(&trust)
+        let keys = Keyring::new(self.secret.iter().chain(&self.previous), self.keys.clone())?;
+        Verifier::with_keys(&self.issuer, audience, self.ttl, keys)
     }
 
     /// The guard of the service `audience`, for its extractors.
@@ -76,6 +80,27 @@ impl AccessSettings {
         log_secret("ACCESS_TOKEN_SECRET", self.secret.as_ref());
         log_secret("ACCESS_TOKEN_SECRET_PREVIOUS", self.previous.as_ref());
         Ok(Guard::new(verifier).telling(count).also_from(self.header.as_ref().map(HeaderName::as_str)))
+    }
+
+    /// Shows how old the public keys are, in seconds, and how many there are.
+    #[must_use]
+    pub fn shown(metrics: Metrics, keys: &PublicKeys) -> Metrics {
+        let (age, set) = (keys.clone(), keys.clone());
+        let age = move || ready(Some(age.age().map_or(f64::INFINITY, |age| age.as_secs_f64())));
+        let count = move || ready(Some(f64::from(u32::try_from(set.keys().len()).unwrap_or(u32::MAX))));
+        metrics
+            .gauge(("jwks_age_seconds", "Age of the set of public keys; infinite before the first one"), age)
+            .gauge(("jwks_keys", "Public keys of access tokens that are accepted"), count)
+    }
+
+    /// A check for [`Readiness`](super::Readiness): without a secret, no token is accepted before the first set of keys.
+    ///
+    /// # Errors
+    /// There is no set yet.
+    pub fn has_keys(keys: &PublicKeys) -> Ready<Result<(), String>> {
+        ready(
+            keys.age().map(drop).ok_or_else(|| "no set of public keys was read yet; is its address right?".to_owned()),
+        )
     }
 }
 

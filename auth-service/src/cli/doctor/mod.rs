@@ -3,7 +3,7 @@
 /// What Redis says of itself.
 mod redis;
 
-use shared_claims::{LEEWAY, Revocation};
+use shared_claims::{LEEWAY, PublicKey, Revocation};
 use shared_service::clock::now_ms;
 use shared_service::database;
 use shared_service::operations::doctor::{self, Finding, PATIENCE, Report, look};
@@ -93,14 +93,26 @@ async fn cut_offs(stores: &StoreConfig) -> Option<Finding> {
     })
 }
 
-fn secrets(config: &Config) -> [Finding; 3] {
-    let access = &config.access;
-    [
-        doctor::secret("ACCESS_TOKEN_SECRET", access.secret.as_ref(), access.previous.as_ref()),
+fn secrets(config: &Config) -> Vec<Finding> {
+    let (access, keys) = (&config.access, &config.access_keys);
+    let told = |(key, state): (PublicKey, &str)| {
+        Finding::good("key", format!("{} of access tokens, kid {}: {state}", key.algorithm(), key.key_id()))
+    };
+    let secret = match (&access.secret, &keys.signing) {
+        (None, Some(_)) => Finding::good("secret", "no ACCESS_TOKEN_SECRET: ACCESS_TOKEN_KEY signs"),
+        (Some(_), Some(_)) => Finding::good(
+            "secret",
+            "ACCESS_TOKEN_SECRET verifies and no longer signs: remove it after ACCESS_TOKEN_TTL",
+        ),
+        (secret, None) => doctor::secret("ACCESS_TOKEN_SECRET", secret.as_ref(), access.previous.as_ref()),
+    };
+    let others = [
+        secret,
         doctor::secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref(), config.refresh_previous.as_ref()),
         match config.stores.pepper {
             Some(_) => Finding::good("secret", "PASSWORD_PEPPER is set: without it, no password here verifies"),
             None => Finding::good("secret", "no PASSWORD_PEPPER"),
         },
-    ]
+    ];
+    keys.states().into_iter().map(told).chain(others).collect()
 }

@@ -1,0 +1,93 @@
+//! The private key that signs access tokens, and the keys before and after it. A key is standby where it is published only, in use
+//! where it signs, previous where it is published only again, and revoked where it is nowhere.
+
+use std::io;
+use std::sync::Arc;
+
+use actix_web::rt;
+use secrecy::ExposeSecret;
+use shared_claims::{PublicKey, PublicKeys, SigningKey};
+use shared_service::Settings;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::tokens::Tokens;
+
+const KEY: &str = "ACCESS_TOKEN_KEY";
+const PREVIOUS: &str = "ACCESS_TOKEN_KEY_PREVIOUS";
+
+/// The keys of `ACCESS_TOKEN_KEY` and `ACCESS_TOKEN_KEY_PREVIOUS`.
+#[derive(Clone, Debug, Default)]
+pub struct AccessKeys {
+    /// The key that signs; without one, the secret does.
+    pub signing: Option<SigningKey>,
+    previous: Vec<PublicKey>,
+    is_set: bool,
+}
+
+impl AccessKeys {
+    /// Reads them; what is wrong is told by [`Settings::finish`].
+    pub fn read(settings: &mut Settings) -> Self {
+        let why = "Private key (PEM, PKCS#8) that signs access tokens; without it, the secret signs. Also ACCESS_TOKEN_KEY_FILE";
+        let signing = settings.secret_text(KEY, why).and_then(|pem| {
+            let key = SigningKey::from_pem(pem.expose_secret());
+            key.map_err(|error| settings.wrong(KEY, error.to_string())).ok()
+        });
+        let why = "Keys before or after it, private or public PEM: published and accepted, never signed with";
+        let previous = settings.secret_text(PREVIOUS, why).map_or_else(Vec::new, |pem| {
+            let keys = PublicKey::all_from_pem(pem.expose_secret());
+            keys.map_err(|error| settings.wrong(PREVIOUS, error.to_string())).unwrap_or_default()
+        });
+        if signing.as_ref().and_then(SigningKey::public).is_some_and(|key| previous.contains(key)) {
+            settings.wrong(PREVIOUS, format!("holds the key of {KEY}, too; take it away there"));
+        }
+        Self { signing, previous, is_set: settings.is_set(KEY) || settings.is_set(PREVIOUS) }
+    }
+
+    /// All keys whose tokens are accepted, the one that signs first.
+    #[must_use]
+    pub fn published(&self) -> Vec<PublicKey> {
+        self.signing.iter().filter_map(SigningKey::public).chain(&self.previous).cloned().collect()
+    }
+
+    /// A handle on the published keys; `None` where no setting names a key.
+    #[must_use]
+    pub fn handle(&self) -> Option<PublicKeys> {
+        self.is_set.then(|| PublicKeys::own(self.published()))
+    }
+
+    /// Each key with its state.
+    #[must_use]
+    pub fn states(&self) -> Vec<(PublicKey, &'static str)> {
+        let signing = self.signing.as_ref().and_then(SigningKey::public).cloned();
+        let in_use = signing.map(|key| (key, "in use"));
+        in_use.into_iter().chain(self.previous.iter().map(|key| (key.clone(), "standby or previous"))).collect()
+    }
+
+    /// A line of the audit log for the key that signs from now on.
+    pub fn log(&self) {
+        if let Some(key) = self.signing.as_ref().and_then(SigningKey::public) {
+            let (kid, alg) = (key.key_id(), key.algorithm());
+            log::info!(target: "audit", event = "key.in_use", kid = kid, alg = alg; "a key signs");
+        }
+    }
+}
+
+/// Reads the keys again at each SIGHUP. Where they cannot be used then, those that count go on.
+///
+/// # Errors
+/// The signal cannot be had.
+pub fn follow_hangups(tokens: Arc<Tokens>) -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    rt::spawn(async move {
+        while hangups.recv().await.is_some() {
+            let mut settings = Settings::from_process();
+            let keys = AccessKeys::read(&mut settings);
+            let read = settings.finish().map_err(|error| error.to_string());
+            match read.and_then(|()| tokens.change_keys(&keys).map_err(|error| error.to_string())) {
+                Ok(()) => log::info!("the keys of access tokens were read again"),
+                Err(error) => log::error!("the keys of access tokens stay as they were: {error}"),
+            }
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,30 @@
+use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use shared_claims::PublicKeys;
+use shared_service::has_tag;
+
+use super::State;
+
+/// Other verifiers keep the set as long; ours ask for it each second and accept no cached answer.
+const FIVE_MINUTES: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// Read the public keys of access tokens
+///
+/// A JSON Web Key Set (RFC 7517): the key that signs comes first. It is empty where a secret signs access tokens.
+#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "readKeys", tag = "revocations", responses(
+    (status = 200, description = "The keys.", body = Object, content_type = "application/jwk-set+json", example = json!({
+        "keys": [{"kty": "EC", "crv": "P-256", "x": "gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0", "y":
+            "SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps", "use": "sig", "alg": "ES256", "kid":
+            "0zvRD6rdKSYeCkrxsyWo5nXvs-r2hBOYDwEuvK8FZp0"}]})),
+    (status = 304, description = "The keys are those that the client has.")))]
+pub(super) async fn read(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let body = state.keys.as_ref().map_or_else(|| r#"{"keys":[]}"#.into(), PublicKeys::jwks);
+    let tag = URL_SAFE_NO_PAD.encode(&Sha256::digest(body.as_bytes())[..12]);
+    let is_known = has_tag(&request, &tag);
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((CACHE_CONTROL, FIVE_MINUTES)).insert_header((ETAG, format!("\"{tag}\"")));
+    if is_known { response.finish() } else { response.content_type("application/jwk-set+json").body(body.to_string()) }
+}
