@@ -39,6 +39,8 @@ mod endings;
 /// What the fuzzer asks of each input.
 #[path = "../../../fuzz/src/body.rs"]
 mod fuzz;
+/// Keys of access tokens, replaced while the services run.
+mod keys;
 /// local-stack as a program: its first start, its second, and starts that fail.
 mod local_stack;
 /// What is shown to Prometheus, and what is made of it.

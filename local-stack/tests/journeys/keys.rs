@@ -1,0 +1,171 @@
+//! From a shared secret to a private key that auth-service alone has, and from one key to another, as docs/runbook.md says.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::process::Command;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::process::{Folder, Program};
+use crate::stack::{PASSWORD, Stack, unique};
+use crate::targets::{Database, binary, is_outside, logged, random_secret, redis_url};
+
+/// A service behind a proxy that holds requests back while it is restarted.
+struct Service {
+    name: &'static str,
+    address: RefCell<String>,
+    program: RefCell<Option<Program>>,
+    is_away: Cell<bool>,
+    busy: Cell<usize>,
+}
+
+impl Service {
+    fn new(name: &'static str) -> Self {
+        let address = RefCell::new("127.0.0.1:0".to_owned());
+        Self { name, address, program: RefCell::default(), is_away: Cell::default(), busy: Cell::default() }
+    }
+
+    async fn restart(&self, folder: &Folder, settings: &[(&str, &str)]) {
+        self.is_away.set(true);
+        while self.busy.get() > 0 {
+            tokio::task::yield_now().await;
+        }
+        if let Some(program) = self.program.take() {
+            program.signal(Signal::TERM);
+            assert_eq!(program.end().await.0, Some(0));
+        }
+        let address = self.address.borrow().clone();
+        let addr = if self.name == "auth-service" { "AUTH_ADDR" } else { "BOOKS_ADDR" };
+        let ours = [(addr, &*address), ("WORKERS", "2"), ("BCRYPT_COST", "4"), ("IP_RATE_LIMIT", "0")];
+        let program = Program::start(&binary(self.name), folder.path(), &[&ours[..], settings].concat());
+        let base = logged(&program).await;
+        self.address.replace(base.trim_start_matches("http://").to_owned());
+        self.program.replace(Some(program));
+        self.is_away.set(false);
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address.borrow())
+    }
+}
+
+/// Logs in, reads, refreshes, until it is over; each answer is that of a quiet day.
+async fn use_all(auth: &Service, books: &Service, over: &Cell<bool>, rounds: &Cell<usize>) {
+    let name = unique("visitor");
+    let mut is_new = true;
+    while !over.get() {
+        if auth.is_away.get() || books.is_away.get() {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        for service in [auth, books] {
+            service.busy.set(service.busy.get() + 1);
+        }
+        let stack = Stack::new("keys", auth.url(), books.url());
+        if is_new {
+            stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);
+            is_new = false;
+        }
+        let tokens = stack.log_in(&name, PASSWORD).await;
+        let next = stack.refresh(&tokens.refresh).await.tokens();
+        for token in [&tokens.access, &next.access] {
+            stack.auth().bearer(token).get("/me").await.is(200);
+            stack.books().bearer(token).get("/books").await.is(200);
+        }
+        rounds.set(rounds.get() + 1);
+        for service in [auth, books] {
+            service.busy.set(service.busy.get() - 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn secret_is_replaced_by_a_key_and_that_by_another_without_one_failed_request() {
+    if is_outside("replacing keys") {
+        return;
+    }
+    let (people, library, redis, folder) = (Database::new().await, Database::new().await, redis_url(), Folder::new());
+    let (access, refresh) = (random_secret(), random_secret());
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (current, previous) = (file("current.pem"), file("previous.pem"));
+    let [first, second, third] = ["ES256", "ES256", "EdDSA"].map(generated);
+    fs::write(&previous, &first).unwrap();
+    let (auth, books) = (Service::new("auth-service"), Service::new("books-service"));
+    let stores = [("AUTH_DATABASE_URL", &*people.url), ("REDIS_URL", &*redis), ("REFRESH_TOKEN_SECRET", &*refresh)];
+    let secret = ("ACCESS_TOKEN_SECRET", &*access);
+    let files = [("ACCESS_TOKEN_KEY_FILE", &*current), ("ACCESS_TOKEN_KEY_PREVIOUS_FILE", &*previous)];
+    auth.restart(&folder, &[&stores[..], &[secret]].concat()).await;
+    let auth_url = auth.url();
+    let jwks = format!("{auth_url}/.well-known/jwks.json");
+    let (library, auth_url) = (("BOOKS_DATABASE_URL", &*library.url), ("AUTH_URL", &*auth_url));
+    books.restart(&folder, &[library, auth_url, secret]).await;
+    let (over, rounds) = (Cell::new(false), Cell::new(0));
+    let rest = async || {
+        let begun = rounds.get();
+        while rounds.get() < begun + 3 {
+            tokio::task::yield_now().await;
+        }
+        // All verifiers have polled.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+    };
+    let operator = async {
+        rest().await;
+        auth.restart(&folder, &[&stores[..], &[secret, files[1]]].concat()).await;
+        books.restart(&folder, &[library, auth_url, secret, ("ACCESS_TOKEN_JWKS_URL", &*jwks)]).await;
+        rest().await;
+        fs::write(&current, &first).unwrap();
+        fs::write(&previous, "").unwrap();
+        auth.restart(&folder, &[&stores[..], &[secret], &files[..]].concat()).await;
+        rest().await;
+        auth.restart(&folder, &[&stores[..], &files[..]].concat()).await;
+        books.restart(&folder, &[library, auth_url]).await;
+        rest().await;
+        for (standby, old) in [(&second, &first), (&third, &second)] {
+            fs::write(&previous, standby).unwrap();
+            hang_up(&auth).await;
+            rest().await;
+            fs::write(&previous, old).unwrap();
+            fs::write(&current, standby).unwrap();
+            hang_up(&auth).await;
+            rest().await;
+        }
+        over.set(true);
+    };
+    join(use_all(&auth, &books, &over, &rounds), operator).await;
+    let stack = Rc::new(Stack::new("keys", auth.url(), books.url()));
+    let name = unique("visitor");
+    stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);
+    let tokens = stack.log_in(&name, PASSWORD).await;
+    stack.books().bearer(&tokens.access).get("/books").await.is(200);
+    // The key leaked: a new one, and nothing before it.
+    fs::write(&previous, "").unwrap();
+    fs::write(&current, &first).unwrap();
+    hang_up(&auth).await;
+    let begun = Instant::now();
+    while stack.books().bearer(&tokens.access).get("/books").await.is_ok() {
+        assert!(begun.elapsed() < Duration::from_millis(2500), "the token of a removed key still counts");
+    }
+    stack.books().bearer(&tokens.access).get("/books").await.refused(401, "invalid_token");
+    let renewed = stack.refresh(&tokens.refresh).await.tokens();
+    stack.books().bearer(&renewed.access).get("/books").await.is(200);
+}
+
+/// What `auth-service keygen` prints for this algorithm.
+fn generated(algorithm: &str) -> String {
+    let output = Command::new(binary("auth-service")).args(["keygen", "--algorithm", algorithm]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn hang_up(auth: &Service) {
+    let program = auth.program.borrow();
+    let program = program.as_ref().unwrap();
+    let read =
+        |output: &crate::process::Output| output.err.iter().filter(|line| line.contains("were read again")).count();
+    let before = program.says(|output| Some(read(output))).await;
+    program.signal(Signal::HUP);
+    program.says(|output| (read(output) > before).then_some(())).await;
+}
