@@ -37,6 +37,9 @@ impl AccessKeys {
             let keys = PublicKey::all_from_pem(pem.expose_secret());
             keys.map_err(|error| settings.wrong(PREVIOUS, error.to_string())).unwrap_or_default()
         });
+        if previous.iter().enumerate().any(|(place, key)| previous[..place].contains(key)) {
+            settings.wrong(PREVIOUS, "holds one key twice; remove one of the two blocks");
+        }
         if signing.as_ref().and_then(SigningKey::public).is_some_and(|key| previous.contains(key)) {
             settings.wrong(PREVIOUS, format!("holds the key of {KEY}, too; take it away there"));
         }

@@ -1,4 +1,4 @@
-use shared_claims::PublicKey;
+use shared_claims::{PublicKey, PublicKeys};
 
 use super::{CliError, Console};
 use crate::access_keys::AccessKeys;
@@ -9,7 +9,7 @@ use crate::access_keys::AccessKeys;
 /// The output cannot be written.
 pub fn show_keys(keys: &AccessKeys, jwks: bool, pem: bool, console: &mut Console) -> Result<(), CliError> {
     if jwks {
-        return Ok(console.say(keys.handle().map_or_else(|| r#"{"keys":[]}"#.to_owned(), |keys| keys.jwks()))?);
+        return Ok(console.say(PublicKeys::own(keys.published()).jwks())?);
     }
     if pem {
         let blocks: String = keys.published().iter().filter_map(PublicKey::pem).collect();

@@ -75,10 +75,10 @@ pub enum Command {
     Doctor,
     /// Make fresh secrets: two as lines for .env, or one in each file
     ///
-    /// With --algorithm: one private key for ACCESS_TOKEN_KEY_FILE, in PKCS#8. It is written to the file, which must not be there,
+    /// With --algorithm: one private key for access tokens, in PKCS#8. It is written to the file, which must not be there,
     /// and its kid is printed; without a file, the key is.
     Keygen {
-        /// ES256 or EdDSA: a private key, not secrets
+        /// Make a private key for this algorithm instead of secrets
         #[arg(long, value_parser = ["ES256", "EdDSA"])]
         algorithm: Option<String>,
         /// Files for one secret each, readable by their owner alone; a file that is there stays as it is

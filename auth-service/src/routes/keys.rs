@@ -16,15 +16,15 @@ const FIVE_MINUTES: HeaderValue = HeaderValue::from_static("public, max-age=300"
 /// A JSON Web Key Set (RFC 7517): the key that signs comes first. It is empty where a secret signs access tokens.
 #[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "readKeys", tag = "revocations", responses(
     (status = 200, description = "The keys.", body = Object, content_type = "application/jwk-set+json", example = json!({
-        "keys": [{"kty": "EC", "crv": "P-256", "x": "gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0", "y":
-            "SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps", "use": "sig", "alg": "ES256", "kid":
-            "0zvRD6rdKSYeCkrxsyWo5nXvs-r2hBOYDwEuvK8FZp0"}]})),
+        "keys": [{"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y":
+            "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "use": "sig", "alg": "ES256", "kid":
+            "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"}]})),
     (status = 304, description = "The keys are those that the client has.")))]
 pub(super) async fn read(state: Data<State>, request: HttpRequest) -> HttpResponse {
-    let body = state.keys.as_ref().map_or_else(|| r#"{"keys":[]}"#.into(), PublicKeys::jwks);
-    let tag = URL_SAFE_NO_PAD.encode(&Sha256::digest(body.as_bytes())[..12]);
+    let body = state.keys.as_ref().map_or_else(|| r#"{"keys":[]}"#.to_owned(), PublicKeys::jwks);
+    let tag = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..12]);
     let is_known = has_tag(&request, &tag);
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((CACHE_CONTROL, FIVE_MINUTES)).insert_header((ETAG, format!("\"{tag}\"")));
-    if is_known { response.finish() } else { response.content_type("application/jwk-set+json").body(body.to_string()) }
+    if is_known { response.finish() } else { response.content_type("application/jwk-set+json").body(body) }
 }

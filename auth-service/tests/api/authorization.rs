@@ -15,7 +15,7 @@ use crate::service::{GOOD, Person, Service, new_name, text};
 /// name that nobody has.
 type Row = (&'static str, &'static str, &'static str, [u16; 3]);
 
-const ROWS: [Row; 34] = [
+const ROWS: [Row; 36] = [
     ("POST", "/register", r#"{"username":"{new}","password":"vK7#qz!Lw2"}"#, [201, 201, 201]),
     ("POST", "/login", r#"{"username":"{me}","password":"vK7#qz!Lw2"}"#, [200, 200, 200]),
     ("POST", "/token", r#"{"token":"{refresh}"}"#, [200, 200, 200]),
@@ -39,6 +39,8 @@ const ROWS: [Row; 34] = [
     ("DELETE", "/users/{id}/sessions", "", [401, 403, 204]),
     ("GET", "/revocations", "", [200, 200, 200]),
     ("HEAD", "/revocations", "", [200, 200, 200]),
+    ("GET", "/.well-known/jwks.json", "", [200, 200, 200]),
+    ("HEAD", "/.well-known/jwks.json", "", [200, 200, 200]),
     ("GET", "/livez", "", [200, 200, 200]),
     ("HEAD", "/livez", "", [200, 200, 200]),
     ("GET", "/readyz", "", [200, 200, 200]),

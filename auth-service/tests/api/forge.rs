@@ -30,6 +30,12 @@ pub fn refresh_token(claims: &RefreshClaims) -> String {
     signed(&RefreshClaims { jti, ..claims.clone() }, REFRESH_SECRET)
 }
 
+/// The header of `token`.
+pub fn header(token: &str) -> Value {
+    let segment = token.split('.').next().unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(segment).unwrap()).unwrap()
+}
+
 /// `token`, as if it had been made a day before everything was over.
 pub fn expired_access(token: &str) -> String {
     let claims = access_claims(token);

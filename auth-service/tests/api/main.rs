@@ -15,6 +15,7 @@ mod dismissals;
 mod endings;
 mod enumeration;
 mod forge;
+mod keys;
 mod limits;
 mod login;
 mod logout;

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod encryption;
 mod env_file;
+mod keys;
 mod migrations;
 mod private;
 mod serving;

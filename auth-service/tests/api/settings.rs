@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use auth_service::config::Config;
-use shared_claims::Secret;
+use shared_claims::{Secret, SigningKey};
 use shared_service::Settings;
 
 use crate::database::new_folder;
@@ -43,6 +43,11 @@ fn what_is_not_set_has_the_default_of_the_readme() {
 #[test]
 fn each_wrong_setting_is_told() {
     let tutorial = "yourAccessTokenSecret";
+    let key = SigningKey::generate_pem("ES256").unwrap();
+    let public = SigningKey::from_pem(&key).unwrap().public().unwrap().pem().unwrap();
+    let [key, public] = [key, public].map(|pem| pem.trim_end().to_owned());
+    let (twice, sec1) = (format!("{key}\n{public}"), key.replace(" PRIVATE", " EC PRIVATE"));
+    let encrypted = key.replace(" PRIVATE", " ENCRYPTED PRIVATE");
     for (settings, expected, why) in [
         (&[("AUTH_DATABASE_URL", "")][..], "AUTH_DATABASE_URL is not set", "no database"),
         (&[("ACCESS_TOKEN_SECRET", "")], "ACCESS_TOKEN_SECRET is not set; make one with `auth-service keygen`", "none"),
@@ -64,6 +69,23 @@ fn each_wrong_setting_is_told() {
             "equal to one before",
         ),
         (&[("ACCESS_TOKEN_SECRET_PREVIOUS", REFRESH_SECRET)], "REFRESH_TOKEN_SECRET is an access", "it was equal"),
+        (&[("ACCESS_TOKEN_KEY", ACCESS_SECRET)], "ACCESS_TOKEN_KEY is no PEM; make a key with", "a secret"),
+        (&[("ACCESS_TOKEN_KEY", &encrypted)], "ACCESS_TOKEN_KEY is encrypted, and no start", "a password on it"),
+        (&[("ACCESS_TOKEN_KEY", &sec1)], "ACCESS_TOKEN_KEY is not in PKCS#8: openssl pkcs8 -topk8", "SEC 1"),
+        (&[("ACCESS_TOKEN_KEY", &public)], "ACCESS_TOKEN_KEY is a public key, which cannot sign", "a public key"),
+        (&[("ACCESS_TOKEN_KEY", &key[..100])], "ACCESS_TOKEN_KEY is no key on P-256", "a broken one"),
+        (&[("ACCESS_TOKEN_KEY_PREVIOUS", "key")], "ACCESS_TOKEN_KEY_PREVIOUS is no PEM", "no key before"),
+        (&[("ACCESS_TOKEN_KEY_PREVIOUS", &twice)], "ACCESS_TOKEN_KEY_PREVIOUS holds one key twice", "both halves"),
+        (
+            &[("ACCESS_TOKEN_KEY", &key), ("ACCESS_TOKEN_KEY_PREVIOUS", &public)],
+            "ACCESS_TOKEN_KEY_PREVIOUS holds the key of ACCESS_TOKEN_KEY, too",
+            "the key itself",
+        ),
+        (
+            &[("ACCESS_TOKEN_SECRET", ""), ("ACCESS_TOKEN_KEY_PREVIOUS", &key)],
+            "ACCESS_TOKEN_SECRET is not set",
+            "nothing signs",
+        ),
         (&[("ACCESS_TOKEN_AUDIENCE", "books-service")], "ACCESS_TOKEN_AUDIENCE must name auth-service", "/me is ours"),
         (&[("ACCESS_TOKEN_AUDIENCE", ",")], "ACCESS_TOKEN_AUDIENCE must name auth-service", "nobody"),
         (&[("AUTH_ADDR", "localhost")], "AUTH_ADDR must be an address and a port, such as 127.0.0.1:8080", "no port"),

@@ -34,6 +34,7 @@ struct Set {
     generation: u64,
     keys: Vec<PublicKey>,
     verifying: Vec<Key>,
+    jwks: String,
 }
 
 /// The text is no set of keys (RFC 7517 section 5), or it is too long.
@@ -95,9 +96,7 @@ impl PublicKeys {
     /// The set as auth-service publishes it (RFC 7517 section 5).
     #[must_use]
     pub fn jwks(&self) -> String {
-        let keys = self.keys().into_iter().map(|key| key.jwk).collect();
-        // Texts alone always have a JSON form.
-        serde_json::to_string(&JwkSet { keys }).unwrap_or_default()
+        self.0.set.load().jwks.clone()
     }
 
     /// How long ago these were the keys that auth-service published; `None` if it was never asked. Keys of this process are new.
@@ -134,7 +133,10 @@ impl Set {
             let verifying = key.verifying().ok()?;
             Some(Key { kid: key.key_id().to_owned(), algorithm: key.algorithm, verifying })
         };
-        Self { generation, verifying: keys.iter().filter_map(key).collect(), keys }
+        let jwks = JwkSet { keys: keys.iter().map(|key| key.jwk.clone()).collect() };
+        // Texts alone always have a JSON form.
+        let jwks = serde_json::to_string(&jwks).unwrap_or_default();
+        Self { generation, verifying: keys.iter().filter_map(key).collect(), keys, jwks }
     }
 }
 

@@ -1,0 +1,71 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::slice;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::{Desk, Served};
+
+#[test]
+fn keygen_makes_a_private_key_once() {
+    for algorithm in ["ES256", "EdDSA"] {
+        let desk = Desk::bare().set("ACCESS_TOKEN_KEY_FILE", "key.pem");
+        let kid = desk.run(&["keygen", "--algorithm", algorithm, "key.pem"], "").is(0).out;
+        let path = desk.folder.join("key.pem");
+        let key = fs::read_to_string(&path).unwrap();
+        assert!(key.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let ended = desk.run(&["keygen", "--algorithm", algorithm, "key.pem"], "").is(1);
+        assert!(ended.err.contains("key.pem: ") && ended.err.contains("exists"), "{ended:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), key, "the key is kept");
+        desk.run(&["keygen", "--algorithm", algorithm, "a.pem", "b.pem"], "").is(1);
+        assert!(desk.run(&["keygen", "--algorithm", algorithm], "").is(0).out.starts_with("-----BEGIN PRIVATE"));
+        assert_eq!(desk.run(&["keys"], "").is(0).out, format!("{}  {algorithm}  in use\n", kid.trim_end()));
+        let set: Value = serde_json::from_str(&desk.run(&["keys", "--jwks"], "").is(0).out).unwrap();
+        assert_eq!(set["keys"][0]["kid"], kid.trim_end());
+        let public = desk.run(&["keys", "--pem"], "").is(0).out;
+        assert!(public.starts_with("-----BEGIN PUBLIC KEY-----\n") && !key.contains(public.lines().nth(1).unwrap()));
+        let previous = Desk::bare().set("ACCESS_TOKEN_KEY_PREVIOUS", public.trim_end());
+        let shown = previous.run(&["keys"], "").is(0).out;
+        let other = format!("{}  {algorithm}  standby or previous\n", kid.trim_end());
+        assert_eq!(shown, format!("access tokens are signed with ACCESS_TOKEN_SECRET (HS256)\n{other}"));
+    }
+    Desk::bare().run(&["keygen", "--algorithm", "RS256"], "").is(2);
+}
+
+async fn kids(service: &Served) -> Vec<Value> {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(service.url("/.well-known/jwks.json")).send().await.unwrap();
+    let set: Value = answer.json().await.unwrap();
+    set["keys"].as_array().unwrap().iter().map(|key| key["kid"].clone()).collect()
+}
+
+#[tokio::test]
+async fn hangup_reads_the_keys_again_and_an_unusable_file_changes_nothing() {
+    let desk = Desk::new().set("ACCESS_TOKEN_KEY_FILE", "key.pem");
+    let [first, second] = ["key.pem", "next.pem"].map(|file| {
+        let kid = desk.run(&["keygen", "--algorithm", "ES256", file], "").is(0).out;
+        Value::from(kid.trim_end())
+    });
+    let service = desk.serve();
+    assert_eq!(kids(&service).await, slice::from_ref(&first));
+    fs::write(desk.folder.join("key.pem"), "-----BEGIN PRIVATE KEY-----\nMIGHAgEA").unwrap();
+    service.signal(Signal::HUP);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(kids(&service).await, [first]);
+    fs::rename(desk.folder.join("next.pem"), desk.folder.join("key.pem")).unwrap();
+    service.signal(Signal::HUP);
+    for _ in 0..100 {
+        if kids(&service).await == slice::from_ref(&second) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(kids(&service).await, [second]);
+    service.signal(Signal::TERM);
+    let (code, log) = service.end().await;
+    assert_eq!(code, Some(0));
+    assert!(log.contains("the keys of access tokens stay as they were"), "{log}");
+}
