@@ -77,7 +77,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
         config.access_keys.log();
         access_keys::follow_hangups(Arc::clone(&tokens))?;
     }
-    let guard = Data::new(config.access.guard(AUDIENCE)?.following(known.clone()));
+    let auth = Data::new(config.access.bearer_auth(AUDIENCE)?.with_revocations(known.clone()));
     log_secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref());
     log_secret("REFRESH_TOKEN_SECRET_PREVIOUS", config.refresh_previous.as_ref());
     let server = config.server.clone();
@@ -100,7 +100,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let state = Data::new(State { users, sessions, passwords, grants, limits, revocations, allowed_origins, keys });
     let docs = docs(document::<Calls>);
     let routes = move |routes: &mut web::ServiceConfig| {
-        routes.app_data(guard.clone()).app_data(state.clone()).configure(health(&readiness)).configure(docs.clone());
+        routes.app_data(auth.clone()).app_data(state.clone()).configure(health(&readiness)).configure(docs.clone());
         routes.configure(table);
     };
     Ok(bind(&server, metrics, routes)?)

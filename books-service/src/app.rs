@@ -43,10 +43,10 @@ pub enum StartError {
 /// Something that it needs cannot be had.
 pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Running, StartError> {
     let (revocations, keys) = tokio::try_join!(revocations(config, known), keys(config))?;
-    let guard = AccessSettings { keys: keys.clone(), ..config.access.clone() }.guard("books-service")?;
-    let guard = Data::new(match &revocations {
-        Some(revocations) => guard.following(revocations.clone()),
-        None => guard,
+    let auth = AccessSettings { keys: keys.clone(), ..config.access.clone() }.guard("books-service")?;
+    let auth = Data::new(match &revocations {
+        Some(revocations) => auth.with_revocations(revocations.clone()),
+        None => auth,
     });
     let books = open(&config.database_url).await?;
     if config.demo_data {
@@ -65,7 +65,7 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     let docs = docs(document::<Calls>);
     let page = config.auth_public_url.as_deref().filter(|_| config.web).map(page);
     let service = bind(&config.server, metrics, move |app| {
-        app.app_data(guard.clone()).app_data(library.clone()).configure(health(&readiness)).configure(docs.clone());
+        app.app_data(auth.clone()).app_data(library.clone()).configure(health(&readiness)).configure(docs.clone());
         app.configure(routes);
         if let Some(page) = &page {
             app.configure(page);

@@ -6,22 +6,22 @@ use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 
-use crate::{Admin, Guard, Member, Problem, clock};
+use crate::{Admin, BearerAuth, Member, Problem, clock};
 
-/// For axum: needs a router whose state is, or gives by `FromRef`, an `Arc<Guard>`.
+/// For axum: needs a router whose state is, or gives by `FromRef`, an `Arc<BearerAuth>`.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
 /// use axum::{Router, routing::get};
-/// use shared_claims::{Guard, Member};
+/// use shared_claims::{BearerAuth, Member};
 ///
 /// async fn orders(member: Member) -> String {
 ///     format!("orders of {}", member.username)
 /// }
 ///
-/// fn routes(guard: Guard) -> Router {
-///     Router::new().route("/orders", get(orders)).with_state(Arc::new(guard))
+/// fn routes(auth: BearerAuth) -> Router {
+///     Router::new().route("/orders", get(orders)).with_state(Arc::new(auth))
 /// }
 /// ```
 ///
@@ -30,7 +30,7 @@ use crate::{Admin, Guard, Member, Problem, clock};
 /// ```compile_fail,E0277
 /// # use std::sync::Arc;
 /// # use axum::{Router, routing::get};
-/// # use shared_claims::{Guard, Member};
+/// # use shared_claims::{BearerAuth, Member};
 /// # async fn orders(member: Member) -> String {
 /// #     format!("orders of {}", member.username)
 /// # }
@@ -40,34 +40,34 @@ use crate::{Admin, Guard, Member, Problem, clock};
 /// ```
 impl<S> FromRequestParts<S> for Member
 where
-    Arc<Guard>: FromRef<S>,
+    Arc<BearerAuth>: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        admit(&Arc::from_ref(state), parts)
+        authenticate(&Arc::from_ref(state), parts)
     }
 }
 
 impl<S> FromRequestParts<S> for Admin
 where
-    Arc<Guard>: FromRef<S>,
+    Arc<BearerAuth>: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        admit(&Arc::from_ref(state), parts).and_then(Self::try_from)
+        authenticate(&Arc::from_ref(state), parts).and_then(Self::try_from)
     }
 }
 
-fn admit(guard: &Guard, parts: &mut Parts) -> Result<Member, Problem> {
+fn authenticate(auth: &BearerAuth, parts: &mut Parts) -> Result<Member, Problem> {
     let headers = &parts.headers;
     let authorizations = headers.get_all(AUTHORIZATION).into_iter();
-    let extras = guard.extra_header().into_iter().flat_map(|name| headers.get_all(name));
+    let extras = auth.extra_header().into_iter().flat_map(|name| headers.get_all(name));
     let member =
-        guard.admit(authorizations.map(HeaderValue::as_bytes), extras.map(HeaderValue::as_bytes), clock::now())?;
+        auth.authenticate(authorizations.map(HeaderValue::as_bytes), extras.map(HeaderValue::as_bytes), clock::now())?;
     parts.extensions.insert(member.clone());
     Ok(member)
 }
@@ -89,7 +89,7 @@ pub struct Checked<T>(pub T);
 
 impl<S, T> FromRequest<S> for Checked<T>
 where
-    Arc<Guard>: FromRef<S>,
+    Arc<BearerAuth>: FromRef<S>,
     S: Send + Sync,
     T: FromRequest<S>,
 {
@@ -101,8 +101,8 @@ where
             return Err(Problem::internal().into_response());
         };
         let body = T::from_request(request, state).await.map_err(IntoResponse::into_response)?;
-        let guard = Arc::<Guard>::from_ref(state);
-        guard.check_again(&member, clock::now()).map_err(IntoResponse::into_response)?;
+        let auth = Arc::<BearerAuth>::from_ref(state);
+        auth.recheck(&member, clock::now()).map_err(IntoResponse::into_response)?;
         Ok(Self(body))
     }
 }

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use crate::{
-    AccessClaims, Guard, LEEWAY, Revocation, Revocations, Role, Secret, SetupError, Signer, Trust, Verifier, clock,
+    AccessClaims, BearerAuth, LEEWAY, Revocation, Revocations, Role, Secret, SetupError, Signer, Trust, Verifier, clock,
 };
 
 /// The life of a token of the kit, in seconds: 15 minutes, as by default.
@@ -20,8 +20,8 @@ const LIFE: u64 = 15 * 60;
 /// # #[actix_web::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let kit = TestKit::new("orders-service")?;
-/// let guard = web::Data::new(kit.guard()?);
-/// let app = test::init_service(App::new().app_data(guard).route("/orders", web::get().to(orders))).await;
+/// let auth = web::Data::new(kit.bearer_auth()?);
+/// let app = test::init_service(App::new().app_data(auth).route("/orders", web::get().to(orders))).await;
 /// let ask = async |token: &str| {
 ///     let request = test::TestRequest::get().uri("/orders").insert_header(("Authorization", format!("Bearer {token}")));
 ///     test::call_service(&app, request.to_request()).await.status().as_u16()
@@ -63,7 +63,7 @@ impl TestKit {
     ///
     /// # Errors
     /// The crypto fails its self-test.
-    pub fn guard(&self) -> Result<Guard, SetupError> {
+    pub fn bearer_auth(&self) -> Result<BearerAuth, SetupError> {
         let secret = Secret::parse(&self.secret).map_err(|_| SetupError::Key)?;
         let verifier = Verifier::new(&Trust {
             issuer: Self::ISSUER,
@@ -72,7 +72,7 @@ impl TestKit {
             secret: &secret,
             previous: None,
         })?;
-        Ok(Guard::new(verifier).following(self.revocations.clone()))
+        Ok(BearerAuth::new(verifier).with_revocations(self.revocations.clone()))
     }
 
     /// The secret that its tokens are signed with: for a service that is told so by `ACCESS_TOKEN_SECRET`.

@@ -5,7 +5,7 @@ use shared_claims::ErrorCode::{
     Busy, InvalidCredentials, InvalidRefreshToken, MissingRefreshToken, OriginNotAllowed, TooManyFailures,
     TooManyRequests, Unavailable, ValidationFailed,
 };
-use shared_claims::{Guard, Problem};
+use shared_claims::{BearerAuth, Problem};
 use shared_service::Caller;
 use shared_service::clock::now_ms;
 use shared_service::http::request::{Body, MaybeBody};
@@ -90,11 +90,11 @@ pub(super) async fn refresh(
 pub(super) async fn log_out(
     state: Data<State>,
     request: HttpRequest,
-    guard: Data<Guard>,
+    auth: Data<BearerAuth>,
     body: MaybeBody<TokenRequest>,
 ) -> Result<HttpResponse, Problem> {
     let refresh = presented(&state, &request, body)?;
-    let access = access_token(&request, &guard);
+    let access = access_token(&request, &auth);
     if refresh.is_none() && access.is_none() {
         return Err(Problem::new(MissingRefreshToken));
     }
@@ -167,9 +167,9 @@ fn label(request: &HttpRequest, caller: &Caller) -> Label {
 }
 
 /// The access token in the request's headers, not verified.
-fn access_token<'r>(request: &'r HttpRequest, guard: &'r Guard) -> Option<&'r str> {
+fn access_token<'r>(request: &'r HttpRequest, auth: &'r BearerAuth) -> Option<&'r str> {
     let values = |name: &str| request.headers().get_all(name).map(HeaderValue::as_bytes);
-    Guard::presented(values(AUTHORIZATION.as_str()), guard.extra_header().into_iter().flat_map(values))
+    BearerAuth::unverified_token(values(AUTHORIZATION.as_str()), auth.extra_header().into_iter().flat_map(values))
 }
 
 /// The refresh token of a request and, where it is in none's body, the jar that it came from.

@@ -19,7 +19,7 @@ pub struct Library {
     pub catalogue: Catalogue,
 }
 
-/// The URL table. It needs `web::Data` of a [`Library`] and of a [`shared_claims::Guard`].
+/// The URL table. It needs `web::Data` of a [`Library`] and of a [`shared_claims::BearerAuth`].
 pub fn routes(app: &mut ServiceConfig) {
     app.service(at("/books").get(books::list).post(books::add))
         .service(at("/books/{id}").get(books::show).put(books::replace).patch(books::change).delete(books::remove));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
-use shared_claims::{Checked, Follow, Guard, Member, Secret, Trust, Verifier};
+use shared_claims::{BearerAuth, Checked, Follow, Member, Secret, Trust, Verifier};
 use tokio::net::TcpListener;
 
 /// An order as it is sent.
@@ -27,8 +27,8 @@ async fn add(member: Member, Checked(Json(order)): Checked<Json<Order>>) -> Stri
     format!("One {} for {}.\n", order.item, member.username)
 }
 
-fn routes(guard: Guard) -> Router {
-    Router::new().route("/orders", get(list).post(add)).with_state(Arc::new(guard))
+fn routes(auth: BearerAuth) -> Router {
+    Router::new().route("/orders", get(list).post(add)).with_state(Arc::new(auth))
 }
 
 #[expect(
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let revocations = Follow::new(setting("AUTH_URL")?).start().await?;
     let listener = TcpListener::bind(setting("ORDERS_ADDR")?).await?;
-    axum::serve(listener, routes(Guard::new(verifier).following(revocations))).await?;
+    axum::serve(listener, routes(BearerAuth::new(verifier).with_revocations(revocations))).await?;
     Ok(())
 }
 
@@ -66,7 +66,7 @@ mod tests {
     #[tokio::test]
     async fn orders_need_a_token_of_a_living_session() {
         let kit = TestKit::new("orders-service").unwrap();
-        let app = routes(kit.guard().unwrap());
+        let app = routes(kit.bearer_auth().unwrap());
         kit.revoke("s-1");
         for (method, token, status) in [
             (Method::GET, kit.member(), 200),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
-use shared_claims::{Follow, Guard, Secret, Trust, Verifier};
+use shared_claims::{BearerAuth, Follow, Secret, Trust, Verifier};
 
 #[expect(
     clippy::disallowed_methods,
@@ -30,8 +30,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         previous: None,
     })?;
     let revocations = Follow::new(setting("AUTH_URL")?).start().await?;
-    let guard = Data::new(Guard::new(verifier).following(revocations));
-    let app = move || App::new().app_data(guard.clone()).service(orders::list).service(orders::add);
+    let auth = Data::new(BearerAuth::new(verifier).with_revocations(revocations));
+    let app = move || App::new().app_data(auth.clone()).service(orders::list).service(orders::add);
     HttpServer::new(app).bind(setting("ORDERS_ADDR")?)?.run().await?;
     Ok(())
 }

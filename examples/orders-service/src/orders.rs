@@ -36,7 +36,7 @@ mod tests {
     #[actix_web::test]
     async fn orders_are_for_members() {
         let kit = TestKit::new("orders-service").unwrap();
-        let app = init_service(App::new().app_data(Data::new(kit.guard().unwrap())).service(list)).await;
+        let app = init_service(App::new().app_data(Data::new(kit.bearer_auth().unwrap())).service(list)).await;
         kit.revoke("s-1");
         let strangers = TestKit::new("orders-service").unwrap();
         let elsewhere = TestKit::new("books-service").unwrap();
@@ -71,8 +71,8 @@ mod tests {
     #[actix_web::test]
     async fn order_whose_token_is_revoked_while_it_arrives_is_401() {
         let kit = TestKit::new("orders-service").unwrap();
-        let guard = Data::new(kit.guard().unwrap());
-        let server = HttpServer::new(move || App::new().app_data(guard.clone()).service(add)).workers(1);
+        let auth = Data::new(kit.bearer_auth().unwrap());
+        let server = HttpServer::new(move || App::new().app_data(auth.clone()).service(add)).workers(1);
         let server = server.disable_signals().bind("127.0.0.1:0").unwrap();
         let addr = server.addrs()[0];
         rt::spawn(server.run());

@@ -1,20 +1,20 @@
 /// A [`Member`] whose request is not complete yet.
-mod arrival;
+mod admission;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 
-use self::arrival::Admission;
-use crate::{Admin, Guard, Member, Problem, clock};
+use self::admission::Admission;
+use crate::{Admin, BearerAuth, Member, Problem, clock};
 
-/// For actix-web: needs the application data `web::Data<Guard>`; without it the answer is 500, and the log says why.
+/// For actix-web: needs the application data `web::Data<BearerAuth>`; without it the answer is 500, and the log says why.
 ///
 /// A body may arrive long after its head, so the guard is asked again when it is complete. Name the member before the
 /// extractor of the body: then a token that was revoked meanwhile is 401 and the handler does not run, whichever extractor reads
 /// the body. A handler that reads the body itself, as `web::Payload`, gets an error at its end instead. An extractor of your own that
-/// may stand before the member asks [`Guard::check_sender`].
+/// may stand before the member asks [`BearerAuth::recheck_sender`].
 ///
 /// ```
 /// use actix_web::{HttpResponse, web};
@@ -29,18 +29,21 @@ impl FromRequest for Member {
     type Future = Admission<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let Some(guard) = request.app_data::<web::Data<Guard>>() else {
-            log::error!("a route asks for a Member, but the application data holds no Guard");
+        let Some(auth) = request.app_data::<web::Data<BearerAuth>>() else {
+            log::error!("a route asks for a Member, but the application data holds no BearerAuth");
             return Admission::decided(Err(Problem::internal()));
         };
         let authorizations = request.headers().get_all(AUTHORIZATION);
-        let extras = guard.extra_header().into_iter().flat_map(|name| request.headers().get_all(name));
-        let decision =
-            guard.admit(authorizations.map(HeaderValue::as_bytes), extras.map(HeaderValue::as_bytes), clock::now());
+        let extras = auth.extra_header().into_iter().flat_map(|name| request.headers().get_all(name));
+        let decision = auth.authenticate(
+            authorizations.map(HeaderValue::as_bytes),
+            extras.map(HeaderValue::as_bytes),
+            clock::now(),
+        );
         match decision {
             Ok(member) if has_body(request, payload) => {
                 request.extensions_mut().insert(member.clone());
-                Admission::until_complete(member, guard.clone(), payload)
+                Admission::until_complete(member, auth.clone(), payload)
             }
             decision => Admission::decided(decision),
         }
@@ -62,15 +65,15 @@ fn has_body(request: &HttpRequest, payload: &Payload) -> bool {
     !matches!(payload, Payload::None) || headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
-impl Guard {
+impl BearerAuth {
     /// Asks again for the member whose `request` has a body, if there is one: for extractors that read bodies. What they return
     /// is then still wanted, wherever they stand beside [`Member`] or [`Admin`].
     ///
     /// # Errors
-    /// As [`Guard::check_again`].
-    pub fn check_sender(request: &HttpRequest) -> Result<(), Problem> {
+    /// As [`BearerAuth::recheck`].
+    pub fn recheck_sender(request: &HttpRequest) -> Result<(), Problem> {
         match (request.extensions().get::<Member>(), request.app_data::<web::Data<Self>>()) {
-            (Some(member), Some(guard)) => guard.check_again(member, clock::now()),
+            (Some(member), Some(auth)) => auth.recheck(member, clock::now()),
             _ => Ok(()),
         }
     }

@@ -26,13 +26,13 @@ const SHORTEST_POLL: Duration = Duration::from_millis(10);
 /// Which auth-service's revocations or public keys to follow, and how.
 ///
 /// ```no_run
-/// # async fn f(guard: shared_claims::Guard) -> Result<(), shared_claims::FollowError> {
+/// # async fn f(auth: shared_claims::BearerAuth) -> Result<(), shared_claims::FollowError> {
 /// use std::time::Duration;
 ///
 /// use shared_claims::Follow;
 ///
 /// let revocations = Follow::new("http://auth:3000").start().await?;
-/// let guard = guard.following(revocations);
+/// let auth = auth.with_revocations(revocations);
 ///
 /// // Whoever would rather let nobody in than somebody who may have signed out half a minute ago:
 /// let strict = Follow { max_age: Some(Duration::from_secs(30)), ..Follow::new("http://auth:3000") };

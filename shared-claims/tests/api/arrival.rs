@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared_claims::{Guard, LEEWAY, Revocations};
+use shared_claims::{BearerAuth, LEEWAY, Revocations};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
@@ -47,9 +47,9 @@ impl Slow {
 
 fn following(max_age: Option<Duration>) -> (Revocations, Vec<Service>) {
     let list = Revocations::new(max_age);
-    let guard = Arc::new(Guard::new(verifier()).following(list.clone()));
+    let auth = Arc::new(BearerAuth::new(verifier()).with_revocations(list.clone()));
     list.confirm(Instant::now());
-    (list, Service::guarded_by(&guard))
+    (list, Service::protected_by(&auth))
 }
 
 fn token_in(sid: &str, sub: &str, iat: u64, exp: u64) -> String {

@@ -5,7 +5,7 @@ use actix_web::{App, FromRequest, HttpRequest, HttpServer, rt, web};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
-use shared_claims::{Admin, Guard, Member};
+use shared_claims::{Admin, BearerAuth, Member};
 
 /// What the door for members says.
 fn of_member(member: &Member) -> Value {
@@ -44,7 +44,7 @@ impl FromRequest for Asking {
         let (request, read) = (request.clone(), String::from_request(request, payload));
         Box::pin(async move {
             let text = read.await?;
-            Guard::check_sender(&request)?;
+            BearerAuth::recheck_sender(&request)?;
             Ok(Self(text))
         })
     }
@@ -109,10 +109,10 @@ fn orders(app: &mut web::ServiceConfig) {
 }
 
 /// Serves `/member` and `/admin` with actix-web, and says where.
-pub fn actix(guard: &Arc<Guard>) -> String {
-    let guard = web::Data::from(Arc::clone(guard));
+pub fn actix(auth: &Arc<BearerAuth>) -> String {
+    let auth = web::Data::from(Arc::clone(auth));
     on_actix(move |config| {
-        config.app_data(guard.clone());
+        config.app_data(auth.clone());
     })
 }
 
@@ -140,7 +140,7 @@ fn on_actix(configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static
 
 /// Serves the same with axum.
 #[cfg(feature = "axum")]
-pub fn axum(guard: &Arc<Guard>) -> String {
+pub fn axum(auth: &Arc<BearerAuth>) -> String {
     use axum::routing::{get, post};
     use shared_claims::Checked;
     // Tuples of a text and its media type, so that axum need not know JSON.
@@ -157,7 +157,7 @@ pub fn axum(guard: &Arc<Guard>) -> String {
         .route("/open", post(|Checked(order): Checked<String>| async move { order }))
         .route("/member", get(member_door).post(text_order))
         .route("/admin", get(admin_door).post(admin_order))
-        .with_state(Arc::clone(guard));
+        .with_state(Arc::clone(auth));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared_claims::{Guard, Revocation, Revocations, TokenError};
+use shared_claims::{BearerAuth, Revocation, Revocations, TokenError};
 
 use crate::forge::{LIFE, STRANGER, header, signed, token};
 use crate::server::{Service, claims_of, now, token_of, verifier};
@@ -12,7 +12,7 @@ const CHALLENGE: &str = r#"Bearer error="invalid_token", error_description="The 
 /// The service on every framework, behind a list of these.
 fn behind(list: &Revocations, entries: &[Revocation]) -> Vec<Service> {
     list.add(entries, now());
-    Service::guarded_by(&Arc::new(Guard::new(verifier()).following(list.clone())))
+    Service::protected_by(&Arc::new(BearerAuth::new(verifier()).with_revocations(list.clone())))
 }
 
 /// A list that has not been complete for longer than it may.

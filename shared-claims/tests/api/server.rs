@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use shared_claims::{AccessClaims, Guard, Verifier};
+use shared_claims::{AccessClaims, BearerAuth, Verifier};
 
 #[cfg(feature = "axum")]
 use crate::doors::axum;
@@ -30,15 +30,15 @@ impl Service {
     /// The same service on every framework. Tokens are taken from `Authorization` and, where it has a name, from one more
     /// header.
     pub fn on_each(extra_header: Option<&str>) -> Vec<Self> {
-        Self::guarded_by(&Arc::new(Guard::new(verifier()).also_from(extra_header)))
+        Self::protected_by(&Arc::new(BearerAuth::new(verifier()).with_extra_header(extra_header)))
     }
 
     /// The same service on every framework, behind this guard.
-    pub fn guarded_by(guard: &Arc<Guard>) -> Vec<Self> {
+    pub fn protected_by(auth: &Arc<BearerAuth>) -> Vec<Self> {
         vec![
-            Self::at("actix", actix(guard)),
+            Self::at("actix", actix(auth)),
             #[cfg(feature = "axum")]
-            Self::at("axum", axum(guard)),
+            Self::at("axum", axum(auth)),
         ]
     }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use metrics::{Counter, counter};
-use shared_claims::{AccessClaims, Guard, Keyring, PublicKeys, Secret, SetupError, Verifier};
+use shared_claims::{AccessClaims, BearerAuth, Keyring, PublicKeys, Secret, SetupError, Verifier};
 
 use super::metrics::{Metrics, Named};
 use crate::recorder::is_on;
 use crate::settings::Settings;
 
-/// The counter of access tokens by [`Guard::OUTCOMES`], and its help text.
+/// The counter of access tokens by [`BearerAuth::OUTCOMES`], and its help text.
 pub(super) const VERIFIED: Named = ("jwt_verify_total", "Requests that need an access token, by what was found");
 
 /// The settings of access token verification.
@@ -75,11 +75,11 @@ impl AccessSettings {
     ///
     /// # Errors
     /// As [`AccessSettings::verifier`].
-    pub fn guard(&self, audience: &str) -> Result<Guard, SetupError> {
+    pub fn bearer_auth(&self, audience: &str) -> Result<BearerAuth, SetupError> {
         let verifier = self.verifier(audience)?;
         log_secret("ACCESS_TOKEN_SECRET", self.secret.as_ref());
         log_secret("ACCESS_TOKEN_SECRET_PREVIOUS", self.previous.as_ref());
-        Ok(Guard::new(verifier).telling(count).also_from(self.header.as_ref().map(HeaderName::as_str)))
+        Ok(BearerAuth::new(verifier).on_outcome(count).with_extra_header(self.header.as_ref().map(HeaderName::as_str)))
     }
 
     /// Shows how old the public keys are, in seconds, and how many there are.
@@ -106,8 +106,8 @@ impl AccessSettings {
 
 /// Counts a verified token. Each request does, so the handles are kept.
 fn count(outcome: &'static str) {
-    static COUNTERS: LazyLock<[(&str, Counter); Guard::OUTCOMES.len()]> =
-        LazyLock::new(|| Guard::OUTCOMES.map(|outcome| (outcome, counter!(VERIFIED.0, "result" => outcome))));
+    static COUNTERS: LazyLock<[(&str, Counter); BearerAuth::OUTCOMES.len()]> =
+        LazyLock::new(|| BearerAuth::OUTCOMES.map(|outcome| (outcome, counter!(VERIFIED.0, "result" => outcome))));
     if is_on()
         && let Some((_, counter)) = COUNTERS.iter().find(|(known, _)| *known == outcome)
     {

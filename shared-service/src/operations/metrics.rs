@@ -12,7 +12,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 use metrics_util::MetricKindMask;
-use shared_claims::Guard;
+use shared_claims::BearerAuth;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
@@ -81,7 +81,7 @@ impl Metrics {
     /// The recorder refuses its own set-up.
     pub(crate) fn start(self) -> io::Result<Arc<Self>> {
         install().map_err(io::Error::other)?;
-        show_counter(VERIFIED, &Guard::OUTCOMES);
+        show_counter(VERIFIED, &BearerAuth::OUTCOMES);
         (self.register)();
         rt::spawn(upkeep());
         Ok(self.shown())

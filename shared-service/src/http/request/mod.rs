@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use shared_claims::{ErrorCode, Guard, Members, Problem};
+use shared_claims::{BearerAuth, ErrorCode, Members, Problem};
 
 use super::media::check_type;
 use members::{Source, read_from};
@@ -111,7 +111,7 @@ async fn members(request: &HttpRequest, payload: Payload) -> Result<Option<Map<S
     check_length(request)?;
     let reading = tokio::time::timeout(PATIENCE, read_bytes(payload)).await;
     let bytes = reading.unwrap_or_else(|_| Err(Problem::new(ErrorCode::RequestTimeout)))?;
-    Guard::check_sender(request)?;
+    BearerAuth::recheck_sender(request)?;
     if bytes.is_empty() {
         return Ok(None);
     }

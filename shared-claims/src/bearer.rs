@@ -4,11 +4,11 @@ use crate::{AccessClaims, ErrorCode, LEEWAY, Problem, Revocations, Role, TokenEr
 
 /// What the extractors ask: a verifier, where tokens may stand, and what is revoked. It knows no web framework; how it is handed over
 /// stands with the features `actix` and `axum`.
-pub struct Guard {
+pub struct BearerAuth {
     verifier: Verifier<AccessClaims>,
     extra_header: Option<String>,
     revocations: Option<Revocations>,
-    tell: fn(&'static str),
+    on_outcome: fn(&'static str),
 }
 
 /// Why somebody is not let in.
@@ -44,36 +44,36 @@ pub struct Member {
 #[derive(Clone, Debug)]
 pub struct Admin(pub Member);
 
-impl Guard {
+impl BearerAuth {
     /// Tokens are taken from `Authorization: Bearer` and from nowhere else.
     #[must_use]
     pub const fn new(verifier: Verifier<AccessClaims>) -> Self {
-        Self { verifier, extra_header: None, revocations: None, tell: |_| () }
+        Self { verifier, extra_header: None, revocations: None, on_outcome: |_| () }
     }
 
     /// Takes a bare token from the header `name` too, for clients of an older system (`x-access-token`).
     #[must_use]
-    pub fn also_from(mut self, name: Option<&str>) -> Self {
+    pub fn with_extra_header(mut self, name: Option<&str>) -> Self {
         self.extra_header = name.map(str::to_ascii_lowercase);
         self
     }
 
     /// Refuses what is revoked, too.
     #[must_use]
-    pub fn following(mut self, revocations: Revocations) -> Self {
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
         self.revocations = Some(revocations);
         self
     }
 
-    /// What may become of a token: see [`Guard::telling`].
+    /// What may become of a token: see [`BearerAuth::on_outcome`].
     pub const OUTCOMES: [&str; 8] =
         ["ok", "missing", "expired", "revoked", "stale", "forbidden", "unknown_key", "invalid"];
 
-    /// Calls `tell` with one of [`Guard::OUTCOMES`] for each request that is decided, and once more where
-    /// [`Guard::check_again`] refuses it; for counters.
+    /// Calls `report` with one of [`BearerAuth::OUTCOMES`] for each request that is decided, and once more where
+    /// [`BearerAuth::recheck`] refuses it; for counters.
     #[must_use]
-    pub const fn telling(mut self, tell: fn(&'static str)) -> Self {
-        self.tell = tell;
+    pub const fn on_outcome(mut self, report: fn(&'static str)) -> Self {
+        self.on_outcome = report;
         self
     }
 
@@ -89,24 +89,24 @@ impl Guard {
     /// # Errors
     /// 401 without a token, with two, with a bad or a revoked one; 503 where it would be good, but it is not known any more what is
     /// revoked or which keys count; 403 where its role has no rights.
-    pub fn admit<'r>(
+    pub fn authenticate<'r>(
         &self,
         authorizations: impl IntoIterator<Item = &'r [u8]>,
         extras: impl IntoIterator<Item = &'r [u8]>,
         now: u64,
     ) -> Result<Member, Problem> {
         let decided = self.decide(authorizations, extras, now);
-        (self.tell)(decided.as_ref().map_or_else(Refusal::outcome, |_| "ok"));
+        (self.on_outcome)(decided.as_ref().map_or_else(Refusal::outcome, |_| "ok"));
         decided.map_err(Problem::from)
     }
 
     /// The access token of a request, not verified: `None` without one, with two, or where it is not text. The parameters
-    /// are those of [`Guard::admit`].
-    pub fn presented<'r>(
+    /// are those of [`BearerAuth::authenticate`].
+    pub fn unverified_token<'r>(
         authorizations: impl IntoIterator<Item = &'r [u8]>,
         extras: impl IntoIterator<Item = &'r [u8]>,
     ) -> Option<&'r str> {
-        the_token(authorizations, extras).ok().filter(|token| !token.is_empty())
+        only_token(authorizations, extras).ok().filter(|token| !token.is_empty())
     }
 
     /// Asks again for a member that was let in, at `now` (seconds since 1970). A request may last long after its head: a slow body, a
@@ -114,13 +114,13 @@ impl Guard {
     ///
     /// # Errors
     /// 401 where the token has expired or is revoked; 503 where nobody knows any more what is revoked.
-    pub fn check_again(&self, member: &Member, now: u64) -> Result<(), Problem> {
+    pub fn recheck(&self, member: &Member, now: u64) -> Result<(), Problem> {
         let checked = if member.expires_at.saturating_add(LEEWAY) <= now {
             Err(Refusal::Token(TokenError::Expired))
         } else {
             self.check_revocations(&member.session_id, &member.user_id, member.issued_at)
         };
-        checked.inspect_err(|refusal| (self.tell)(refusal.outcome())).map_err(Problem::from)
+        checked.inspect_err(|refusal| (self.on_outcome)(refusal.outcome())).map_err(Problem::from)
     }
 
     fn decide<'r>(
@@ -129,7 +129,7 @@ impl Guard {
         extras: impl IntoIterator<Item = &'r [u8]>,
         now: u64,
     ) -> Result<Member, Refusal> {
-        let claims = self.verifier.verify(the_token(authorizations, extras)?, now).map_err(|error| match error {
+        let claims = self.verifier.verify(only_token(authorizations, extras)?, now).map_err(|error| match error {
             TokenError::KeysUnknown => Refusal::Stale,
             error => Refusal::Token(error),
         })?;
@@ -160,7 +160,7 @@ fn member(claims: AccessClaims) -> Result<Member, Refusal> {
 }
 
 /// The one token of the request. Two are refused, wherever they stand (RFC 6750 section 2).
-fn the_token<'r>(
+fn only_token<'r>(
     authorizations: impl IntoIterator<Item = &'r [u8]>,
     extras: impl IntoIterator<Item = &'r [u8]>,
 ) -> Result<&'r str, Refusal> {

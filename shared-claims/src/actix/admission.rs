@@ -11,7 +11,7 @@ use actix_web::web::Data;
 use futures_util::StreamExt;
 use futures_util::stream::poll_fn;
 
-use crate::{Guard, Member, Problem, clock};
+use crate::{BearerAuth, Member, Problem, clock};
 
 /// The future of a [`Member`] or an [`Admin`](crate::Admin). Behind a request that has a body it lasts until the extractors
 /// beside it have read that body, so that its refusal is the answer.
@@ -51,7 +51,7 @@ impl<T> Admission<T> {
 
 impl Admission<Member> {
     /// Lets `payload` end in a second question to `guard`: the list of revocations may have grown while the body arrived.
-    pub(super) fn until_complete(member: Member, guard: Data<Guard>, payload: &mut Payload) -> Self {
+    pub(super) fn until_complete(member: Member, auth: Data<BearerAuth>, payload: &mut Payload) -> Self {
         let state = Rc::new(Body::default());
         let (mut body, reader, sender) = (payload.take(), Reader(Rc::clone(&state)), member.clone());
         let stream = poll_fn(move |cx| {
@@ -61,7 +61,7 @@ impl Admission<Member> {
                 reader.0.wake();
             }
             match polled {
-                Poll::Ready(None) => match guard.check_again(&sender, clock::now()) {
+                Poll::Ready(None) => match auth.recheck(&sender, clock::now()) {
                     Ok(()) => Poll::Ready(None),
                     Err(problem) => reader.refuse(problem, cx),
                 },
