@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use shared_claims::{
-    AccessClaims, PublicKey, PublicKeys, RefreshClaims, Secret, SetupError, Signer, TokenError, Trust, Verifier,
+    AccessClaims, PublicKey, PublicKeys, RefreshClaims, Secret, SetupError, Signer, TokenError, Verifier,
+    VerifierConfig,
 };
 use uuid::Uuid;
 
@@ -79,7 +80,7 @@ impl Tokens {
             access_proof: config.access.verifier(AUDIENCE)?,
             access_ttl: config.access.ttl.as_secs(),
             refresh: Signer::new(issuer, &[AUDIENCE.to_owned()], secret)?,
-            refresh_proof: Verifier::new(&Trust {
+            refresh_proof: Verifier::new(&VerifierConfig {
                 issuer,
                 audience: AUDIENCE,
                 max_life: config.stores.rules.refresh_ttl,

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
-use shared_claims::{AccessClaims, Claims, LEEWAY, RefreshClaims, Secret, TokenError, Trust, Verifier};
+use shared_claims::{AccessClaims, Claims, LEEWAY, RefreshClaims, Secret, TokenError, Verifier, VerifierConfig};
 
 /// Between header and claims, where an input is both as texts: a byte that no UTF-8 has.
 const SEPARATOR: u8 = 0xff;
@@ -34,8 +34,8 @@ static REFRESH: LazyLock<Verifier<RefreshClaims>> = LazyLock::new(verifier);
 fn verifier<C: Claims>() -> Verifier<C> {
     let secret = Secret::parse(SECRET).unwrap();
     let max_life = Duration::from_secs(LIFE);
-    let trust = Trust { issuer: ISSUER, audience: AUDIENCE, max_life, secret: &secret, previous: None };
-    Verifier::new(&trust).unwrap()
+    let config = VerifierConfig { issuer: ISSUER, audience: AUDIENCE, max_life, secret: &secret, previous: None };
+    Verifier::new(&config).unwrap()
 }
 
 /// Shows `bytes` to the verifiers: as a token, as a token whose signature is replaced by a good one, and as header and

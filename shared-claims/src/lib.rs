@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use actix_web::{App, HttpResponse, test, web};
-//! use shared_claims::{AccessClaims, BearerAuth, Member, Secret, Trust, Verifier};
+//! use shared_claims::{AccessClaims, BearerAuth, Member, Secret, VerifierConfig, Verifier};
 //!
 //! async fn orders(member: Member) -> HttpResponse {
 //!     HttpResponse::Ok().body(format!("orders of {}", member.username))
@@ -14,7 +14,7 @@
 //!
 //! # #[actix_web::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let verifier = Verifier::<AccessClaims>::new(&Trust {
+//! let verifier = Verifier::<AccessClaims>::new(&VerifierConfig {
 //!     issuer: "auth-service",
 //!     audience: "orders-service",
 //!     max_life: std::time::Duration::from_secs(15 * 60),
@@ -84,7 +84,7 @@ pub use follow::{Follow, FollowError};
 pub use json::{Members, NotAnObject, Value};
 pub use jwt::{
     AccessClaims, Claims, KeyError, Keyring, LEEWAY, NotAKeySet, PublicKey, PublicKeys, RefreshClaims, Secret,
-    SelfTestFailed, SetupError, Signer, SigningKey, TokenError, Trust, Verifier, WeakSecret, self_test,
+    SelfTestFailed, SetupError, Signer, SigningKey, TokenError, Verifier, VerifierConfig, WeakSecret, self_test,
 };
 pub use problem::Problem;
 pub use revocation::{Revocation, RevocationList};

@@ -1,7 +1,8 @@
 use uuid::Uuid;
 
 use crate::{
-    AccessClaims, BearerAuth, LEEWAY, Revocation, Revocations, Role, Secret, SetupError, Signer, Trust, Verifier, clock,
+    AccessClaims, BearerAuth, LEEWAY, Revocation, Revocations, Role, Secret, SetupError, Signer, Verifier,
+    VerifierConfig, clock,
 };
 
 /// The life of a token of the kit, in seconds: 15 minutes, as by default.
@@ -65,7 +66,7 @@ impl TestKit {
     /// The crypto fails its self-test.
     pub fn bearer_auth(&self) -> Result<BearerAuth, SetupError> {
         let secret = Secret::parse(&self.secret).map_err(|_| SetupError::Key)?;
-        let verifier = Verifier::new(&Trust {
+        let verifier = Verifier::new(&VerifierConfig {
             issuer: Self::ISSUER,
             audience: &self.audience,
             max_life: std::time::Duration::from_secs(LIFE),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use shared_claims::{AccessClaims, Claims, RefreshClaims, Secret, Signer, Trust, Verifier};
+use shared_claims::{AccessClaims, Claims, RefreshClaims, Secret, Signer, Verifier, VerifierConfig};
 use shared_service::clock::now_ms;
 
 use crate::service::{ACCESS_SECRET, REFRESH_SECRET};
@@ -61,14 +61,14 @@ pub fn signed<C: Claims>(claims: &C, secret: &str) -> String {
 }
 
 fn claims<C: Claims>(token: &str, secret: &str) -> C {
-    let trust = Trust {
+    let config = VerifierConfig {
         issuer: "auth-service",
         audience: "auth-service",
         max_life: Duration::from_hours(24 * 365),
         secret: &Secret::parse(secret).unwrap(),
         previous: None,
     };
-    Verifier::new(&trust).unwrap().verify_expired_too(token, u64::try_from(now_ms() / 1000).unwrap()).unwrap()
+    Verifier::new(&config).unwrap().verify_expired_too(token, u64::try_from(now_ms() / 1000).unwrap()).unwrap()
 }
 
 /// Header and claims as they stand in `token`, unproven.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
-use shared_claims::{BearerAuth, Checked, Follow, Member, Secret, Trust, Verifier};
+use shared_claims::{BearerAuth, Checked, Follow, Member, Secret, Verifier, VerifierConfig};
 use tokio::net::TcpListener;
 
 /// An order as it is sent.
@@ -41,7 +41,7 @@ fn setting(name: &str) -> Result<String, String> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let verifier = Verifier::new(&Trust {
+    let verifier = Verifier::new(&VerifierConfig {
         issuer: "auth-service",
         audience: "orders-service",
         max_life: Duration::from_mins(15),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
-use shared_claims::{BearerAuth, Follow, Secret, Trust, Verifier};
+use shared_claims::{BearerAuth, Follow, Secret, Verifier, VerifierConfig};
 
 #[expect(
     clippy::disallowed_methods,
@@ -22,7 +22,7 @@ fn setting(name: &str) -> Result<String, String> {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let verifier = Verifier::new(&Trust {
+    let verifier = Verifier::new(&VerifierConfig {
         issuer: "auth-service",
         audience: "orders-service",
         max_life: Duration::from_mins(15),

@@ -38,4 +38,4 @@ pub use self::public_keys::{NotAKeySet, PublicKeys};
 pub use self::secret::{Secret, WeakSecret};
 pub use self::self_test::{SelfTestFailed, self_test};
 pub use self::sign::Signer;
-pub use self::verify::{LEEWAY, SetupError, Trust, Verifier};
+pub use self::verify::{LEEWAY, SetupError, Verifier, VerifierConfig};

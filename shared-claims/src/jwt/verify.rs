@@ -11,7 +11,7 @@ use crate::{Members, Value};
 pub const LEEWAY: u64 = 5;
 
 /// The issuer that a verifier believes, and for how long, where tokens are signed with a shared secret.
-pub struct Trust<'a> {
+pub struct VerifierConfig<'a> {
     /// The `iss` that every token must carry.
     pub issuer: &'a str,
     /// The name of this service, which `aud` must hold.
@@ -55,13 +55,13 @@ pub struct Verifier<C> {
 }
 
 impl<C: Claims> Verifier<C> {
-    /// A verifier that believes what `trust` says and nothing else.
+    /// A verifier that believes what `config` says and nothing else.
     ///
     /// # Errors
     /// A name is empty, or the crypto fails its self-test.
-    pub fn new(trust: &Trust<'_>) -> Result<Self, SetupError> {
-        let keys = Keyring::new([trust.secret].into_iter().chain(trust.previous), None)?;
-        Self::with_keys(trust.issuer, trust.audience, trust.max_life, keys)
+    pub fn new(config: &VerifierConfig<'_>) -> Result<Self, SetupError> {
+        let keys = Keyring::new([config.secret].into_iter().chain(config.previous), None)?;
+        Self::with_keys(config.issuer, config.audience, config.max_life, keys)
     }
 
     /// A verifier that believes tokens of `issuer` for `audience` that are signed with one of `keys` and live no longer than

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use shared_claims::{AccessClaims, RefreshClaims, Secret, TokenError, Trust, Verifier};
+use shared_claims::{AccessClaims, RefreshClaims, Secret, TokenError, Verifier, VerifierConfig};
 
 pub const SECRET: &str = "the secret of the tests, 32 bytes and more";
 pub const PREVIOUS: &str = "the secret before it, also 32 bytes and more";
@@ -137,19 +137,19 @@ pub fn secret(text: &str) -> Secret {
     Secret::parse(text).unwrap()
 }
 
-pub fn trust<'a>(secret: &'a Secret, previous: Option<&'a Secret>) -> Trust<'a> {
-    Trust { issuer: ISSUER, audience: AUDIENCE, max_life: Duration::from_secs(LIFE), secret, previous }
+pub fn verifier_config<'a>(secret: &'a Secret, previous: Option<&'a Secret>) -> VerifierConfig<'a> {
+    VerifierConfig { issuer: ISSUER, audience: AUDIENCE, max_life: Duration::from_secs(LIFE), secret, previous }
 }
 
 /// What the verifier of access tokens says.
 pub fn verdict(token: &str) -> Result<AccessClaims, TokenError> {
-    let verifier = Verifier::new(&trust(&secret(SECRET), Some(&secret(PREVIOUS)))).unwrap();
+    let verifier = Verifier::new(&verifier_config(&secret(SECRET), Some(&secret(PREVIOUS)))).unwrap();
     verifier.verify(token, NOW)
 }
 
 /// What the verifier of refresh tokens says.
 pub fn refresh_verdict(token: &str) -> Result<RefreshClaims, TokenError> {
-    let verifier = Verifier::new(&trust(&secret(SECRET), Some(&secret(PREVIOUS)))).unwrap();
+    let verifier = Verifier::new(&verifier_config(&secret(SECRET), Some(&secret(PREVIOUS)))).unwrap();
     verifier.verify(token, NOW)
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use shared_claims::{AccessClaims, Claims, LEEWAY, RefreshClaims, TokenError, Verifier};
 
-use crate::forge::{AUDIENCE, ISSUER, LIFE, NOW, SECRET, STRANGER, secret, trust};
+use crate::forge::{AUDIENCE, ISSUER, LIFE, NOW, SECRET, STRANGER, secret, verifier_config};
 use crate::signer::{access_claims, refresh_claims, sign};
 
 /// Secrets as people set them: the raw bytes of the text, on both sides.
@@ -51,7 +51,7 @@ fn ask(questions: &Value) -> Vec<Value> {
 
 fn verdict<C: Claims>(text: &str, token: &Value) -> Result<C, TokenError> {
     let token = token["value"].as_str().unwrap_or_else(|| panic!("Node signed nothing: {token}"));
-    Verifier::new(&trust(&secret(text), None)).unwrap().verify(token, NOW)
+    Verifier::new(&verifier_config(&secret(text), None)).unwrap().verify(token, NOW)
 }
 
 /// The claims as an Express service would write them.
@@ -173,7 +173,7 @@ fn node_ends_a_token_in_the_same_second() {
         json!({"ask": "verify", "token": token, "secret": SECRET, "options": options})
     };
     let answers = ask(&clocks.clone().map(question).collect());
-    let ours = Verifier::<AccessClaims>::new(&trust(&secret(SECRET), None)).unwrap();
+    let ours = Verifier::<AccessClaims>::new(&verifier_config(&secret(SECRET), None)).unwrap();
     for (now, answer) in clocks.zip(&answers) {
         assert_eq!(ours.verify(&token, now).is_ok(), answer.get("value").is_some(), "{now}: {answer}");
     }

@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use shared_claims::{AccessClaims, Members, RefreshClaims, Signer, TokenError, Trust, Verifier};
+use shared_claims::{AccessClaims, Members, RefreshClaims, Signer, TokenError, Verifier, VerifierConfig};
 
 use crate::forge::{
-    AUDIENCE, LIFE, NOW, PREVIOUS, SECRET, access, b64, header, secret, segments, signed, texts, token, trust, verdict,
+    AUDIENCE, LIFE, NOW, PREVIOUS, SECRET, access, b64, header, secret, segments, signed, texts, token, verdict,
+    verifier_config,
 };
 use crate::signer::{access_claims, sign};
 
@@ -15,7 +16,7 @@ fn honest() -> [String; 2] {
 }
 
 fn verifier() -> Verifier<AccessClaims> {
-    Verifier::new(&trust(&secret(SECRET), Some(&secret(PREVIOUS)))).unwrap()
+    Verifier::new(&verifier_config(&secret(SECRET), Some(&secret(PREVIOUS)))).unwrap()
 }
 
 #[test]
@@ -119,9 +120,9 @@ proptest! {
     #[test]
     fn what_is_signed_is_read(claims in some_claims(), issuer in some_text(), audience in some_text()) {
         let secret = secret(SECRET);
-        let trust = Trust { issuer: &issuer, audience: &audience, max_life: Duration::from_secs(LIFE), secret: &secret, previous: None };
+        let config = VerifierConfig { issuer: &issuer, audience: &audience, max_life: Duration::from_secs(LIFE), secret: &secret, previous: None };
         let token = Signer::new(&issuer, &["x".to_owned(), audience.clone()], &secret).unwrap().sign(&claims);
-        prop_assert_eq!(Verifier::new(&trust).unwrap().verify_expired_too(&token, NOW), Ok(claims));
+        prop_assert_eq!(Verifier::new(&config).unwrap().verify_expired_too(&token, NOW), Ok(claims));
     }
 
     #[test]
@@ -129,7 +130,7 @@ proptest! {
         let claims = RefreshClaims { generation, sid, ..crate::signer::refresh_claims() };
         let secret = secret(SECRET);
         let token = sign(&claims, SECRET, &[AUDIENCE]);
-        prop_assert_eq!(Verifier::new(&trust(&secret, None)).unwrap().verify(&token, NOW), Ok(claims));
+        prop_assert_eq!(Verifier::new(&verifier_config(&secret, None)).unwrap().verify(&token, NOW), Ok(claims));
     }
 
     #[test]

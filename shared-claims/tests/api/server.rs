@@ -9,7 +9,7 @@ use shared_claims::{AccessClaims, BearerAuth, Verifier};
 #[cfg(feature = "axum")]
 use crate::doors::axum;
 use crate::doors::{actix, unguarded};
-use crate::forge::{LIFE, Object, SECRET, access, header, secret, token, trust};
+use crate::forge::{LIFE, Object, SECRET, access, header, secret, token, verifier_config};
 
 /// A service with a door for members and one for admins.
 pub struct Service {
@@ -132,7 +132,7 @@ impl Answer {
 }
 
 pub fn verifier() -> Verifier<AccessClaims> {
-    Verifier::new(&trust(&secret(SECRET), None)).unwrap()
+    Verifier::new(&verifier_config(&secret(SECRET), None)).unwrap()
 }
 
 /// The claims of somebody with this role who signed in just now.

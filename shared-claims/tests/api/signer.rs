@@ -1,7 +1,9 @@
 use serde_json::{Value, json};
 use shared_claims::{AccessClaims, Claims, RefreshClaims, SetupError, Signer, TokenError, Verifier};
 
-use crate::forge::{AUDIENCE, ISSUER, LIFE, NOW, PREVIOUS, SECRET, STRANGER, parts, secret, signed, trust, unb64};
+use crate::forge::{
+    AUDIENCE, ISSUER, LIFE, NOW, PREVIOUS, SECRET, STRANGER, parts, secret, signed, unb64, verifier_config,
+};
 
 /// What a sign-in gives.
 pub fn access_claims() -> AccessClaims {
@@ -88,17 +90,21 @@ fn replacing_the_secret_logs_nobody_out() {
     let before = sign(&access_claims(), PREVIOUS, &[AUDIENCE]);
     let after = sign(&access_claims(), SECRET, &[AUDIENCE]);
     let (secret, previous) = (secret(SECRET), secret(PREVIOUS));
-    for (trust, expected, why) in [
-        (trust(&previous, None), [Ok(()), Err(TokenError::Signature)], "before the change"),
-        (trust(&secret, Some(&previous)), [Ok(()), Ok(())], "while both are told"),
-        (trust(&secret, None), [Err(TokenError::Signature), Ok(())], "after the last token of the secret before"),
+    for (config, expected, why) in [
+        (verifier_config(&previous, None), [Ok(()), Err(TokenError::Signature)], "before the change"),
+        (verifier_config(&secret, Some(&previous)), [Ok(()), Ok(())], "while both are told"),
+        (
+            verifier_config(&secret, None),
+            [Err(TokenError::Signature), Ok(())],
+            "after the last token of the secret before",
+        ),
     ] {
-        let verifier = Verifier::<AccessClaims>::new(&trust).unwrap();
+        let verifier = Verifier::<AccessClaims>::new(&config).unwrap();
         let said = [&before, &after].map(|token| verifier.verify(token, NOW).map(|_| ()));
         assert_eq!(said, expected, "{why}");
     }
     let strange = sign(&access_claims(), STRANGER, &[AUDIENCE]);
-    let verifier = Verifier::<AccessClaims>::new(&trust(&secret, Some(&previous))).unwrap();
+    let verifier = Verifier::<AccessClaims>::new(&verifier_config(&secret, Some(&previous))).unwrap();
     assert_eq!(verifier.verify(&strange, NOW), Err(TokenError::Signature));
 }
 

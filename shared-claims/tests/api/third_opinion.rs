@@ -2,7 +2,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, get_current_timestamp};
 use serde_json::Value;
 use shared_claims::AccessClaims;
 
-use crate::forge::{AUDIENCE, ISSUER, LIFE, SECRET, STRANGER, access, header, secret, signed, token, trust};
+use crate::forge::{AUDIENCE, ISSUER, LIFE, SECRET, STRANGER, access, header, secret, signed, token, verifier_config};
 
 /// The crate's own reading of header and claims, and its own clock; the HMAC is the one that the verifier has.
 fn third_opinion(token: &str) -> jsonwebtoken::errors::Result<Value> {
@@ -24,7 +24,7 @@ const VALUES: &str =
 
 #[test]
 fn whatever_is_accepted_here_is_accepted_there() {
-    let verifier = shared_claims::Verifier::<AccessClaims>::new(&trust(&secret(SECRET), None)).unwrap();
+    let verifier = shared_claims::Verifier::<AccessClaims>::new(&verifier_config(&secret(SECRET), None)).unwrap();
     let now = get_current_timestamp();
     // Away from the edges of the leeway, since the crate asks a clock of its own.
     let times =

@@ -3,15 +3,15 @@ use std::time::Duration;
 use shared_claims::TokenError::{
     self, Audience, Claim, Expired, IssuedInFuture, LifeTooLong, NotYetValid, Signature, Type,
 };
-use shared_claims::{AccessClaims, LEEWAY, SetupError, Trust, Verifier};
+use shared_claims::{AccessClaims, LEEWAY, SetupError, Verifier, VerifierConfig};
 
 use crate::forge::SECRET;
 use crate::forge::{
-    AUDIENCE, ISSUER, LIFE, NOW, Object, STRANGER, access, header, parts, secret, signed, token, trust,
+    AUDIENCE, ISSUER, LIFE, NOW, Object, STRANGER, access, header, parts, secret, signed, token, verifier_config,
 };
 
 fn verifier() -> Verifier<AccessClaims> {
-    Verifier::new(&trust(&secret(SECRET), None)).unwrap()
+    Verifier::new(&verifier_config(&secret(SECRET), None)).unwrap()
 }
 
 fn at(now: u64, claims: &Object) -> Result<(), TokenError> {
@@ -131,8 +131,9 @@ fn who_signs_out_may_do_so_late_but_not_otherwise() {
 fn a_verifier_knows_whom_it_believes() {
     let secret = secret(SECRET);
     let of = |issuer, audience| {
-        let trust = Trust { issuer, audience, max_life: Duration::from_secs(LIFE), secret: &secret, previous: None };
-        Verifier::<AccessClaims>::new(&trust).map(|_| ())
+        let config =
+            VerifierConfig { issuer, audience, max_life: Duration::from_secs(LIFE), secret: &secret, previous: None };
+        Verifier::<AccessClaims>::new(&config).map(|_| ())
     };
     assert!(matches!(of("", AUDIENCE), Err(SetupError::NoIssuer)));
     assert!(matches!(of(ISSUER, ""), Err(SetupError::NoAudience)));
