@@ -1,7 +1,7 @@
 use std::io;
 
 use actix_web::web::Data;
-use shared_claims::{Follow, FollowError, PublicKeys, Revocations, SetupError};
+use shared_claims::{PollError, Poller, PublicKeys, Revocations, SetupError};
 use shared_service::database::{self, StoreError};
 use shared_service::http::openapi::docs;
 use shared_service::operations::document;
@@ -26,7 +26,7 @@ pub enum StartError {
     Tokens(#[from] SetupError),
     /// Revocations cannot be followed.
     #[error(transparent)]
-    Follow(#[from] FollowError),
+    Poll(#[from] PollError),
     /// The database cannot be opened or brought up to date.
     #[error(transparent)]
     Database(#[from] StoreError),
@@ -75,17 +75,17 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
 }
 
 /// What is revoked, and goes on being; nothing is known of it where nobody is to be followed.
-async fn revocations(config: &Config, known: Option<Revocations>) -> Result<Option<Revocations>, FollowError> {
+async fn revocations(config: &Config, known: Option<Revocations>) -> Result<Option<Revocations>, PollError> {
     let Some(url) = &config.auth_url else { return Ok(known) };
     let RevocationSettings { poll, max_age } = config.revocations;
-    Follow { poll, max_age, ..Follow::new(url) }.start().await.map(Some)
+    Poller { poll, max_age, ..Poller::new(url) }.start().await.map(Some)
 }
 
 /// The public keys of access tokens: those of this process, or those at the address that `config` names.
-async fn keys(config: &Config) -> Result<Option<PublicKeys>, FollowError> {
+async fn keys(config: &Config) -> Result<Option<PublicKeys>, PollError> {
     let Some(url) = &config.jwks_url else { return Ok(config.access.keys.clone()) };
     let RevocationSettings { poll, max_age } = config.revocations;
-    Follow { poll, max_age, ..Follow::new(url) }.keys().await.map(Some)
+    Poller { poll, max_age, ..Poller::new(url) }.keys().await.map(Some)
 }
 
 /// Opens the books at this address and brings them up to date, also beside a running service.

@@ -1,5 +1,5 @@
 use secrecy::ExposeSecret;
-use shared_claims::Follow;
+use shared_claims::Poller;
 use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings, origin};
 
 /// All that can be set from outside.
@@ -65,7 +65,7 @@ fn auth_url(settings: &mut Settings) -> Option<String> {
     let why =
         "Address of auth-service for the revocation list, such as http://auth:3000; unset, tokens are valid until exp";
     let url = settings.secret_address("AUTH_URL", why)?.expose_secret().to_owned();
-    if Follow::new(&*url).check().is_err() {
+    if Poller::new(&*url).check().is_err() {
         settings
             .wrong("AUTH_URL", "must look like https://auth.example.com or http://auth:3000, and holds no password");
     }
@@ -90,7 +90,7 @@ fn auth_public_url(settings: &mut Settings) -> Option<String> {
 fn jwks_url(settings: &mut Settings, auth_url: Option<&str>) -> Option<String> {
     let why = "Address of the public keys of access tokens; without a secret, AUTH_URL/.well-known/jwks.json";
     let named = settings.optional("ACCESS_TOKEN_JWKS_URL", why);
-    if named.as_deref().is_some_and(|url| Follow::new(url).check().is_err()) {
+    if named.as_deref().is_some_and(|url| Poller::new(url).check().is_err()) {
         settings.wrong("ACCESS_TOKEN_JWKS_URL", "must look like https://auth.example.com/.well-known/jwks.json");
     }
     let of_auth = auth_url.filter(|_| !settings.is_set("ACCESS_TOKEN_SECRET"));

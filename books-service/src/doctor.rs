@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use shared_claims::Follow;
+use shared_claims::Poller;
 use shared_service::clock::now_ms;
 use shared_service::operations::doctor::{self, Finding, Report, look};
 use shared_service::{Settings, start_logging};
@@ -37,8 +37,8 @@ pub async fn doctor(mut settings: Settings, out: impl Write) -> io::Result<usize
 
 /// The public keys at `url`.
 async fn published(url: &str) -> Finding {
-    let follow = Follow { patience: doctor::PATIENCE * 3 / 4, ..Follow::new(url) };
-    match follow.keys().await {
+    let poller = Poller { start_timeout: doctor::PATIENCE * 3 / 4, ..Poller::new(url) };
+    match poller.keys().await {
         Ok(keys) if keys.age().is_none() => {
             Finding::bad(KEYS, format!("{url} does not answer: tokens of private keys are 503 until it does"))
         }
@@ -56,8 +56,8 @@ async fn followed(config: &Config) -> Finding {
     let Some(url) = &config.auth_url else {
         return Finding::good(AUTH, "no AUTH_URL: a token counts until its exp");
     };
-    let follow = Follow { patience: doctor::PATIENCE * 3 / 4, ..Follow::new(url) };
-    match follow.start().await {
+    let poller = Poller { start_timeout: doctor::PATIENCE * 3 / 4, ..Poller::new(url) };
+    match poller.start().await {
         Ok(list) if list.age().is_some() => {
             Finding::good(AUTH, format!("auth-service tells what is revoked: {} entries", list.len()))
         }

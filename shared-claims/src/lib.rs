@@ -37,7 +37,7 @@
 //!
 //! - `actix` (on by default): the extractors for actix-web.
 //! - `axum`: the same for axum, in a router whose state is, or gives by `FromRef`, an `Arc<BearerAuth>`.
-//! - `revocation`: `Follow`, which keeps a list of [`Revocations`] up to date with auth-service's, over HTTP or HTTPS.
+//! - `revocation`: `Poller`, which keeps a list of [`Revocations`] up to date with auth-service's, over HTTP or HTTPS.
 //! - `test-kit`: `TestKit`, which mints tokens for the tests of a service, without a server. For dev-dependencies.
 //!
 //! Without any of them there is [`BearerAuth::authenticate`], which takes the values of headers and knows no framework.
@@ -56,13 +56,13 @@ mod bearer;
 mod clock;
 /// The errors of the stack: status, name, sentence.
 mod error_code;
-/// Following auth-service's list of what is revoked, in the background.
-#[cfg(feature = "revocation")]
-mod follow;
 /// JSON objects read strictly: whole, in UTF-8, no name twice.
 mod json;
 /// Tokens and keys.
 mod jwt;
+/// Following auth-service's list of what is revoked, in the background.
+#[cfg(feature = "revocation")]
+mod poll;
 /// The one error body of the stack.
 mod problem;
 /// A revoked session or user, as it is told.
@@ -79,13 +79,13 @@ mod test_kit;
 pub use axum::Checked;
 pub use bearer::{Admin, BearerAuth, Member};
 pub use error_code::ErrorCode;
-#[cfg(feature = "revocation")]
-pub use follow::{Follow, FollowError};
 pub use json::{Members, NotAnObject, Value};
 pub use jwt::{
     AccessClaims, Claims, KeyError, Keyring, LEEWAY, NotAKeySet, PublicKey, PublicKeys, RefreshClaims, Secret,
     SelfTestFailed, SetupError, Signer, SigningKey, TokenError, Verifier, VerifierConfig, WeakSecret, self_test,
 };
+#[cfg(feature = "revocation")]
+pub use poll::{PollError, Poller};
 pub use problem::Problem;
 pub use revocation::{Revocation, RevocationList};
 pub use revocations::Revocations;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
-use shared_claims::{BearerAuth, Checked, Follow, Member, Secret, Verifier, VerifierConfig};
+use shared_claims::{BearerAuth, Checked, Member, Poller, Secret, Verifier, VerifierConfig};
 use tokio::net::TcpListener;
 
 /// An order as it is sent.
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         secret: &Secret::parse(&setting("ACCESS_TOKEN_SECRET")?)?,
         previous: None,
     })?;
-    let revocations = Follow::new(setting("AUTH_URL")?).start().await?;
+    let revocations = Poller::new(setting("AUTH_URL")?).start().await?;
     let listener = TcpListener::bind(setting("ORDERS_ADDR")?).await?;
     axum::serve(listener, routes(BearerAuth::new(verifier).with_revocations(revocations))).await?;
     Ok(())

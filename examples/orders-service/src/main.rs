@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
-use shared_claims::{BearerAuth, Follow, Secret, Verifier, VerifierConfig};
+use shared_claims::{BearerAuth, Poller, Secret, Verifier, VerifierConfig};
 
 #[expect(
     clippy::disallowed_methods,
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         secret: &Secret::parse(&setting("ACCESS_TOKEN_SECRET")?)?,
         previous: None,
     })?;
-    let revocations = Follow::new(setting("AUTH_URL")?).start().await?;
+    let revocations = Poller::new(setting("AUTH_URL")?).start().await?;
     let auth = Data::new(BearerAuth::new(verifier).with_revocations(revocations));
     let app = move || App::new().app_data(auth.clone()).service(orders::list).service(orders::add);
     HttpServer::new(app).bind(setting("ORDERS_ADDR")?)?.run().await?;

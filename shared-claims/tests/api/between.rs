@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use shared_claims::{Follow, Revocations};
+use shared_claims::{Poller, Revocations};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -58,15 +58,15 @@ fn has(list: &Revocations, sid: &str) -> bool {
     list.is_revoked(sid, "nobody", 0)
 }
 
-fn quick(url: &str) -> Follow {
-    Follow { poll: Duration::from_millis(20), ..Follow::new(url) }
+fn quick(url: &str) -> Poller {
+    Poller { poll: Duration::from_millis(20), ..Poller::new(url) }
 }
 
 #[tokio::test]
 async fn old_answers_of_a_cache_let_the_list_grow_old() {
     let teller = Teller::start(&[session("s-1", UNTIL)]).await;
     let front = Front::of(&teller).await;
-    let list = Follow { max_age: Some(Duration::from_secs(2)), ..quick(&front.url) }.start().await.unwrap();
+    let list = Poller { max_age: Some(Duration::from_secs(2)), ..quick(&front.url) }.start().await.unwrap();
     assert!(has(&list, "s-1"));
     until("the front keeps what comes behind the first list, too", || teller.asked().len() == 2).await;
     teller.revoke(session("s-2", UNTIL));

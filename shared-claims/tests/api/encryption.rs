@@ -7,7 +7,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use shared_claims::Follow;
+use shared_claims::Poller;
 use tokio::task::spawn_blocking;
 use tokio_rustls::TlsAcceptor;
 
@@ -73,8 +73,8 @@ async fn https_is_followed_where_the_certificate_is_good() {
 #[expect(clippy::disallowed_methods, reason = "no service: a test that is told what to do by another")]
 async fn in_a_process_of_its_own() {
     let Ok(url) = std::env::var(URL) else { return };
-    let follow = Follow { patience: Duration::from_secs(2), ..Follow::new(url) };
-    match follow.start().await {
+    let poller = Poller { start_timeout: Duration::from_secs(2), ..Poller::new(url) };
+    match poller.start().await {
         Ok(list) => println!("{} known", list.len()),
         Err(error) => println!("{error}"),
     }

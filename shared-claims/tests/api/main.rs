@@ -27,12 +27,6 @@ mod ended;
 /// Who is let in over HTTP, and what the others are told.
 #[cfg(feature = "actix")]
 mod extractors;
-/// Following public keys over HTTP.
-#[cfg(feature = "revocation")]
-mod followed_keys;
-/// Following a list over HTTP: good days and bad days.
-#[cfg(feature = "revocation")]
-mod following;
 /// Tokens made by hand, and the verifier they are shown to.
 mod forge;
 /// What the fuzzer asks of each input.
@@ -55,6 +49,12 @@ mod node;
 mod outage;
 /// `iss` and `aud`.
 mod parties;
+/// Following public keys over HTTP.
+#[cfg(feature = "revocation")]
+mod polled_keys;
+/// Following a list over HTTP: good days and bad days.
+#[cfg(feature = "revocation")]
+mod polling;
 /// Every change to a token, and texts that nobody thought of.
 mod properties;
 /// Public keys: PEM blocks and published sets.

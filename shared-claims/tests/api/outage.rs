@@ -3,7 +3,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use shared_claims::Follow;
+use shared_claims::Poller;
 
 use crate::teller::{Manner, Teller, until};
 
@@ -16,7 +16,7 @@ thread_local! {
 
 impl Log for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("shared_claims::follow")
+        metadata.target().starts_with("shared_claims::poll")
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -49,8 +49,8 @@ fn refusal(status: &str) -> Manner {
 async fn an_outage_is_told_once_and_so_is_its_end() {
     listen();
     let teller = Teller::start(&[]).await;
-    let follow = Follow { poll: Duration::from_millis(10), ..Follow::new(&*teller.url) };
-    let _list = follow.start().await.unwrap();
+    let poller = Poller { poll: Duration::from_millis(10), ..Poller::new(&*teller.url) };
+    let _list = poller.start().await.unwrap();
     assert_eq!(lines(), [], "a good start is nothing to tell");
     for outage in 1..3 {
         teller.behave(refusal("503 Service Unavailable"));
@@ -73,7 +73,7 @@ async fn without_a_first_list_each_other_cause_is_told() {
     let teller = Teller::start(&[]).await;
     teller.behave(refusal("404 Not Found"));
     let poll = Duration::from_millis(10);
-    let _list = Follow { poll, patience: poll, ..Follow::new(&*teller.url) }.start().await.unwrap();
+    let _list = Poller { poll, start_timeout: poll, ..Poller::new(&*teller.url) }.start().await.unwrap();
     for (number, status) in ["404 Not Found", "503 Service Unavailable", "404 Not Found"].into_iter().enumerate() {
         teller.behave(refusal(status));
         teller.is_asked_again(3).await;

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use shared_claims::{Follow, Revocations};
+use shared_claims::{Poller, Revocations};
 
 use crate::teller::{Asked, Manner, Teller, answer, list_of, until};
 use crate::wire::{session, subject};
@@ -8,8 +8,8 @@ use crate::wire::{session, subject};
 /// The end of time, for lists.
 const UNTIL: u64 = 4_000_000_000;
 
-fn quick(teller: &Teller) -> Follow {
-    Follow { poll: Duration::from_millis(20), patience: Duration::from_secs(20), ..Follow::new(&*teller.url) }
+fn quick(teller: &Teller) -> Poller {
+    Poller { poll: Duration::from_millis(20), start_timeout: Duration::from_secs(20), ..Poller::new(&*teller.url) }
 }
 
 fn has(list: &Revocations, sid: &str) -> bool {
@@ -52,7 +52,7 @@ async fn what_is_revoked_later_is_asked_for_by_cursor_and_etag() {
 #[tokio::test]
 async fn unless_told_otherwise_it_asks_every_second() {
     let teller = Teller::start(&[]).await;
-    let list = Follow::new(&*teller.url).start().await.unwrap();
+    let list = Poller::new(&*teller.url).start().await.unwrap();
     // The worst moment: right after a question.
     teller.is_asked_again(1).await;
     teller.revoke(session("s-1", UNTIL));
@@ -65,7 +65,7 @@ async fn unless_told_otherwise_it_asks_every_second() {
 #[tokio::test]
 async fn whoever_asks_for_nothing_new_is_up_to_date() {
     let teller = Teller::start(&[]).await;
-    let list = Follow { max_age: Some(Duration::from_secs(10)), ..quick(&teller) }.start().await.unwrap();
+    let list = Poller { max_age: Some(Duration::from_secs(10)), ..quick(&teller) }.start().await.unwrap();
     teller.is_asked_again(3).await;
     let before = Instant::now();
     teller.is_asked_again(3).await;
@@ -87,7 +87,7 @@ async fn an_outage_changes_nothing_but_the_age() {
     let teller = Teller::start(&[session("s-1", UNTIL)]).await;
     let max_age = Some(Duration::from_millis(200));
     let patient = quick(&teller).start().await.unwrap();
-    let strict = Follow { max_age, ..quick(&teller) }.start().await.unwrap();
+    let strict = Poller { max_age, ..quick(&teller) }.start().await.unwrap();
     teller.behave(Manner::Dead);
     until("the strict one has had enough", || strict.is_stale()).await;
     assert!(!patient.is_stale());
@@ -175,7 +175,7 @@ async fn what_is_over_here_and_not_there_is_kept() {
     ] {
         let teller = Teller::start(&[]).await;
         teller.behave(Manner::Odd(answer("200 OK", date, body)));
-        let list = Follow { poll: Duration::from_millis(10), ..quick(&teller) }.start().await.unwrap();
+        let list = Poller { poll: Duration::from_millis(10), ..quick(&teller) }.start().await.unwrap();
         teller.behave(Manner::Odd(answer("200 OK", date, r#"{"cursor": "d", "entries": []}"#)));
         teller.is_asked_again(120).await;
         assert_eq!(has(&list, "s-1"), is_kept, "{why}");
@@ -186,9 +186,9 @@ async fn what_is_over_here_and_not_there_is_kept() {
 async fn whoever_starts_first_does_not_wait_for_ever() {
     let teller = Teller::start(&[session("s-1", UNTIL)]).await;
     teller.behave(Manner::Dead);
-    let impatient = Follow { patience: Duration::from_millis(100), ..quick(&teller) };
+    let impatient = Poller { start_timeout: Duration::from_millis(100), ..quick(&teller) };
     let list = impatient.start().await.unwrap();
-    let strict = Follow { max_age: Some(Duration::from_mins(1)), ..impatient }.start().await.unwrap();
+    let strict = Poller { max_age: Some(Duration::from_mins(1)), ..impatient }.start().await.unwrap();
     assert_eq!((list.age(), list.is_stale(), strict.is_stale()), (None, false, true));
     teller.behave(Manner::Honest);
     until("the first list comes late", || has(&list, "s-1") && has(&strict, "s-1") && !strict.is_stale()).await;
@@ -197,14 +197,14 @@ async fn whoever_starts_first_does_not_wait_for_ever() {
 #[tokio::test]
 async fn nobody_at_the_address_is_no_error() {
     let url = Teller::start(&[]).await.url;
-    let follow = Follow { patience: Duration::from_millis(50), ..Follow::new(url) };
-    assert_eq!(follow.start().await.unwrap().age(), None);
+    let poller = Poller { start_timeout: Duration::from_millis(50), ..Poller::new(url) };
+    assert_eq!(poller.start().await.unwrap().age(), None);
 }
 
 #[tokio::test]
 async fn a_wrong_address_is_an_error_at_once() {
     for url in ["", "auth:3000", "ftp://auth", "http://me:secret@auth"] {
-        let error = Follow::new(url).start().await.map(|_| ()).unwrap_err().to_string();
+        let error = Poller::new(url).start().await.map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("https://auth.example.com") && !error.contains("secret"), "{url}: {error}");
     }
 }
@@ -227,7 +227,7 @@ async fn a_million_entries_are_read() {
     let list = format!(r#"{{"cursor":"c-0","entries":[{}]}}"#, entries.collect::<Vec<_>>().join(","));
     let teller = Teller::start(&[]).await;
     teller.behave(Manner::Odd(answer("200 OK", "", &list)));
-    let list = Follow { patience: Duration::from_mins(2), ..quick(&teller) }.start().await.unwrap();
+    let list = Poller { start_timeout: Duration::from_mins(2), ..quick(&teller) }.start().await.unwrap();
     assert_eq!(list.len(), 1_000_000);
     for n in [0, 1, 500_000, 999_999] {
         assert!(has(&list, &name(n)), "{n}");

@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use tokio::task::spawn_blocking;
 
-use super::source::{Answer, Fault, News, Question, Source};
+use super::source::{Conditions, Content, FetchError, Reply, Source};
 use crate::jwt::Published;
 use crate::revocations::List;
 use crate::{LEEWAY, PublicKeys, RevocationList, Revocations, clock};
@@ -14,106 +14,108 @@ use crate::{LEEWAY, PublicKeys, RevocationList, Revocations, clock};
 const SHORT: usize = 64 << 10;
 
 /// Whether an answer is as new as the question.
-pub(super) enum Heard {
-    New,
-    Old,
+pub(super) enum Freshness {
+    Fresh,
+    Stale,
 }
 
 /// Something that auth-service publishes and that is asked for again and again.
-pub(super) trait Feed: Send + 'static {
+pub(super) trait Resource: Send + 'static {
     /// What the log calls it.
     const NAME: &'static str;
 
     /// Whether it was read once; `None` where no handle on it is left.
-    fn has_begun(&self) -> Option<bool>;
+    fn is_loaded(&self) -> Option<bool>;
 
     /// One question. After an error, nothing of the answer counts. An old answer that a cache has kept takes nothing back and
     /// confirms nothing.
-    fn ask(&mut self, source: &Source) -> impl Future<Output = Result<Heard, Fault>> + Send;
+    fn fetch(&mut self, source: &Source) -> impl Future<Output = Result<Freshness, FetchError>> + Send;
 }
 
 /// The list of revocations.
-pub(super) struct ListFeed {
+pub(super) struct ListResource {
     list: Weak<List>,
     cursor: Option<String>,
     /// Of what was told since `cursor`; never of what was told since another one.
     etag: Option<HeaderValue>,
 }
 
-impl ListFeed {
+impl ListResource {
     pub(super) const fn new(list: Weak<List>) -> Self {
         Self { list, cursor: None, etag: None }
     }
 }
 
-impl Feed for ListFeed {
+impl Resource for ListResource {
     const NAME: &'static str = "the list of revocations";
 
-    fn has_begun(&self) -> Option<bool> {
+    fn is_loaded(&self) -> Option<bool> {
         self.list.upgrade().map(|list| Revocations(list).age().is_some())
     }
 
-    async fn ask(&mut self, source: &Source) -> Result<Heard, Fault> {
+    async fn fetch(&mut self, source: &Source) -> Result<Freshness, FetchError> {
         let (asked, clock) = (Instant::now(), clock::now());
-        let answer = source.ask(Question { after: self.cursor.as_deref(), etag: self.etag.as_ref() }).await?;
-        let Some(list) = self.list.upgrade().map(Revocations) else { return Ok(Heard::New) };
-        let fresh = answer.fresh_since(asked, clock);
+        let reply = source.fetch(Conditions { after: self.cursor.as_deref(), etag: self.etag.as_ref() }).await?;
+        let Some(list) = self.list.upgrade().map(Revocations) else { return Ok(Freshness::Fresh) };
+        let fresh = reply.fresh_since(asked, clock);
         // By the earlier of two clocks: an entry that still counts is kept when one of them jumps ahead.
-        let now = answer.date.unwrap_or(u64::MAX).min(clock::now());
-        if let News::Body { body, etag } = answer.what {
-            let cursor = Some(learn(list.clone(), body, now).await?);
+        let now = reply.date.unwrap_or(u64::MAX).min(clock::now());
+        if let Content::Body { body, etag } = reply.content {
+            let cursor = Some(add_list(list.clone(), body, now).await?);
             self.etag = etag.filter(|_| cursor == self.cursor);
             self.cursor = cursor;
         }
         list.sweep(now);
-        let Some(made) = fresh else { return Ok(Heard::Old) };
+        let Some(made) = fresh else { return Ok(Freshness::Stale) };
         list.confirm(made);
-        Ok(Heard::New)
+        Ok(Freshness::Fresh)
     }
 }
 
 /// Reads the list in `body` and adds it; its cursor.
-async fn learn(list: Revocations, body: Vec<u8>, now: u64) -> Result<String, Fault> {
+async fn add_list(list: Revocations, body: Vec<u8>, now: u64) -> Result<String, FetchError> {
     let is_short = body.len() <= SHORT;
     let read = move || {
-        let told: RevocationList = serde_json::from_slice(&body)?;
-        list.add(&told.entries, now);
-        Ok(told.cursor)
+        let list_read: RevocationList = serde_json::from_slice(&body)?;
+        list.add(&list_read.entries, now);
+        Ok(list_read.cursor)
     };
     if is_short { read() } else { spawn_blocking(read).await? }
 }
 
 /// The public keys.
-pub(super) struct KeyFeed {
+pub(super) struct KeyResource {
     keys: Weak<Published>,
     etag: Option<HeaderValue>,
 }
 
-impl KeyFeed {
+impl KeyResource {
     pub(super) const fn new(keys: Weak<Published>) -> Self {
         Self { keys, etag: None }
     }
 }
 
-impl Feed for KeyFeed {
+impl Resource for KeyResource {
     const NAME: &'static str = "the set of public keys";
 
-    fn has_begun(&self) -> Option<bool> {
+    fn is_loaded(&self) -> Option<bool> {
         self.keys.upgrade().map(|keys| PublicKeys(keys).age().is_some())
     }
 
-    async fn ask(&mut self, source: &Source) -> Result<Heard, Fault> {
+    async fn fetch(&mut self, source: &Source) -> Result<Freshness, FetchError> {
         let (asked, clock) = (Instant::now(), clock::now());
-        let answer = match source.ask(Question { after: None, etag: self.etag.as_ref() }).await {
+        let reply = match source.fetch(Conditions { after: None, etag: self.etag.as_ref() }).await {
             // An auth-service that has no such address has no such key.
-            Err(Fault::Status(StatusCode::NOT_FOUND)) => Answer::of_now(br#"{"keys":[]}"#.to_vec()),
-            answer => answer?,
+            Err(FetchError::Status(StatusCode::NOT_FOUND)) => Reply::of_now(br#"{"keys":[]}"#.to_vec()),
+            reply => reply?,
         };
-        let Some(keys) = self.keys.upgrade().map(PublicKeys) else { return Ok(Heard::New) };
+        let Some(keys) = self.keys.upgrade().map(PublicKeys) else { return Ok(Freshness::Fresh) };
         // A key that was taken away since would come back with a set from a cache.
-        let is_from_a_cache = answer.age.as_secs() > LEEWAY;
-        let Some(made) = answer.fresh_since(asked, clock).filter(|_| !is_from_a_cache) else { return Ok(Heard::Old) };
-        if let News::Body { body, etag } = answer.what {
+        let is_from_a_cache = reply.age.as_secs() > LEEWAY;
+        let Some(made) = reply.fresh_since(asked, clock).filter(|_| !is_from_a_cache) else {
+            return Ok(Freshness::Stale);
+        };
+        if let Content::Body { body, etag } = reply.content {
             let unusable = keys.learn(&body)?;
             if unusable > 0 {
                 log::warn!("published keys that are not used, because they do not fit or have no name: {unusable}");
@@ -121,13 +123,13 @@ impl Feed for KeyFeed {
             self.etag = etag;
         }
         keys.confirm(made);
-        Ok(Heard::New)
+        Ok(Freshness::Fresh)
     }
 }
 
-impl Answer {
+impl Reply {
     const fn of_now(body: Vec<u8>) -> Self {
-        Self { what: News::Body { body, etag: None }, date: None, age: std::time::Duration::ZERO }
+        Self { content: Content::Body { body, etag: None }, date: None, age: std::time::Duration::ZERO }
     }
 
     /// The moment from which it is, if it is as new as the question, which was `asked` then and at this `clock`.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
 
-use super::feed::{Feed, Heard};
-use super::source::{Fault, Source};
+use super::resource::{Freshness, Resource};
+use super::source::{FetchError, Source};
 
 /// However long an outage lasts, its end is seen within this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -16,37 +16,37 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const REMINDER: Duration = Duration::from_mins(1);
 
 /// Asks again and again, until the last handle on what it follows is dropped.
-pub(super) struct Follower<F> {
+pub(super) struct PollTask<F> {
     source: Source,
-    feed: F,
+    resource: F,
     poll: Duration,
     failures: u32,
-    trouble: Option<Trouble>,
+    outage: Option<Outage>,
     first: Option<oneshot::Sender<()>>,
 }
 
 /// Why it is not up to date, and when the log said so.
-struct Trouble {
+struct Outage {
     cause: String,
-    told: Instant,
+    logged_at: Instant,
 }
 
-impl<F: Feed> Follower<F> {
+impl<F: Resource> PollTask<F> {
     /// `first` is told of the first answer.
-    pub(super) const fn new(source: Source, feed: F, poll: Duration, first: oneshot::Sender<()>) -> Self {
-        Self { source, feed, poll, failures: 0, trouble: None, first: Some(first) }
+    pub(super) const fn new(source: Source, resource: F, poll: Duration, first: oneshot::Sender<()>) -> Self {
+        Self { source, resource, poll, failures: 0, outage: None, first: Some(first) }
     }
 
-    pub(super) async fn follow(mut self) {
-        while self.feed.has_begun().is_some() {
+    pub(super) async fn run(mut self) {
+        while self.resource.is_loaded().is_some() {
             let asked = Instant::now();
-            let next = match self.feed.ask(&self.source).await {
-                Ok(heard) => {
-                    self.succeeded(&heard);
+            let next = match self.resource.fetch(&self.source).await {
+                Ok(freshness) => {
+                    self.succeeded(&freshness);
                     asked + jittered(self.poll)
                 }
-                Err(fault) => {
-                    self.failed(&fault);
+                Err(error) => {
+                    self.failed(&error);
                     Instant::now() + jittered(self.pause())
                 }
             };
@@ -54,12 +54,14 @@ impl<F: Feed> Follower<F> {
         }
     }
 
-    fn succeeded(&mut self, heard: &Heard) {
+    fn succeeded(&mut self, freshness: &Freshness) {
         self.failures = 0;
-        match heard {
-            Heard::New if self.trouble.take().is_some() => log::info!("{} is followed again", F::NAME),
-            Heard::New => {}
-            Heard::Old => self.tell("its answers are old: a cache keeps them, or its clock is behind".to_owned()),
+        match freshness {
+            Freshness::Fresh if self.outage.take().is_some() => log::info!("{} is followed again", F::NAME),
+            Freshness::Fresh => {}
+            Freshness::Stale => {
+                self.log_outage("its answers are old: a cache keeps them, or its clock is behind".to_owned())
+            }
         }
         if let Some(first) = self.first.take() {
             // The caller of `start` may have gone on without it.
@@ -67,22 +69,22 @@ impl<F: Feed> Follower<F> {
         }
     }
 
-    fn failed(&mut self, fault: &Fault) {
+    fn failed(&mut self, error: &FetchError) {
         let cause: Vec<String> =
-            successors(Some(fault as &dyn Error), |&error| error.source()).map(ToString::to_string).collect();
-        self.tell(cause.join(": "));
+            successors(Some(error as &dyn Error), |&error| error.source()).map(ToString::to_string).collect();
+        self.log_outage(cause.join(": "));
         self.failures = self.failures.saturating_add(1);
         self.source.reconnect();
     }
 
     /// Says it once for each outage; but as long as nothing was read at all, at each other cause and again and again.
-    fn tell(&mut self, cause: String) {
-        let has_begun = self.feed.has_begun().unwrap_or_default();
-        let is_told = |trouble: &Trouble| has_begun || trouble.cause == cause && trouble.told.elapsed() < REMINDER;
-        if !self.trouble.as_ref().is_some_and(is_told) {
-            let so_far = if has_begun { "" } else { "; so far there is none" };
+    fn log_outage(&mut self, cause: String) {
+        let is_loaded = self.resource.is_loaded().unwrap_or_default();
+        let is_logged = |outage: &Outage| is_loaded || outage.cause == cause && outage.logged_at.elapsed() < REMINDER;
+        if !self.outage.as_ref().is_some_and(is_logged) {
+            let so_far = if is_loaded { "" } else { "; so far there is none" };
             log::warn!("{} cannot be followed{so_far}, auth-service: {cause}", F::NAME);
-            self.trouble = Some(Trouble { cause, told: Instant::now() });
+            self.outage = Some(Outage { cause, logged_at: Instant::now() });
         }
     }
 

@@ -1,11 +1,11 @@
 /// Where auth-service is.
 mod address;
 /// What is followed.
-mod feed;
+mod resource;
 /// One question, one answer.
 mod source;
 /// When to ask, and what an answer changes.
-mod turns;
+mod task;
 
 use std::io;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use reqwest::Url;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use self::feed::{Feed, KeyFeed, ListFeed};
+use self::resource::{KeyResource, ListResource, Resource};
 use self::source::Source;
-use self::turns::Follower;
+use self::task::PollTask;
 use crate::{PublicKeys, Revocations};
 
 /// A `poll` of nothing would be a loop without a pause.
@@ -26,34 +26,34 @@ const SHORTEST_POLL: Duration = Duration::from_millis(10);
 /// Which auth-service's revocations or public keys to follow, and how.
 ///
 /// ```no_run
-/// # async fn f(auth: shared_claims::BearerAuth) -> Result<(), shared_claims::FollowError> {
+/// # async fn f(auth: shared_claims::BearerAuth) -> Result<(), shared_claims::PollError> {
 /// use std::time::Duration;
 ///
-/// use shared_claims::Follow;
+/// use shared_claims::Poller;
 ///
-/// let revocations = Follow::new("http://auth:3000").start().await?;
+/// let revocations = Poller::new("http://auth:3000").start().await?;
 /// let auth = auth.with_revocations(revocations);
 ///
 /// // Whoever would rather let nobody in than somebody who may have signed out half a minute ago:
-/// let strict = Follow { max_age: Some(Duration::from_secs(30)), ..Follow::new("http://auth:3000") };
+/// let strict = Poller { max_age: Some(Duration::from_secs(30)), ..Poller::new("http://auth:3000") };
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Follow {
+pub struct Poller {
     /// Where auth-service is, such as `https://auth.example.com` or `http://auth:3000`.
     pub url: String,
     /// How often to ask; less by up to 15 %, so that services that started together do not ask together.
     pub poll: Duration,
     /// The age from which a list clears nobody any more: see [`Revocations::new`]. Some multiple of `poll`.
     pub max_age: Option<Duration>,
-    /// How long [`Follow::start`] waits for the first list.
-    pub patience: Duration,
+    /// How long [`Poller::start`] waits for the first list.
+    pub start_timeout: Duration,
 }
 
 /// Why nothing is followed.
 #[derive(Debug, thiserror::Error)]
-pub enum FollowError {
+pub enum PollError {
     /// It is no http or https URL, or more than that.
     #[error("the address of auth-service must look like https://auth.example.com or http://auth:3000")]
     Address,
@@ -62,19 +62,19 @@ pub enum FollowError {
     Roots(#[source] io::Error),
 }
 
-impl Follow {
+impl Poller {
     /// Every second; without a greatest age; 5 s for the first list.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), poll: Duration::from_secs(1), max_age: None, patience: Duration::from_secs(5) }
+        Self { url: url.into(), poll: Duration::from_secs(1), max_age: None, start_timeout: Duration::from_secs(5) }
     }
 
     /// Whether there can be somebody to follow at the address.
     ///
     /// # Errors
     /// It is none.
-    pub fn check(&self) -> Result<(), FollowError> {
-        address::of_list(&self.url).map(drop).ok_or(FollowError::Address)
+    pub fn check(&self) -> Result<(), PollError> {
+        address::of_list(&self.url).map(drop).ok_or(PollError::Address)
     }
 
     /// Begins to follow. Returns what is known once there is a first list, or when the patience for it is over; from
@@ -83,31 +83,31 @@ impl Follow {
     ///
     /// # Errors
     /// The address is none, or there is nobody to trust. That auth-service does not answer is no error.
-    pub async fn start(&self) -> Result<Revocations, FollowError> {
-        let address = address::of_list(&self.url).ok_or(FollowError::Address)?;
+    pub async fn start(&self) -> Result<Revocations, PollError> {
+        let address = address::of_list(&self.url).ok_or(PollError::Address)?;
         let list = Revocations::new(self.max_age);
-        self.follow(address, ListFeed::new(Arc::downgrade(&list.0))).await?;
+        self.spawn(address, ListResource::new(Arc::downgrade(&list.0))).await?;
         Ok(list)
     }
 
     /// Begins to follow the public keys, whose address (`…/.well-known/jwks.json`) `url` is in this case. Returns as
-    /// [`Follow::start`] does. From then on, no request ever causes a question.
+    /// [`Poller::start`] does. From then on, no request ever causes a question.
     ///
     /// # Errors
     /// As there.
-    pub async fn keys(&self) -> Result<PublicKeys, FollowError> {
-        let address = address::bare(&self.url).ok_or(FollowError::Address)?;
+    pub async fn keys(&self) -> Result<PublicKeys, PollError> {
+        let address = address::bare(&self.url).ok_or(PollError::Address)?;
         let keys = PublicKeys::unknown(self.max_age);
-        self.follow(address, KeyFeed::new(Arc::downgrade(&keys.0))).await?;
+        self.spawn(address, KeyResource::new(Arc::downgrade(&keys.0))).await?;
         Ok(keys)
     }
 
-    async fn follow(&self, address: Url, feed: impl Feed) -> Result<(), FollowError> {
-        let source = Source::at(address).map_err(FollowError::Roots)?;
-        let (first, told) = oneshot::channel();
-        tokio::spawn(Follower::new(source, feed, self.poll.max(SHORTEST_POLL), first).follow());
+    async fn spawn(&self, address: Url, resource: impl Resource) -> Result<(), PollError> {
+        let source = Source::at(address).map_err(PollError::Roots)?;
+        let (first, arrived) = oneshot::channel();
+        tokio::spawn(PollTask::new(source, resource, self.poll.max(SHORTEST_POLL), first).run());
         // What is late comes later.
-        let _ = timeout(self.patience, told).await;
+        let _ = timeout(self.start_timeout, arrived).await;
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Source {
 
 /// A question.
 #[derive(Clone, Copy)]
-pub(super) struct Question<'a> {
+pub(super) struct Conditions<'a> {
     /// What is new since this cursor, or all.
     pub(super) after: Option<&'a str>,
     /// Unless it is still what this stands for.
@@ -40,8 +40,8 @@ pub(super) struct Question<'a> {
 }
 
 /// An answer.
-pub(super) struct Answer {
-    pub(super) what: News,
+pub(super) struct Reply {
+    pub(super) content: Content,
     /// The time at which auth-service made it, in seconds since 1970, if it was told.
     pub(super) date: Option<u64>,
     /// The time that it has spent in caches (RFC 9111 section 5.1).
@@ -49,16 +49,16 @@ pub(super) struct Answer {
 }
 
 /// What is new.
-pub(super) enum News {
+pub(super) enum Content {
     /// 304: what was told at this address the last time is still all.
-    Nothing,
+    NotModified,
     /// 200: a body, not yet read, and the `ETag` of the address it is from.
     Body { body: Vec<u8>, etag: Option<HeaderValue> },
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum FetchError {
     #[error("it cannot be reached")]
     Connection(#[source] reqwest::Error),
     #[error("it is silent")]
@@ -77,7 +77,7 @@ pub(super) enum Fault {
     Ending(#[from] tokio::task::JoinError),
 }
 
-impl From<reqwest::Error> for Fault {
+impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
         match () {
@@ -92,7 +92,7 @@ impl Source {
     /// # Errors
     /// The address is https, and there is no certificate of an authority to prove it with.
     pub(super) fn at(url: Url) -> io::Result<Self> {
-        let tls = trust(url.scheme() == "https")?;
+        let tls = tls_config(url.scheme() == "https")?;
         Ok(Self { client: client(&tls).map_err(io::Error::other)?, tls, url })
     }
 
@@ -105,7 +105,7 @@ impl Source {
     }
 
     /// Asks, and hears the whole answer.
-    pub(super) async fn ask(&self, Question { after, etag }: Question<'_>) -> Result<Answer, Fault> {
+    pub(super) async fn fetch(&self, Conditions { after, etag }: Conditions<'_>) -> Result<Reply, FetchError> {
         // A cache on the way would tell what auth-service said long ago.
         let mut request = self.client.get(self.url.clone()).header(ACCEPT, "application/json");
         request = request.header(CACHE_CONTROL, "no-cache").query(&after.map(|cursor| [("after", cursor)]));
@@ -114,16 +114,16 @@ impl Source {
         }
         let response = request.send().await?;
         let (date, age) = (date(response.headers()), age(response.headers()));
-        let what = match response.status() {
+        let content = match response.status() {
             StatusCode::OK => {
                 let etag = response.headers().get(ETAG).cloned();
-                News::Body { body: whole(response).await?, etag }
+                Content::Body { body: whole(response).await?, etag }
             }
             // Without an ETag there was no question whether anything changed.
-            StatusCode::NOT_MODIFIED if etag.is_some() => News::Nothing,
-            status => return Err(Fault::Status(status)),
+            StatusCode::NOT_MODIFIED if etag.is_some() => Content::NotModified,
+            status => return Err(FetchError::Status(status)),
         };
-        Ok(Answer { what, date, age })
+        Ok(Reply { content, date, age })
     }
 }
 
@@ -139,14 +139,14 @@ fn age(headers: &HeaderMap) -> Duration {
 }
 
 /// All of the body. One that ends before its `Content-Length` or its last chunk is an error.
-async fn whole(mut response: Response) -> Result<Vec<u8>, Fault> {
+async fn whole(mut response: Response) -> Result<Vec<u8>, FetchError> {
     let mut bytes = Vec::new();
     if response.content_length().is_some_and(|length| length > LONGEST as u64) {
-        return Err(Fault::TooLong);
+        return Err(FetchError::TooLong);
     }
     while let Some(chunk) = response.chunk().await? {
         if bytes.len() + chunk.len() > LONGEST {
-            return Err(Fault::TooLong);
+            return Err(FetchError::TooLong);
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -160,7 +160,7 @@ fn client(tls: &ClientConfig) -> reqwest::Result<Client> {
 
 /// Trusts whom the system trusts, or `SSL_CERT_FILE`. Where nothing is encrypted, no authority is needed: a container
 /// without certificates will do.
-fn trust(is_https: bool) -> io::Result<ClientConfig> {
+fn tls_config(is_https: bool) -> io::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     if is_https {
         let found = rustls_native_certs::load_native_certs();

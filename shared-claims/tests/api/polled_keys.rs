@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
-use shared_claims::{Follow, Keyring, PublicKeys, TokenError};
+use shared_claims::{Keyring, Poller, PublicKeys, TokenError};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
@@ -54,8 +54,8 @@ impl Publisher {
         Self { url, state }
     }
 
-    fn follow(&self) -> Follow {
-        Follow { poll: Duration::from_millis(20), patience: Duration::from_secs(20), ..Follow::new(&*self.url) }
+    fn poller(&self) -> Poller {
+        Poller { poll: Duration::from_millis(20), start_timeout: Duration::from_secs(20), ..Poller::new(&*self.url) }
     }
 
     fn answer(&self, status: StatusCode, body: impl Into<String>) {
@@ -84,7 +84,7 @@ fn names(keys: &PublicKeys) -> Vec<String> {
 #[tokio::test]
 async fn published_keys_come_and_go() {
     let publisher = Publisher::start(set(&[0])).await;
-    let keys = publisher.follow().keys().await.unwrap();
+    let keys = publisher.poller().keys().await.unwrap();
     assert_eq!(names(&keys), [PAIRS[0].kid()]);
     publisher.is_asked_again(2).await;
     assert!(publisher.asked().last().unwrap().is_some(), "the ETag is sent");
@@ -100,7 +100,7 @@ async fn published_keys_come_and_go() {
 #[tokio::test]
 async fn answer_that_is_no_set_changes_nothing() {
     let publisher = Publisher::start(set(&[0])).await;
-    let keys = publisher.follow().keys().await.unwrap();
+    let keys = publisher.poller().keys().await.unwrap();
     for (status, body, why) in [
         (StatusCode::OK, "<html>".to_owned(), "a page"),
         (StatusCode::OK, format!(r#"{{"keys":[],"x":"{}"}}"#, "x".repeat(64 << 10)), "65 KiB"),
@@ -117,7 +117,7 @@ async fn answer_that_is_no_set_changes_nothing() {
 async fn missing_address_is_an_empty_set() {
     let publisher = Publisher::start(set(&[0])).await;
     publisher.answer(StatusCode::NOT_FOUND, "");
-    let keys = publisher.follow().keys().await.unwrap();
+    let keys = publisher.poller().keys().await.unwrap();
     until("it is known", || !keys.is_stale()).await;
     assert!(names(&keys).is_empty());
 }
@@ -125,7 +125,7 @@ async fn missing_address_is_an_empty_set() {
 #[tokio::test]
 async fn set_from_a_cache_is_no_news() {
     let publisher = Publisher::start(set(&[0])).await;
-    let keys = publisher.follow().keys().await.unwrap();
+    let keys = publisher.poller().keys().await.unwrap();
     publisher.state.lock().unwrap().age = Some("60");
     publisher.answer(StatusCode::OK, set(&[1, 2]));
     publisher.is_asked_again(3).await;
@@ -135,8 +135,8 @@ async fn set_from_a_cache_is_no_news() {
 #[tokio::test]
 async fn set_survives_an_outage_until_its_greatest_age() {
     let publisher = Publisher::start(set(&[0])).await;
-    let follow = Follow { max_age: Some(Duration::from_millis(300)), ..publisher.follow() };
-    let (bounded, endless) = (follow.keys().await.unwrap(), publisher.follow().keys().await.unwrap());
+    let poller = Poller { max_age: Some(Duration::from_millis(300)), ..publisher.poller() };
+    let (bounded, endless) = (poller.keys().await.unwrap(), publisher.poller().keys().await.unwrap());
     let verifiers = [&bounded, &endless].map(|keys| verifier_of(Keyring::new([], Some(keys.clone())).unwrap()));
     let token = PAIRS[0].honest();
     let verdicts = || verifiers.each_ref().map(|verifier| verifier.verify(&token, NOW).map(|_| ()));
@@ -151,8 +151,8 @@ async fn set_survives_an_outage_until_its_greatest_age() {
 #[tokio::test]
 async fn unknown_kids_cause_no_question() {
     let publisher = Publisher::start(set(&[0])).await;
-    let follow = Follow { poll: Duration::from_mins(1), ..publisher.follow() };
-    let verifier = verifier_of(Keyring::new([], Some(follow.keys().await.unwrap())).unwrap());
+    let poller = Poller { poll: Duration::from_mins(1), ..publisher.poller() };
+    let verifier = verifier_of(Keyring::new([], Some(poller.keys().await.unwrap())).unwrap());
     let begun = Instant::now();
     for n in 0..10_000 {
         assert_eq!(verifier.verify(&PAIRS[0].named(&format!("kid-{n}")), NOW), Err(TokenError::UnknownKey));
