@@ -22,7 +22,7 @@ pub struct Revocations(pub(crate) Arc<List>);
 /// The list behind the handles.
 pub(crate) struct List {
     parts: [Part; PARTS],
-    names: RandomState,
+    hasher: RandomState,
     /// The part to be swept next.
     next: AtomicUsize,
     /// Since when the list is complete.
@@ -34,12 +34,12 @@ pub(crate) struct List {
 struct Part {
     /// Each with its `until`.
     sessions: HashMap<u64, u64>,
-    subjects: HashMap<u64, Cut>,
+    subjects: HashMap<u64, UserEntry>,
 }
 
 /// Tokens of one user that were made before a moment, and when the last of them is over.
 #[derive(Clone, Copy)]
-struct Cut {
+struct UserEntry {
     not_before: u64,
     until: u64,
 }
@@ -51,7 +51,7 @@ impl Revocations {
     pub fn new(max_age: Option<Duration>) -> Self {
         Self(Arc::new(List {
             parts: array::from_fn(|_| Part { sessions: map(), subjects: map() }),
-            names: RandomState::new(),
+            hasher: RandomState::new(),
             next: AtomicUsize::new(0),
             age: Age::new(max_age),
         }))
@@ -71,8 +71,8 @@ impl Revocations {
             match entry {
                 Revocation::Session { sid, until } => self.0.add_session(sid, *until),
                 Revocation::Subject { sub, not_before, until } => {
-                    let cut = Cut { not_before: *not_before, until: *until };
-                    self.0.add_subject(sub, cut.brought_back(latest));
+                    let entry = UserEntry { not_before: *not_before, until: *until };
+                    self.0.add_subject(sub, entry.corrected(latest));
                 }
             }
         }
@@ -85,9 +85,9 @@ impl Revocations {
         let part = &self.0.parts[self.0.next.fetch_add(1, Ordering::Relaxed) % PARTS];
         part.sessions.pin().retain(|_, until| *until >= now);
         let subjects = part.subjects.pin();
-        subjects.retain(|_, cut| cut.until >= now);
-        for (key, _) in subjects.iter().filter(|(_, cut)| cut.is_ahead(latest)) {
-            subjects.update(*key, |cut| cut.brought_back(latest));
+        subjects.retain(|_, entry| entry.until >= now);
+        for (key, _) in subjects.iter().filter(|(_, entry)| entry.is_ahead(latest)) {
+            subjects.update(*key, |entry| entry.corrected(latest));
         }
     }
 
@@ -129,40 +129,40 @@ fn map<V>() -> HashMap<u64, V> {
 
 impl List {
     /// The hash of `name`, and the part that it belongs to.
-    fn place(&self, name: &str) -> (u64, &Part) {
-        let key = self.names.hash_one(name);
+    fn locate(&self, name: &str) -> (u64, &Part) {
+        let key = self.hasher.hash_one(name);
         (key, &self.parts[usize::from(key.to_le_bytes()[0]) % PARTS])
     }
 
     fn has_session(&self, sid: &str) -> bool {
-        let (key, part) = self.place(sid);
+        let (key, part) = self.locate(sid);
         part.sessions.pin().contains_key(&key)
     }
 
     fn has_subject(&self, sub: &str, iat: u64) -> bool {
-        let (key, part) = self.place(sub);
-        part.subjects.pin().get(&key).is_some_and(|cut| iat < cut.not_before)
+        let (key, part) = self.locate(sub);
+        part.subjects.pin().get(&key).is_some_and(|entry| iat < entry.not_before)
     }
 
     /// The whole list may be told again, and mostly says nothing new.
     fn add_session(&self, sid: &str, until: u64) {
-        let (key, part) = self.place(sid);
+        let (key, part) = self.locate(sid);
         let sessions = part.sessions.pin();
         if sessions.get(&key).is_none_or(|known| *known < until) {
             sessions.update_or_insert(key, |known| until.max(*known), until);
         }
     }
 
-    fn add_subject(&self, sub: &str, cut: Cut) {
-        let (key, part) = self.place(sub);
+    fn add_subject(&self, sub: &str, entry: UserEntry) {
+        let (key, part) = self.locate(sub);
         let subjects = part.subjects.pin();
-        if !subjects.get(&key).is_some_and(|known| known.covers(cut)) {
-            subjects.update_or_insert(key, |known| known.with(cut), cut);
+        if !subjects.get(&key).is_some_and(|known| known.covers(entry)) {
+            subjects.update_or_insert(key, |known| known.with(entry), entry);
         }
     }
 }
 
-impl Cut {
+impl UserEntry {
     const fn covers(self, other: Self) -> bool {
         self.not_before >= other.not_before && self.until >= other.until
     }
@@ -177,7 +177,7 @@ impl Cut {
         self.not_before > now.saturating_add(2 * LEEWAY)
     }
 
-    const fn brought_back(self, now: u64) -> Self {
+    const fn corrected(self, now: u64) -> Self {
         if self.is_ahead(now) { Self { not_before: now.saturating_add(LEEWAY), ..self } } else { self }
     }
 }
