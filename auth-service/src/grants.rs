@@ -15,7 +15,7 @@ use crate::endings::complete_of;
 use crate::limits::{ClientNetwork, Limits};
 use crate::passwords::{Passwords, Verdict};
 use crate::sessions::{Advance, Label, NewSession, Session, SessionId, SessionStore};
-use crate::tokens::{Pair, Presented, Tokens};
+use crate::tokens::{TokenPair, Tokens, VerifiedRefreshToken};
 use crate::users::{Account, User, Users};
 
 pub use self::refused::{LoginRefused, Refused};
@@ -32,13 +32,13 @@ pub struct Grants {
 }
 
 /// The result of a login or a refresh.
-pub struct Granted {
+pub struct TokenResponse {
     /// The user as of now.
     pub user: User,
     /// The session as it stands.
     pub session: Session,
     /// Its two tokens.
-    pub pair: Pair,
+    pub pair: TokenPair,
 }
 
 /// The credentials of a client that logs in.
@@ -73,13 +73,23 @@ impl Grants {
     ///
     /// # Errors
     /// See [`LoginRefused`].
-    pub async fn log_in(&self, passwords: &Passwords, limits: &Limits, login: Login) -> Result<Granted, LoginRefused> {
+    pub async fn log_in(
+        &self,
+        passwords: &Passwords,
+        limits: &Limits,
+        login: Login,
+    ) -> Result<TokenResponse, LoginRefused> {
         let done = self.try_login(passwords, limits, login).await;
         done.as_ref().map_or_else(LoginRefused::result, |_| LoginResult::Ok).count();
         done
     }
 
-    async fn try_login(&self, passwords: &Passwords, limits: &Limits, login: Login) -> Result<Granted, LoginRefused> {
+    async fn try_login(
+        &self,
+        passwords: &Passwords,
+        limits: &Limits,
+        login: Login,
+    ) -> Result<TokenResponse, LoginRefused> {
         let check = self.authenticate(passwords, &login);
         let account = limits.guarded(&login.name, login.from, check).await?.ok_or(LoginRefused::Wrong)?;
         let user_id = account.user.id.clone();
@@ -89,7 +99,7 @@ impl Grants {
         })
     }
 
-    /// Opens a session for the owner of `proven`; none if the account changed since it was read.
+    /// Opens a session for the owner of `account`; none if the account changed since it was read.
     ///
     /// The account is read once more when the session exists: a change of the password, a disabling or a deletion meanwhile
     /// has ended all sessions but not this one, which was not there yet. A rewrite of the hash, by an instance with another
@@ -97,12 +107,12 @@ impl Grants {
     ///
     /// # Errors
     /// A store is unavailable.
-    pub async fn open(&self, proven: Account, label: Label) -> Result<Option<Granted>, StoreError> {
-        let user_id = proven.user.id.clone();
+    pub async fn open(&self, account: Account, label: Label) -> Result<Option<TokenResponse>, StoreError> {
+        let user_id = account.user.id.clone();
         // An end that an earlier change still owes must not end the session that is opened now.
         complete_of(&self.users, &*self.sessions, &user_id).await?;
         let session = self.sessions.open(NewSession { user_id: user_id.to_string(), label }).await?;
-        if let Some(now) = self.users.account(&user_id).await?.filter(|now| proven.still_counts(now)) {
+        if let Some(now) = self.users.account(&user_id).await?.filter(|now| account.still_counts(now)) {
             return Ok(Some(self.grant(now.user, session).await));
         }
         self.sessions.end(&user_id, session.id).await?;
@@ -138,32 +148,32 @@ impl Grants {
         }
     }
 
-    /// Answers a refresh token with the next pair. The order is the security argument: nothing that is not proven reaches
+    /// Answers a refresh token with the next pair. The order is the security argument: nothing that is not verified reaches
     /// a store, one atomic step decides, and what the user may do is read again.
     ///
     /// # Errors
     /// See [`Refused`].
-    pub async fn refresh(&self, token: &str, now_ms: i64) -> Result<Granted, Refused> {
+    pub async fn refresh(&self, token: &str, now_ms: i64) -> Result<TokenResponse, Refused> {
         let done = self.try_refresh(token, now_ms).await;
         done.as_ref().map_or_else(Refused::result, |_| RefreshResult::Ok).count();
         done
     }
 
-    async fn try_refresh(&self, token: &str, now_ms: i64) -> Result<Granted, Refused> {
-        let presented = self.tokens.prove(token, now_ms).map_err(Refused::Unproven)?;
-        let Presented { user_id, session, generation } = &presented;
+    async fn try_refresh(&self, token: &str, now_ms: i64) -> Result<TokenResponse, Refused> {
+        let verified = self.tokens.verify(token, now_ms).map_err(Refused::InvalidToken)?;
+        let VerifiedRefreshToken { user_id, session, generation } = &verified;
         // To meet an outage before the advance: after it, one that outlasts the grace would cost the client the session.
         self.users.find(user_id).await?;
         let session = match self.sessions.advance(user_id, *session, *generation).await? {
             Advance::Advanced(session) | Advance::Repeated(session) => session,
-            Advance::Gone => return Err(Refused::Gone(presented)),
-            Advance::Replayed => return Err(Refused::Replayed(presented)),
+            Advance::Gone => return Err(Refused::UnknownSession(verified)),
+            Advance::Replayed => return Err(Refused::Reused(verified)),
         };
         if let Some(user) = self.users.find(user_id).await?.filter(|user| !user.disabled) {
             return Ok(self.grant(user, session).await);
         }
         self.sessions.end(user_id, session.id).await?;
-        Err(Refused::NoUser(presented))
+        Err(Refused::NoUser(verified))
     }
 
     /// Ends the session that the first valid token of `tokens` names: a refresh token, used or expired ones too, or an access
@@ -187,13 +197,13 @@ impl Grants {
     }
 
     /// The tokens, when their date has come: a cut-off lies in the next second, and verifiers refuse what is dated ahead.
-    async fn grant(&self, user: User, session: Session) -> Granted {
+    async fn grant(&self, user: User, session: Session) -> TokenResponse {
         let ahead = Duration::from_millis(u64::try_from(session.issued_ahead).unwrap_or(0));
         if !ahead.is_zero() {
             sleep(ahead.min(self.longest_pause)).await;
         }
         let pair = self.tokens.issue(&user, &session);
-        Granted { user, session, pair }
+        TokenResponse { user, session, pair }
     }
 }
 

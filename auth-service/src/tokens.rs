@@ -19,10 +19,10 @@ pub struct Tokens {
     access: ArcSwap<Signer<AccessClaims>>,
     voice: Voice,
     keys: Option<PublicKeys>,
-    access_proof: Verifier<AccessClaims>,
+    access_verifier: Verifier<AccessClaims>,
     access_ttl: u64,
     refresh: Signer<RefreshClaims>,
-    refresh_proof: Verifier<RefreshClaims>,
+    refresh_verifier: Verifier<RefreshClaims>,
 }
 
 /// What every access token says beside its claims, and the secret that signs where there is no private key.
@@ -43,7 +43,7 @@ impl Voice {
 }
 
 /// What a client gets for a session. It cannot be printed or stored, only sent.
-pub struct Pair {
+pub struct TokenPair {
     /// For every service in the audience, until `expires_in` seconds have passed.
     pub access_token: String,
     /// For auth-service, once.
@@ -54,7 +54,7 @@ pub struct Pair {
 
 /// A refresh token that was ours: which generation of which session of whom.
 #[derive(Debug)]
-pub struct Presented {
+pub struct VerifiedRefreshToken {
     /// The user.
     pub user_id: UserId,
     /// The session.
@@ -77,10 +77,10 @@ impl Tokens {
             access: ArcSwap::from_pointee(voice.signer(&config.access_keys)?),
             voice,
             keys: config.access.keys.clone(),
-            access_proof: config.access.verifier(AUDIENCE)?,
+            access_verifier: config.access.verifier(AUDIENCE)?,
             access_ttl: config.access.ttl.as_secs(),
             refresh: Signer::new(issuer, &[AUDIENCE.to_owned()], secret)?,
-            refresh_proof: Verifier::new(&VerifierConfig {
+            refresh_verifier: Verifier::new(&VerifierConfig {
                 issuer,
                 audience: AUDIENCE,
                 max_life: config.stores.rules.refresh_ttl,
@@ -116,7 +116,7 @@ impl Tokens {
     /// as the session says, because cut-offs are told by that clock; it ends with the session, if that is sooner than its
     /// own life.
     #[must_use]
-    pub fn issue(&self, user: &User, session: &Session) -> Pair {
+    pub fn issue(&self, user: &User, session: &Session) -> TokenPair {
         let date = seconds(session.issued_at);
         let expires_in = self.access_ttl.min(seconds(session.ends_at).saturating_sub(date)).max(1);
         let access = AccessClaims {
@@ -136,15 +136,19 @@ impl Tokens {
             sid: session.id.to_string(),
             generation: session.generation.unsigned_abs(),
         };
-        Pair { access_token: self.access.load().sign(&access), refresh_token: self.refresh.sign(&refresh), expires_in }
+        TokenPair {
+            access_token: self.access.load().sign(&access),
+            refresh_token: self.refresh.sign(&refresh),
+            expires_in,
+        }
     }
 
     /// What `token` presents, if it is a living refresh token of ours at `now_ms`.
     ///
     /// # Errors
     /// Why it is not.
-    pub fn prove(&self, token: &str, now_ms: i64) -> Result<Presented, TokenError> {
-        self.refresh_proof.verify(token, seconds(now_ms)).and_then(|claims| presented(&claims))
+    pub fn verify(&self, token: &str, now_ms: i64) -> Result<VerifiedRefreshToken, TokenError> {
+        self.refresh_verifier.verify(token, seconds(now_ms)).and_then(|claims| verified(&claims))
     }
 
     /// User and session of any token of the session that was ever signed here: a refresh token, or else an access token.
@@ -154,22 +158,22 @@ impl Tokens {
     /// The reason why the token is not a refresh token, where it is neither.
     pub fn session_to_end(&self, token: &str, now_ms: i64) -> Result<(String, SessionId), TokenError> {
         let now = seconds(now_ms);
-        let refresh = self.refresh_proof.verify_expired_too(token, now).and_then(|claims| presented(&claims));
-        refresh.map(|presented| (presented.user_id.to_string(), presented.session)).or_else(|error| {
-            let access = self.access_proof.verify_expired_too(token, now).map_err(|_| error)?;
+        let refresh = self.refresh_verifier.verify_expired_too(token, now).and_then(|claims| verified(&claims));
+        refresh.map(|verified| (verified.user_id.to_string(), verified.session)).or_else(|error| {
+            let access = self.access_verifier.verify_expired_too(token, now).map_err(|_| error)?;
             Ok((access.sub, access.sid.parse().map_err(|_| TokenError::Claim("sid"))?))
         })
     }
 }
 
 /// Reads the claims of a verified refresh token. The `jti` must be the one that [`Tokens::issue`] writes.
-fn presented(claims: &RefreshClaims) -> Result<Presented, TokenError> {
+fn verified(claims: &RefreshClaims) -> Result<VerifiedRefreshToken, TokenError> {
     let session = claims.sid.parse().map_err(|_| TokenError::Claim("sid"))?;
     if claims.jti != refresh_jti(session, claims.generation) {
         return Err(TokenError::Claim("jti"));
     }
     let generation = i64::try_from(claims.generation).map_err(|_| TokenError::Claim("gen"))?;
-    Ok(Presented { session, generation, user_id: claims.sub.parse().map_err(|_| TokenError::Claim("sub"))? })
+    Ok(VerifiedRefreshToken { session, generation, user_id: claims.sub.parse().map_err(|_| TokenError::Claim("sub"))? })
 }
 
 fn refresh_jti(session: SessionId, generation: u64) -> String {

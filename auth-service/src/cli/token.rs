@@ -16,7 +16,7 @@ use super::{CliError, Console};
 use crate::app;
 use crate::config::{AUDIENCE, Config};
 use crate::sessions::{SessionStore, all_revoked, list_all};
-use crate::tokens::{Presented, Tokens};
+use crate::tokens::{Tokens, VerifiedRefreshToken};
 use crate::users::InvalidUserId;
 
 /// The claims that are times, in seconds since 1970.
@@ -48,9 +48,9 @@ pub enum TokenCommand {
 }
 
 /// A token that the verifier takes.
-enum Proven {
+enum VerifiedToken {
     Access(AccessClaims),
-    Refresh(Presented),
+    Refresh(VerifiedRefreshToken),
 }
 
 /// Shows `token`, but for its signature.
@@ -68,16 +68,16 @@ pub fn inspect(token: &str, console: &mut Console) -> Result<(), CliError> {
 pub async fn verify(token: &str, audience: &str, config: &Config, console: &mut Console) -> Result<(), CliError> {
     let (token, now_ms) = (given(token, console)?, now_ms());
     show(&token, console, now_ms)?;
-    let proven = prove(&token, audience, config, now_ms)?;
-    let standing = match tokio::time::timeout(PATIENCE, standing(&proven, config, now_ms)).await {
+    let verified = verify_token(&token, audience, config, now_ms)?;
+    let standing = match tokio::time::timeout(PATIENCE, standing(&verified, config, now_ms)).await {
         Ok(asked) => asked.unwrap_or_else(|error| vec![not_asked(&error.to_string())]),
         Err(_) => vec![not_asked("no answer within 2 s")],
     };
     Report::new(console.output()).tell(standing.clone())?;
     let refused = |why: &str| Err(CliError::refused(format!("refused: {why}")));
-    match (standing.iter().find(|finding| finding.verdict == Verdict::Bad), proven) {
+    match (standing.iter().find(|finding| finding.verdict == Verdict::Bad), verified) {
         (Some(finding), _) => refused(&finding.says),
-        (None, Proven::Access(claims)) if claims.known_role().is_none() => {
+        (None, VerifiedToken::Access(claims)) if claims.known_role().is_none() => {
             refused("the token is good, but its role has no rights (403)")
         }
         _ => Ok(console.say("accepted")?),
@@ -85,32 +85,34 @@ pub async fn verify(token: &str, audience: &str, config: &Config, console: &mut 
 }
 
 /// A token that says that it is a refresh token is judged as one where those are taken.
-fn prove(token: &str, audience: &str, config: &Config, now_ms: i64) -> Result<Proven, CliError> {
+fn verify_token(token: &str, audience: &str, config: &Config, now_ms: i64) -> Result<VerifiedToken, CliError> {
     let header = token.split('.').next().and_then(members).unwrap_or_default();
     let typ = header.get("typ").and_then(Value::as_str).unwrap_or_default();
-    let proven = if typ.trim_start_matches("application/") == RefreshClaims::TYP && audience == AUDIENCE {
-        Tokens::new(config).map_err(CliError::refused)?.prove(token, now_ms).map(Proven::Refresh)
+    let verified = if typ.trim_start_matches("application/") == RefreshClaims::TYP && audience == AUDIENCE {
+        Tokens::new(config).map_err(CliError::refused)?.verify(token, now_ms).map(VerifiedToken::Refresh)
     } else {
         let verifier = config.access.verifier(audience).map_err(CliError::refused)?;
-        verifier.verify(token, u64::try_from(now_ms / 1000).unwrap_or_default()).map(Proven::Access)
+        verifier.verify(token, u64::try_from(now_ms / 1000).unwrap_or_default()).map(VerifiedToken::Access)
     };
-    proven.map_err(|error| CliError::refused(format!("refused: {error}")))
+    verified.map_err(|error| CliError::refused(format!("refused: {error}")))
 }
 
 /// The session and the user of a token, as the stores have them.
-async fn standing(proven: &Proven, config: &Config, now_ms: i64) -> Result<Vec<Finding>, StoreError> {
+async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Result<Vec<Finding>, StoreError> {
     let (users, sessions) = app::look(&config.stores).await?;
-    let (sub, sid) = match proven {
-        Proven::Access(claims) => (claims.sub.as_str(), claims.sid.clone()),
-        Proven::Refresh(presented) => (presented.user_id.as_str(), presented.session.to_string()),
+    let (sub, sid) = match verified {
+        VerifiedToken::Access(claims) => (claims.sub.as_str(), claims.sid.clone()),
+        VerifiedToken::Refresh(presented) => (presented.user_id.as_str(), presented.session.to_string()),
     };
     let session = list_all(&*sessions, sub).await?.into_iter().find(|session| session.id.to_string() == sid);
     let grace = i64::try_from(config.stores.rules.grace.as_millis()).unwrap_or(i64::MAX);
-    let session = match (session, proven) {
+    let session = match (session, verified) {
         (None, _) => Err("the session has ended"),
-        (Some(_), Proven::Access(claims)) if is_revoked(&*sessions, claims).await? => Err("the token is revoked"),
-        (Some(_), Proven::Access(_)) => Ok("is alive"),
-        (Some(session), Proven::Refresh(presented)) => match session.generation - presented.generation {
+        (Some(_), VerifiedToken::Access(claims)) if is_revoked(&*sessions, claims).await? => {
+            Err("the token is revoked")
+        }
+        (Some(_), VerifiedToken::Access(_)) => Ok("is alive"),
+        (Some(session), VerifiedToken::Refresh(presented)) => match session.generation - presented.generation {
             0 => Ok("is alive, and this is its newest token"),
             1 if now_ms - session.advanced_at <= grace => {
                 Ok("is alive; the same successor follows, within REFRESH_GRACE")

@@ -6,7 +6,7 @@ use shared_service::database::StoreError;
 use crate::counts::{LoginResult, RefreshResult};
 use crate::limits::Throttled;
 use crate::passwords::PoolError;
-use crate::tokens::Presented;
+use crate::tokens::VerifiedRefreshToken;
 
 /// The reason why a login opened no session.
 #[derive(Debug, thiserror::Error)]
@@ -51,16 +51,16 @@ impl From<Throttled> for LoginRefused {
 pub enum Refused {
     /// It was never issued here, or it has expired. No store was asked.
     #[error("not proven: {0}")]
-    Unproven(TokenError),
+    InvalidToken(TokenError),
     /// Its session ended, expired, or never was.
     #[error("no such session")]
-    Gone(Presented),
+    UnknownSession(VerifiedRefreshToken),
     /// It had been used before (RFC 9700 section 4.14.2): the session ended.
     #[error("replayed")]
-    Replayed(Presented),
+    Reused(VerifiedRefreshToken),
     /// Its user is disabled or gone: the session ended.
     #[error("the user is disabled or gone")]
-    NoUser(Presented),
+    NoUser(VerifiedRefreshToken),
     /// A store is unavailable; what became of the session is not known.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,9 +69,9 @@ pub enum Refused {
 impl Refused {
     pub(super) const fn result(&self) -> RefreshResult {
         match self {
-            Self::Unproven(_) => RefreshResult::Unproven,
-            Self::Gone(_) => RefreshResult::Gone,
-            Self::Replayed(_) => RefreshResult::Replayed,
+            Self::InvalidToken(_) => RefreshResult::Unproven,
+            Self::UnknownSession(_) => RefreshResult::Gone,
+            Self::Reused(_) => RefreshResult::Replayed,
             Self::NoUser(_) => RefreshResult::Disabled,
             Self::Store(StoreError::Unavailable { .. }) => RefreshResult::Unavailable,
             Self::Store(_) => RefreshResult::Failed,

@@ -36,7 +36,7 @@ pub(super) async fn change_password(
     body: Body<PasswordChange>,
 ) -> Result<HttpResponse, Problem> {
     let PasswordChange { current_password, new_password: Parsed(new) } = body.read()?;
-    prove(&state, &caller, &member, &account, current_password).await?;
+    confirm_password(&state, &caller, &member, &account, current_password).await?;
     let about = [account.user.username.as_str(), account.user.email.as_ref().map_or("", Email::as_str)];
     let hash = state
         .passwords
@@ -67,7 +67,7 @@ pub(super) async fn delete(
     state: Data<State>,
     body: Body<PasswordProof>,
 ) -> Result<HttpResponse, Problem> {
-    prove(&state, &caller, &member, &account, body.read()?.current_password).await?;
+    confirm_password(&state, &caller, &member, &account, body.read()?.current_password).await?;
     owns(&state, &member, &account).await?;
     // While sessions cannot be ended, nobody is half gone. Before as well as after, unless it may be the last admin, who stays.
     if account.user.role == Role::Admin {
@@ -147,7 +147,7 @@ pub(super) async fn sign_out_everywhere(
 
 /// Refuses a `password` that is not the current one of `account`. Whoever found or stole an access token guesses no faster here
 /// than at the login.
-async fn prove(
+async fn confirm_password(
     state: &State,
     caller: &Caller,
     member: &Member,
@@ -162,11 +162,11 @@ async fn prove(
         }
         Ok(is_right.then_some(()))
     };
-    let proven = state.limits.guarded(name, from, check).await;
-    proven.and_then(|right| right.ok_or(LoginRefused::Wrong)).map_err(|why| login_refused(why, "password.throttled"))
+    let confirmed = state.limits.guarded(name, from, check).await;
+    confirmed.and_then(|right| right.ok_or(LoginRefused::Wrong)).map_err(|why| login_refused(why, "password.throttled"))
 }
 
-/// Refuses whoever proved to own `account`, if that was disabled, deleted or given another password since: what was proven
+/// Refuses whoever proved to own `account`, if that was disabled, deleted or given another password since: what was confirmed
 /// proves nothing any more, and must not end a session.
 async fn owns(state: &State, member: &Member, account: &Account) -> Result<(), Problem> {
     state.check_session(member).await?;

@@ -6,7 +6,7 @@ use shared_service::clock::rfc3339;
 use utoipa::ToSchema;
 
 use crate::sessions::Session;
-use crate::tokens::Pair;
+use crate::tokens::TokenPair;
 use crate::users::{Email, User};
 
 /// The account that its user sees.
@@ -110,7 +110,7 @@ impl<'a> From<&'a User> for Record<'a> {
 
 impl<'a> Tokens<'a> {
     /// The refresh token only where it does not travel in a cookie.
-    pub(super) fn of(pair: &'a Pair, with_refresh_token: bool) -> Self {
+    pub(super) fn of(pair: &'a TokenPair, with_refresh_token: bool) -> Self {
         Self {
             access_token: &pair.access_token,
             refresh_token: with_refresh_token.then_some(&*pair.refresh_token),

@@ -16,7 +16,7 @@ use super::replies::{Message, Tokens};
 use super::requests::{LoginRequest, TokenRequest};
 use super::{State, login_refused};
 use crate::counts::{LoginResult, RefreshResult};
-use crate::grants::{Granted, Login, Refused};
+use crate::grants::{Login, Refused, TokenResponse};
 use crate::sessions::{Label, Session};
 use crate::users::canonical_login;
 
@@ -145,12 +145,12 @@ impl TokenRequest {
 fn refused(why: Refused) -> Problem {
     let (event, presented) = match why {
         Refused::Store(error) => return error.into(),
-        Refused::Unproven(error) => {
+        Refused::InvalidToken(error) => {
             log::info!(target: "audit", event = "refresh.unproven", reason:% = error; "refresh refused");
             return Problem::new(InvalidRefreshToken);
         }
-        Refused::Gone(presented) => ("refresh.gone", presented),
-        Refused::Replayed(presented) => ("refresh.replayed", presented),
+        Refused::UnknownSession(presented) => ("refresh.gone", presented),
+        Refused::Reused(presented) => ("refresh.replayed", presented),
         Refused::NoUser(presented) => ("refresh.disabled", presented),
     };
     let (user, session) = (presented.user_id.as_str(), presented.session);
@@ -186,7 +186,7 @@ fn presented(
 }
 
 /// Both tokens; the refresh token in a cookie where there is a jar, and then nowhere else.
-fn reply(granted: &Granted, jar: Option<Jar>) -> HttpResponse {
+fn reply(granted: &TokenResponse, jar: Option<Jar>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some(jar) = jar {
         // As long as the token lives, by the store's clock.

@@ -3,7 +3,7 @@
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::Value;
 
-use crate::service::{Pair, text};
+use crate::service::{TokenPair, text};
 
 /// What a caller was answered.
 #[derive(Debug)]
@@ -91,9 +91,9 @@ impl Answer {
     }
 
     /// The two tokens.
-    pub fn pair(&self) -> Pair {
+    pub fn pair(&self) -> TokenPair {
         let body = self.json();
-        Pair { access: text(&body["accessToken"]), refresh: text(&body["refreshToken"]) }
+        TokenPair { access: text(&body["accessToken"]), refresh: text(&body["refreshToken"]) }
     }
 
     /// Where `Link` says that the next page is.

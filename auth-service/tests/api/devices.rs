@@ -3,17 +3,17 @@ use uuid::Uuid;
 
 use crate::answer::names;
 use crate::forge::refresh_claims;
-use crate::service::{ADMIN, GOOD, MEMBER, Pair, Service, on_each_store, text};
+use crate::service::{ADMIN, GOOD, MEMBER, Service, TokenPair, on_each_store, text};
 
 fn ids(devices: &[Value]) -> Vec<String> {
     devices.iter().map(|device| text(&device["id"])).collect()
 }
 
-fn id(pair: &Pair) -> String {
+fn id(pair: &TokenPair) -> String {
     refresh_claims(&pair.refresh).sid
 }
 
-async fn log_in_with(service: &Service, agent: &str) -> Pair {
+async fn log_in_with(service: &Service, agent: &str) -> TokenPair {
     let body = json!({"username": MEMBER.0, "password": MEMBER.1});
     service.nobody().with("User-Agent", agent).post("/login", &body).await.is(200).pair()
 }

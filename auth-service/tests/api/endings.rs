@@ -17,7 +17,7 @@ use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::database::Database;
 use crate::redis_server::{Redis, until};
-use crate::service::{GOOD, Pair, Person, Service};
+use crate::service::{GOOD, Person, Service, TokenPair};
 
 const NEW: &str = "Mz4?tuRnip-9";
 /// Long enough for a call to be where it waits for its turn.
@@ -68,7 +68,13 @@ impl Hold {
 }
 
 /// Makes a change whose transaction is committed while Redis is away, and returns the pair of a login that came just before.
-async fn half_done(service: &Service, redis: &mut Redis, source: &str, root: &Caller<'_>, person: &Person) -> Pair {
+async fn half_done(
+    service: &Service,
+    redis: &mut Redis,
+    source: &str,
+    root: &Caller<'_>,
+    person: &Person,
+) -> TokenPair {
     let before = left(&service.database).await;
     // On a busy machine the change may give up before it has its turn.
     for _ in 0..10 {

@@ -14,7 +14,7 @@ use crate::answer::Answer;
 use crate::database::{Database, server};
 use crate::forge::{expired_refresh, tampered};
 use crate::redis_server::{Cluster, Redis, Watched};
-use crate::service::{GOOD, MEMBER, Pair, Service};
+use crate::service::{GOOD, MEMBER, Service, TokenPair};
 
 /// What a store is given to answer, and half as much again for a busy machine.
 const SOON: Duration = Duration::from_millis(1500);
@@ -42,7 +42,7 @@ async fn refused(call: impl Future<Output = Answer>) {
 }
 
 /// Each call that needs the session store says that it is away, and changes nothing else.
-async fn assert_away(service: &Service, pair: &Pair) {
+async fn assert_away(service: &Service, pair: &TokenPair) {
     let (nobody, member) = (service.nobody(), service.bearer(&pair.access));
     refused(service.try_log_in(MEMBER)).await;
     refused(service.refresh(&pair.refresh)).await;
@@ -63,7 +63,7 @@ async fn assert_away(service: &Service, pair: &Pair) {
 }
 
 /// What is not proven is refused as ever: so the store was not asked.
-async fn assert_forgeries_are_refused(service: &Service, pair: &Pair) {
+async fn assert_forgeries_are_refused(service: &Service, pair: &TokenPair) {
     for token in [tampered(&pair.refresh), expired_refresh(&pair.refresh), pair.access.clone(), "garbage".to_owned()] {
         soon(service.refresh(&token)).await.fails(403, "invalid_refresh_token");
     }
@@ -106,7 +106,7 @@ async fn a_redis_that_says_nothing_logs_nobody_out() {
 }
 
 /// Refreshes until `over`; all that anybody is told is to come back later.
-async fn refreshing(service: &Service, mut pair: Pair, over: &AtomicBool) {
+async fn refreshing(service: &Service, mut pair: TokenPair, over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
         let answer = service.refresh(&pair.refresh).await;
         if answer.status == 503 {

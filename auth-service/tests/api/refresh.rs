@@ -11,11 +11,11 @@ use shared_claims::RefreshClaims;
 
 use crate::answer::{Answer, names};
 use crate::forge::{parts, refresh_claims, refresh_token};
-use crate::service::{ADMIN, MEMBER, Pair, Service, on_each_store};
+use crate::service::{ADMIN, MEMBER, Service, TokenPair, on_each_store};
 
 impl Service {
     /// The next pair.
-    async fn next(&self, pair: &Pair) -> Pair {
+    async fn next(&self, pair: &TokenPair) -> TokenPair {
         self.refresh(&pair.refresh).await.is(200).pair()
     }
 

@@ -42,7 +42,7 @@ pub struct Service {
 
 /// What a client holds of a session.
 #[derive(Clone, Debug)]
-pub struct Pair {
+pub struct TokenPair {
     pub access: String,
     pub refresh: String,
 }
@@ -51,7 +51,7 @@ pub struct Pair {
 pub struct Person {
     pub name: String,
     pub id: String,
-    pub pair: Pair,
+    pub pair: TokenPair,
 }
 
 /// Runs `test` with sessions in `SQLite`, in Postgres and in Redis, each time on a fresh service.
@@ -118,7 +118,7 @@ impl Service {
         self.bearer(&self.log_in(ADMIN).await.access)
     }
 
-    pub async fn log_in(&self, (name, password): (&str, &str)) -> Pair {
+    pub async fn log_in(&self, (name, password): (&str, &str)) -> TokenPair {
         self.try_log_in((name, password)).await.is(200).pair()
     }
 

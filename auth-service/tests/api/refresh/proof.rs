@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::answer::Answer;
 use crate::database::Database;
 use crate::forge::{expired_refresh, refresh_claims, refresh_token, signed, tampered};
-use crate::service::{ACCESS_SECRET, ADMIN, MEMBER, Pair, REFRESH_SECRET, Service, on_each_store};
+use crate::service::{ACCESS_SECRET, ADMIN, MEMBER, REFRESH_SECRET, Service, TokenPair, on_each_store};
 
 #[tokio::test]
 async fn without_a_token_there_is_a_challenge() {
@@ -37,7 +37,7 @@ async fn both_names_at_once_must_mean_one_token() {
 }
 
 /// Refresh tokens that are none, each with the reason why.
-fn forgeries(pair: &Pair) -> Vec<(String, &'static str)> {
+fn forgeries(pair: &TokenPair) -> Vec<(String, &'static str)> {
     let token = &pair.refresh;
     let claims = refresh_claims(token);
     let with = |change: fn(&mut RefreshClaims)| {

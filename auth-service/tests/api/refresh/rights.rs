@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::forge::parts;
-use crate::service::{GOOD, Pair, on_each_store, text};
+use crate::service::{GOOD, TokenPair, on_each_store, text};
 
 #[tokio::test]
 async fn what_a_person_may_do_is_read_again_each_time() {
@@ -11,7 +11,7 @@ async fn what_a_person_may_do_is_read_again_each_time() {
         let admin = service.admin().await;
         let person = service.newcomer().await;
         let path = format!("/users/{}", person.id);
-        let role = |pair: &Pair| text(&parts(&pair.access)[1]["role"]);
+        let role = |pair: &TokenPair| text(&parts(&pair.access)[1]["role"]);
         assert_eq!(role(&person.pair), "member");
         admin.patch(&path, &json!({"role": "admin"})).await.is(200);
         let promoted = service.next(&person.pair).await;

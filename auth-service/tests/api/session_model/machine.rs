@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use auth_service::grants::{Granted, Refused};
+use auth_service::grants::{Refused, TokenResponse};
 use auth_service::sessions::{SessionId, list_all};
 use auth_service::users::UserChange;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
@@ -42,7 +42,7 @@ struct Issued {
 
 /// What the subject answers, before its sessions and times are put in the model's terms.
 enum Reply {
-    Granted(Box<Granted>),
+    Granted(Box<TokenResponse>),
     Plain(Answer),
 }
 
@@ -221,9 +221,9 @@ impl<'a> Case<'a> {
                 },
                 Event::Refresh(_) => match self.refresh(text).await {
                     Ok(granted) => return Reply::Granted(Box::new(granted)),
-                    Err(Refused::Unproven(_)) => Answer::Unproven,
-                    Err(Refused::Gone(_)) => Answer::Gone,
-                    Err(Refused::Replayed(_)) => Answer::Replayed,
+                    Err(Refused::InvalidToken(_)) => Answer::Unproven,
+                    Err(Refused::UnknownSession(_)) => Answer::Gone,
+                    Err(Refused::Reused(_)) => Answer::Replayed,
                     Err(Refused::NoUser(_)) => Answer::NoUser,
                     Err(Refused::Store(error)) => panic!("{error}"),
                 },
@@ -252,7 +252,7 @@ impl<'a> Case<'a> {
         .boxed()
     }
 
-    async fn refresh(&self, text: &str) -> Result<Granted, Refused> {
+    async fn refresh(&self, text: &str) -> Result<TokenResponse, Refused> {
         let claims = &parts(text)[1];
         if self.subject.flaw == Some(Flaw::BelievesForgeries) {
             let (user, session) = (claims["sub"].as_str().unwrap(), claims["sid"].as_str().unwrap());

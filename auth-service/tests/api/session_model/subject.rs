@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use auth_service::config::Config;
-use auth_service::grants::{Granted, Grants, Refused};
+use auth_service::grants::{Grants, Refused, TokenResponse};
 use auth_service::passwords::PasswordHash;
 use auth_service::sessions::{Label, RedisSessions, SessionStore, SqlSessions};
 use auth_service::tokens::Tokens;
@@ -108,7 +108,7 @@ impl Subject {
     }
 
     /// What becomes of somebody who has proven who they are; `outdated` if the password changes meanwhile.
-    pub async fn log_in(&self, user: &str, outdated: bool) -> Option<Granted> {
+    pub async fn log_in(&self, user: &str, outdated: bool) -> Option<TokenResponse> {
         let id = user.parse().unwrap();
         let account = self.people.users.account(&id).await.unwrap()?;
         if outdated {
@@ -118,7 +118,7 @@ impl Subject {
         self.grants.open(account, Label::new("Firefox", "192.0.2.7")).await.unwrap()
     }
 
-    pub async fn refresh(&self, token: &str) -> Result<Granted, Refused> {
+    pub async fn refresh(&self, token: &str) -> Result<TokenResponse, Refused> {
         self.grants.refresh(token, self.now_ms()).await
     }
 
