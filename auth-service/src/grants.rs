@@ -14,7 +14,7 @@ use crate::counts::{LoginResult, RefreshResult};
 use crate::endings::complete_of;
 use crate::limits::{ClientNetwork, Limits};
 use crate::passwords::{Passwords, Verdict};
-use crate::sessions::{Advance, Label, NewSession, Session, SessionId, SessionStore};
+use crate::sessions::{Label, NewSession, Rotation, Session, SessionId, SessionStore};
 use crate::tokens::{TokenPair, Tokens, VerifiedRefreshToken};
 use crate::users::{Account, User, Users};
 
@@ -164,10 +164,10 @@ impl Grants {
         let VerifiedRefreshToken { user_id, session, generation } = &verified;
         // To meet an outage before the advance: after it, one that outlasts the grace would cost the client the session.
         self.users.find(user_id).await?;
-        let session = match self.sessions.advance(user_id, *session, *generation).await? {
-            Advance::Advanced(session) | Advance::Repeated(session) => session,
-            Advance::Gone => return Err(Refused::UnknownSession(verified)),
-            Advance::Replayed => return Err(Refused::Reused(verified)),
+        let session = match self.sessions.rotate(user_id, *session, *generation).await? {
+            Rotation::Rotated(session) | Rotation::Retried(session) => session,
+            Rotation::Unknown => return Err(Refused::UnknownSession(verified)),
+            Rotation::Reused => return Err(Refused::Reused(verified)),
         };
         if let Some(user) = self.users.find(user_id).await?.filter(|user| !user.disabled) {
             return Ok(self.grant(user, session).await);

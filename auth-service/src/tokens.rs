@@ -131,7 +131,7 @@ impl Tokens {
         let refresh = RefreshClaims {
             sub: session.user_id.clone(),
             exp: seconds(session.idle_ends_at),
-            iat: seconds(session.advanced_at),
+            iat: seconds(session.rotated_at),
             jti: refresh_jti(session.id, session.generation.unsigned_abs()),
             sid: session.id.to_string(),
             generation: session.generation.unsigned_abs(),

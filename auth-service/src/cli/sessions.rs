@@ -83,7 +83,7 @@ fn row(session: &Session) -> [String; 6] {
     [
         session.id.to_string(),
         rfc3339(session.opened_at),
-        rfc3339(session.advanced_at),
+        rfc3339(session.rotated_at),
         rfc3339(session.idle_ends_at),
         printable(session.label.address()),
         printable(session.label.user_agent()),

@@ -114,7 +114,7 @@ async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Res
         (Some(_), VerifiedToken::Access(_)) => Ok("is alive"),
         (Some(session), VerifiedToken::Refresh(presented)) => match session.generation - presented.generation {
             0 => Ok("is alive, and this is its newest token"),
-            1 if now_ms - session.advanced_at <= grace => {
+            1 if now_ms - session.rotated_at <= grace => {
                 Ok("is alive; the same successor follows, within REFRESH_GRACE")
             }
             _ => Err("the token was used before"),

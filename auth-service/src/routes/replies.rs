@@ -130,7 +130,7 @@ impl<'a> Device<'a> {
             label: session.label.user_agent(),
             address: session.label.address(),
             opened_at: rfc3339(session.opened_at),
-            last_used_at: rfc3339(session.advanced_at),
+            last_used_at: rfc3339(session.rotated_at),
             expires_at: rfc3339(session.idle_ends_at),
         }
     }

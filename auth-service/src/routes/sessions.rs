@@ -190,9 +190,8 @@ fn reply(granted: &TokenResponse, jar: Option<Jar>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some(jar) = jar {
         // As long as the token lives, by the store's clock.
-        let Session { idle_ends_at, advanced_at, .. } = granted.session;
-        response
-            .insert_header((SET_COOKIE, jar.keep(&granted.pair.refresh_token, (idle_ends_at - advanced_at) / 1000)));
+        let Session { idle_ends_at, rotated_at, .. } = granted.session;
+        response.insert_header((SET_COOKIE, jar.keep(&granted.pair.refresh_token, (idle_ends_at - rotated_at) / 1000)));
     }
     response.json(Tokens::of(&granted.pair, jar.is_none()))
 }

@@ -22,16 +22,16 @@ pub use crate::revocations::{Cursor, News, Position};
 
 /// The outcome of the use of a refresh token.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Advance {
+pub enum Rotation {
     /// It was current. The session is now one generation further; its idle time starts again.
-    Advanced(Session),
+    Rotated(Session),
     /// It was one behind, and its successor was made at most [`Rules::grace`] ago: the answer was lost, or two tabs asked
     /// at once. The session as it stands; nothing changed, and the grace did not start again.
-    Repeated(Session),
+    Retried(Session),
     /// No such session of this user: ended, expired, or never there.
-    Gone,
+    Unknown,
     /// Older, one behind after the grace, or ahead of the store: the token was copied, or the store lost a write. This call ended the session, and only the first of such calls is told so.
-    Replayed,
+    Reused,
 }
 
 /// A store of sessions. Each method is one atomic step of the store, however many instances share it.
@@ -51,7 +51,7 @@ pub trait SessionStore: Send + Sync {
     ///
     /// # Errors
     /// The store is unavailable, or the record is corrupt.
-    async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError>;
+    async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError>;
 
     /// Ends a session, whatever generation it is at, and lists that it ended. True when it was alive, so at most once.
     ///

@@ -10,7 +10,7 @@ use redis::FromRedisValue;
 use shared_service::database::StoreError;
 
 use super::session::{Place, ms};
-use super::{Advance, Cursor, Label, MOST_SESSIONS, NewSession, News, Rules, Session, SessionId, SessionStore};
+use super::{Cursor, Label, MOST_SESSIONS, NewSession, News, Rotation, Rules, Session, SessionId, SessionStore};
 use crate::SESSION_STORE;
 use crate::redis::{Durability, Lua, Redis, RedisAddress, Shard, Step};
 use crate::revocations::{RedisRevocations, kept_for, list_key};
@@ -103,7 +103,7 @@ impl SessionStore for RedisSessions {
         session(&new.user_id, self.step(&new.user_id, "open", arguments, Keys::List).await?)
     }
 
-    async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
+    async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {
         let arguments = vec![
             id.to_string(),
             presented.to_string(),
@@ -111,15 +111,15 @@ impl SessionStore for RedisSessions {
             ms(self.rules.grace).to_string(),
         ];
         let mut reply: (String, Option<Record>) =
-            self.step(user_id, "advance", arguments.clone(), Keys::Record(id)).await?;
+            self.step(user_id, "rotate", arguments.clone(), Keys::Record(id)).await?;
         if reply.0 == "list" {
-            reply = self.step(user_id, "advance_or_end", arguments, Keys::RecordAndList(id)).await?;
+            reply = self.step(user_id, "rotate_or_end", arguments, Keys::RecordAndList(id)).await?;
         }
         match (reply.0.as_str(), reply.1) {
-            ("advanced", Some(record)) => session(user_id, record).map(Advance::Advanced),
-            ("repeated", Some(record)) => session(user_id, record).map(Advance::Repeated),
-            ("gone", None) => Ok(Advance::Gone),
-            ("replayed", None) => Ok(Advance::Replayed),
+            ("rotated", Some(record)) => session(user_id, record).map(Rotation::Rotated),
+            ("retried", Some(record)) => session(user_id, record).map(Rotation::Retried),
+            ("unknown", None) => Ok(Rotation::Unknown),
+            ("reused", None) => Ok(Rotation::Reused),
             (outcome, _) => Err(StoreError::corrupt(SESSION_STORE, format!("the script says {outcome:?}"))),
         }
     }
@@ -171,7 +171,7 @@ fn session(user_id: &str, mut record: Record) -> Result<Session, StoreError> {
         user_id: user_id.to_owned(),
         generation: number("generation")?,
         opened_at: number("opened_at")?,
-        advanced_at: number("advanced_at")?,
+        rotated_at: number("advanced_at")?,
         issued_at,
         issued_ahead: issued_at - number("now")?,
         idle_ends_at: number("idle_ends_at")?,

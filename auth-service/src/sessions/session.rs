@@ -102,7 +102,7 @@ pub struct Session {
     /// When it was opened.
     pub opened_at: i64,
     /// When it came to its current generation.
-    pub advanced_at: i64,
+    pub rotated_at: i64,
     /// The date of its newest access token, the claim `iat`: now, or a little later, for the sake of a cut-off.
     pub issued_at: i64,
     /// How far that lies ahead of now.

@@ -15,7 +15,7 @@
 --
 -- No step looks at more than WINDOW sessions. An index that an older version wrote may hold more.
 --
--- Every answer of a step is promised to outlive a fail-over, so "repeated" writes, too: the advance that it repeats may
+-- Every answer of a step is promised to outlive a fail-over, so "retried" writes, too: the rotation that it repeats may
 -- have been another connection's, which no replica has acknowledged yet, and only what this one wrote can be waited for.
 --
 -- The first write of a step is the one that a full Redis refuses, if any is: a step happens as a whole or not at all. So
@@ -313,13 +313,13 @@ end
 
 -- Generations are compared as text: a number from a token may be larger than Lua can tell from its neighbours.
 -- "list" is the answer where the step needs the list of revocations, to end the session or to correct a cut-off: nothing happened.
-function steps.advance(id, presented, ttl, grace)
+function steps.rotate(id, presented, ttl, grace)
   if is_ahead() then
     return {'list', false}
   end
   local session, corrupt = find(id)
   if not session then
-    return corrupt or {'gone', false}
+    return corrupt or {'unknown', false}
   end
   if presented == text(session.generation) then
     session.generation = session.generation + 1
@@ -327,27 +327,27 @@ function steps.advance(id, presented, ttl, grace)
     issue(session)
     session.idle_ends_at = math.min(now + ttl, session.ends_at)
     save(id, session)
-    return {'advanced', reply(id)}
+    return {'rotated', reply(id)}
   end
   local one_behind = session.generation > FIRST_GENERATION and presented == text(session.generation - 1)
   if one_behind and tonumber(grace) > 0 and now - session.advanced_at <= tonumber(grace) then
     live_on(id, session)
     issue(session)
     redis.call('HSET', record(id), 'issued_at', text(session.issued_at), 'tokens_end_at', text(session.tokens_end_at))
-    return {'repeated', reply(id)}
+    return {'retried', reply(id)}
   end
   return {'list', false}
 end
 
 -- The same with the list, where a replay ends the session.
-function steps.advance_or_end(id, presented, ttl, grace)
+function steps.rotate_or_end(id, presented, ttl, grace)
   bring_back()
-  local done = steps.advance(id, presented, ttl, grace)
+  local done = steps.rotate(id, presented, ttl, grace)
   if done[1] ~= 'list' then
     return done
   end
   finish(id, find(id))
-  return {'replayed', false}
+  return {'reused', false}
 end
 
 steps['end'] = function(id)

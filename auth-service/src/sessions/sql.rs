@@ -18,7 +18,7 @@ use self::statements::{ADVANCE, COUNT_OPEN, END, END_FORGOTTEN, LIST, OPEN, SWEE
 use self::turn::{GoesOn, Lanes};
 use super::session::ms;
 use super::{
-    Advance, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, News, Place, Rules, Session, SessionId,
+    Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, News, Place, Rotation, Rules, Session, SessionId,
     SessionStore,
 };
 use crate::SESSION_STORE;
@@ -129,7 +129,7 @@ impl SessionStore for SqlSessions {
         .await
     }
 
-    async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
+    async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {
         within(SESSION_STORE, async {
             let mut turn = self.turn(user_id).await?;
             let now = turn.now;
@@ -146,7 +146,7 @@ impl SessionStore for SqlSessions {
                 .bind(turn.date() + turn.keep_ms())
                 .bind(turn.era);
             let rows = update.fetch_all(&mut *turn.step).await?;
-            let outcome = rows.first().map_or(Ok(Advance::Gone), |row| advanced(row, now))?;
+            let outcome = rows.first().map_or(Ok(Rotation::Unknown), |row| rotated(row, now))?;
             turn.commit().await?;
             Ok::<_, StoreError>(outcome)
         })
@@ -211,7 +211,7 @@ fn opened(new: NewSession, now: i64, issued_at: i64, rules: &Rules) -> Session {
         user_id: new.user_id,
         generation: FIRST_GENERATION,
         opened_at: now,
-        advanced_at: now,
+        rotated_at: now,
         issued_at,
         issued_ahead: issued_at - now,
         idle_ends_at: ends_at.min(now + ms(rules.refresh_ttl)),
@@ -221,14 +221,14 @@ fn opened(new: NewSession, now: i64, issued_at: i64, rules: &Rules) -> Session {
 }
 
 /// The answer of [`ADVANCE`] where it met a living session.
-fn advanced(row: &AnyRow, now: i64) -> Result<Advance, StoreError> {
+fn rotated(row: &AnyRow, now: i64) -> Result<Rotation, StoreError> {
     let session = session(row)?;
     let session = Session { issued_ahead: session.issued_at - now, ..session };
     let (ended_at, repeats): (i64, i64) = (row.try_get("ended_at")?, row.try_get("repeats")?);
     Ok(match (ended_at, repeats) {
-        (0, 0) => Advance::Advanced(session),
-        (0, _) => Advance::Repeated(session),
-        _ => Advance::Replayed,
+        (0, 0) => Rotation::Rotated(session),
+        (0, _) => Rotation::Retried(session),
+        _ => Rotation::Reused,
     })
 }
 
@@ -239,7 +239,7 @@ fn session(row: &AnyRow) -> Result<Session, StoreError> {
         user_id: row.try_get("user_id")?,
         generation: row.try_get("generation")?,
         opened_at: row.try_get("opened_at")?,
-        advanced_at: row.try_get("advanced_at")?,
+        rotated_at: row.try_get("advanced_at")?,
         issued_at: row.try_get("issued_at")?,
         issued_ahead: 0,
         idle_ends_at: row.try_get("idle_ends_at")?,

@@ -21,7 +21,7 @@ use std::time::Duration;
 use auth_service::limits::{FailureStore, RedisFailures, SqlFailures};
 use auth_service::redis::Redis;
 use auth_service::sessions::{
-    Advance, Label, MIGRATIONS, NewSession, RedisSessions, Rules, Session, SessionId, SessionStore, SqlSessions,
+    Label, MIGRATIONS, NewSession, RedisSessions, Rotation, Rules, Session, SessionId, SessionStore, SqlSessions,
     list_all,
 };
 use auth_service::sql::SqlStore;
@@ -177,15 +177,15 @@ impl Stage {
     async fn open_at(&self, generation: i64) -> Session {
         let mut session = self.open().await;
         while session.generation < generation {
-            session = advanced(self.advance(session.id, session.generation).await);
+            session = rotated(self.rotate(session.id, session.generation).await);
         }
         session
     }
 
-    async fn advance(&self, id: SessionId, presented: i64) -> Advance {
-        match self.store.advance(&self.user, id, presented).await.unwrap() {
-            Advance::Advanced(session) => Advance::Advanced(undated(session)),
-            Advance::Repeated(session) => Advance::Repeated(undated(session)),
+    async fn rotate(&self, id: SessionId, presented: i64) -> Rotation {
+        match self.store.rotate(&self.user, id, presented).await.unwrap() {
+            Rotation::Rotated(session) => Rotation::Rotated(undated(session)),
+            Rotation::Retried(session) => Rotation::Retried(undated(session)),
             other => other,
         }
     }
@@ -201,7 +201,7 @@ impl Stage {
     /// Nothing is left of the session that any of its tokens could use.
     async fn assert_gone(&self, id: SessionId) {
         for generation in 0..8 {
-            assert_eq!(self.advance(id, generation).await, Advance::Gone, "generation {generation}");
+            assert_eq!(self.rotate(id, generation).await, Rotation::Unknown, "generation {generation}");
         }
         assert!(self.list().await.iter().all(|session| session.id != id), "an ended session is listed");
         assert!(!self.store.end(&self.user, id).await.unwrap(), "an ended session was ended again");
@@ -213,9 +213,9 @@ fn undated(session: Session) -> Session {
     Session { issued_at: 0, issued_ahead: 0, ..session }
 }
 
-fn advanced(outcome: Advance) -> Session {
+fn rotated(outcome: Rotation) -> Session {
     match outcome {
-        Advance::Advanced(session) => session,
+        Rotation::Rotated(session) => session,
         other => panic!("not advanced: {other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use auth_service::sessions::{Advance, Cursor, NewSession, News, Place, Rules, Session, SessionId, SessionStore};
+use auth_service::sessions::{Cursor, NewSession, News, Place, Rotation, Rules, Session, SessionId, SessionStore};
 use shared_service::clock::now_ms;
 use shared_service::database::StoreError;
 use tokio::task::yield_now;
@@ -68,7 +68,7 @@ impl Flawed {
     }
 
     /// What becomes of a record, and of who presents a generation of it.
-    fn advanced(&self, record: &mut Record, user_id: &str, presented: i64) -> Advance {
+    fn rotated(&self, record: &mut Record, user_id: &str, presented: i64) -> Rotation {
         let (now, grace) = (self.now(), ms(self.rules.grace));
         let Record { session, graced_at, ended } = record;
         let behind = session.generation - presented;
@@ -78,25 +78,25 @@ impl Flawed {
         let repeats = near && presented > 0 && recent && graceful;
         let theirs = session.user_id == user_id || self.is(Flaw::AnybodysSession);
         if !theirs || session.idle_ends_at <= now || (*ended && !(repeats && self.is(Flaw::GraceAfterDeath))) {
-            return Advance::Gone;
+            return Rotation::Unknown;
         }
         if behind == 0 {
             session.generation += 1;
-            (session.advanced_at, session.issued_at, *graced_at) = (now, now, now);
+            (session.rotated_at, session.issued_at, *graced_at) = (now, now, now);
             session.idle_ends_at = now + self.ttl();
             if !self.is(Flaw::UncappedExpiry) {
                 session.idle_ends_at = session.idle_ends_at.min(session.ends_at);
             }
-            return Advance::Advanced(session.clone());
+            return Rotation::Rotated(session.clone());
         }
         if repeats {
             if self.is(Flaw::SlidingGrace) {
                 *graced_at = now;
             }
-            return Advance::Repeated(session.clone());
+            return Rotation::Retried(session.clone());
         }
         *ended = !self.is(Flaw::HarmlessReplay);
-        Advance::Replayed
+        Rotation::Reused
     }
 }
 
@@ -105,7 +105,7 @@ impl SessionStore for Flawed {
     async fn open(&self, new: NewSession) -> Result<Session, StoreError> {
         let now = self.now();
         let mut living = self.list(&new.user_id, None, usize::MAX).await?;
-        living.sort_unstable_by_key(|session| session.advanced_at);
+        living.sort_unstable_by_key(|session| session.rotated_at);
         if living.len() >= self.most && !self.is(Flaw::Unbounded) {
             let ended = if self.is(Flaw::EndsTheUsed) { living.last() } else { living.first() };
             self.end(&new.user_id, ended.unwrap().id).await?;
@@ -115,7 +115,7 @@ impl SessionStore for Flawed {
             user_id: new.user_id,
             generation: 1,
             opened_at: now,
-            advanced_at: now,
+            rotated_at: now,
             issued_at: now,
             issued_ahead: 0,
             idle_ends_at: now + self.ttl(),
@@ -127,17 +127,17 @@ impl SessionStore for Flawed {
         Ok(session)
     }
 
-    async fn advance(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Advance, StoreError> {
+    async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {
         if self.is(Flaw::CheckThenWrite) {
             let found = self.sessions.lock().unwrap().get(&id).cloned();
             yield_now().await;
-            let Some(mut record) = found else { return Ok(Advance::Gone) };
-            let outcome = self.advanced(&mut record, user_id, presented);
+            let Some(mut record) = found else { return Ok(Rotation::Unknown) };
+            let outcome = self.rotated(&mut record, user_id, presented);
             self.sessions.lock().unwrap().insert(id, record);
             return Ok(outcome);
         }
         let mut sessions = self.sessions.lock().unwrap();
-        Ok(sessions.get_mut(&id).map_or(Advance::Gone, |record| self.advanced(record, user_id, presented)))
+        Ok(sessions.get_mut(&id).map_or(Rotation::Unknown, |record| self.rotated(record, user_id, presented)))
     }
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {

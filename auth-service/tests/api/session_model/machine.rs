@@ -257,7 +257,7 @@ impl<'a> Case<'a> {
         if self.subject.flaw == Some(Flaw::BelievesForgeries) {
             let (user, session) = (claims["sub"].as_str().unwrap(), claims["sid"].as_str().unwrap());
             let generation = claims["gen"].as_i64().unwrap();
-            self.subject.sessions.advance(user, session.parse().unwrap(), generation).await.unwrap();
+            self.subject.sessions.rotate(user, session.parse().unwrap(), generation).await.unwrap();
         }
         if self.subject.flaw == Some(Flaw::UserNotRead) {
             let enabled = UserChange { disabled: Some(false), ..UserChange::default() };

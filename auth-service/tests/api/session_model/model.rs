@@ -33,7 +33,7 @@ pub struct User {
 pub struct Session {
     pub user: usize,
     pub generation: i64,
-    pub advanced_at: i64,
+    pub rotated_at: i64,
     pub idle_ends_at: i64,
     pub ends_at: i64,
     pub ended: bool,
@@ -143,7 +143,7 @@ impl World {
         self.sessions.push(Session {
             user,
             generation: 1,
-            advanced_at: now,
+            rotated_at: now,
             idle_ends_at: now + rules.ttl.min(rules.max_age),
             ends_at: now + rules.max_age,
             ended: false,
@@ -157,7 +157,7 @@ impl World {
         if living.len() < rules.most {
             return;
         }
-        let used_at = |session: &usize| self.sessions[*session].advanced_at;
+        let used_at = |session: &usize| self.sessions[*session].rotated_at;
         let longest = living.iter().map(used_at).min();
         let oldest: Vec<_> = living.iter().filter(|session| Some(used_at(session)) == longest).collect();
         let session = *oldest[choice % oldest.len()];
@@ -174,10 +174,10 @@ impl World {
         }
         if token.generation == session.generation {
             session.generation += 1;
-            session.advanced_at = now;
+            session.rotated_at = now;
             session.idle_ends_at = session.ends_at.min(now + rules.ttl);
         } else if token.generation != session.generation - 1
-            || now - session.advanced_at > rules.grace
+            || now - session.rotated_at > rules.grace
             || rules.grace == 0
         {
             session.ended = true;
@@ -203,7 +203,7 @@ impl World {
     }
 
     fn granted(&self, session: usize) -> Answer {
-        let Session { user, generation, advanced_at: made_at, idle_ends_at: expires_at, .. } = self.sessions[session];
+        let Session { user, generation, rotated_at: made_at, idle_ends_at: expires_at, .. } = self.sessions[session];
         Answer::Granted { session, generation, made_at, expires_at, admin: self.users[user].admin }
     }
 }

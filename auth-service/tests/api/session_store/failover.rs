@@ -106,7 +106,7 @@ async fn what_no_replica_has_is_not_acknowledged() {
     replica.signal(Signal::STOP);
     assert!(!owner.go_on().await, "an advance");
     for store in [&other.store, &stage.store] {
-        assert!(store.advance(&owner.user, owner.id, owner.generation).await.is_err(), "its repetition");
+        assert!(store.rotate(&owner.user, owner.id, owner.generation).await.is_err(), "its repetition");
     }
     assert!(stage.store.end(&owner.user, owner.id).await.is_err(), "an end");
     for store in [&other.store, &stage.store] {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use auth_service::revocations::Feed;
-use auth_service::sessions::{Advance, Session};
+use auth_service::sessions::{Rotation, Session};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -89,8 +89,8 @@ impl World {
                     return Ok(());
                 };
                 let presented = held.session.generation - i64::from(again && held.session.generation > 1);
-                match store.advance(&held.session.user_id, held.session.id, presented).await.unwrap() {
-                    Advance::Advanced(session) | Advance::Repeated(session) => {
+                match store.rotate(&held.session.user_id, held.session.id, presented).await.unwrap() {
+                    Rotation::Rotated(session) | Rotation::Retried(session) => {
                         held.tokens.push((date(&session), false));
                         held.session = session;
                     }

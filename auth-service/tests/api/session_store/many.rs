@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use auth_service::revocations::Feed;
-use auth_service::sessions::{Advance, MOST_SESSIONS, NewSession, Session, SqlSessions, list_all};
+use auth_service::sessions::{MOST_SESSIONS, NewSession, Rotation, Session, SqlSessions, list_all};
 use futures_util::future::join_all;
 use redis::{Client, Script};
 use shared_claims::Revocations;
@@ -13,7 +13,7 @@ use shared_service::clock::now_ms;
 use tokio::task::JoinSet;
 
 use super::records::index_of;
-use super::{HOUR, Kind, MINUTE, RULES, SECOND, Stage, advanced, redis_stage};
+use super::{HOUR, Kind, MINUTE, RULES, SECOND, Stage, redis_stage, rotated};
 use crate::redis_server::Redis;
 
 /// What verifiers know after they have read the list.
@@ -47,7 +47,7 @@ pub async fn a_login_at_the_bound_ends_the_session_unused_longest(kind: Kind) {
         stage.open().await;
     }
     stage.pass(SECOND);
-    advanced(stage.advance(first.id, 1).await);
+    rotated(stage.rotate(first.id, 1).await);
     assert_eq!(stage.list().await.len(), MOST_SESSIONS);
     stage.pass(SECOND);
     let new = stage.sign_in().await;
@@ -122,8 +122,8 @@ pub async fn a_clock_that_was_ahead_locks_no_user_out(kind: Kind) {
         stage.set_back(HOUR);
         let session = stage.sign_in().await;
         assert!(session.issued_at <= now_ms() + 5000, "within the leeway");
-        let next = match stage.store.advance(&stage.user, session.id, 1).await.unwrap() {
-            Advance::Advanced(next) => next,
+        let next = match stage.store.rotate(&stage.user, session.id, 1).await.unwrap() {
+            Rotation::Rotated(next) => next,
             other => panic!("{other:?}"),
         };
         assert!(next.issued_at <= now_ms() + 5000, "a refresh, too");
@@ -151,7 +151,7 @@ pub async fn an_end_of_all_is_right_for_every_clock(kind: Kind) {
     skew_ms.store(-4000, Ordering::Relaxed);
     let after = auth_service::sessions::SessionStore::open(&other, stage.new_session()).await.unwrap();
     assert!(!is_revoked(&known(&stage).await, &after));
-    advanced(stage.advance(after.id, 1).await);
+    rotated(stage.rotate(after.id, 1).await);
 }
 
 /// Rows as an older version inserted them; as many as it liked.
@@ -204,7 +204,7 @@ fn old_session(stage: &Stage, number: i64, now: i64) -> Session {
         user_id: stage.user.clone(),
         generation: 1,
         opened_at: now,
-        advanced_at: now,
+        rotated_at: now,
         issued_at: now - number - 1000,
         issued_ahead: 0,
         idle_ends_at: now,
@@ -243,7 +243,7 @@ async fn all_end(kind: Kind, count: i64, soon: Duration) {
     assert!(ended.unwrap() >= MOST_SESSIONS as u64, "they were alive");
     assert!(took < soon, "end_all but one: {took:?}");
     assert_eq!(list_all(&*stage.store, &stage.user).await.unwrap().len(), 1);
-    advanced(stage.advance(kept.id, 1).await);
+    rotated(stage.rotate(kept.id, 1).await);
     let verifiers = known(&stage).await;
     for number in [1, count / 2, count - 1] {
         let old = old_session(&stage, number, now);
@@ -317,7 +317,7 @@ async fn a_sweep_removes_what_ended_with_all_others() {
         stage.pass(RULES.access_ttl + 2 * MINUTE);
         store.sweep(2).await.unwrap();
         stage.assert_listed(&[&kept]).await;
-        let kept = advanced(stage.advance(kept.id, 1).await);
+        let kept = rotated(stage.rotate(kept.id, 1).await);
         let new = stage.open().await;
         stage.assert_listed(&[&new, &kept]).await;
         assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 2);

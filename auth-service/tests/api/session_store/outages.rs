@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use auth_service::sessions::{Advance, FIRST_GENERATION, SessionId};
+use auth_service::sessions::{FIRST_GENERATION, Rotation, SessionId};
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 use rustix::process::Signal;
@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::redis_server::Redis;
 
-use super::{Kind, RULES, SECOND, Stage, advanced, redis_stage, redis_url};
+use super::{Kind, RULES, SECOND, Stage, redis_stage, redis_url, rotated};
 
 /// What a store is given to answer, and half as much again for a busy machine.
 const SOON: Duration = Duration::from_millis(1500);
@@ -35,7 +35,7 @@ impl Stage {
     }
 
     async fn assert_advance_refused(&self, id: SessionId, presented: i64) {
-        assert_refused("advance", async { self.store.advance(&self.user, id, presented).await.map(drop) }).await;
+        assert_refused("rotate", async { self.store.rotate(&self.user, id, presented).await.map(drop) }).await;
     }
 }
 
@@ -77,7 +77,11 @@ async fn a_redis_that_restarts_is_served_again() {
 
     server.start_again().await;
     sleep(RECOVERY).await; // What is promised is a time.
-    assert_eq!(stage.advance(session.id, 1).await, Advance::Gone, "the first request; a store in memory has lost all");
+    assert_eq!(
+        stage.rotate(session.id, 1).await,
+        Rotation::Unknown,
+        "the first request; a store in memory has lost all"
+    );
 }
 
 #[tokio::test]
@@ -89,16 +93,16 @@ async fn a_redis_that_pauses_loses_nothing() {
     stage.assert_advance_refused(session.id, 1).await;
     server.signal(Signal::CONT);
     sleep(RECOVERY).await; // What is promised is a time.
-    assert_eq!(successor(stage.advance(session.id, 1).await), FIRST_GENERATION + 1);
+    assert_eq!(successor(stage.rotate(session.id, 1).await), FIRST_GENERATION + 1);
     server.signal(Signal::STOP);
     stage.assert_unavailable(some_id()).await;
     server.signal(Signal::CONT);
 }
 
 /// Where an advance goes whose first answer was lost: the same place, whether or not it took effect.
-fn successor(outcome: Advance) -> i64 {
+fn successor(outcome: Rotation) -> i64 {
     match outcome {
-        Advance::Advanced(session) | Advance::Repeated(session) => session.generation,
+        Rotation::Rotated(session) | Rotation::Retried(session) => session.generation,
         other => panic!("{other:?}"),
     }
 }
@@ -128,13 +132,13 @@ async fn a_full_redis_ends_sessions_and_changes_none() {
     config(&mut redis, "maxmemory", "1").await;
     stage.assert_advance_refused(session.id, 2).await;
     assert_refused("open", async { stage.store.open(stage.new_session()).await.map(drop) }).await;
-    assert_eq!(stage.advance(session.id, 1).await, Advance::Repeated(session.clone()));
+    assert_eq!(stage.rotate(session.id, 1).await, Rotation::Retried(session.clone()));
     stage.assert_listed(&[&other, &session]).await;
-    assert_eq!(stage.advance(other.id, 1).await, Advance::Replayed);
+    assert_eq!(stage.rotate(other.id, 1).await, Rotation::Reused);
     stage.assert_gone(other.id).await;
 
     config(&mut redis, "maxmemory", "0").await;
-    advanced(stage.advance(session.id, 2).await);
+    rotated(stage.rotate(session.id, 2).await);
     config(&mut redis, "maxmemory", "1").await;
     assert!(stage.store.end(&stage.user, session.id).await.unwrap());
     stage.assert_gone(session.id).await;
@@ -159,7 +163,7 @@ async fn a_redis_that_forgets_its_scripts_is_no_outage() {
     let mut session = stage.open().await;
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(1) {
-        let next = advanced(stage.advance(session.id, session.generation).await);
+        let next = rotated(stage.rotate(session.id, session.generation).await);
         assert_eq!(next.generation, session.generation + 1);
         session = next;
     }
@@ -186,7 +190,7 @@ async fn a_locked_database_is_unavailable_and_loses_nothing() {
         sqlx::query("UPDATE sessions SET repeats = repeats").execute(&mut *lock).await.unwrap();
         stage.assert_advance_refused(session.id, 1).await;
         lock.rollback().await.unwrap();
-        assert_eq!(successor(stage.advance(session.id, 1).await), FIRST_GENERATION + 1);
-        advanced(stage.advance(session.id, 2).await);
+        assert_eq!(successor(stage.rotate(session.id, 1).await), FIRST_GENERATION + 1);
+        rotated(stage.rotate(session.id, 2).await);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use auth_service::sessions::{Advance, NewSession, SessionId};
+use auth_service::sessions::{NewSession, Rotation, SessionId};
 use shared_service::database::StoreError;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -31,8 +31,8 @@ impl Owner {
 
     /// Uses the token they have; false where the store could not be reached.
     pub async fn go_on(&mut self) -> bool {
-        match self.stage.store.advance(&self.user, self.id, self.generation).await {
-            Ok(Advance::Advanced(session) | Advance::Repeated(session)) => {
+        match self.stage.store.rotate(&self.user, self.id, self.generation).await {
+            Ok(Rotation::Rotated(session) | Rotation::Retried(session)) => {
                 assert_eq!(session.generation, self.generation + 1, "the successor of what was presented");
                 self.generation += 1;
                 true
@@ -61,15 +61,15 @@ impl Owner {
         self.insist().await;
         self.insist().await;
         let used = self.generation - 2;
-        assert_eq!(self.stage.store.advance(&self.user, self.id, used).await.unwrap(), Advance::Replayed);
+        assert_eq!(self.stage.store.rotate(&self.user, self.id, used).await.unwrap(), Rotation::Reused);
         self.assert_gone().await;
     }
 
     /// None of their tokens works.
     pub async fn assert_gone(&self) {
         for generation in 1..=self.generation + 1 {
-            let outcome = self.stage.store.advance(&self.user, self.id, generation).await.unwrap();
-            assert_eq!(outcome, Advance::Gone, "generation {generation} of {}", self.id);
+            let outcome = self.stage.store.rotate(&self.user, self.id, generation).await.unwrap();
+            assert_eq!(outcome, Rotation::Unknown, "generation {generation} of {}", self.id);
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use auth_service::sessions::{Advance, SessionId};
+use auth_service::sessions::{Rotation, SessionId};
 use tokio::task::{JoinSet, yield_now};
 
-use super::{Database, Kind, RULES, Stage, advanced, undated};
+use super::{Database, Kind, RULES, Stage, rotated, undated};
 
 const ROUNDS: usize = 20;
 /// Fewer than an SQL store has connections, so that the one who ends a session is at the row with them.
@@ -25,10 +25,10 @@ async fn prepared(kind: Kind) -> Stage {
 
 impl Stage {
     /// Starts `CALLERS` uses of one generation.
-    fn use_by_many(&self, race: &mut JoinSet<Advance>, id: SessionId, presented: i64) {
+    fn use_by_many(&self, race: &mut JoinSet<Rotation>, id: SessionId, presented: i64) {
         for _ in 0..CALLERS {
             let (store, user) = (Arc::clone(&self.store), self.user.clone());
-            race.spawn(async move { store.advance(&user, id, presented).await.unwrap() });
+            race.spawn(async move { store.rotate(&user, id, presented).await.unwrap() });
         }
     }
 }
@@ -46,13 +46,13 @@ pub async fn fifty_uses_of_one_generation_have_one_successor(kind: Kind) {
     let mut race = JoinSet::new();
     for _ in 0..50 {
         let (store, user) = (Arc::clone(&stage.store), stage.user.clone());
-        race.spawn(async move { store.advance(&user, session.id, 2).await.unwrap() });
+        race.spawn(async move { store.rotate(&user, session.id, 2).await.unwrap() });
     }
     let (mut advances, mut repeats) = (vec![], vec![]);
     for outcome in race.join_all().await {
         match outcome {
-            Advance::Advanced(session) => advances.push(undated(session)),
-            Advance::Repeated(session) => repeats.push(undated(session)),
+            Rotation::Rotated(session) => advances.push(undated(session)),
+            Rotation::Retried(session) => repeats.push(undated(session)),
             other => panic!("{other:?}"),
         }
     }
@@ -60,7 +60,7 @@ pub async fn fifty_uses_of_one_generation_have_one_successor(kind: Kind) {
     assert_eq!(successor.generation, 3);
     assert_eq!(repeats, vec![successor.clone(); 49], "all others are given the same");
     stage.assert_listed(&[&successor]).await;
-    advanced(stage.advance(session.id, 3).await);
+    rotated(stage.rotate(session.id, 3).await);
 }
 
 pub async fn an_end_wins_over_any_advance(kind: Kind) {
@@ -104,7 +104,7 @@ pub async fn a_replay_wins_over_any_advance(kind: Kind) {
         let mut race = JoinSet::new();
         stage.use_by_many(&mut race, session.id, 3);
         head_start(round).await;
-        assert_eq!(stage.advance(session.id, 1).await, Advance::Replayed, "however far the others came");
+        assert_eq!(stage.rotate(session.id, 1).await, Rotation::Reused, "however far the others came");
         stage.assert_gone(session.id).await;
         assert_undisturbed(race).await;
         stage.assert_gone(session.id).await;
@@ -112,9 +112,9 @@ pub async fn a_replay_wins_over_any_advance(kind: Kind) {
 }
 
 /// The calls that raced with an ending advanced the session once, or were told of the end; none of them was accused.
-async fn assert_undisturbed(race: JoinSet<Advance>) {
+async fn assert_undisturbed(race: JoinSet<Rotation>) {
     for outcome in race.join_all().await {
-        assert_ne!(outcome, Advance::Replayed);
+        assert_ne!(outcome, Rotation::Reused);
     }
 }
 
@@ -125,8 +125,8 @@ pub async fn one_of_many_replays_is_told(kind: Kind) {
         let mut race = JoinSet::new();
         stage.use_by_many(&mut race, session.id, 1);
         let outcomes = race.join_all().await;
-        let told = outcomes.iter().filter(|outcome| **outcome == Advance::Replayed).count();
-        let gone = outcomes.iter().filter(|outcome| **outcome == Advance::Gone).count();
+        let told = outcomes.iter().filter(|outcome| **outcome == Rotation::Reused).count();
+        let gone = outcomes.iter().filter(|outcome| **outcome == Rotation::Unknown).count();
         assert_eq!((told, gone), (1, CALLERS - 1));
     }
 }

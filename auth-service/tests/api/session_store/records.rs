@@ -1,7 +1,7 @@
 //! What the stores keep, what they leave behind, and what they make of a record that is not theirs.
 
 use auth_service::revocations::Feed;
-use auth_service::sessions::{Advance, Cursor, Session, SessionStore};
+use auth_service::sessions::{Cursor, Rotation, Session, SessionStore};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, Client, Cmd};
 use shared_claims::{Revocation, Revocations};
@@ -9,7 +9,7 @@ use shared_service::clock::now_ms;
 use shared_service::database::StoreError;
 use sqlx::AssertSqlSafe;
 
-use super::{Kind, MINUTE, RULES, Stage, advanced, ms, redis_url};
+use super::{Kind, MINUTE, RULES, Stage, ms, redis_url, rotated};
 
 impl Stage {
     async fn sql(&self, statement: &str) {
@@ -49,7 +49,7 @@ impl Stage {
     }
 
     async fn assert_corrupt(&self, session: &Session, why: &str) {
-        let advance = self.store.advance(&self.user, session.id, 1).await;
+        let advance = self.store.rotate(&self.user, session.id, 1).await;
         assert!(matches!(advance, Err(StoreError::Corrupt { .. })), "{why}: {advance:?}");
         let list = self.store.list(&self.user, None, 9).await;
         assert!(matches!(list, Err(StoreError::Corrupt { .. })), "{why}: {list:?}");
@@ -99,7 +99,7 @@ async fn a_sweep_takes_what_is_over_and_nothing_else() {
         stage.pass(RULES.refresh_ttl + MINUTE);
         let (alive, ended, replayed) = (stage.open_at(2).await, stage.open().await, stage.open_at(3).await);
         assert!(stage.store.end(&stage.user, ended.id).await.unwrap());
-        assert_eq!(stage.advance(replayed.id, 1).await, Advance::Replayed);
+        assert_eq!(stage.rotate(replayed.id, 1).await, Rotation::Reused);
         assert_eq!(store.sweep(2).await.unwrap(), 5, "the expired, in more than one batch");
         assert_eq!(stage.rows().await, 3);
 
@@ -108,7 +108,7 @@ async fn a_sweep_takes_what_is_over_and_nothing_else() {
         stage.pass(MINUTE);
         assert_eq!(store.sweep(2).await.unwrap(), 2, "but not for longer than need be");
         stage.assert_listed(&[&alive]).await;
-        advanced(stage.advance(alive.id, 2).await);
+        rotated(stage.rotate(alive.id, 2).await);
     }
 }
 
@@ -120,7 +120,7 @@ async fn a_session_that_an_older_version_opened_is_listed_when_it_ends() {
         let (ended, replayed) = (stage.open().await, stage.open_at(3).await);
         stage.sql("UPDATE sessions SET issued_at = 0, tokens_end_at = 0").await;
         assert!(store.end(&stage.user, ended.id).await.unwrap());
-        assert_eq!(stage.advance(replayed.id, 1).await, Advance::Replayed);
+        assert_eq!(stage.rotate(replayed.id, 1).await, Rotation::Reused);
         let news = store.revoked(&Cursor::default()).await.unwrap();
         let over = (now_ms() + ms(RULES.access_ttl)) / 1000;
         for session in [&ended, &replayed] {
@@ -146,7 +146,7 @@ async fn a_row_that_is_no_session_is_an_error() {
             stage.sql(&format!("UPDATE sessions SET {change}")).await;
             let list = stage.store.list(&stage.user, None, 9).await;
             assert!(matches!(list, Err(StoreError::Corrupt { .. })), "{why}: {list:?}");
-            let advance = stage.store.advance(&stage.user, session.id, 1).await;
+            let advance = stage.store.rotate(&stage.user, session.id, 1).await;
             assert!(matches!(advance, Err(StoreError::Corrupt { .. })), "{why}: {advance:?}");
         }
     }
@@ -245,7 +245,7 @@ async fn what_cannot_be_found_cannot_be_advanced() {
     let session = stage.open().await;
     let _: () = redis.del(stage.index()).await.unwrap();
     assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 0);
-    assert_eq!(stage.advance(session.id, 1).await, Advance::Gone);
+    assert_eq!(stage.rotate(session.id, 1).await, Rotation::Unknown);
     stage.assert_only_the_cut_off_is_left(&mut redis).await;
 }
 

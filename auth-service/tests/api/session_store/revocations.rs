@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use auth_service::sessions::{Advance, Cursor, Position, Rules, Session, SessionId};
+use auth_service::sessions::{Cursor, Position, Rotation, Rules, Session, SessionId};
 use shared_claims::{LEEWAY, Revocation};
 use shared_service::clock::now_ms;
 use tokio::task::JoinSet;
@@ -107,8 +107,8 @@ impl Stage {
 
     /// The session after its next refresh, or after the same one again.
     async fn refresh(&self, session: &Session, generation: i64) -> Session {
-        match self.store.advance(&self.user, session.id, generation).await.unwrap() {
-            Advance::Advanced(session) | Advance::Repeated(session) => session,
+        match self.store.rotate(&self.user, session.id, generation).await.unwrap() {
+            Rotation::Rotated(session) | Rotation::Retried(session) => session,
             other => panic!("{other:?}"),
         }
     }
@@ -127,10 +127,10 @@ pub async fn each_end_is_listed_and_nothing_else(kind: Kind) {
     assert!(!stage.store.end(&stage.user, ended.id).await.unwrap());
     assert_eq!(reader.names().await, names([]), "it ended once");
 
-    assert_eq!(stage.advance(replayed.id, 1).await, Advance::Replayed);
+    assert_eq!(stage.rotate(replayed.id, 1).await, Rotation::Reused);
     assert_eq!(reader.names().await, names([&replayed]), "a replay");
 
-    stage.advance(other.id, 1).await;
+    stage.rotate(other.id, 1).await;
     let nobody = new_user();
     assert!(!stage.store.end(&nobody, other.id).await.unwrap());
     stage.list().await;
@@ -243,7 +243,7 @@ pub async fn signing_out_again_and_again_dates_no_token_far_ahead(kind: Kind) {
         stage.store.cut_off(&stage.user).await.unwrap();
         let session = stage.log_in().await;
         assert!(session.issued_at <= now_ms() + 1000, "one second ahead at most");
-        assert!(session.opened_at <= now_ms() && session.advanced_at == session.opened_at, "nothing else is ahead");
+        assert!(session.opened_at <= now_ms() && session.rotated_at == session.opened_at, "nothing else is ahead");
     }
 }
 
@@ -321,7 +321,7 @@ pub async fn a_shorter_life_of_tokens_ends_no_entry_early(kind: Kind) {
     let shorter = kind.beside(&stage, Rules { access_ttl: SECOND, ..RULES }).await;
     let mut reader = Reader::new(&stage, &[&one, &two, &three]);
     assert!(shorter.end(&stage.user, one.id).await.unwrap());
-    shorter.advance(&stage.user, two.id, 1).await.unwrap();
+    shorter.rotate(&stage.user, two.id, 1).await.unwrap();
     assert!(shorter.end(&stage.user, two.id).await.unwrap());
     shorter.end_all(&stage.user, None).await.unwrap();
     let entries = reader.read().await;

@@ -1,10 +1,10 @@
 //! The rules, one caller at a time.
 
-use auth_service::sessions::{Advance, FIRST_GENERATION, Label, NewSession, Rules};
+use auth_service::sessions::{FIRST_GENERATION, Label, NewSession, Rotation, Rules};
 use shared_service::clock::now_ms;
 use std::time::Duration;
 
-use super::{HOUR, Kind, MINUTE, RULES, SECOND, advanced, ms};
+use super::{HOUR, Kind, MINUTE, RULES, SECOND, ms, rotated};
 
 pub async fn a_session_opens_at_the_first_generation(kind: Kind) {
     let stage = kind.stage(RULES).await;
@@ -15,7 +15,7 @@ pub async fn a_session_opens_at_the_first_generation(kind: Kind) {
     assert_eq!(session.generation, FIRST_GENERATION);
     assert_eq!(session.user_id, stage.user);
     assert!((before - 1000..=after + 1000).contains(&session.opened_at), "by the store's clock, which is right");
-    assert_eq!(session.advanced_at, session.opened_at);
+    assert_eq!(session.rotated_at, session.opened_at);
     assert_eq!(session.idle_ends_at, session.opened_at + ms(RULES.refresh_ttl));
     assert_eq!(session.ends_at, session.opened_at + ms(RULES.max_age));
     stage.assert_listed(&[&session]).await;
@@ -27,10 +27,10 @@ pub async fn the_current_generation_advances(kind: Kind) {
     let mut session = stage.open().await;
     for _ in 0..5 {
         stage.pass(MINUTE);
-        let next = advanced(stage.advance(session.id, session.generation).await);
+        let next = rotated(stage.rotate(session.id, session.generation).await);
         assert_eq!(next.generation, session.generation + 1);
-        assert!(next.advanced_at >= session.advanced_at + ms(MINUTE));
-        assert_eq!(next.idle_ends_at, next.advanced_at + ms(RULES.refresh_ttl));
+        assert!(next.rotated_at >= session.rotated_at + ms(MINUTE));
+        assert_eq!(next.idle_ends_at, next.rotated_at + ms(RULES.refresh_ttl));
         assert_eq!((next.id, &next.user_id, &next.label), (session.id, &session.user_id, &session.label));
         assert_eq!((next.opened_at, next.ends_at), (session.opened_at, session.ends_at));
         stage.assert_listed(&[&next]).await;
@@ -43,19 +43,19 @@ pub async fn one_behind_is_repeated_within_the_grace(kind: Kind) {
     let session = stage.open_at(3).await;
     for _ in 0..3 {
         stage.pass(MINUTE);
-        assert_eq!(stage.advance(session.id, 2).await, Advance::Repeated(session.clone()), "the very same session");
+        assert_eq!(stage.rotate(session.id, 2).await, Rotation::Retried(session.clone()), "the very same session");
     }
     stage.assert_listed(&[&session]).await;
-    advanced(stage.advance(session.id, 3).await);
+    rotated(stage.rotate(session.id, 3).await);
 }
 
 pub async fn the_grace_does_not_slide(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let session = stage.open_at(2).await;
     stage.pass(RULES.grace.saturating_sub(MINUTE));
-    assert_eq!(stage.advance(session.id, 1).await, Advance::Repeated(session.clone()));
+    assert_eq!(stage.rotate(session.id, 1).await, Rotation::Retried(session.clone()));
     stage.pass(2 * MINUTE);
-    assert_eq!(stage.advance(session.id, 1).await, Advance::Replayed);
+    assert_eq!(stage.rotate(session.id, 1).await, Rotation::Reused);
     stage.assert_gone(session.id).await;
 }
 
@@ -63,9 +63,9 @@ pub async fn the_grace_starts_anew_with_each_advance(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let session = stage.open_at(2).await;
     stage.pass(RULES.grace.saturating_sub(MINUTE));
-    let next = advanced(stage.advance(session.id, 2).await);
+    let next = rotated(stage.rotate(session.id, 2).await);
     stage.pass(2 * MINUTE);
-    assert_eq!(stage.advance(session.id, 2).await, Advance::Repeated(next));
+    assert_eq!(stage.rotate(session.id, 2).await, Rotation::Retried(next));
 }
 
 pub async fn any_other_generation_is_a_replay(kind: Kind) {
@@ -82,7 +82,7 @@ pub async fn any_other_generation_is_a_replay(kind: Kind) {
         (i64::MIN, "the smallest"),
     ] {
         let session = stage.open_at(5).await;
-        assert_eq!(stage.advance(session.id, presented).await, Advance::Replayed, "{why}");
+        assert_eq!(stage.rotate(session.id, presented).await, Rotation::Reused, "{why}");
         stage.assert_gone(session.id).await;
     }
 }
@@ -92,7 +92,7 @@ pub async fn without_grace_one_behind_is_a_replay(kind: Kind) {
     for (behind, why) in [(Duration::ZERO, "at once"), (SECOND, "by an instance whose clock is behind")] {
         let session = stage.open_at(3).await;
         stage.set_back(behind);
-        assert_eq!(stage.advance(session.id, 2).await, Advance::Replayed, "{why}");
+        assert_eq!(stage.rotate(session.id, 2).await, Rotation::Reused, "{why}");
         stage.assert_gone(session.id).await;
     }
 }
@@ -100,7 +100,7 @@ pub async fn without_grace_one_behind_is_a_replay(kind: Kind) {
 pub async fn a_first_generation_has_none_before_it(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let session = stage.open().await;
-    assert_eq!(stage.advance(session.id, FIRST_GENERATION - 1).await, Advance::Replayed);
+    assert_eq!(stage.rotate(session.id, FIRST_GENERATION - 1).await, Rotation::Reused);
     stage.assert_gone(session.id).await;
 }
 
@@ -109,13 +109,13 @@ pub async fn another_users_session_is_gone_and_lives_on(kind: Kind) {
     let session = stage.open_at(2).await;
     let stranger = "0198c0de-0000-7000-8000-000000000000";
     for generation in 0..4 {
-        assert_eq!(stage.store.advance(stranger, session.id, generation).await.unwrap(), Advance::Gone);
+        assert_eq!(stage.store.rotate(stranger, session.id, generation).await.unwrap(), Rotation::Unknown);
     }
     assert!(!stage.store.end(stranger, session.id).await.unwrap());
     assert_eq!(stage.store.end_all(stranger, None).await.unwrap(), 0);
     assert_eq!(stage.store.list(stranger, None, 9).await.unwrap(), []);
     stage.assert_listed(&[&session]).await;
-    advanced(stage.advance(session.id, 2).await);
+    rotated(stage.rotate(session.id, 2).await);
 }
 
 pub async fn sessions_do_not_touch_each_other(kind: Kind) {
@@ -123,10 +123,10 @@ pub async fn sessions_do_not_touch_each_other(kind: Kind) {
     let bystander = stage.open_at(2).await;
     let (ended, replayed) = (stage.open_at(3).await, stage.open_at(3).await);
     assert!(stage.store.end(&stage.user, ended.id).await.unwrap());
-    assert_eq!(stage.advance(replayed.id, 1).await, Advance::Replayed);
+    assert_eq!(stage.rotate(replayed.id, 1).await, Rotation::Reused);
     stage.assert_listed(&[&bystander]).await;
-    assert_eq!(stage.advance(bystander.id, 1).await, Advance::Repeated(bystander.clone()));
-    advanced(stage.advance(bystander.id, 2).await);
+    assert_eq!(stage.rotate(bystander.id, 1).await, Rotation::Retried(bystander.clone()));
+    rotated(stage.rotate(bystander.id, 2).await);
 }
 
 pub async fn a_session_ends_once_and_for_good(kind: Kind) {
@@ -156,7 +156,7 @@ pub async fn a_session_ends_without_use(kind: Kind) {
     stage.assert_listed(&[&session]).await;
     stage.pass(2 * MINUTE);
     stage.assert_listed(&[]).await;
-    assert_eq!(stage.advance(session.id, 1).await, Advance::Gone, "no alarm for what is over");
+    assert_eq!(stage.rotate(session.id, 1).await, Rotation::Unknown, "no alarm for what is over");
     stage.assert_gone(session.id).await;
     assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 0, "nothing was alive");
 }
@@ -166,16 +166,16 @@ pub async fn use_keeps_a_session_but_not_beyond_its_end(kind: Kind) {
     let mut session = stage.open().await;
     for _ in 0..4 {
         stage.pass(HOUR + 14 * MINUTE);
-        session = advanced(stage.advance(session.id, session.generation).await);
-        let idle_ends_at = session.ends_at.min(session.advanced_at + ms(RULES.refresh_ttl));
+        session = rotated(stage.rotate(session.id, session.generation).await);
+        let idle_ends_at = session.ends_at.min(session.rotated_at + ms(RULES.refresh_ttl));
         assert_eq!(session.idle_ends_at, idle_ends_at);
     }
     assert_eq!(session.idle_ends_at, session.ends_at, "4 minutes before the end of all use");
-    assert_eq!(stage.advance(session.id, session.generation - 1).await, Advance::Repeated(session.clone()));
+    assert_eq!(stage.rotate(session.id, session.generation - 1).await, Rotation::Retried(session.clone()));
     stage.pass(5 * MINUTE);
     assert_eq!(
-        stage.advance(session.id, session.generation - 1).await,
-        Advance::Gone,
+        stage.rotate(session.id, session.generation - 1).await,
+        Rotation::Unknown,
         "within the grace, after the end"
     );
     stage.assert_gone(session.id).await;
@@ -195,7 +195,7 @@ pub async fn an_expired_session_ends_for_every_clock(kind: Kind) {
     stage.pass(RULES.refresh_ttl + MINUTE);
     assert!(!stage.store.end(&stage.user, session.id).await.unwrap());
     stage.set_back(2 * MINUTE);
-    assert_eq!(stage.advance(session.id, 1).await, Advance::Gone, "the logout was acknowledged");
+    assert_eq!(stage.rotate(session.id, 1).await, Rotation::Unknown, "the logout was acknowledged");
 }
 
 pub async fn the_living_are_listed_newest_first(kind: Kind) {
@@ -206,7 +206,7 @@ pub async fn the_living_are_listed_newest_first(kind: Kind) {
         stage.pass(SECOND);
     }
     assert_eq!(stage.list().await, expected);
-    let oldest = advanced(stage.advance(expected[3].id, 3).await);
+    let oldest = rotated(stage.rotate(expected[3].id, 3).await);
     expected[3] = oldest;
     assert_eq!(stage.list().await, expected, "use does not change the order");
 }

@@ -58,7 +58,7 @@ impl House {
         let stack = self.service.stack().await;
         let used = stack.insist("/token", &json!({"token": first.refresh})).await.tokens();
         let body = json!({"token": used.refresh});
-        let stack = self.dies_in("advance", used, "/token", &body).await;
+        let stack = self.dies_in("rotate", used, "/token", &body).await;
 
         let next = stack.insist("/token", &body).await.tokens();
         assert_eq!(generation(&next.refresh), generation(&first.refresh) + 2, "it was committed once");
