@@ -19,7 +19,7 @@ use crate::grants::Grants;
 use crate::limits::{FailureStore, Limits, LocalRates, RateStore, RedisFailures, RedisRates, SITE, SqlFailures};
 use crate::passwords::Passwords;
 use crate::redis::Redis;
-use crate::revocations::Feed;
+use crate::revocations::RevocationReader;
 use crate::routes::{Calls, State, table};
 use crate::sessions::{self, RedisSessions, SessionStore, SqlSessions};
 use crate::sql::SqlStore;
@@ -90,8 +90,8 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
         users.refuse_demo(&passwords).await?;
     }
     let readiness = readiness(pool, &sessions);
-    let revocations = Arc::new(Feed::new(Arc::clone(&sessions), known.clone()));
-    revocations.follow(config.revocations.poll).await;
+    let revocations = Arc::new(RevocationReader::new(Arc::clone(&sessions), known.clone()));
+    revocations.poll(config.revocations.poll).await;
     endings::follow(users.clone(), &sessions, config.revocations.poll);
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
     let limits = limits(&limited, calls, failures);

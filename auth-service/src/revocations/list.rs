@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shared_claims::Revocation;
 
-use super::{Cursor, News, Position, ShardNews};
+use super::{Changes, Cursor, Position, ShardChanges};
 
 /// A segment that is shorter than this takes in what comes next.
 const SHORT: usize = 64 * 1024;
@@ -34,18 +34,20 @@ impl List {
 
     /// Takes what was read, and drops what was over by the store's clock.
     /// What was taken before is not taken again.
-    pub(super) fn take(&mut self, news: &News) {
-        let known = if self.read.list == news.list { self.read.positions.clone() } else { Vec::new() };
-        self.read.follow(news);
-        self.shards.resize(news.shards.len(), Vec::new());
-        for (number, (shard, ShardNews { anew, entries, .. })) in self.shards.iter_mut().zip(&news.shards).enumerate() {
-            if *anew {
+    pub(super) fn take(&mut self, changes: &Changes) {
+        let known = if self.read.list == changes.list { self.read.positions.clone() } else { Vec::new() };
+        self.read.move_past(changes);
+        self.shards.resize(changes.shards.len(), Vec::new());
+        for (number, (shard, ShardChanges { is_restarted, entries, .. })) in
+            self.shards.iter_mut().zip(&changes.shards).enumerate()
+        {
+            if *is_restarted {
                 shard.clear();
             }
-            let known = known.get(number).copied().filter(|_| !anew).unwrap_or_default();
+            let known = known.get(number).copied().filter(|_| !is_restarted).unwrap_or_default();
             let first = entries.partition_point(|(position, _)| *position <= known && known > Position::default());
             let entries = &entries[first..];
-            let now = u64::try_from(news.now / 1000).unwrap_or(0);
+            let now = u64::try_from(changes.now / 1000).unwrap_or(0);
             shard.retain(|segment| segment.until > now);
             if !entries.is_empty() {
                 let last = shard.pop_if(|last| last.json.len() < SHORT).unwrap_or_default();
@@ -113,13 +115,13 @@ mod tests {
     }
 
     /// What came to two shards: entries by their number, which is their position, too.
-    fn news(list: &str, now: i64, shards: [(bool, &[u64]); 2]) -> News {
-        let shards = shards.map(|(anew, names)| ShardNews {
-            anew,
+    fn changes(list: &str, now: i64, shards: [(bool, &[u64]); 2]) -> Changes {
+        let shards = shards.map(|(is_restarted, names)| ShardChanges {
+            is_restarted,
             entries: names.iter().map(|name| (at(*name), entry(*name, 1000 + name))).collect(),
             end: Position::default(),
         });
-        News { list: list.to_owned(), now, shards: shards.into(), more: false, corrupt: vec![] }
+        Changes { list: list.to_owned(), now, shards: shards.into(), more: false, corrupt: vec![] }
     }
 
     fn names(list: &List, after: Option<&Cursor>) -> Vec<String> {
@@ -133,9 +135,9 @@ mod tests {
     fn a_list_gives_what_came_behind_a_cursor() {
         let mut list = List::default();
         assert_eq!(names(&list, None), [""; 0]);
-        list.take(&news("a", 0, [(true, &[1, 2]), (true, &[])]));
+        list.take(&changes("a", 0, [(true, &[1, 2]), (true, &[])]));
         let early = list.cursor().clone();
-        list.take(&news("a", 0, [(false, &[3]), (false, &[4, 4, 5])]));
+        list.take(&changes("a", 0, [(false, &[3]), (false, &[4, 4, 5])]));
         assert_eq!(names(&list, None), ["s-1", "s-2", "s-3", "s-4", "s-4", "s-5"]);
         assert_eq!(names(&list, Some(&early)), ["s-3", "s-4", "s-4", "s-5"]);
         assert_eq!(names(&list, Some(list.cursor())), [""; 0]);
@@ -153,22 +155,22 @@ mod tests {
     #[test]
     fn what_is_over_is_dropped_by_the_clock_of_the_store() {
         let mut list = List::default();
-        list.take(&news("a", 0, [(true, &[1, 2]), (true, &[5])]));
-        list.take(&news("a", 1_002_000, [(false, &[]), (false, &[])]));
+        list.take(&changes("a", 0, [(true, &[1, 2]), (true, &[5])]));
+        list.take(&changes("a", 1_002_000, [(false, &[]), (false, &[])]));
         assert_eq!(names(&list, None), ["s-5"]);
-        list.take(&news("a", 1_004_999, [(false, &[]), (false, &[])]));
+        list.take(&changes("a", 1_004_999, [(false, &[]), (false, &[])]));
         assert_eq!(names(&list, None), ["s-5"], "not before its time");
-        list.take(&news("a", 1_005_000, [(false, &[]), (false, &[])]));
+        list.take(&changes("a", 1_005_000, [(false, &[]), (false, &[])]));
         assert_eq!(names(&list, None), [""; 0]);
     }
 
     #[test]
     fn another_list_takes_the_place_of_one_that_was_lost() {
         let mut list = List::default();
-        list.take(&news("a", 0, [(true, &[1, 2]), (true, &[5])]));
-        list.take(&news("a", 0, [(true, &[3]), (false, &[])]));
+        list.take(&changes("a", 0, [(true, &[1, 2]), (true, &[5])]));
+        list.take(&changes("a", 0, [(true, &[3]), (false, &[])]));
         assert_eq!(names(&list, None), ["s-3", "s-5"], "a shard that was lost");
-        list.take(&news("b", 0, [(true, &[7]), (true, &[])]));
+        list.take(&changes("b", 0, [(true, &[7]), (true, &[])]));
         assert_eq!(names(&list, None), ["s-7"]);
     }
 
@@ -177,7 +179,7 @@ mod tests {
         let mut list = List::default();
         let many: Vec<u64> = (1..=5000).collect();
         for names in many.chunks(100) {
-            list.take(&news("a", 0, [(false, names), (false, &[])]));
+            list.take(&changes("a", 0, [(false, names), (false, &[])]));
         }
         assert_eq!(names(&list, None).len(), 5000);
         assert!((2..10).contains(&list.shards[0].len()), "{} segments", list.shards[0].len());

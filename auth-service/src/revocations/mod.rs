@@ -12,8 +12,8 @@
 //! The list may have several shards, as many as the store has places that it changes in one step. In each, entries have
 //! positions that only grow, by the clock where it can be, so that even a store that forgot everything gives none twice.
 
-mod feed;
 mod list;
+mod reader;
 mod redis;
 mod sql;
 
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use shared_claims::{LEEWAY, Revocation};
 
-pub use self::feed::Feed;
+pub use self::reader::RevocationReader;
 pub use self::redis::RedisRevocations;
 pub(crate) use self::redis::list_key;
 pub use self::sql::SqlRevocations;
@@ -52,13 +52,13 @@ pub struct NotACursor;
 
 /// The part of the list behind a cursor.
 #[derive(Clone, Debug, Default)]
-pub struct News {
+pub struct Changes {
     /// The name of the list; where it is another than the cursor's, this is all there is.
     pub list: String,
     /// The time by the store's clock, the earliest one where it has several, in milliseconds since 1970.
     pub now: i64,
     /// One for each shard.
-    pub shards: Vec<ShardNews>,
+    pub shards: Vec<ShardChanges>,
     /// Whether there is more to be read at once.
     pub more: bool,
     /// Entries that cannot be read, a description of each. They are in no shard.
@@ -67,9 +67,9 @@ pub struct News {
 
 /// The part of one shard.
 #[derive(Clone, Debug, Default)]
-pub struct ShardNews {
+pub struct ShardChanges {
     /// The shard does not go on where the cursor is: these entries come from its beginning.
-    pub anew: bool,
+    pub is_restarted: bool,
     /// In the order of their positions.
     pub entries: Vec<(Position, Revocation)>,
     /// That is all up to here, where the last entry may be over by now or corrupt; with the default, up to the last of `entries`.
@@ -78,12 +78,12 @@ pub struct ShardNews {
 
 impl Cursor {
     /// Moves on to where `news` was read.
-    pub fn follow(&mut self, news: &News) {
-        if self.list != news.list || self.positions.len() != news.shards.len() {
-            *self = Self { list: news.list.clone(), positions: vec![Position::default(); news.shards.len()] };
+    pub fn move_past(&mut self, changes: &Changes) {
+        if self.list != changes.list || self.positions.len() != changes.shards.len() {
+            *self = Self { list: changes.list.clone(), positions: vec![Position::default(); changes.shards.len()] };
         }
-        for (position, shard) in self.positions.iter_mut().zip(&news.shards) {
-            if shard.anew {
+        for (position, shard) in self.positions.iter_mut().zip(&changes.shards) {
+            if shard.is_restarted {
                 *position = Position::default();
             }
             let last = shard.entries.last().map(|(last, _)| *last);

@@ -9,7 +9,7 @@ use shared_claims::Revocation;
 use shared_service::database::StoreError;
 use uuid::Uuid;
 
-use super::{Cursor, News, Position, ShardNews};
+use super::{Changes, Cursor, Position, ShardChanges};
 use crate::SESSION_STORE;
 use crate::redis::{Durability, Lua, Redis, SHARDS, Shard, Step};
 
@@ -33,7 +33,7 @@ struct Part {
     /// There may be more.
     full: bool,
     corrupt: Vec<String>,
-    shard: ShardNews,
+    shard: ShardChanges,
 }
 
 /// The list in Redis.
@@ -44,32 +44,32 @@ impl RedisRevocations {
     ///
     /// # Errors
     /// Redis is unavailable, or an entry has no position.
-    pub async fn read(&self, cursor: &Cursor) -> Result<News, StoreError> {
+    pub async fn read(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
         let after = <[Position; SHARDS]>::try_from(cursor.positions.as_slice()).unwrap_or_default();
-        let mut news = self.read_all(after).await?;
-        if news.list != cursor.list {
-            news = self.read_all([Position::default(); SHARDS]).await?;
-            for shard in &mut news.shards {
-                shard.anew = true;
+        let mut changes = self.read_all(after).await?;
+        if changes.list != cursor.list {
+            changes = self.read_all([Position::default(); SHARDS]).await?;
+            for shard in &mut changes.shards {
+                shard.is_restarted = true;
             }
         }
-        Ok(news)
+        Ok(changes)
     }
 
     /// The list has a name of its own, and another one on other histories: then it begins anew.
-    async fn read_all(&self, after: [Position; SHARDS]) -> Result<News, StoreError> {
+    async fn read_all(&self, after: [Position; SHARDS]) -> Result<Changes, StoreError> {
         let shards = Shard::all().map(|shard| self.read_shard(shard, after[shard.number()]));
         let (name, shards) = tokio::try_join!(self.name(), try_join_all(shards))?;
-        let (mut news, mut told) = (News { now: i64::MAX, ..News::default() }, name);
+        let (mut changes, mut told) = (Changes { now: i64::MAX, ..Changes::default() }, name);
         for part in shards {
             told += &part.history;
-            news.now = news.now.min(part.now);
-            news.more |= part.full;
-            news.corrupt.extend(part.corrupt);
-            news.shards.push(part.shard);
+            changes.now = changes.now.min(part.now);
+            changes.more |= part.full;
+            changes.corrupt.extend(part.corrupt);
+            changes.shards.push(part.shard);
         }
-        news.list = digest(&told);
-        Ok(news)
+        changes.list = digest(&told);
+        Ok(changes)
     }
 
     /// A name that is lost is found to be another, so no replica is waited for.
@@ -82,8 +82,8 @@ impl RedisRevocations {
     /// Where its newest entry lies before the position, the shard was forgotten: it is read from its beginning.
     async fn read_shard(&self, number: Shard, after: Position) -> Result<Part, StoreError> {
         let (mut now, mut history, mut newest, mut found) = self.read_after(number, after).await?;
-        let anew = end(&newest)? < after;
-        if anew {
+        let is_restarted = end(&newest)? < after;
+        if is_restarted {
             (now, history, newest, found) = self.read_after(number, Position::default()).await?;
         }
         let full = found.len() >= PAGE;
@@ -96,7 +96,7 @@ impl RedisRevocations {
                 None => corrupt.push(format!("{} {id}: {}", list_key(number), fields.join(" "))),
             }
         }
-        Ok(Part { now, history, full, corrupt, shard: ShardNews { anew, entries, end: end(&last)? } })
+        Ok(Part { now, history, full, corrupt, shard: ShardChanges { is_restarted, entries, end: end(&last)? } })
     }
 
     /// What is read need not outlive a fail-over: a verifier that was told of an end remembers it.

@@ -10,7 +10,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
-use super::{Cursor, News, Position, ShardNews, whole_seconds};
+use super::{Changes, Cursor, Position, ShardChanges, whole_seconds};
 use crate::SESSION_STORE;
 use crate::sql::SqlStore;
 
@@ -86,7 +86,7 @@ impl SqlRevocations {
     ///
     /// # Errors
     /// The database is unavailable, or its state is corrupt.
-    pub async fn read(&self, cursor: &Cursor) -> Result<News, StoreError> {
+    pub async fn read(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
         let now = self.0.now();
         let mut row = within(SESSION_STORE, sqlx::query(STATE).bind(now).fetch_one(&self.0.pool)).await?;
         let mut waiting = row.try_get::<i64, _>("waiting")? > 0;
@@ -95,7 +95,7 @@ impl SqlRevocations {
         }
         let (list, newest): (String, _) = (row.try_get("list")?, position(&row)?);
         let known = cursor.positions.first().filter(|position| cursor.list == list && **position <= newest);
-        let (anew, after) = (known.is_none(), known.copied().unwrap_or_default());
+        let (is_restarted, after) = (known.is_none(), known.copied().unwrap_or_default());
         let rows = self.page(after).await?;
         let more = rows.len() >= PAGE as usize;
         let (mut entries, mut corrupt) = (Vec::new(), Vec::new());
@@ -110,7 +110,7 @@ impl SqlRevocations {
             entries.retain(|(position, _)| *position < last);
         }
         let end = if more { Position::default() } else { newest };
-        Ok(News { list, now, shards: vec![ShardNews { anew, entries, end }], more, corrupt })
+        Ok(Changes { list, now, shards: vec![ShardChanges { is_restarted, entries, end }], more, corrupt })
     }
 
     /// Gives a position to what has none, and says whether there may be more. What is written after a turn that was not full

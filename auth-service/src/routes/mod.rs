@@ -36,7 +36,7 @@ use utoipa::{Modify, OpenApi};
 use crate::grants::{Grants, LoginRefused};
 use crate::limits::Limits;
 use crate::passwords::{NotHashed, Passwords, PoolError};
-use crate::revocations::Feed;
+use crate::revocations::RevocationReader;
 use crate::sessions::{MOST_SESSIONS, SessionStore};
 use crate::users::Users;
 
@@ -53,7 +53,7 @@ pub struct State {
     /// Limits of calls and of wrong passwords.
     pub limits: Limits,
     /// The revocation list.
-    pub revocations: Arc<Feed>,
+    pub revocations: Arc<RevocationReader>,
     /// Origins whose pages may use the cookie.
     pub allowed_origins: Vec<String>,
     /// The public keys of access tokens; none where a secret signs.

@@ -30,21 +30,21 @@ pub(super) async fn read(
     query: Query<ListRevocations>,
 ) -> Result<HttpResponse, Problem> {
     let after = query.read()?.after.and_then(|after| after.parse().ok());
-    let feed = &state.revocations;
-    feed.read_on().await?;
-    let tag = feed.newest().to_string();
+    let reader = &state.revocations;
+    reader.read_on().await?;
+    let tag = reader.newest().to_string();
     let known = has_tag(&request, &tag);
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     // Weak: of the same list more and more is over.
     response.insert_header((CACHE_CONTROL, NO_STORE)).insert_header((ETAG, format!("W/\"{tag}\"")));
-    if let Some(age) = feed.incomplete_for() {
+    if let Some(age) = reader.incomplete_for() {
         // So that those who follow do not count it as complete either.
         response.insert_header((AGE, age.as_secs() + 1));
     }
     if known {
         return Ok(response.finish());
     }
-    let pieces = feed.since(after.as_ref());
+    let pieces = reader.since(after.as_ref());
     let length = pieces.iter().map(|piece| piece.len() as u64).sum();
     let body = SizedStream::new(length, stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)));
     Ok(response.content_type("application/json").body(body))

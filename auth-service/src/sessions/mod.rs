@@ -18,7 +18,7 @@ pub use self::session::{
     FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, NotASessionId, Place, Rules, Session, SessionId,
 };
 pub use self::sql::{MIGRATIONS, SqlSessions};
-pub use crate::revocations::{Cursor, News, Position};
+pub use crate::revocations::{Changes, Cursor, Position};
 
 /// The outcome of the use of a refresh token.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -83,7 +83,7 @@ pub trait SessionStore: Send + Sync {
     ///
     /// # Errors
     /// The store is unavailable, or an entry is corrupt.
-    async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError>;
+    async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError>;
 
     /// At most `limit` of the living sessions of a user, the newest first: those that come after the place `after`.
     ///
@@ -122,10 +122,10 @@ pub async fn list_all(store: &dyn SessionStore, user_id: &str) -> Result<Vec<Ses
 pub async fn all_revoked(store: &dyn SessionStore) -> Result<Vec<Revocation>, StoreError> {
     let (mut cursor, mut entries) = (Cursor::default(), Vec::new());
     loop {
-        let (place, news) = (cursor.clone(), store.revoked(&cursor).await?);
-        cursor.follow(&news);
-        entries.extend(news.shards.into_iter().flat_map(|shard| shard.entries).map(|(_, entry)| entry));
-        if !news.more || cursor == place {
+        let (place, changes) = (cursor.clone(), store.revoked(&cursor).await?);
+        cursor.move_past(&changes);
+        entries.extend(changes.shards.into_iter().flat_map(|shard| shard.entries).map(|(_, entry)| entry));
+        if !changes.more || cursor == place {
             return Ok(entries);
         }
     }

@@ -10,7 +10,7 @@ use redis::FromRedisValue;
 use shared_service::database::StoreError;
 
 use super::session::{Place, ms};
-use super::{Cursor, Label, MOST_SESSIONS, NewSession, News, Rotation, Rules, Session, SessionId, SessionStore};
+use super::{Changes, Cursor, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId, SessionStore};
 use crate::SESSION_STORE;
 use crate::redis::{Durability, Lua, Redis, RedisAddress, Shard, Step};
 use crate::revocations::{RedisRevocations, kept_for, list_key};
@@ -141,7 +141,7 @@ impl SessionStore for RedisSessions {
         self.step::<i64>(user_id, "cut_off", vec![], Keys::List).await.map(drop)
     }
 
-    async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
+    async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
         self.revocations.read(cursor).await
     }
 

@@ -18,7 +18,7 @@ use self::statements::{ADVANCE, COUNT_OPEN, END, END_FORGOTTEN, LIST, OPEN, SWEE
 use self::turn::{GoesOn, Lanes};
 use super::session::ms;
 use super::{
-    Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, News, Place, Rotation, Rules, Session, SessionId,
+    Changes, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, Place, Rotation, Rules, Session, SessionId,
     SessionStore,
 };
 use crate::SESSION_STORE;
@@ -187,7 +187,7 @@ impl SessionStore for SqlSessions {
         .await
     }
 
-    async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
+    async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
         self.revocations.read(cursor).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use auth_service::sessions::{Cursor, NewSession, News, Place, Rotation, Rules, Session, SessionId, SessionStore};
+use auth_service::sessions::{Changes, Cursor, NewSession, Place, Rotation, Rules, Session, SessionId, SessionStore};
 use shared_service::clock::now_ms;
 use shared_service::database::StoreError;
 use tokio::task::yield_now;
@@ -180,8 +180,8 @@ impl SessionStore for Flawed {
         Ok(())
     }
 
-    async fn revoked(&self, cursor: &Cursor) -> Result<News, StoreError> {
-        Ok(News { list: cursor.list.clone(), now: self.now(), shards: vec![], more: false, corrupt: vec![] })
+    async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
+        Ok(Changes { list: cursor.list.clone(), now: self.now(), shards: vec![], more: false, corrupt: vec![] })
     }
 
     /// All of them on one page.

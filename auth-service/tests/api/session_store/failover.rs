@@ -190,8 +190,8 @@ async fn a_slot_that_moves_bit_by_bit_loses_nobody() {
     move_key(&index).await;
     for key in ["revocations:{07}", "revocations:{07}:name"] {
         move_key(key).await;
-        let news = stage.store.revoked(&Cursor::default()).await.unwrap();
-        let told = news.shards[0].entries.iter().any(|(_, entry)| is_about(entry, gone.id));
+        let changes = stage.store.revoked(&Cursor::default()).await.unwrap();
+        let told = changes.shards[0].entries.iter().any(|(_, entry)| is_about(entry, gone.id));
         assert!(told, "{key} is there");
     }
     stage.store.end_all(&late.user, None).await.unwrap();
@@ -214,7 +214,7 @@ async fn a_server_with_another_history_tells_all_of_it() {
     let stage = redis_stage(&old.url(), RULES);
     let [here, there, later] = [stage.open().await, stage.open().await, stage.open().await];
     let mut cursor = Cursor::default();
-    cursor.follow(&stage.store.revoked(&cursor).await.unwrap());
+    cursor.move_past(&stage.store.revoked(&cursor).await.unwrap());
     new.ask::<()>(&format!("REPLICAOF 127.0.0.1 {}", old.port())).await;
     until("it has all", async || new.ask::<String>("INFO replication").await.contains("master_link_status:up")).await;
     new.ask::<()>("REPLICAOF NO ONE").await;
@@ -225,11 +225,11 @@ async fn a_server_with_another_history_tells_all_of_it() {
     };
     end(&follower, &here).await;
     end(&stage, &there).await;
-    cursor.follow(&stage.store.revoked(&cursor).await.unwrap());
+    cursor.move_past(&stage.store.revoked(&cursor).await.unwrap());
     end(&follower, &later).await;
-    let news = follower.store.revoked(&cursor).await.unwrap();
-    assert!(news.list != cursor.list, "it is another list");
-    let told: Vec<_> = news.shards.into_iter().flat_map(|shard| shard.entries).map(|(_, entry)| entry).collect();
+    let changes = follower.store.revoked(&cursor).await.unwrap();
+    assert!(changes.list != cursor.list, "it is another list");
+    let told: Vec<_> = changes.shards.into_iter().flat_map(|shard| shard.entries).map(|(_, entry)| entry).collect();
     for session in [here, later] {
         assert!(told.iter().any(|entry| is_about(entry, session.id)), "{told:?}");
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use auth_service::revocations::Feed;
+use auth_service::revocations::RevocationReader;
 use auth_service::sessions::{Rotation, Session};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -61,7 +61,7 @@ struct Held {
 struct World {
     stage: Stage,
     users: Vec<String>,
-    feed: Feed,
+    reader: RevocationReader,
     known: Revocations,
     sessions: Vec<Held>,
 }
@@ -69,8 +69,8 @@ struct World {
 impl World {
     async fn new(kind: Kind) -> Self {
         let (stage, known) = (kind.stage(RULES).await, Revocations::new(None));
-        let feed = Feed::new(Arc::clone(&stage.store), known.clone());
-        Self { stage, users: (0..USERS).map(|_| new_user()).collect(), feed, known, sessions: vec![] }
+        let reader = RevocationReader::new(Arc::clone(&stage.store), known.clone());
+        Self { stage, users: (0..USERS).map(|_| new_user()).collect(), reader, known, sessions: vec![] }
     }
 
     async fn take(&mut self, op: &Op) -> Result<(), TestCaseError> {
@@ -114,7 +114,7 @@ impl World {
                 store.cut_off(&self.users[user]).await.unwrap();
                 self.sessions.iter_mut().filter(|held| held.user == user).for_each(Held::cut_off);
             }
-            Op::Read => self.feed.read_on().await.unwrap(),
+            Op::Read => self.reader.read_on().await.unwrap(),
         }
         if matches!(op, Op::Read) { self.check() } else { Ok(()) }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use auth_service::revocations::Feed;
+use auth_service::revocations::RevocationReader;
 use auth_service::sessions::{MOST_SESSIONS, NewSession, Rotation, Session, SqlSessions, list_all};
 use futures_util::future::join_all;
 use redis::{Client, Script};
@@ -19,7 +19,7 @@ use crate::redis_server::Redis;
 /// What verifiers know after they have read the list.
 async fn known(stage: &Stage) -> Revocations {
     let known = Revocations::new(None);
-    Feed::new(Arc::clone(&stage.store), known.clone()).read_on().await.unwrap();
+    RevocationReader::new(Arc::clone(&stage.store), known.clone()).read_on().await.unwrap();
     known
 }
 

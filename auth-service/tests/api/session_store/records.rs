@@ -1,6 +1,6 @@
 //! What the stores keep, what they leave behind, and what they make of a record that is not theirs.
 
-use auth_service::revocations::Feed;
+use auth_service::revocations::RevocationReader;
 use auth_service::sessions::{Cursor, Rotation, Session, SessionStore};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, Client, Cmd};
@@ -121,14 +121,14 @@ async fn a_session_that_an_older_version_opened_is_listed_when_it_ends() {
         stage.sql("UPDATE sessions SET issued_at = 0, tokens_end_at = 0").await;
         assert!(store.end(&stage.user, ended.id).await.unwrap());
         assert_eq!(stage.rotate(replayed.id, 1).await, Rotation::Reused);
-        let news = store.revoked(&Cursor::default()).await.unwrap();
+        let changes = store.revoked(&Cursor::default()).await.unwrap();
         let over = (now_ms() + ms(RULES.access_ttl)) / 1000;
         for session in [&ended, &replayed] {
-            let listed = news.shards[0].entries.iter().any(|(_, entry)| {
+            let listed = changes.shards[0].entries.iter().any(|(_, entry)| {
                 matches!(entry, Revocation::Session { sid, until }
                     if *sid == session.id.to_string() && until.cast_signed() >= over)
             });
-            assert!(listed, "{news:?}");
+            assert!(listed, "{changes:?}");
         }
     }
 }
@@ -259,18 +259,18 @@ async fn a_row_that_is_no_revocation_is_left_out_of_the_list() {
     }
     stage.sql(&format!("UPDATE sessions SET tokens_end_at = 'soon' WHERE id = '{}'", corrupt.id)).await;
     let known = Revocations::new(None);
-    let feed = Feed::new(store.clone(), known.clone());
+    let reader = RevocationReader::new(store.clone(), known.clone());
     for reading in 0..3 {
-        feed.read_on().await.unwrap();
+        reader.read_on().await.unwrap();
         assert!(known.is_revoked(&sound.id.to_string(), "", 0), "the others are told");
         assert_eq!(known.age(), None, "reading {reading} is not complete");
     }
     let later = stage.open().await;
     assert!(store.end(&stage.user, later.id).await.unwrap());
-    feed.read_on().await.unwrap();
+    reader.read_on().await.unwrap();
     assert!(known.is_revoked(&later.id.to_string(), "", 0));
     stage.sql("DELETE FROM sessions WHERE tokens_end_at = 'soon'").await;
-    feed.read_on().await.unwrap();
+    reader.read_on().await.unwrap();
     assert!(known.age().is_some(), "complete again");
 }
 
@@ -289,10 +289,10 @@ async fn sessions_end_beside_an_entry_that_cannot_be_read() {
     let (bad, _over) = (add("x", "soon").await, add("y", "1").await);
     let session = stage.open().await;
     assert!(stage.store.end(&stage.user, session.id).await.unwrap());
-    let news = stage.store.revoked(&Cursor::default()).await.unwrap();
-    assert!(news.corrupt.iter().any(|entry| entry.contains(&bad)), "{:?}", news.corrupt);
+    let changes = stage.store.revoked(&Cursor::default()).await.unwrap();
+    assert!(changes.corrupt.iter().any(|entry| entry.contains(&bad)), "{:?}", changes.corrupt);
     assert!(
-        news.shards.iter().all(|shard| shard.entries.iter().all(|(_, entry)| !matches!(entry,
+        changes.shards.iter().all(|shard| shard.entries.iter().all(|(_, entry)| !matches!(entry,
         Revocation::Session { sid, .. } if sid == "y"))),
         "what is over makes room beside it"
     );

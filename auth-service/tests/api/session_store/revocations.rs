@@ -31,10 +31,10 @@ impl<'a> Reader<'a> {
     async fn read(&mut self) -> Vec<Revocation> {
         let mut read = vec![];
         loop {
-            let news = self.stage.store.revoked(&self.cursor).await.unwrap();
-            self.cursor.follow(&news);
-            let more = news.more;
-            read.extend(news.shards.into_iter().flat_map(|shard| shard.entries).map(|(_, entry)| entry));
+            let changes = self.stage.store.revoked(&self.cursor).await.unwrap();
+            self.cursor.move_past(&changes);
+            let more = changes.more;
+            read.extend(changes.shards.into_iter().flat_map(|shard| shard.entries).map(|(_, entry)| entry));
             if !more {
                 break;
             }

@@ -12,7 +12,7 @@ use shared_service::database::StoreError;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::list::List;
-use super::{Cursor, News};
+use super::{Changes, Cursor};
 use crate::sessions::SessionStore;
 
 /// A start waits this long for the first list.
@@ -22,44 +22,50 @@ const FIRST_LIST: Duration = Duration::from_secs(5);
 const FOR_EVER: Duration = Duration::from_secs(1 << 31);
 
 /// Reads the list of revocations as it grows.
-pub struct Feed {
+pub struct RevocationReader {
     sessions: Arc<dyn SessionStore>,
     reading: SingleFlight<Result<(), StoreError>>,
     list: ArcSwap<List>,
-    left_out: Mutex<LeftOut>,
+    unreadable: Mutex<Unreadable>,
     known: Revocations,
 }
 
 /// Entries that could not be read, which are in no answer. Until they are gone from the store, each reading begins before them, and
 /// the list does not count as complete.
 #[derive(Clone, Default, PartialEq)]
-struct LeftOut {
+struct Unreadable {
     /// Where the page of the first one begins.
     before: Cursor,
     /// A description of each.
     entries: Vec<String>,
 }
 
-impl Feed {
+impl RevocationReader {
     /// Reads the list that `sessions` keeps; what it says is `known` from then on.
     #[must_use]
     pub fn new(sessions: Arc<dyn SessionStore>, known: Revocations) -> Self {
-        Self { sessions, reading: SingleFlight::default(), list: ArcSwap::default(), left_out: Mutex::default(), known }
+        Self {
+            sessions,
+            reading: SingleFlight::default(),
+            list: ArcSwap::default(),
+            unreadable: Mutex::default(),
+            known,
+        }
     }
 
     /// Reads on every `poll`, for this service's own verifier, as long as the feed is in use. The first reading is waited
     /// for, a few seconds long.
-    pub async fn follow(self: &Arc<Self>, poll: Duration) {
+    pub async fn poll(self: &Arc<Self>, interval_between: Duration) {
         let mut away = self.try_to_read(false, FIRST_LIST).await;
-        let feed = Arc::downgrade(self);
+        let reader = Arc::downgrade(self);
         // Not one of actix's own tasks, which end when there is no runtime any more: a connection in hand would not survive that.
         tokio::spawn(async move {
-            let mut turns = interval(poll);
+            let mut turns = interval(interval_between);
             turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 turns.tick().await;
-                let Some(feed) = feed.upgrade() else { return };
-                away = feed.try_to_read(away, Duration::MAX).await;
+                let Some(reader) = reader.upgrade() else { return };
+                away = reader.try_to_read(away, Duration::MAX).await;
             }
         });
     }
@@ -90,37 +96,37 @@ impl Feed {
 
     async fn read_pages(&self) -> Result<(), StoreError> {
         let began = Instant::now();
-        let known = self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut cursor = if known.entries.is_empty() { self.newest() } else { known.before.clone() };
-        let mut left_out = LeftOut::default();
+        let mut unreadable = Unreadable::default();
         loop {
-            let mut news = self.sessions.revoked(&cursor).await?;
-            if left_out.entries.is_empty() {
-                left_out.before = cursor.clone();
+            let mut changes = self.sessions.revoked(&cursor).await?;
+            if unreadable.entries.is_empty() {
+                unreadable.before = cursor.clone();
             }
-            left_out.entries.append(&mut news.corrupt);
+            unreadable.entries.append(&mut changes.corrupt);
             let place = cursor.clone();
-            cursor.follow(&news);
-            let more = news.more && cursor != place;
-            self.take(news);
+            cursor.move_past(&changes);
+            let more = changes.more && cursor != place;
+            self.take(changes);
             if !more {
                 break;
             }
         }
-        if left_out.entries.is_empty() {
+        if unreadable.entries.is_empty() {
             self.known.confirm(began);
         }
-        self.leave_out(left_out, &known);
+        self.log_unreadable(unreadable, &known);
         Ok(())
     }
 
     /// Adds a part that was read. There is one reading at a time.
-    fn take(&self, mut news: News) {
+    fn take(&self, mut changes: Changes) {
         // By the earlier of two clocks: one that jumps ahead makes no verifier forget what still counts.
-        news.now = news.now.min(now_ms());
+        changes.now = changes.now.min(now_ms());
         let latest = now_ms().unsigned_abs() / 1000 + LEEWAY;
         let mut entries = Vec::new();
-        for (_, entry) in news.shards.iter_mut().flat_map(|shard| &mut shard.entries) {
+        for (_, entry) in changes.shards.iter_mut().flat_map(|shard| &mut shard.entries) {
             // Once and for all, so that every verifier is told the same.
             if let Revocation::Subject { not_before, .. } = entry
                 && *not_before > latest + LEEWAY
@@ -129,21 +135,21 @@ impl Feed {
             }
             entries.push(entry.clone());
         }
-        self.known.add(&entries, news.now.unsigned_abs() / 1000);
+        self.known.add(&entries, changes.now.unsigned_abs() / 1000);
         let mut list = List::clone(&self.list.load());
-        list.take(&news);
+        list.take(&changes);
         self.list.store(Arc::new(list));
     }
 
     /// Says which entries are left out, once, and when there are none any more.
-    fn leave_out(&self, left_out: LeftOut, known: &LeftOut) {
-        for entry in left_out.entries.iter().filter(|entry| !known.entries.contains(entry)) {
+    fn log_unreadable(&self, unreadable: Unreadable, known: &Unreadable) {
+        for entry in unreadable.entries.iter().filter(|entry| !known.entries.contains(entry)) {
             log::error!("the list of revocations holds an entry that cannot be read and is left out: {entry}");
         }
-        if left_out.entries.is_empty() && !known.entries.is_empty() {
+        if unreadable.entries.is_empty() && !known.entries.is_empty() {
             log::info!("the list of revocations is complete again");
         }
-        *self.left_out.lock().unwrap_or_else(PoisonError::into_inner) = left_out;
+        *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
     }
 
     /// How far it has read.
@@ -155,8 +161,8 @@ impl Feed {
     /// How long ago the list was complete, where entries are left out since.
     #[must_use]
     pub fn incomplete_for(&self) -> Option<Duration> {
-        let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
-        (!left_out.entries.is_empty()).then(|| self.known.age().unwrap_or(FOR_EVER))
+        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        (!unreadable.entries.is_empty()).then(|| self.known.age().unwrap_or(FOR_EVER))
     }
 
     /// What was read behind `after`, as the JSON of a [`shared_claims::RevocationList`] in pieces; everything, where that is no
