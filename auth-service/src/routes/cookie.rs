@@ -14,35 +14,35 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Where a page's refresh token is kept: whoever has one of these was shown to be a page that may use the cookie.
 #[derive(Clone, Copy)]
-pub(super) struct Jar(());
+pub(super) struct RefreshCookie(());
 
-impl Jar {
+impl RefreshCookie {
     /// The jar of a page that wants to be given a cookie. A client that names no page gets a page's cookie, too.
     ///
     /// # Errors
     /// The page may not have one.
-    pub(super) fn to_fill(request: &HttpRequest, allowed: &[String]) -> Result<Self, Problem> {
+    pub(super) fn for_login(request: &HttpRequest, allowed: &[String]) -> Result<Self, Problem> {
         if request.headers().contains_key(ORIGIN) { Self::of_page(request, allowed) } else { Ok(Self(())) }
     }
 
-    /// The jar and the refresh token that a request without one in its body presents, if it does.
+    /// The cookie and the refresh token that a request without one in its body presents, if it does.
     ///
     /// # Errors
     /// It comes from a page that may not use the cookie, or does not say where from.
-    pub(super) fn presented(request: &HttpRequest, allowed: &[String]) -> Result<Option<(Self, String)>, Problem> {
+    pub(super) fn from_request(request: &HttpRequest, allowed: &[String]) -> Result<Option<(Self, String)>, Problem> {
         let Some(token) = value(request, NAME) else { return Ok(None) };
         Ok(Some((Self::of_page(request, allowed)?, token.to_owned())))
     }
 
     /// `Set-Cookie` for `token`, for so many seconds.
     #[expect(clippy::unused_self, reason = "it proves that the page may have it")]
-    pub(super) fn keep(self, token: &str, seconds: i64) -> String {
+    pub(super) fn set(self, token: &str, seconds: i64) -> String {
         format!("{NAME}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict; Secure")
     }
 
     /// `Set-Cookie` that takes it away.
     pub(super) fn clear(self) -> String {
-        self.keep("", 0)
+        self.set("", 0)
     }
 
     fn of_page(request: &HttpRequest, allowed: &[String]) -> Result<Self, Problem> {

@@ -11,7 +11,7 @@ use shared_service::clock::now_ms;
 use shared_service::http::request::{Body, MaybeBody};
 
 use super::admitted::Admitted;
-use super::cookie::Jar;
+use super::cookie::RefreshCookie;
 use super::replies::{Message, Tokens};
 use super::requests::{LoginRequest, TokenRequest};
 use super::{State, login_refused};
@@ -39,13 +39,13 @@ pub(super) async fn log_in(
     body: Body<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
     let read = body.read().and_then(|body| body.credentials(&state, &request));
-    let (name, password, jar) = read.inspect_err(|_| LoginResult::Refused.count())?;
+    let (name, password, cookie) = read.inspect_err(|_| LoginResult::Refused.count())?;
     let login = Login { name, password, from: caller.address.into(), label: label(&request, &caller) };
     let granted = state.grants.log_in(&state.passwords, &state.limits, login).await;
     let granted = granted.map_err(|why| login_refused(why, "login.throttled"))?;
     let user_id = granted.user.id.as_str();
     log::info!(target: "audit", event = "login.ok", user = user_id, session:% = granted.session.id; "logged in");
-    Ok(reply(&granted, jar))
+    Ok(reply(&granted, cookie))
 }
 
 /// Get the next pair of tokens
@@ -66,7 +66,7 @@ pub(super) async fn refresh(
     body: MaybeBody<TokenRequest>,
 ) -> Result<HttpResponse, Problem> {
     let presented = presented(&state, &request, body).inspect_err(|_| RefreshResult::Refused.count())?;
-    let (token, jar) = presented.ok_or_else(|| {
+    let (token, cookie) = presented.ok_or_else(|| {
         RefreshResult::Missing.count();
         Problem::new(MissingRefreshToken)
     })?;
@@ -74,7 +74,7 @@ pub(super) async fn refresh(
     let granted = state.grants.refresh(&token, now_ms()).await.map_err(refused)?;
     let (user, session) = (granted.user.id.as_str(), granted.session.id);
     log::info!(target: "audit", event = "refresh.ok", user = user, session:% = session; "refreshed");
-    Ok(reply(&granted, jar))
+    Ok(reply(&granted, cookie))
 }
 
 /// End a session
@@ -98,21 +98,25 @@ pub(super) async fn log_out(
     if refresh.is_none() && access.is_none() {
         return Err(Problem::new(MissingRefreshToken));
     }
-    let (token, jar) = refresh.unzip();
+    let (token, cookie) = refresh.unzip();
     if let Some((user, session)) = state.grants.end(token.as_deref().into_iter().chain(access), now_ms()).await? {
         let user = user.as_str();
         log::info!(target: "audit", event = "logout", user = user, session:% = session; "logged out");
     }
     let mut response = HttpResponse::Ok();
-    if let Some(jar) = jar.flatten() {
-        response.insert_header((SET_COOKIE, jar.clear()));
+    if let Some(cookie) = cookie.flatten() {
+        response.insert_header((SET_COOKIE, cookie.clear()));
     }
     Ok(response.json(Message { message: "Logout successful" }))
 }
 
 impl LoginRequest {
     /// The name or the email of the account, the password, and the jar for the cookie if the client wants one.
-    fn credentials(self, state: &State, request: &HttpRequest) -> Result<(String, SecretString, Option<Jar>), Problem> {
+    fn credentials(
+        self,
+        state: &State,
+        request: &HttpRequest,
+    ) -> Result<(String, SecretString, Option<RefreshCookie>), Problem> {
         let (name, password) = match (self.username.or(self.email), self.password) {
             (Some(name), Some(password)) => (canonical_login(&name), password),
             (name, password) => {
@@ -124,8 +128,10 @@ impl LoginRequest {
                 );
             }
         };
-        let jar = (self.cookie == Some(true)).then(|| Jar::to_fill(request, &state.allowed_origins)).transpose()?;
-        Ok((name, password, jar))
+        let cookie = (self.cookie == Some(true))
+            .then(|| RefreshCookie::for_login(request, &state.allowed_origins))
+            .transpose()?;
+        Ok((name, password, cookie))
     }
 }
 
@@ -177,21 +183,22 @@ fn presented(
     state: &State,
     request: &HttpRequest,
     body: MaybeBody<TokenRequest>,
-) -> Result<Option<(String, Option<Jar>)>, Problem> {
+) -> Result<Option<(String, Option<RefreshCookie>)>, Problem> {
     if let Some(token) = body.read()?.map_or(Ok(None), TokenRequest::token)? {
         return Ok(Some((token, None)));
     }
-    let presented = Jar::presented(request, &state.allowed_origins)?;
-    Ok(presented.map(|(jar, token)| (token, Some(jar))))
+    let presented = RefreshCookie::from_request(request, &state.allowed_origins)?;
+    Ok(presented.map(|(cookie, token)| (token, Some(cookie))))
 }
 
-/// Both tokens; the refresh token in a cookie where there is a jar, and then nowhere else.
-fn reply(granted: &TokenResponse, jar: Option<Jar>) -> HttpResponse {
+/// Both tokens; the refresh token in a cookie where there is a cookie, and then nowhere else.
+fn reply(granted: &TokenResponse, cookie: Option<RefreshCookie>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
-    if let Some(jar) = jar {
+    if let Some(cookie) = cookie {
         // As long as the token lives, by the store's clock.
         let Session { idle_ends_at, rotated_at, .. } = granted.session;
-        response.insert_header((SET_COOKIE, jar.keep(&granted.pair.refresh_token, (idle_ends_at - rotated_at) / 1000)));
+        response
+            .insert_header((SET_COOKIE, cookie.set(&granted.pair.refresh_token, (idle_ends_at - rotated_at) / 1000)));
     }
-    response.json(Tokens::of(&granted.pair, jar.is_none()))
+    response.json(Tokens::of(&granted.pair, cookie.is_none()))
 }
