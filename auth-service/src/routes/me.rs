@@ -6,8 +6,8 @@ use shared_claims::{Member, Problem, Role};
 use shared_service::http::request::{Body, Parsed, Query};
 use shared_service::{Caller, link_next};
 
-use super::admitted::Admitted;
 use super::current::CurrentUser;
+use super::rate_limited::RateLimited;
 use super::replies::{Device, Profile};
 use super::requests::{DEVICES, ListDevices, PasswordChange, PasswordProof};
 use super::{State, login_refused, not_hashed};
@@ -31,7 +31,7 @@ pub(super) async fn read(CurrentUser { account, .. }: CurrentUser) -> Result<Htt
     extensions(("x-errors" = json!([TooManyRequests, TooManyFailures, InvalidCredentials, Unavailable, Busy]))))]
 pub(super) async fn change_password(
     CurrentUser { member, account }: CurrentUser,
-    Admitted(caller): Admitted,
+    RateLimited(caller): RateLimited,
     state: Data<State>,
     body: Body<PasswordChange>,
 ) -> Result<HttpResponse, Problem> {
@@ -63,7 +63,7 @@ pub(super) async fn change_password(
     extensions(("x-errors" = json!([TooManyRequests, TooManyFailures, InvalidCredentials, LastAdmin, Unavailable, Busy]))))]
 pub(super) async fn delete(
     CurrentUser { member, account }: CurrentUser,
-    Admitted(caller): Admitted,
+    RateLimited(caller): RateLimited,
     state: Data<State>,
     body: Body<PasswordProof>,
 ) -> Result<HttpResponse, Problem> {
@@ -92,7 +92,7 @@ pub(super) async fn delete(
     extensions(("x-errors" = json!([TooManyRequests]))))]
 pub(super) async fn devices(
     CurrentUser { member, .. }: CurrentUser,
-    _: Admitted,
+    _: RateLimited,
     state: Data<State>,
     request: HttpRequest,
     query: Query<ListDevices>,
@@ -118,7 +118,7 @@ pub(super) async fn devices(
     responses((status = 204, description = "Its session has ended.")), extensions(("x-errors" = json!([TooManyRequests]))))]
 pub(super) async fn sign_out_device(
     CurrentUser { member, .. }: CurrentUser,
-    _: Admitted,
+    _: RateLimited,
     state: Data<State>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
@@ -137,7 +137,7 @@ pub(super) async fn sign_out_device(
     responses((status = 204, description = "All sessions have ended.")), extensions(("x-errors" = json!([TooManyRequests]))))]
 pub(super) async fn sign_out_everywhere(
     CurrentUser { member, .. }: CurrentUser,
-    _: Admitted,
+    _: RateLimited,
     state: Data<State>,
 ) -> Result<HttpResponse, Problem> {
     state.sessions.end_all(&member.user_id, None).await?;

@@ -1,7 +1,5 @@
 //! The HTTP calls: the URL table, and the state that handlers share.
 
-/// A caller who was let in.
-mod admitted;
 /// The refresh token in a cookie.
 mod cookie;
 /// Callers whose account is there as they call.
@@ -10,6 +8,8 @@ mod current;
 mod keys;
 /// The caller's own account and devices.
 mod me;
+/// A caller who was let in.
+mod rate_limited;
 /// Registration.
 mod registration;
 /// Bodies of answers.

@@ -6,7 +6,7 @@ use shared_service::Caller;
 use shared_service::clock::now_ms;
 use shared_service::http::request::{Body, Parsed};
 
-use super::admitted::Admitted;
+use super::rate_limited::RateLimited;
 use super::replies::{Profile, Registered};
 use super::requests::Registration;
 use super::{State, email_taken, no_admin, not_hashed};
@@ -17,7 +17,7 @@ use crate::users::{By, Created, Email, NewUser, User};
     responses((status = 201, description = "The account exists.", body = Registered)),
     extensions(("x-errors" = json!([TooManyRequests, UsernameTaken, EmailTaken, Unavailable, Busy]))))]
 pub(super) async fn register(
-    Admitted(caller): Admitted,
+    RateLimited(caller): RateLimited,
     state: Data<State>,
     body: Body<Registration>,
 ) -> Result<HttpResponse, Problem> {

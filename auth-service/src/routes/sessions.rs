@@ -10,8 +10,8 @@ use shared_service::Caller;
 use shared_service::clock::now_ms;
 use shared_service::http::request::{Body, MaybeBody};
 
-use super::admitted::Admitted;
 use super::cookie::RefreshCookie;
+use super::rate_limited::RateLimited;
 use super::replies::{Message, Tokens};
 use super::requests::{LoginRequest, TokenRequest};
 use super::{State, login_refused};
@@ -33,7 +33,7 @@ use crate::users::canonical_login;
     extensions(("x-errors" = json!([TooManyRequests, TooManyFailures, InvalidCredentials, OriginNotAllowed, Unavailable,
         Busy]))))]
 pub(super) async fn log_in(
-    Admitted(caller): Admitted,
+    RateLimited(caller): RateLimited,
     state: Data<State>,
     request: HttpRequest,
     body: Body<LoginRequest>,
@@ -60,7 +60,7 @@ pub(super) async fn log_in(
     extensions(("x-errors" = json!([TooManyRequests, MissingRefreshToken, InvalidRefreshToken, OriginNotAllowed,
         Unavailable]))))]
 pub(super) async fn refresh(
-    _: Admitted,
+    _: RateLimited,
     state: Data<State>,
     request: HttpRequest,
     body: MaybeBody<TokenRequest>,

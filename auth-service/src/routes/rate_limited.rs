@@ -9,9 +9,9 @@ use super::{State, too_many};
 
 /// A caller who has not called too often from their address. Standing first in a handler's signature, it is decided before
 /// the body is read.
-pub(super) struct Admitted(pub(super) Caller);
+pub(super) struct RateLimited(pub(super) Caller);
 
-impl FromRequest for Admitted {
+impl FromRequest for RateLimited {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
