@@ -7,7 +7,7 @@ use auth_service::Calls;
 use auth_service::access_keys::AccessKeys;
 use auth_service::app;
 use auth_service::cli::{
-    Cli, CliError, Command, Console, House, TokenCommand, inspect, key_file, keygen, run_doctor, run_sessions,
+    Cli, CliContext, CliError, Command, Console, TokenCommand, inspect, key_file, keygen, run_doctor, run_sessions,
     run_users, show_keys, unless_unread, verify,
 };
 use auth_service::config::{Config, StoreConfig};
@@ -39,8 +39,9 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         }
         Command::Users(command) => {
             let stores = app::open(read(StoreConfig::read)?).await?;
-            let house = House { users: &stores.users, passwords: &stores.passwords, sessions: &*stores.sessions };
-            run_users(command, house, &mut Console::of_process()).await?;
+            let context =
+                CliContext { users: &stores.users, passwords: &stores.passwords, sessions: &*stores.sessions };
+            run_users(command, context, &mut Console::of_process()).await?;
         }
         Command::Sessions(command) => {
             let stores = app::open(read(StoreConfig::read)?).await?;

@@ -35,7 +35,7 @@ pub use keygen::{env_lines, kept, key_file, keygen};
 pub use keys::show_keys;
 pub use sessions::{SessionsCommand, run_sessions};
 pub use token::{TokenCommand, inspect, verify};
-pub use users::{House, Named, UsersCommand, run_users};
+pub use users::{CliContext, Named, UsersCommand, run_users};
 
 /// Registers people, logs them in, keeps their sessions, signs their tokens.
 #[derive(Debug, Parser)]

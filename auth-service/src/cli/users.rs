@@ -82,7 +82,7 @@ pub struct Named {
 
 /// The stores and the hashing threads that commands about users need.
 #[derive(Clone, Copy)]
-pub struct House<'a> {
+pub struct CliContext<'a> {
     /// The users.
     pub users: &'a Users,
     /// Their passwords.
@@ -95,35 +95,35 @@ pub struct House<'a> {
 ///
 /// # Errors
 /// The reason why it did not succeed.
-pub async fn run_users(command: UsersCommand, house: House<'_>, console: &mut Console) -> Result<(), CliError> {
+pub async fn run_users(command: UsersCommand, context: CliContext<'_>, console: &mut Console) -> Result<(), CliError> {
     use UsersCommand as C;
     let none = UserChange::default();
     match command {
-        C::Add { name, role, email } => house.add(console, &name, &role, email.as_deref()).await,
-        C::List => house.list(console).await,
+        C::Add { name, role, email } => context.add(console, &name, &role, email.as_deref()).await,
+        C::List => context.list(console).await,
         C::SetRole { name, role } => {
             let role = parse_role(&role)?;
-            house.change(console, &name, &UserChange { role: Some(role), ..none }, &format!("is {role} now")).await
+            context.change(console, &name, &UserChange { role: Some(role), ..none }, &format!("is {role} now")).await
         }
         C::SetPassword(Named { name }) => {
-            let user = house.find(&name).await?;
-            let hash = Some(house.new_hash(console, &user.username, user.email.as_ref()).await?);
-            house.change(console, &name, &UserChange { hash, ..none }, "has the new password").await
+            let user = context.find(&name).await?;
+            let hash = Some(context.new_hash(console, &user.username, user.email.as_ref()).await?);
+            context.change(console, &name, &UserChange { hash, ..none }, "has the new password").await
         }
         C::Disable(Named { name }) => {
             let change = UserChange { disabled: Some(true), ..none };
-            house.change(console, &name, &change, "cannot sign in any more").await
+            context.change(console, &name, &change, "cannot sign in any more").await
         }
         C::Enable(Named { name }) => {
-            house.change(console, &name, &UserChange { disabled: Some(false), ..none }, "can sign in").await
+            context.change(console, &name, &UserChange { disabled: Some(false), ..none }, "can sign in").await
         }
-        C::Delete(Named { name }) => house.delete(console, &house.find(&name).await?).await,
-        C::Import(args) => import(house, console, &args, now_ms()).await,
-        C::Export => house.export(console).await,
+        C::Delete(Named { name }) => context.delete(console, &context.find(&name).await?).await,
+        C::Import(args) => import(context, console, &args, now_ms()).await,
+        C::Export => context.export(console).await,
     }
 }
 
-impl House<'_> {
+impl CliContext<'_> {
     async fn add(self, console: &mut Console, name: &str, role: &str, email: Option<&str>) -> Result<(), CliError> {
         let username = Username::parse(name).map_err(|error| CliError::refused(format!("the name {error}")))?;
         let role = parse_role(role)?;

@@ -7,7 +7,7 @@ use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_service::cli::{Cli, CliError, Command, Console, House, UsersCommand, run_users};
+use auth_service::cli::{Cli, CliContext, CliError, Command, Console, UsersCommand, run_users};
 use auth_service::limits::ClientNetwork;
 use auth_service::passwords::{Passwords, Verdict};
 use auth_service::sessions::{Label, NewSession, Rules, SessionStore, SqlSessions};
@@ -48,8 +48,8 @@ impl Desk {
     async fn run_to_the_end(&self, arguments: &[&str], input: &str) -> (String, Result<(), CliError>) {
         let printed = Printed::default();
         let mut console = Console::piped(Cursor::new(input.to_owned()), printed.clone());
-        let house = House { users: &self.stage.users, passwords: &self.passwords, sessions: &self.sessions };
-        let done = run_users(command(arguments), house, &mut console).await;
+        let context = CliContext { users: &self.stage.users, passwords: &self.passwords, sessions: &self.sessions };
+        let done = run_users(command(arguments), context, &mut console).await;
         (String::from_utf8(printed.0.lock().unwrap().clone()).unwrap(), done)
     }
 

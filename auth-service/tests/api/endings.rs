@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth_service::app;
-use auth_service::cli::{Console, House, Named, UsersCommand, run_users};
+use auth_service::cli::{CliContext, Console, Named, UsersCommand, run_users};
 use auth_service::config::StoreConfig;
 use auth_service::users::{UserChange, Users};
 use serde_json::json;
@@ -225,7 +225,7 @@ async fn change_by_a_command_is_completed_by_a_running_service() {
     let service = Service::start([("REDIS_URL", url.as_str()), ("REVOCATION_POLL", "100ms")]).await;
     let settings = [("AUTH_DATABASE_URL", service.database.url.as_str()), ("REDIS_URL", &url), ("BCRYPT_COST", "4")];
     let stores = app::open(StoreConfig::read(&mut Settings::from_pairs(settings))).await.unwrap();
-    let house = House { users: &stores.users, passwords: &stores.passwords, sessions: &*stores.sessions };
+    let context = CliContext { users: &stores.users, passwords: &stores.passwords, sessions: &*stores.sessions };
     let commands: [fn(String) -> UsersCommand; 3] = [
         |name| UsersCommand::Disable(Named { name }),
         |name| UsersCommand::SetPassword(Named { name }),
@@ -237,7 +237,7 @@ async fn change_by_a_command_is_completed_by_a_running_service() {
         println!("{command:?}");
         redis.stop();
         let mut console = Console::piped(Cursor::new(NEW.to_owned()), sink());
-        let why = run_users(command, house, &mut console).await.unwrap_err().to_string();
+        let why = run_users(command, context, &mut console).await.unwrap_err().to_string();
         assert!(why.contains("a running service"), "{why}");
         redis.start_again().await;
         let back = Instant::now();

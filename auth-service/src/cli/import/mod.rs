@@ -19,7 +19,7 @@ use shared_service::operations::records::Records;
 
 use self::person::Row;
 use super::console::printable;
-use super::{CliError, Console, House};
+use super::{CliContext, CliError, Console};
 use crate::passwords::{PasswordHash, Passwords};
 use crate::users::{Import, ImportedUser, Username};
 
@@ -79,16 +79,16 @@ struct Batch {
 }
 
 pub(super) async fn import(
-    house: House<'_>,
+    context: CliContext<'_>,
     console: &mut Console,
     args: &ImportArgs,
     now_ms: i64,
 ) -> Result<(), CliError> {
     let mut batch = if args.file == Path::new("-") {
-        Batch::read(console.input(), house.passwords, args, now_ms)
+        Batch::read(console.input(), context.passwords, args, now_ms)
     } else {
         let file = File::open(&args.file).map_err(|error| in_file(&args.file, &error))?;
-        Batch::read(file, house.passwords, args, now_ms)
+        Batch::read(file, context.passwords, args, now_ms)
     };
     batch.refuse_doubles();
     let (path, mut file) = (args.rejected(), None);
@@ -104,14 +104,14 @@ pub(super) async fn import(
         }
         let progress = Progress::of("people");
         let users: Vec<_> = batch.good.iter().map(|good| &good.user).collect();
-        match house.users.import(&users, |done| progress.is_at(done)).await? {
+        match context.users.import(&users, |done| progress.is_at(done)).await? {
             Import::Done { added, present, derived } => break (added, present, derived),
             Import::Refused(refused) => batch.refuse(&refused.into_iter().collect()),
         }
     };
     console.say(format!("{added} added; {} were there already and are as they were", present.len()))?;
     batch.tell(console, &present, &derived)?;
-    warn_of_cost(house.passwords, console, batch.good.iter().map(|good| &good.user.hash))?;
+    warn_of_cost(context.passwords, console, batch.good.iter().map(|good| &good.user.hash))?;
     if batch.bad.is_empty() { Ok(()) } else { Err(CliError::Skipped(batch.bad, path)) }
 }
 
