@@ -128,7 +128,7 @@ impl Grants {
             let user_id = found.as_ref().map_or("unknown", |account| account.user.id.as_str()).to_owned();
             // Nothing is verified for a disabled account, so its time does not tell that the password is right.
             let Some(account) = found.filter(|account| !account.user.disabled) else {
-                passwords.verify_nobody(*from, password.clone()).await?;
+                passwords.verify_dummy(*from, password.clone()).await?;
                 log_failure(&user_id);
                 return Ok(None);
             };

@@ -73,13 +73,13 @@ impl Hasher {
         }
     }
 
-    /// The form of `text` that `hash` is of. To find none takes as long as [`verify_nobody`](Self::verify_nobody).
+    /// The form of `text` that `hash` is of. To find none takes as long as [`verify_dummy`](Self::verify_dummy).
     pub(super) fn proof<'a>(&self, text: &'a str, hash: &PasswordHash) -> Option<Cow<'a, str>> {
         self.expect_cost(hash.cost());
         let key = self.key(hash);
         if key.is_none() && !hash.is_plain() {
             log::error!("a stored password was made with a PASSWORD_PEPPER that is not set, so nobody can prove it");
-            self.verify_nobody(text);
+            self.verify_dummy(text);
             return None;
         }
         let input = |form: &str| key.map_or_else(|| form.to_owned(), |key| key.derive(form));
@@ -97,7 +97,7 @@ impl Hasher {
         None
     }
 
-    pub(super) fn verify_nobody(&self, text: &str) {
+    pub(super) fn verify_dummy(&self, text: &str) {
         for form in forms(text) {
             spend_once(self.current_key().derive(&form).as_bytes(), self.slowest.load(Ordering::Relaxed));
         }
@@ -184,7 +184,7 @@ mod tests {
     fn an_unknown_user_costs_as_much_as_a_wrong_password() {
         let hasher = hasher(AT);
         let plain = PasswordHash::parse(hash(AT - 1).bcrypt()).unwrap();
-        let unknown = cost_of(|| hasher.verify_nobody("a wrong one"));
+        let unknown = cost_of(|| hasher.verify_dummy("a wrong one"));
         for (hash, why) in
             [(hash(AT), "current"), (hash(AT - 3), "of a lower cost"), (plain, "plain and of a lower cost")]
         {
@@ -237,7 +237,7 @@ mod tests {
             ("a\0wrong one", "NUL"),
             (&*"wrong".repeat(30), "long"),
         ] {
-            let unknown = cost_of(|| hasher.verify_nobody(text));
+            let unknown = cost_of(|| hasher.verify_dummy(text));
             for (hash, kind) in [(hash(AT), "current"), (hash(AT - 2), "of a lower cost"), (plain.clone(), "plain")] {
                 let wrong = cost_of(|| assert!(matches!(hasher.verify(text, &hash), Verdict::Wrong)));
                 assert_alike(wrong, unknown, &format!("{why}, {kind}"));
@@ -252,7 +252,7 @@ mod tests {
         learned.verify("a wrong one", &dear);
         let wrong = cost_of(|| drop(learned.verify("a wrong one", &dear)));
         for (hasher, why) in [(told, "told at start"), (learned, "met since")] {
-            assert_alike(cost_of(|| hasher.verify_nobody("a wrong one")), wrong, why);
+            assert_alike(cost_of(|| hasher.verify_dummy("a wrong one")), wrong, why);
             let cheap = hash(AT - 3);
             assert_alike(cost_of(|| drop(hasher.verify("a wrong one", &cheap))), wrong, why);
         }

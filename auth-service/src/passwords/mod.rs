@@ -63,7 +63,7 @@ pub enum NotHashed {
 /// Hashes and verifies passwords on its own threads, never on the caller's; those who ask take turns.
 ///
 /// Who asks for an unknown user learns nothing from the time it takes, as long as the caller verifies something either
-/// way: [`verify`](Self::verify) for an account that may log in, [`verify_nobody`](Self::verify_nobody) otherwise. Both take
+/// way: [`verify`](Self::verify) for an account that may log in, [`verify_dummy`](Self::verify_dummy) otherwise. Both take
 /// as long as the costliest hash that was met, the configured cost at least; twice as long for a text that is not in NFC.
 #[derive(Debug)]
 pub struct Passwords {
@@ -153,9 +153,9 @@ impl Passwords {
     ///
     /// # Errors
     /// The work was not done.
-    pub async fn verify_nobody(&self, asker: ClientNetwork, text: impl Into<SecretString>) -> Result<(), PoolError> {
+    pub async fn verify_dummy(&self, asker: ClientNetwork, text: impl Into<SecretString>) -> Result<(), PoolError> {
         let (text, hasher) = (text.into(), Arc::clone(&self.hasher));
-        self.pool.run(asker, move || hasher.verify_nobody(text.expose_secret())).await
+        self.pool.run(asker, move || hasher.verify_dummy(text.expose_secret())).await
     }
 
     /// Whether a hash from another database will be of use here.

@@ -40,12 +40,12 @@ struct Shared {
     pace: Pace,
 }
 
-struct Errand<F, T> {
+struct QueuedJob<F, T> {
     work: F,
     reply: oneshot::Sender<Result<T, PoolError>>,
 }
 
-impl<F: FnOnce() -> T + Send, T: Send> Job for Errand<F, T> {
+impl<F: FnOnce() -> T + Send, T: Send> Job for QueuedJob<F, T> {
     fn is_wanted(&self) -> bool {
         !self.reply.is_closed()
     }
@@ -106,7 +106,7 @@ impl Pool {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PoolError> {
         let (reply, answer) = oneshot::channel();
-        if let Err(busy) = self.shared.push(asker, Box::new(Errand { work, reply })) {
+        if let Err(busy) = self.shared.push(asker, Box::new(QueuedJob { work, reply })) {
             tokio::time::sleep(PAUSE).await;
             return Err(busy);
         }
