@@ -23,5 +23,5 @@ pub use operations::{
     AccessSettings, Metrics, Named, Progress, Readiness, RevocationSettings, Running, Stop, bind, health, healthcheck,
     log_secret, serve, show_counter, show_timer, start_logging,
 };
-pub use settings::{Known, Settings, SettingsError, StoreUrl, keep_private, open_trusted};
+pub use settings::{SettingSpec, Settings, SettingsError, StoreUrl, keep_private, open_trusted};
 pub use single_flight::SingleFlight;

@@ -2,7 +2,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use shared_service::{Known, Settings, start_logging};
+use shared_service::{SettingSpec, Settings, start_logging};
 
 use crate::local_stack::start;
 use crate::process::{Folder, file, root};
@@ -47,7 +47,7 @@ async fn the_example_is_a_file_of_defaults() {
 #[test]
 fn services_that_share_a_setting_agree_on_it() {
     let (auth, books) = (auth_settings(), books_settings());
-    let (auth, books) = (auth.known(), books.known());
+    let (auth, books) = (auth.specs(), books.specs());
     let shared: Vec<_> = auth.iter().filter(|one| books.iter().any(|other| other.name == one.name)).collect();
     assert!(shared.len() > 5, "{shared:?}");
     for one in shared {
@@ -110,12 +110,12 @@ fn set_here(line: &str) -> Option<&str> {
 }
 
 /// What is read by anybody.
-fn known() -> Vec<Known> {
+fn known() -> Vec<SettingSpec> {
     let folder = Folder::new();
     let mut settings = Settings::from_pairs([("DATA_DIR", folder.path().to_str().unwrap()), ("RUST_LOG", "off")]);
     start_logging(&mut settings);
     local_stack::configs(&mut settings).unwrap();
-    settings.known().to_vec()
+    settings.specs().to_vec()
 }
 
 /// The settings of auth-service, where none is set.
@@ -138,7 +138,7 @@ fn books_settings() -> Settings {
 fn rows() -> Vec<Row> {
     let (auth, books) = (auth_settings(), books_settings());
     let readers = |name: &str| {
-        let reads = |settings: &Settings| settings.known().iter().any(|known| known.name == name);
+        let reads = |settings: &Settings| settings.specs().iter().any(|known| known.name == name);
         match (reads(&auth), reads(&books)) {
             (true, true) => "both",
             (true, false) => "auth",
@@ -148,12 +148,12 @@ fn rows() -> Vec<Row> {
     };
     let readers: Vec<_> = known().into_iter().map(|known| (readers(known.name), known)).collect();
     let missing = [auth, books].map(|settings| settings.finish().unwrap_err().to_string()).concat();
-    let default = |known: &Known| match known.default.as_str() {
+    let default = |known: &SettingSpec| match known.default.as_str() {
         "" if missing.contains(&format!("  {} is not set", known.name)) => "required".to_owned(),
         "" => "none".to_owned(),
         default => format!("`{default}`"),
     };
-    let row = |(reader, known): (&str, Known)| {
+    let row = |(reader, known): (&str, SettingSpec)| {
         [format!("`{}`", known.name), default(&known), reader.to_owned(), known.why.to_owned()]
     };
     readers.into_iter().map(row).collect()
@@ -167,7 +167,7 @@ fn row(line: &str) -> Option<Row> {
     Some([format!("`{name}"), (*default).to_owned(), (*reader).to_owned(), (*meaning).to_owned()])
 }
 
-fn line(known: &Known) -> Line {
+fn line(known: &SettingSpec) -> Line {
     (known.name.to_owned(), known.default.clone(), known.why.to_owned())
 }
 

@@ -34,7 +34,7 @@ pub use self::store_url::StoreUrl;
 #[derive(Default)]
 pub struct Settings {
     values: HashMap<String, String>,
-    known: Vec<Known>,
+    specs: Vec<SettingSpec>,
     hidden: HashMap<&'static str, Hidden>,
     wrong: Vec<String>,
     doubtful: Vec<String>,
@@ -45,7 +45,7 @@ pub struct Settings {
 
 /// A setting that the program has asked for, as `--help` and `.env.example` describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct SettingSpec {
     /// The environment variable.
     pub name: &'static str,
     /// The value where it is not set.
@@ -94,13 +94,13 @@ impl Settings {
 
     /// A text.
     pub fn text(&mut self, name: &'static str, default: &'static str, why: &'static str) -> String {
-        self.know(name, default, why);
+        self.declare(name, default, why);
         self.raw(name).unwrap_or(default).to_owned()
     }
 
     /// A text that may be absent.
     pub fn optional(&mut self, name: &'static str, why: &'static str) -> Option<String> {
-        self.know(name, "", why);
+        self.declare(name, "", why);
         self.raw(name).map(str::to_owned)
     }
 
@@ -155,8 +155,8 @@ impl Settings {
 
     /// All settings that were asked for so far, in that order.
     #[must_use]
-    pub fn known(&self) -> &[Known] {
-        &self.known
+    pub fn specs(&self) -> &[SettingSpec] {
+        &self.specs
     }
 
     /// The `.env` that was read, if there was one.
@@ -205,7 +205,7 @@ impl Settings {
         why: &'static str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> T {
-        self.know(name, default, why);
+        self.declare(name, default, why);
         if let Some(text) = self.raw(name) {
             match parse(text) {
                 Some(value) => return value,
@@ -219,9 +219,9 @@ impl Settings {
         self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    fn know(&mut self, name: &'static str, default: &str, why: &'static str) {
-        if self.known.iter().all(|known| known.name != name) {
-            self.known.push(Known { name, default: default.to_owned(), why });
+    fn declare(&mut self, name: &'static str, default: &str, why: &'static str) {
+        if self.specs.iter().all(|known| known.name != name) {
+            self.specs.push(SettingSpec { name, default: default.to_owned(), why });
         }
     }
 }

@@ -14,7 +14,7 @@ impl Settings {
     /// A secret text: `NAME`, or the content of the file that `NAME_FILE` names, less one line break at its end. One that
     /// may not be the one that was meant is wrong.
     pub fn secret_text(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
-        self.know(name, "", why);
+        self.declare(name, "", why);
         self.hidden.insert(name, Hidden::Text);
         if let Some(line) = self.altered.get(name) {
             let remedy = format!("put it in single quotes, or into a file, {name}_FILE");

@@ -2,7 +2,7 @@ use secrecy::{ExposeSecret, SecretString};
 use shared_claims::Secret;
 
 use super::store_url::{StoreUrl, without_secrets};
-use super::{Known, Settings};
+use super::{SettingSpec, Settings};
 
 /// A setting whose value is not shown as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,10 @@ impl Settings {
     /// not told, nor is the password in an address.
     #[must_use]
     pub fn effective(&self) -> Vec<String> {
-        self.known.iter().map(|known| self.line(known)).collect()
+        self.specs.iter().map(|known| self.line(known)).collect()
     }
 
-    fn line(&self, Known { name, default, .. }: &Known) -> String {
+    fn line(&self, SettingSpec { name, default, .. }: &SettingSpec) -> String {
         match (self.hidden.get(name), self.raw(name)) {
             (Some(hidden), _) => match self.exposed(name) {
                 Some(value) => format!("{name}={}{}", hidden.shown(value.expose_secret()), self.source(name)),

@@ -27,7 +27,7 @@ impl Settings {
     /// The variables that look like a setting and are none, with the settings that are probably meant.
     pub(super) fn strangers(&self) -> impl Iterator<Item = String> {
         let files = self.hidden.keys().map(|name| format!("{name}_FILE"));
-        let known: Vec<String> = self.known.iter().map(|known| known.name.to_owned()).chain(files).collect();
+        let known: Vec<String> = self.specs.iter().map(|known| known.name.to_owned()).chain(files).collect();
         let names = self.values.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
         names.filter_map(move |name| {
             let meant = meant(name, &known)?;

@@ -124,7 +124,7 @@ where
 #[must_use]
 pub fn settings(settings: Settings) -> Vec<Finding> {
     const WHAT: &str = "settings";
-    let read = settings.known().len();
+    let read = settings.specs().len();
     let from = settings.file().map(|file| Finding::good(WHAT, format!("{} is read, too", file.display())));
     let mut found: Vec<_> = from.into_iter().collect();
     found.extend(settings.doubts().into_iter().map(|doubt| Finding::doubtful(WHAT, doubt)));
