@@ -14,7 +14,7 @@ use auth_service::config::{Config, StoreConfig};
 use clap::{CommandFactory, Parser};
 use shared_service::operations::cli::{Program, exit};
 use shared_service::operations::document;
-use shared_service::{Settings, SettingsError, Stop, keep_private, serve, start_logging};
+use shared_service::{Settings, SettingsError, ShutdownSignal, keep_private, serve, start_logging};
 
 #[actix_web::main]
 async fn main() -> ExitCode {
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Serve => {
-            let stop = Stop::listen()?;
+            let stop = ShutdownSignal::listen()?;
             let config = read(|settings| {
                 let config = Config::read(settings);
                 settings.log();

@@ -12,7 +12,7 @@ use books_service::{Config, StartError, doctor, start};
 use clap::{CommandFactory, Parser, Subcommand};
 use shared_service::operations::cli::{CommonCommand, Program, exit};
 use shared_service::operations::document;
-use shared_service::{Progress, Settings, Stop, keep_private, start_logging};
+use shared_service::{Progress, Settings, ShutdownSignal, keep_private, start_logging};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -79,7 +79,7 @@ fn program() -> Program {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let stop = Stop::listen()?;
+    let stop = ShutdownSignal::listen()?;
     let mut settings = Settings::from_process();
     start_logging(&mut settings);
     let config = Config::read(&mut settings);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use shared_service::{Settings, Stop, keep_private, serve, start_logging};
+use shared_service::{Settings, ShutdownSignal, keep_private, serve, start_logging};
 
 /// Both services in one process, their databases in files: for trying out, and while developing.
 #[derive(Debug, Parser)]
@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     Cli::parse();
-    let stop = Stop::listen()?;
+    let stop = ShutdownSignal::listen()?;
     let mut settings = Settings::from_process();
     start_logging(&mut settings);
     let (auth, books) = local_stack::configs(&mut settings)?;

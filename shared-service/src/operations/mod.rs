@@ -35,4 +35,4 @@ pub use metrics::{Metrics, Named, show_counter, show_timer};
 pub use progress::Progress;
 pub use revocations::RevocationSettings;
 pub use server::{Running, bind};
-pub use stop::{Stop, serve};
+pub use stop::{ShutdownSignal, serve};

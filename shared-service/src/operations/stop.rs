@@ -9,12 +9,12 @@ use super::Running;
 
 /// SIGTERM and Ctrl-C, listened for from the moment that this exists: before anything is started, so that a stop during the
 /// start is one too. From then on SIGHUP ends nothing: it asks for the TLS files to be read again, where there are any.
-pub struct Stop {
+pub struct ShutdownSignal {
     term: Signal,
     int: Signal,
 }
 
-impl Stop {
+impl ShutdownSignal {
     /// Begins to listen. Needs a Tokio runtime.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Stop {
 /// # Errors
 /// The start's, or that of a server that fails.
 pub async fn serve<E: From<io::Error>>(
-    mut stop: Stop,
+    mut stop: ShutdownSignal,
     start: impl Future<Output = Result<Vec<Running>, E>>,
 ) -> Result<(), E> {
     let servers = tokio::select! {
@@ -46,7 +46,7 @@ pub async fn serve<E: From<io::Error>>(
     Ok(until_stopped(stop, servers).await?)
 }
 
-async fn until_stopped(mut stop: Stop, servers: Vec<Running>) -> io::Result<()> {
+async fn until_stopped(mut stop: ShutdownSignal, servers: Vec<Running>) -> io::Result<()> {
     let handles: Vec<ServerHandle> = servers.iter().map(Running::handle).collect();
     let mut serving = pin!(try_join_all(servers.into_iter().map(Running::wait)));
     tokio::select! {
