@@ -1,4 +1,4 @@
-//! `token inspect` and `token verify`: the claims of a token, and the verdict on it.
+//! `token inspect` and `token verify`: the claims of a token, and the status on it.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use shared_claims::{AccessClaims, Claims, Members, RefreshClaims, Revocations};
 use shared_service::clock::{now_ms, rfc3339};
 use shared_service::database::StoreError;
-use shared_service::operations::doctor::{Finding, PATIENCE, Report, Verdict};
+use shared_service::operations::doctor::{CheckResult, PATIENCE, Report, Status};
 
 use super::console::printable;
 use super::{CliError, Console};
@@ -36,7 +36,7 @@ pub enum TokenCommand {
     },
     /// Show what a token says, and whether it is taken or why it is refused: exit code 0 if it is taken
     ///
-    /// Access and refresh tokens, told apart by their typ. The verdict is the services' own verifier's, and that of the stores:
+    /// Access and refresh tokens, told apart by their typ. The status is the services' own verifier's, and that of the stores:
     /// whether the session and its user still stand.
     Verify {
         /// The token; - reads it from standard input, which keeps it out of the process list
@@ -75,7 +75,7 @@ pub async fn verify(token: &str, audience: &str, config: &Config, console: &mut 
     };
     Report::new(console.output()).tell(standing.clone())?;
     let refused = |why: &str| Err(CliError::refused(format!("refused: {why}")));
-    match (standing.iter().find(|finding| finding.verdict == Verdict::Bad), verified) {
+    match (standing.iter().find(|finding| finding.status == Status::Fail), verified) {
         (Some(finding), _) => refused(&finding.says),
         (None, VerifiedToken::Access(claims)) if claims.known_role().is_none() => {
             refused("the token is good, but its role has no rights (403)")
@@ -98,7 +98,7 @@ fn verify_token(token: &str, audience: &str, config: &Config, now_ms: i64) -> Re
 }
 
 /// The session and the user of a token, as the stores have them.
-async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Result<Vec<Finding>, StoreError> {
+async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Result<Vec<CheckResult>, StoreError> {
     let (users, sessions) = app::look(&config.stores).await?;
     let (sub, sid) = match verified {
         VerifiedToken::Access(claims) => (claims.sub.as_str(), claims.sid.clone()),
@@ -129,13 +129,13 @@ async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Res
         Some(user) if user.disabled => Err("the user is disabled".to_owned()),
         Some(user) => Ok(format!("{} is {}, enabled", user.username, user.role)),
     };
-    let session = session.map_or_else(|why| Finding::bad("session", why), |says| Finding::good("session", says));
-    Ok(vec![session, user.map_or_else(|why| Finding::bad("user", why), |says| Finding::good("user", says))])
+    let session = session.map_or_else(|why| CheckResult::fail("session", why), |says| CheckResult::ok("session", says));
+    Ok(vec![session, user.map_or_else(|why| CheckResult::fail("user", why), |says| CheckResult::ok("user", says))])
 }
 
 /// A store that does not answer condemns no token.
-fn not_asked(why: &str) -> Finding {
-    Finding::doubtful("session", format!("not asked whether it has ended: {why}"))
+fn not_asked(why: &str) -> CheckResult {
+    CheckResult::warn("session", format!("not asked whether it has ended: {why}"))
 }
 
 /// By the whole list.

@@ -37,7 +37,7 @@ pub struct Settings {
     specs: Vec<SettingSpec>,
     hidden: HashMap<&'static str, Hidden>,
     wrong: Vec<String>,
-    doubtful: Vec<String>,
+    warnings: Vec<String>,
     file: Option<PathBuf>,
     /// Settings that the quoting rules of `.env` have changed, with their lines.
     altered: HashMap<String, usize>,
@@ -167,8 +167,8 @@ impl Settings {
 
     /// Values that work and are probably not meant, a line each, of all settings that were asked for so far.
     #[must_use]
-    pub fn doubts(&self) -> Vec<String> {
-        let mut doubts: Vec<String> = self.doubtful.iter().cloned().chain(self.strangers()).collect();
+    pub fn warnings(&self) -> Vec<String> {
+        let mut doubts: Vec<String> = self.warnings.iter().cloned().chain(self.strangers()).collect();
         doubts.sort();
         doubts.dedup();
         doubts
@@ -179,7 +179,7 @@ impl Settings {
         if let Some(file) = &self.file {
             log::info!("settings are read from the environment and from {}", file.display());
         }
-        self.doubts().iter().for_each(|doubt| log::warn!("{doubt}"));
+        self.warnings().iter().for_each(|doubt| log::warn!("{doubt}"));
     }
 
     /// Ends the reading.

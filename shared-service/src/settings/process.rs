@@ -33,7 +33,7 @@ impl Settings {
 
     fn take_file(&mut self, path: &Path, mut file: File) -> io::Result<()> {
         if is_readable_by_others(&file.metadata()?) {
-            self.doubtful.push(format!("{0} can be read by others: chmod 600 {0}", path.display()));
+            self.warnings.push(format!("{0} can be read by others: chmod 600 {0}", path.display()));
         }
         let mut text = String::new();
         file.read_to_string(&mut text)?;

@@ -73,7 +73,7 @@ impl Settings {
         let readable: Vec<&str> = files.iter().filter(|path| is_readable(path)).map(String::as_str).collect();
         if !readable.is_empty() {
             let readable = readable.join(" ");
-            self.doubtful.push(format!("{name} names a database that others can read: chmod 600 {readable}"));
+            self.warnings.push(format!("{name} names a database that others can read: chmod 600 {readable}"));
         }
     }
 

@@ -6,7 +6,7 @@ mod redis;
 use shared_claims::{LEEWAY, PublicKey, Revocation};
 use shared_service::clock::now_ms;
 use shared_service::database;
-use shared_service::operations::doctor::{self, Finding, PATIENCE, Report, look};
+use shared_service::operations::doctor::{self, CheckResult, PATIENCE, Report, time_limited};
 use shared_service::{Settings, start_logging};
 use tokio::time::timeout;
 
@@ -26,22 +26,22 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
     let config = Config::read(&mut settings);
     let redis_is_wrong = config.stores.redis_url.is_none() && settings.is_set("REDIS_URL");
     let mut report = Report::new(console.output());
-    report.tell(doctor::settings(settings))?;
-    report.tell(secrets(&config))?;
+    report.print(doctor::settings(settings))?;
+    report.print(secrets(&config))?;
     let tls = doctor::certificate(config.server.tls.as_ref(), now_ms());
-    report.tell([tls])?;
-    report.tell(look("address", doctor::address(&config.server)).await)?;
+    report.print([tls])?;
+    report.print(time_limited("address", doctor::address(&config.server)).await)?;
     let migrations = app::migrations();
-    report.tell(look("database", doctor::database(&config.stores.database_url, &migrations)).await)?;
-    report.tell(look("passwords", cost_of_failures(&config.stores)).await)?;
-    report.tell(match &config.stores.redis_url {
-        Some(address) => look("redis", redis::redis(address)).await,
-        None if redis_is_wrong => vec![Finding::bad("redis", "not asked, because of REDIS_URL: see settings")],
-        None => vec![Finding::good("redis", "no REDIS_URL: sessions are in the database")],
+    report.print(time_limited("database", doctor::database(&config.stores.database_url, &migrations)).await)?;
+    report.print(time_limited("passwords", cost_of_failures(&config.stores)).await)?;
+    report.print(match &config.stores.redis_url {
+        Some(address) => time_limited("redis", redis::redis(address)).await,
+        None if redis_is_wrong => vec![CheckResult::fail("redis", "not asked, because of REDIS_URL: see settings")],
+        None => vec![CheckResult::ok("redis", "no REDIS_URL: sessions are in the database")],
     })?;
-    report.tell(cut_offs(&config.stores).await)?;
+    report.print(cut_offs(&config.stores).await)?;
     if !config.demo_data {
-        report.tell(demo_people(config.stores).await)?;
+        report.print(demo_people(config.stores).await)?;
     }
     match report.failed() {
         0 => Ok(()),
@@ -51,56 +51,56 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
 }
 
 /// What an outsider could sign in with. Nothing, where the database does not say: that is told of the database.
-async fn demo_people(stores: StoreConfig) -> Option<Finding> {
+async fn demo_people(stores: StoreConfig) -> Option<CheckResult> {
     let users = Users::new(database::look(&stores.database_url).ok()?);
     let passwords = Passwords::start(stores.bcrypt_cost, stores.pepper).ok()?;
     match users.refuse_demo(&passwords).await {
-        Ok(()) => Some(Finding::good("users", "no published demo password opens an account")),
-        Err(error @ SeedError::Published(_)) => Some(Finding::bad("users", error.to_string())),
+        Ok(()) => Some(CheckResult::ok("users", "no published demo password opens an account")),
+        Err(error @ SeedError::Published(_)) => Some(CheckResult::fail("users", error.to_string())),
         Err(SeedError::Store(_) | SeedError::Pool(_)) => None,
     }
 }
 
 /// How long a failed login takes: as long as the costliest hash. Nothing where the database does not tell.
-async fn cost_of_failures(stores: &StoreConfig) -> Option<Finding> {
+async fn cost_of_failures(stores: &StoreConfig) -> Option<CheckResult> {
     let users = Users::new(database::look(&stores.database_url).ok()?);
     let (usual, costliest) = (stores.bcrypt_cost, users.greatest_cost().await.ok()?);
     let Some(costly) = costliest.filter(|cost| *cost > usual) else {
-        return Some(Finding::good("passwords", format!("no stored hash costs more than BCRYPT_COST, {usual}")));
+        return Some(CheckResult::ok("passwords", format!("no stored hash costs more than BCRYPT_COST, {usual}")));
     };
     let says = format!(
         "a stored hash has the bcrypt cost {costly}, and BCRYPT_COST is {usual}: every failed login takes as long as one of \
          cost {costly} until the owners of such hashes log in or get a new password, and the service is started again"
     );
-    Some(Finding::doubtful("passwords", says))
+    Some(CheckResult::warn("passwords", says))
 }
 
 /// Whether the cut-off of a user lies ahead, which is the work of a clock that was. Nothing where the stores cannot say it: why
 /// stands in their own lines.
-async fn cut_offs(stores: &StoreConfig) -> Option<Finding> {
+async fn cut_offs(stores: &StoreConfig) -> Option<CheckResult> {
     let entries = async { all_revoked(&*app::look(stores).await?.1).await };
     let entries = timeout(PATIENCE, entries).await.ok()?.ok()?;
     let latest = now_ms().unsigned_abs() / 1000 + 2 * LEEWAY;
     let ahead =
         entries.iter().filter(|entry| matches!(entry, Revocation::Subject { not_before, .. } if *not_before > latest));
     Some(match ahead.count() {
-        0 => Finding::good("revocations", "no cut-off lies ahead"),
+        0 => CheckResult::ok("revocations", "no cut-off lies ahead"),
         some => {
             let says =
                 format!("cut-offs that lie ahead: {some}, by a clock that was; they count as now plus {LEEWAY} s");
-            Finding::doubtful("revocations", says)
+            CheckResult::warn("revocations", says)
         }
     })
 }
 
-fn secrets(config: &Config) -> Vec<Finding> {
+fn secrets(config: &Config) -> Vec<CheckResult> {
     let (access, keys) = (&config.access, &config.access_keys);
     let told = |(key, state): (PublicKey, &str)| {
-        Finding::good("key", format!("{} of access tokens, kid {}: {state}", key.algorithm(), key.key_id()))
+        CheckResult::ok("key", format!("{} of access tokens, kid {}: {state}", key.algorithm(), key.key_id()))
     };
     let secret = match (&access.secret, &keys.signing) {
-        (None, Some(_)) => Finding::good("secret", "no ACCESS_TOKEN_SECRET: ACCESS_TOKEN_KEY signs"),
-        (Some(_), Some(_)) => Finding::good(
+        (None, Some(_)) => CheckResult::ok("secret", "no ACCESS_TOKEN_SECRET: ACCESS_TOKEN_KEY signs"),
+        (Some(_), Some(_)) => CheckResult::ok(
             "secret",
             "ACCESS_TOKEN_SECRET verifies and no longer signs: remove it after ACCESS_TOKEN_TTL",
         ),
@@ -110,8 +110,8 @@ fn secrets(config: &Config) -> Vec<Finding> {
         secret,
         doctor::secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref(), config.refresh_previous.as_ref()),
         match config.stores.pepper {
-            Some(_) => Finding::good("secret", "PASSWORD_PEPPER is set: without it, no password here verifies"),
-            None => Finding::good("secret", "no PASSWORD_PEPPER"),
+            Some(_) => CheckResult::ok("secret", "PASSWORD_PEPPER is set: without it, no password here verifies"),
+            None => CheckResult::ok("secret", "no PASSWORD_PEPPER"),
         },
     ];
     keys.states().into_iter().map(told).chain(others).collect()

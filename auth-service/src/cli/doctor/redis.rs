@@ -1,4 +1,4 @@
-use shared_service::operations::doctor::{Finding, clock};
+use shared_service::operations::doctor::{CheckResult, clock};
 
 use crate::redis::{RedisAddress, ServerFacts};
 
@@ -7,7 +7,7 @@ const WHAT: &str = "redis";
 const OLDEST: u32 = 7;
 
 /// Whether Redis answers, keeps what it is told, and tells the same time.
-pub(super) async fn redis(address: &RedisAddress) -> Vec<Finding> {
+pub(super) async fn redis(address: &RedisAddress) -> Vec<CheckResult> {
     let servers = address.checkup().await;
     servers
         .into_iter()
@@ -17,19 +17,19 @@ pub(super) async fn redis(address: &RedisAddress) -> Vec<Finding> {
         .collect()
 }
 
-fn away(place: &str, error: &str) -> Vec<Finding> {
-    vec![Finding::bad(WHAT, format!("no answer from {place}: {error}; nobody can sign in or refresh meanwhile"))]
+fn away(place: &str, error: &str) -> Vec<CheckResult> {
+    vec![CheckResult::fail(WHAT, format!("no answer from {place}: {error}; nobody can sign in or refresh meanwhile"))]
 }
 
-fn of(place: &str, facts: &ServerFacts, is_cluster: bool) -> Vec<Finding> {
+fn of(place: &str, facts: &ServerFacts, is_cluster: bool) -> Vec<CheckResult> {
     let mut found = vec![version(place, facts)];
     if is_cluster && facts.cluster_ok.is_none() {
-        found.push(Finding::bad(WHAT, format!("{place} is no part of a Cluster: say redis://{place}")));
+        found.push(CheckResult::fail(WHAT, format!("{place} is no part of a Cluster: say redis://{place}")));
     }
     found.extend(standing(place, facts));
     if facts.settings.is_empty() {
         let says = format!("{place} may not be asked how it keeps its data: allow the user +config|get");
-        found.push(Finding::doubtful(WHAT, says));
+        found.push(CheckResult::warn(WHAT, says));
     } else {
         found.extend([eviction(place, facts), durability(place, facts)]);
     }
@@ -37,52 +37,54 @@ fn of(place: &str, facts: &ServerFacts, is_cluster: bool) -> Vec<Finding> {
     found
 }
 
-fn version(place: &str, facts: &ServerFacts) -> Finding {
+fn version(place: &str, facts: &ServerFacts) -> CheckResult {
     let version = &facts.version;
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_some_and(|major| major >= OLDEST) {
-        return Finding::good(WHAT, format!("{place} answers, version {version}"));
+        return CheckResult::ok(WHAT, format!("{place} answers, version {version}"));
     }
-    Finding::bad(WHAT, format!("{place} has version {version:?}; {OLDEST} or newer is needed"))
+    CheckResult::fail(WHAT, format!("{place} has version {version:?}; {OLDEST} or newer is needed"))
 }
 
-fn standing(place: &str, facts: &ServerFacts) -> Vec<Finding> {
+fn standing(place: &str, facts: &ServerFacts) -> Vec<CheckResult> {
     let mut found = Vec::new();
     if facts.cluster_ok == Some(false) {
-        found.push(Finding::bad(WHAT, format!("{place}: the Cluster does not serve all slots; see CLUSTER INFO")));
+        found.push(CheckResult::fail(WHAT, format!("{place}: the Cluster does not serve all slots; see CLUSTER INFO")));
     }
     found.push(match (facts.master, facts.replicas) {
-        (false, _) if facts.cluster_ok.is_some() => Finding::good(WHAT, format!("{place} is a replica of the Cluster")),
-        (false, _) => Finding::bad(WHAT, format!("{place} is a replica and takes no writes: name the master")),
-        (true, 0) => Finding::good(WHAT, format!("{place} is a master without replicas")),
-        (true, some) => Finding::good(WHAT, format!("{place} is a master, replicas: {some}")),
+        (false, _) if facts.cluster_ok.is_some() => {
+            CheckResult::ok(WHAT, format!("{place} is a replica of the Cluster"))
+        }
+        (false, _) => CheckResult::fail(WHAT, format!("{place} is a replica and takes no writes: name the master")),
+        (true, 0) => CheckResult::ok(WHAT, format!("{place} is a master without replicas")),
+        (true, some) => CheckResult::ok(WHAT, format!("{place} is a master, replicas: {some}")),
     });
     found
 }
 
-fn eviction(place: &str, facts: &ServerFacts) -> Finding {
+fn eviction(place: &str, facts: &ServerFacts) -> CheckResult {
     match setting(facts, "maxmemory-policy") {
-        "noeviction" => Finding::good(WHAT, format!("{place} drops nothing when it is full (noeviction)")),
+        "noeviction" => CheckResult::ok(WHAT, format!("{place} drops nothing when it is full (noeviction)")),
         policy => {
             let says = format!("{place} has maxmemory-policy {policy}: full, it signs people out; set noeviction");
-            Finding::doubtful(WHAT, says)
+            CheckResult::warn(WHAT, says)
         }
     }
 }
 
-fn durability(place: &str, facts: &ServerFacts) -> Finding {
+fn durability(place: &str, facts: &ServerFacts) -> CheckResult {
     match (setting(facts, "appendonly"), setting(facts, "appendfsync")) {
         ("yes", "always") => {
-            Finding::good(WHAT, format!("{place} keeps all that it acknowledged (appendfsync always)"))
+            CheckResult::ok(WHAT, format!("{place} keeps all that it acknowledged (appendfsync always)"))
         }
         ("yes", fsync) => {
             let says =
                 format!("{place} has appendfsync {fsync}: a crash signs out who refreshed just before; set always");
-            Finding::doubtful(WHAT, says)
+            CheckResult::warn(WHAT, says)
         }
         (only, _) => {
             let says = format!("{place} has appendonly {only}: a restart signs everybody out; set yes");
-            Finding::doubtful(WHAT, says)
+            CheckResult::warn(WHAT, says)
         }
     }
 }

@@ -1,57 +1,57 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
-use super::{Finding, PATIENCE, Verdict};
+use super::{CheckResult, PATIENCE, Status};
 use crate::http::ServerOptions;
 use crate::operations::healthcheck;
 
 const WHAT: &str = "address";
 
 /// Checks that the service can listen on its addresses, for requests and for metrics, or does already.
-pub async fn address(options: &ServerOptions) -> Vec<Finding> {
+pub async fn address(options: &ServerOptions) -> Vec<CheckResult> {
     let addr = options.addr;
     let mut found = vec![match TcpListener::bind(addr) {
-        Ok(_) => Finding::good(WHAT, format!("{addr} is free")),
+        Ok(_) => CheckResult::ok(WHAT, format!("{addr} is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => taken(options).await,
-        Err(error) => Finding::bad(WHAT, format!("{addr} cannot be had: {error}")),
+        Err(error) => CheckResult::fail(WHAT, format!("{addr} cannot be had: {error}")),
     }];
-    found.extend(options.metrics.map(|metrics| for_metrics(metrics, addr, found[0].verdict)));
+    found.extend(options.metrics.map(|metrics| for_metrics(metrics, addr, found[0].status)));
     found
 }
 
 /// A service that runs already has both addresses.
-fn for_metrics(metrics: SocketAddr, addr: SocketAddr, service: Verdict) -> Finding {
+fn for_metrics(metrics: SocketAddr, addr: SocketAddr, service: Status) -> CheckResult {
     if metrics == addr && addr.port() != 0 {
-        return Finding::bad(
+        return CheckResult::fail(
             WHAT,
             format!("{metrics} is to show metrics, and to serve: choose another for one of them"),
         );
     }
-    let serves = TcpListener::bind(addr).is_err() && service != Verdict::Bad;
+    let serves = TcpListener::bind(addr).is_err() && service != Status::Fail;
     match TcpListener::bind(metrics) {
-        Ok(_) if serves => Finding::doubtful(
+        Ok(_) if serves => CheckResult::warn(
             WHAT,
             format!("{metrics} is free, but the service that runs should show its metrics there"),
         ),
-        Ok(_) => Finding::good(WHAT, format!("{metrics} is free, for metrics")),
+        Ok(_) => CheckResult::ok(WHAT, format!("{metrics} is free, for metrics")),
         Err(error) if error.kind() == ErrorKind::AddrInUse && serves => {
-            Finding::good(WHAT, format!("{metrics} is taken, by the metrics of the service that runs"))
+            CheckResult::ok(WHAT, format!("{metrics} is taken, by the metrics of the service that runs"))
         }
-        Err(error) => Finding::bad(WHAT, format!("{metrics}, for metrics, cannot be had: {error}")),
+        Err(error) => CheckResult::fail(WHAT, format!("{metrics}, for metrics, cannot be had: {error}")),
     }
 }
 
-async fn taken(options: &ServerOptions) -> Finding {
+async fn taken(options: &ServerOptions) -> CheckResult {
     let (addr, ready) = (options.addr, options.ready_url());
     let alive = format!("{}/livez", ready.trim_end_matches("/readyz"));
     // A program that accepts and does not answer is found before the time of this look is over.
     let both = Box::pin(async { tokio::join!(healthcheck(&ready), healthcheck(&alive)) });
     let silent = || (Err(String::new()), Err(String::new()));
     match tokio::time::timeout(PATIENCE * 3 / 4, both).await.unwrap_or_else(|_| silent()) {
-        (Ok(()), _) => Finding::good(WHAT, format!("{addr} is served already, and ready")),
-        (Err(error), Ok(())) => Finding::doubtful(WHAT, format!("{addr} is served already, but: {error}; see its log")),
+        (Ok(()), _) => CheckResult::ok(WHAT, format!("{addr} is served already, and ready")),
+        (Err(error), Ok(())) => CheckResult::warn(WHAT, format!("{addr} is served already, but: {error}; see its log")),
         (Err(_), Err(_)) => {
-            Finding::bad(WHAT, format!("{addr} is taken by another program: end that, or choose another address"))
+            CheckResult::fail(WHAT, format!("{addr} is taken by another program: end that, or choose another address"))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 use sqlx::Row;
 
-use super::{Finding, clock};
+use super::{CheckResult, clock};
 use crate::clock::now_ms;
 use crate::database::{Database, StoreError, look, version_of};
 use crate::settings::Kind;
@@ -13,9 +13,9 @@ const WHAT: &str = "database";
 const MIGRATIONS: &str = "migrations";
 
 /// Checks that the database at `url` answers, has the same time, and has each of `migrations`. Neither changes nor creates it.
-pub async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<Finding> {
+pub async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<CheckResult> {
     if url.is_empty() {
-        return vec![Finding::bad(WHAT, "no address is set, see settings")];
+        return vec![CheckResult::fail(WHAT, "no address is set, see settings")];
     }
     let kind = Kind::of(url);
     if let Some(found) = kind.file().and_then(|file| file_trouble(file, url)) {
@@ -23,48 +23,48 @@ pub async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<Finding> {
     }
     match ask(url, &kind, migrations).await {
         Ok(found) => found,
-        Err(error) => vec![Finding::bad(WHAT, error.to_string())],
+        Err(error) => vec![CheckResult::fail(WHAT, error.to_string())],
     }
 }
 
 /// The fault of a file, found without opening the database. `SQLite` keeps a journal beside it.
-fn file_trouble(file: &Path, url: &str) -> Option<Finding> {
+fn file_trouble(file: &Path, url: &str) -> Option<CheckResult> {
     let shown = file.display();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        return Some(Finding::bad(
+        return Some(CheckResult::fail(
             WHAT,
             format!("{shown} is not there, and its folder is not either: make the folder"),
         ));
     }
     if let Err(error) = access(folder, Access::WRITE_OK | Access::EXEC_OK) {
-        return Some(Finding::bad(
+        return Some(CheckResult::fail(
             WHAT,
             format!("{}, the folder of {shown}, cannot be written: {error}", folder.display()),
         ));
     }
     if file.exists() {
         let writable = std::fs::OpenOptions::new().append(true).open(file);
-        return writable.err().map(|error| Finding::bad(WHAT, format!("{shown} cannot be written: {error}")));
+        return writable.err().map(|error| CheckResult::fail(WHAT, format!("{shown} cannot be written: {error}")));
     }
     Some(if url.contains("mode=rwc") {
-        Finding::good(WHAT, format!("{shown} is not there yet: the first start makes it"))
+        CheckResult::ok(WHAT, format!("{shown} is not there yet: the first start makes it"))
     } else {
-        Finding::bad(WHAT, format!("{shown} is not there; with ?mode=rwc the start makes it"))
+        CheckResult::fail(WHAT, format!("{shown} is not there; with ?mode=rwc the start makes it"))
     })
 }
 
-async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<Finding>, StoreError> {
-    let pool = look(url)?;
+async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<CheckResult>, StoreError> {
+    let pool = time_limited(url)?;
     let asked = now_ms();
     sqlx::query("SELECT 1").execute(&pool).await?;
-    let mut found = vec![Finding::good(WHAT, format!("{kind} answers, after {} ms", now_ms() - asked))];
+    let mut found = vec![CheckResult::ok(WHAT, format!("{kind} answers, after {} ms", now_ms() - asked))];
     if matches!(kind, Kind::Postgres) {
         found.push(clock("the database", ahead_ms(&pool).await?));
     }
     found.push(match applied(&pool).await {
         Ok(applied) => compare(&applied, migrations),
-        Err(_) => Finding::doubtful(MIGRATIONS, "none was applied yet: the next start does it"),
+        Err(_) => CheckResult::warn(MIGRATIONS, "none was applied yet: the next start does it"),
     });
     Ok(found)
 }
@@ -83,37 +83,37 @@ async fn applied(pool: &Database) -> Result<BTreeSet<i64>, sqlx::Error> {
     rows.iter().map(|row| row.try_get("version")).collect()
 }
 
-fn compare(applied: &BTreeSet<i64>, migrations: &[(&str, &str)]) -> Finding {
+fn compare(applied: &BTreeSet<i64>, migrations: &[(&str, &str)]) -> CheckResult {
     let known: BTreeSet<i64> = migrations.iter().map(|(name, _)| version_of(name)).collect();
     if let Some(version) = applied.difference(&known).next() {
-        return Finding::bad(MIGRATIONS, StoreError::Newer { version: *version }.to_string());
+        return CheckResult::fail(MIGRATIONS, StoreError::Newer { version: *version }.to_string());
     }
     let (missing, all) = (known.difference(applied).count(), known.len());
     if missing > 0 {
-        return Finding::doubtful(
+        return CheckResult::warn(
             MIGRATIONS,
             format!("{missing} of {all} are still to be applied: the next start does it"),
         );
     }
-    Finding::good(MIGRATIONS, format!("all {all} are applied"))
+    CheckResult::ok(MIGRATIONS, format!("all {all} are applied"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::Status;
     use super::*;
 
     #[test]
     fn a_database_is_as_new_as_the_program_or_not() {
         let known = [("0001_books", ""), ("0002_shelves", "")];
-        for (applied, verdict, why) in [
-            (&[1, 2][..], Verdict::Good, "all"),
-            (&[1], Verdict::Doubtful, "one to come"),
-            (&[], Verdict::Doubtful, "none yet"),
-            (&[1, 2, 99], Verdict::Bad, "a newer program was here"),
-            (&[1, 99], Verdict::Bad, "a newer program from another branch"),
+        for (applied, status, why) in [
+            (&[1, 2][..], Status::Ok, "all"),
+            (&[1], Status::Warn, "one to come"),
+            (&[], Status::Warn, "none yet"),
+            (&[1, 2, 99], Status::Fail, "a newer program was here"),
+            (&[1, 99], Status::Fail, "a newer program from another branch"),
         ] {
-            assert_eq!(compare(&applied.iter().copied().collect(), &known).verdict, verdict, "{why}");
+            assert_eq!(compare(&applied.iter().copied().collect(), &known).status, status, "{why}");
         }
     }
 }

@@ -27,51 +27,51 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Status {
     /// As it must be.
-    Good,
+    Ok,
     /// It works, and will fail one day.
-    Doubtful,
+    Warn,
     /// It does not work.
-    Bad,
+    Fail,
 }
 
 /// One line of a report: how something is, and what to do about it. Nothing secret stands in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct CheckResult {
     /// The result.
-    pub verdict: Verdict,
+    pub status: Status,
     /// The thing that was checked, in one word.
     pub what: &'static str,
     /// The observation, and the remedy.
-    pub says: String,
+    pub message: String,
 }
 
-impl Finding {
+impl CheckResult {
     /// `what` is as it must be.
-    pub fn good(what: &'static str, says: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Good, what, says: says.into() }
+    pub fn ok(what: &'static str, message: impl Into<String>) -> Self {
+        Self { status: Status::Ok, what, message: message.into() }
     }
 
     /// `what` works, and will fail one day.
-    pub fn doubtful(what: &'static str, says: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Doubtful, what, says: says.into() }
+    pub fn warn(what: &'static str, message: impl Into<String>) -> Self {
+        Self { status: Status::Warn, what, message: message.into() }
     }
 
     /// `what` does not work.
-    pub fn bad(what: &'static str, says: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Bad, what, says: says.into() }
+    pub fn fail(what: &'static str, message: impl Into<String>) -> Self {
+        Self { status: Status::Fail, what, message: message.into() }
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for CheckResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = match self.verdict {
-            Verdict::Good => "ok",
-            Verdict::Doubtful => "warn",
-            Verdict::Bad => "FAIL",
+        let status = match self.status {
+            Status::Ok => "ok",
+            Status::Warn => "warn",
+            Status::Fail => "FAIL",
         };
-        write!(f, "{verdict:<4}  {:<10}  {}", self.what, self.says)
+        write!(f, "{status:<4}  {:<10}  {}", self.what, self.message)
     }
 }
 
@@ -87,13 +87,13 @@ impl<W: Write> Report<W> {
         Self { out, failed: 0 }
     }
 
-    /// Writes what was found, a line each. A reader that has seen enough (`| head`) changes no verdict.
+    /// Writes what was found, a line each. A reader that has seen enough (`| head`) changes no status.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn tell(&mut self, findings: impl IntoIterator<Item = Finding>) -> io::Result<()> {
+    pub fn print(&mut self, findings: impl IntoIterator<Item = CheckResult>) -> io::Result<()> {
         for finding in findings {
-            self.failed += usize::from(finding.verdict == Verdict::Bad);
+            self.failed += usize::from(finding.status == Status::Fail);
             match writeln!(self.out, "{finding}") {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 written => written?,
@@ -110,68 +110,71 @@ impl<W: Write> Report<W> {
 }
 
 /// The findings of `work` about `what`, or that it took too long.
-pub async fn look<F>(what: &'static str, work: impl Future<Output = F>) -> Vec<Finding>
+pub async fn time_limited<F>(what: &'static str, work: impl Future<Output = F>) -> Vec<CheckResult>
 where
-    F: IntoIterator<Item = Finding>,
+    F: IntoIterator<Item = CheckResult>,
 {
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(found) => found.into_iter().collect(),
-        Err(_) => vec![Finding::bad(what, format!("no answer within {} s", PATIENCE.as_secs()))],
+        Err(_) => vec![CheckResult::fail(what, format!("no answer within {} s", PATIENCE.as_secs()))],
     }
 }
 
 /// The source of the settings, and each doubt and each fault of them.
 #[must_use]
-pub fn settings(settings: Settings) -> Vec<Finding> {
+pub fn settings(settings: Settings) -> Vec<CheckResult> {
     const WHAT: &str = "settings";
     let read = settings.specs().len();
-    let from = settings.file().map(|file| Finding::good(WHAT, format!("{} is read, too", file.display())));
+    let from = settings.file().map(|file| CheckResult::ok(WHAT, format!("{} is read, too", file.display())));
     let mut found: Vec<_> = from.into_iter().collect();
-    found.extend(settings.doubts().into_iter().map(|doubt| Finding::doubtful(WHAT, doubt)));
+    found.extend(settings.warnings().into_iter().map(|warning| CheckResult::warn(WHAT, warning)));
     match settings.finish() {
-        Ok(()) => found.push(Finding::good(WHAT, format!("{read} are read, none is wrong"))),
-        Err(error) => found.extend(error.each().iter().map(|wrong| Finding::bad(WHAT, wrong))),
+        Ok(()) => found.push(CheckResult::ok(WHAT, format!("{read} are read, none is wrong"))),
+        Err(error) => found.extend(error.each().iter().map(|wrong| CheckResult::fail(WHAT, wrong))),
     }
     found
 }
 
 /// Which secret counts under the name `setting`, and whether one before it does; by the name that tokens carry.
 #[must_use]
-pub fn secret(setting: &str, secret: Option<&Secret>, previous: Option<&Secret>) -> Finding {
+pub fn secret(setting: &str, secret: Option<&Secret>, previous: Option<&Secret>) -> CheckResult {
     const WHAT: &str = "secret";
     let Some(secret) = secret else {
-        return Finding::bad(WHAT, format!("{setting} is missing or wrong, see settings"));
+        return CheckResult::fail(WHAT, format!("{setting} is missing or wrong, see settings"));
     };
     let kid = secret.key_id();
     match previous {
         Some(previous) if previous.same_as(secret) => {
             let why = "the same as the one that signs: take it away";
-            Finding::doubtful(WHAT, format!("{setting} signs as kid {kid}; {setting}_PREVIOUS is {why}"))
+            CheckResult::warn(WHAT, format!("{setting} signs as kid {kid}; {setting}_PREVIOUS is {why}"))
         }
         Some(previous) => {
             let why = "take it away when the last token that it signed is over";
             let previous = previous.key_id();
-            Finding::good(WHAT, format!("{setting} signs as kid {kid}; {setting}_PREVIOUS is kid {previous}: {why}"))
+            CheckResult::ok(WHAT, format!("{setting} signs as kid {kid}; {setting}_PREVIOUS is kid {previous}: {why}"))
         }
-        None => Finding::good(WHAT, format!("{setting} signs as kid {kid}; no {setting}_PREVIOUS")),
+        None => CheckResult::ok(WHAT, format!("{setting} signs as kid {kid}; no {setting}_PREVIOUS")),
     }
 }
 
 /// Compares the clock of `whose`, which is `ahead_ms` ahead, with this machine's.
 #[must_use]
-pub fn clock(whose: &str, ahead_ms: i64) -> Finding {
+pub fn clock(whose: &str, ahead_ms: i64) -> CheckResult {
     const WHAT: &str = "clock";
     let leeway = i64::try_from(LEEWAY).unwrap_or(i64::MAX) * 1000;
     let apart = ahead_ms.abs();
     let which = if ahead_ms < 0 { "behind" } else { "ahead of" };
     let told = format!("{whose} is {}.{:03} s {which} this machine's clock", apart / 1000, apart % 1000);
     if apart >= leeway {
-        return Finding::bad(WHAT, format!("{told}: fresh tokens are refused beyond {LEEWAY} s; set the clocks (NTP)"));
+        return CheckResult::fail(
+            WHAT,
+            format!("{told}: fresh tokens are refused beyond {LEEWAY} s; set the clocks (NTP)"),
+        );
     }
     if apart >= leeway / 5 {
-        return Finding::doubtful(WHAT, format!("{told}; {LEEWAY} s are borne: set the clocks (NTP)"));
+        return CheckResult::warn(WHAT, format!("{told}; {LEEWAY} s are borne: set the clocks (NTP)"));
     }
-    Finding::good(WHAT, format!("{whose} and this machine agree to {apart} ms"))
+    CheckResult::ok(WHAT, format!("{whose} and this machine agree to {apart} ms"))
 }
 
 #[cfg(test)]
@@ -180,15 +183,15 @@ mod tests {
 
     #[test]
     fn clocks_may_differ_a_little() {
-        for (ahead_ms, verdict, why) in [
-            (0, Verdict::Good, "the same"),
-            (-999, Verdict::Good, "less than a second"),
-            (1_000, Verdict::Doubtful, "a second"),
-            (-4_999, Verdict::Doubtful, "nearly the leeway"),
-            (5_000, Verdict::Bad, "the leeway"),
-            (i64::MIN + 1, Verdict::Bad, "no clock at all"),
+        for (ahead_ms, status, why) in [
+            (0, Status::Ok, "the same"),
+            (-999, Status::Ok, "less than a second"),
+            (1_000, Status::Warn, "a second"),
+            (-4_999, Status::Warn, "nearly the leeway"),
+            (5_000, Status::Fail, "the leeway"),
+            (i64::MIN + 1, Status::Fail, "no clock at all"),
         ] {
-            assert_eq!(clock("Redis", ahead_ms).verdict, verdict, "{why}");
+            assert_eq!(clock("Redis", ahead_ms).status, status, "{why}");
         }
         assert_eq!(
             clock("Redis", -2_500).to_string(),
@@ -198,15 +201,15 @@ mod tests {
 
     #[tokio::test]
     async fn no_look_takes_longer_than_is_said() {
-        let found = look("redis", std::future::pending::<Vec<Finding>>()).await;
-        assert_eq!(found, [Finding::bad("redis", "no answer within 2 s")]);
+        let found = time_limited("redis", std::future::pending::<Vec<CheckResult>>()).await;
+        assert_eq!(found, [CheckResult::fail("redis", "no answer within 2 s")]);
     }
 
     #[test]
     fn only_failures_are_counted() -> io::Result<()> {
         let mut out = Vec::new();
         let mut report = Report::new(&mut out);
-        report.tell([Finding::good("a", "1"), Finding::doubtful("b", "2"), Finding::bad("c", "3")])?;
+        report.print([CheckResult::ok("a", "1"), CheckResult::warn("b", "2"), CheckResult::fail("c", "3")])?;
         assert_eq!(report.failed(), 1);
         assert_eq!(String::from_utf8_lossy(&out).lines().count(), 3);
         Ok(())
