@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::counts::{LoginResult, RefreshResult};
 use crate::endings::complete_of;
 use crate::limits::{ClientNetwork, Limits};
-use crate::passwords::{Passwords, Verdict};
+use crate::passwords::{PasswordCheck, Passwords};
 use crate::sessions::{Label, NewSession, Rotation, Session, SessionId, SessionStore};
 use crate::tokens::{TokenPair, Tokens, VerifiedRefreshToken};
 use crate::users::{Account, User, Users};
@@ -133,9 +133,9 @@ impl Grants {
                 return Ok(None);
             };
             let hash = match passwords.verify(*from, password.clone(), &account.hash).await? {
-                Verdict::Right => return Ok(Some(account)),
-                Verdict::RightButRewrite(hash) => hash,
-                Verdict::Wrong => {
+                PasswordCheck::Correct => return Ok(Some(account)),
+                PasswordCheck::CorrectButOutdated(hash) => hash,
+                PasswordCheck::Wrong => {
                     log_failure(&user_id);
                     return Ok(None);
                 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::keys::Key;
 use super::text::{forms, prepare};
-use super::{Cost, NewPassword, PasswordHash, Pepper, PoolError, Verdict};
+use super::{Cost, NewPassword, PasswordCheck, PasswordHash, Pepper, PoolError};
 
 /// A second a try. One such hash makes every failure take as long.
 const GREATEST_IMPORTED: u32 = 14;
@@ -63,12 +63,12 @@ impl Hasher {
         self.hash_text(new.text(), None)
     }
 
-    pub(super) fn verify(&self, text: &str, hash: &PasswordHash) -> Verdict {
+    pub(super) fn verify(&self, text: &str, hash: &PasswordHash) -> PasswordCheck {
         match self.proof(text, hash) {
-            None => Verdict::Wrong,
-            Some(proof) if self.is_current(hash) && proof == prepare(text) => Verdict::Right,
+            None => PasswordCheck::Wrong,
+            Some(proof) if self.is_current(hash) && proof == prepare(text) => PasswordCheck::Correct,
             // Only its start was compared: another hash might be of another password.
-            Some(proof) if hash.is_plain() && proof.len() >= CUT => Verdict::Right,
+            Some(proof) if hash.is_plain() && proof.len() >= CUT => PasswordCheck::Correct,
             Some(_) => self.rewrite(text, hash),
         }
     }
@@ -111,9 +111,9 @@ impl Hasher {
     }
 
     /// Keeps the salt of a hash of ours, by which [`PasswordHash::is_of_the_same_password`] knows it again.
-    fn rewrite(&self, text: &str, old: &PasswordHash) -> Verdict {
+    fn rewrite(&self, text: &str, old: &PasswordHash) -> PasswordCheck {
         let salt = if old.is_plain() { None } else { Some(old.salt()) };
-        self.hash_text(&prepare(text), salt).map_or(Verdict::Right, Verdict::RightButRewrite)
+        self.hash_text(&prepare(text), salt).map_or(PasswordCheck::Correct, PasswordCheck::CorrectButOutdated)
     }
 
     fn hash_text(&self, text: &str, salt: Option<[u8; 16]>) -> Result<PasswordHash, PoolError> {
@@ -188,16 +188,16 @@ mod tests {
         for (hash, why) in
             [(hash(AT), "current"), (hash(AT - 3), "of a lower cost"), (plain, "plain and of a lower cost")]
         {
-            let wrong = cost_of(|| assert!(matches!(hasher.verify("a wrong one", &hash), Verdict::Wrong)));
+            let wrong = cost_of(|| assert!(matches!(hasher.verify("a wrong one", &hash), PasswordCheck::Wrong)));
             assert_alike(wrong, unknown, why);
         }
         let foreign = PasswordHash::parse(format!("pepper-00000000:{}", hash(AT - 2).bcrypt())).unwrap();
-        let wrong = cost_of(|| assert!(matches!(hasher.verify("a wrong one", &foreign), Verdict::Wrong)));
+        let wrong = cost_of(|| assert!(matches!(hasher.verify("a wrong one", &foreign), PasswordCheck::Wrong)));
         assert_alike(wrong, unknown, "of a pepper that is not set");
     }
 
-    fn is_right(verdict: &Verdict) -> bool {
-        !matches!(verdict, Verdict::Wrong)
+    fn is_right(verdict: &PasswordCheck) -> bool {
+        !matches!(verdict, PasswordCheck::Wrong)
     }
 
     #[test]
@@ -206,10 +206,12 @@ mod tests {
         for (sent, prepared) in [("cafe\u{301} owls", "caf\u{e9} owls"), ("two\u{a0}quiet owls", "two quiet owls")] {
             let old = bcrypt::hash(hasher.fixed.derive(sent), 4).unwrap();
             let old = PasswordHash::parse(format!("fixed:{old}")).unwrap();
-            assert!(matches!(hasher.verify(prepared, &old), Verdict::Wrong), "no other form was hashed");
-            let Verdict::RightButRewrite(new) = hasher.verify(sent, &old) else { panic!("{sent} does not open") };
+            assert!(matches!(hasher.verify(prepared, &old), PasswordCheck::Wrong), "no other form was hashed");
+            let PasswordCheck::CorrectButOutdated(new) = hasher.verify(sent, &old) else {
+                panic!("{sent} does not open")
+            };
             assert!(new.is_of_the_same_password(&old));
-            assert!([sent, prepared].iter().all(|form| matches!(hasher.verify(form, &new), Verdict::Right)));
+            assert!([sent, prepared].iter().all(|form| matches!(hasher.verify(form, &new), PasswordCheck::Correct)));
         }
     }
 
@@ -220,7 +222,9 @@ mod tests {
         for (hashed, opens, fails) in [(sent, &[sent][..], &[prepared][..]), (prepared, &[sent, prepared], &[])] {
             let plain = PasswordHash::parse(bcrypt::hash(hashed, 4).unwrap()).unwrap();
             for text in opens {
-                let Verdict::RightButRewrite(new) = hasher.verify(text, &plain) else { panic!("{text} does not open") };
+                let PasswordCheck::CorrectButOutdated(new) = hasher.verify(text, &plain) else {
+                    panic!("{text} does not open")
+                };
                 assert!([sent, prepared].iter().all(|form| is_right(&hasher.verify(form, &new))));
             }
             assert!(fails.iter().all(|text| !is_right(&hasher.verify(text, &plain))));
@@ -239,7 +243,7 @@ mod tests {
         ] {
             let unknown = cost_of(|| hasher.verify_dummy(text));
             for (hash, kind) in [(hash(AT), "current"), (hash(AT - 2), "of a lower cost"), (plain.clone(), "plain")] {
-                let wrong = cost_of(|| assert!(matches!(hasher.verify(text, &hash), Verdict::Wrong)));
+                let wrong = cost_of(|| assert!(matches!(hasher.verify(text, &hash), PasswordCheck::Wrong)));
                 assert_alike(wrong, unknown, &format!("{why}, {kind}"));
             }
         }

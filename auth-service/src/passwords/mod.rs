@@ -39,14 +39,14 @@ use crate::limits::ClientNetwork;
 
 /// What became of a password that was held against a stored hash.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum PasswordCheck {
     /// It is another password.
     Wrong,
     /// It is the password.
-    Right,
+    Correct,
     /// It is the password, and this should be stored from now on: the old hash is a plain import, of another cost, made with
     /// another key or of another form of the text. See [`Users::replace_hash`](crate::users::Users::replace_hash).
-    RightButRewrite(PasswordHash),
+    CorrectButOutdated(PasswordHash),
 }
 
 /// Why a new password was not hashed.
@@ -130,7 +130,7 @@ impl Passwords {
         asker: ClientNetwork,
         text: impl Into<SecretString>,
         hash: &PasswordHash,
-    ) -> Result<Verdict, PoolError> {
+    ) -> Result<PasswordCheck, PoolError> {
         let (text, hash, hasher) = (text.into(), hash.clone(), Arc::clone(&self.hasher));
         self.pool.run(asker, move || hasher.verify(text.expose_secret(), &hash)).await
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use auth_service::cli::{Cli, CliContext, CliError, Command, Console, UsersCommand, run_users};
 use auth_service::limits::ClientNetwork;
-use auth_service::passwords::{Passwords, Verdict};
+use auth_service::passwords::{PasswordCheck, Passwords};
 use auth_service::sessions::{Label, NewSession, Rules, SessionStore, SqlSessions};
 use auth_service::users::User;
 use clap::{CommandFactory, Parser};
@@ -68,7 +68,7 @@ impl Desk {
         let account = self.stage.users.account_by_login(name).await.unwrap().unwrap();
         !matches!(
             self.passwords.verify(ClientNetwork::default(), password, &account.hash).await.unwrap(),
-            Verdict::Wrong
+            PasswordCheck::Wrong
         )
     }
 

@@ -4,7 +4,9 @@ mod estimate;
 mod pool;
 
 use auth_service::limits::ClientNetwork;
-use auth_service::passwords::{Cost, NotHashed, PasswordHash, Passwords, Pepper, UnusableHash, Verdict, WeakPassword};
+use auth_service::passwords::{
+    Cost, NotHashed, PasswordCheck, PasswordHash, Passwords, Pepper, UnusableHash, WeakPassword,
+};
 
 const GOOD: &str = "vK7#qz!Lw2";
 
@@ -30,16 +32,16 @@ async fn stored(passwords: &Passwords, text: &str) -> PasswordHash {
 
 async fn is_right(passwords: &Passwords, text: &str, hash: &PasswordHash) -> bool {
     match passwords.verify(ClientNetwork::default(), text, hash).await.unwrap() {
-        Verdict::Right => true,
-        Verdict::Wrong => false,
-        Verdict::RightButRewrite(_) => panic!("nothing to rewrite"),
+        PasswordCheck::Correct => true,
+        PasswordCheck::Wrong => false,
+        PasswordCheck::CorrectButOutdated(_) => panic!("nothing to rewrite"),
     }
 }
 
 /// The hash to store from now on.
 async fn rewritten(passwords: &Passwords, text: &str, hash: &PasswordHash) -> PasswordHash {
     match passwords.verify(ClientNetwork::default(), text, hash).await.unwrap() {
-        Verdict::RightButRewrite(new) => new,
+        PasswordCheck::CorrectButOutdated(new) => new,
         other => panic!("{other:?}"),
     }
 }
@@ -163,7 +165,7 @@ async fn a_hash_of_another_cost_is_rewritten() {
         let hash = stored(made, GOOD).await;
         assert!(!matches!(
             asked.verify(ClientNetwork::default(), "another", &hash).await.unwrap(),
-            Verdict::RightButRewrite(_)
+            PasswordCheck::CorrectButOutdated(_)
         ));
         let new = rewritten(asked, GOOD, &hash).await;
         assert_eq!(new.cost().get(), expected);

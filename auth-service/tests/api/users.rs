@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use auth_service::app;
 use auth_service::limits::ClientNetwork;
-use auth_service::passwords::{Cost, PasswordHash, Passwords, Verdict};
+use auth_service::passwords::{Cost, PasswordCheck, PasswordHash, Passwords};
 use auth_service::users::{Created, Email, NewUser, User, UserChange, UserId, Username, Users};
 use shared_claims::Role;
 use shared_service::database::{self, Database, StoreError};
@@ -212,7 +212,7 @@ async fn demo_people_are_added_once() {
         let john = stage.users.account_by_login("john").await.unwrap().unwrap();
         assert!(matches!(
             passwords().verify(ClientNetwork::default(), "password123admin", &john.hash).await.unwrap(),
-            Verdict::Right
+            PasswordCheck::Correct
         ));
 
         assert!(stage.users.replace_hash(&john.user.id, &john.hash, &hash(HASH)).await.unwrap());
