@@ -27,7 +27,7 @@ return type(info) == 'string' and info or ''";
 #[derive(Clone)]
 pub(super) struct Connection {
     servers: Servers,
-    /// Of each shard: its master had replicas at the last pulse. Of a single master: it had.
+    /// Of each shard: its master had replicas at the last heartbeat. Of a single master: it had.
     replicated: Arc<[AtomicBool]>,
 }
 
@@ -38,13 +38,13 @@ enum Servers {
 }
 
 /// The way of a step to the server that takes it.
-pub(super) struct Way {
+pub(super) struct Destination {
     node: SingleNodeRoutingInfo,
     asking: bool,
     form: Form,
 }
 
-impl Way {
+impl Destination {
     /// The way to the master of `key`, as far as it is known.
     pub(super) fn to(key: &str) -> Self {
         Self { node: master_of(key), asking: false, form: Form::Sha1 }
@@ -79,17 +79,18 @@ impl Connection {
     ///
     /// # Errors
     /// Redis's. `NOSCRIPT`, `MOVED` and `ASK` say that nothing ran; after any other it is unknown.
-    pub(super) async fn run(&self, step: &Step, way: &Way, skew_ms: i64) -> RedisResult<Value> {
+    pub(super) async fn run(&self, step: &Step, destination: &Destination, skew_ms: i64) -> RedisResult<Value> {
         let waits = matches!(step.durability, Durability::Replica(shard) if self.of(shard).load(Ordering::Relaxed));
         let mut pipeline = redis::pipe();
-        if way.asking {
+        if destination.asking {
             pipeline.cmd("ASKING");
         }
-        pipeline.add_command(step.command(way.form, skew_ms));
+        pipeline.add_command(step.command(destination.form, skew_ms));
         if waits {
             pipeline.cmd("WAIT").arg(1).arg(WAIT_MS);
         }
-        let mut replies = self.send(&pipeline, &way.node).await?.into_iter().skip(usize::from(way.asking));
+        let mut replies =
+            self.send(&pipeline, &destination.node).await?.into_iter().skip(usize::from(destination.asking));
         let mut next = || replies.next().unwrap_or(Value::Nil).extract_error();
         let reply = next()?;
         if waits && redis::from_redis_value::<i64>(next()?)? < 1 {
@@ -99,8 +100,8 @@ impl Connection {
     }
 
     /// Fails where the master of a shard does not answer or is none. Notes which masters have replicas.
-    pub(super) async fn pulse(&self) -> RedisResult<()> {
-        let pulses = self.shards().map(async |shard| match self.probe(shard).await {
+    pub(super) async fn heartbeat(&self) -> RedisResult<()> {
+        let heartbeats = self.shards().map(async |shard| match self.probe(shard).await {
             Ok(replicated) => {
                 self.of(shard).store(replicated, Ordering::Relaxed);
                 Ok(())
@@ -109,7 +110,7 @@ impl Connection {
             Err(error) if error.redirect_node().is_some() || error.kind() == TRY_AGAIN => Ok(()),
             Err(error) => Err(error),
         });
-        try_join_all(pulses).await.map(drop)
+        try_join_all(heartbeats).await.map(drop)
     }
 
     /// Fails where the master of a shard does not answer.
@@ -157,9 +158,9 @@ impl Connection {
 
     /// Follows one redirection, as steps do: just after a fail-over redis may know an older master.
     async fn ask(&self, shard: Shard, question: Cmd) -> RedisResult<Value> {
-        let way = Way::to(&shard.key("revocations"));
-        match self.ask_on(&way, &question).await {
-            Err(error) => match way.after(&error) {
+        let destination = Destination::to(&shard.key("revocations"));
+        match self.ask_on(&destination, &question).await {
+            Err(error) => match destination.after(&error) {
                 Some(next) => self.ask_on(&next, &question).await,
                 None => Err(error),
             },
@@ -167,13 +168,13 @@ impl Connection {
         }
     }
 
-    async fn ask_on(&self, way: &Way, question: &Cmd) -> RedisResult<Value> {
+    async fn ask_on(&self, destination: &Destination, question: &Cmd) -> RedisResult<Value> {
         let mut pipeline = redis::pipe();
-        if way.asking {
+        if destination.asking {
             pipeline.cmd("ASKING");
         }
         pipeline.add_command(question.clone());
-        let replies = self.send(&pipeline, &way.node).await?;
+        let replies = self.send(&pipeline, &destination.node).await?;
         replies.into_iter().last().unwrap_or(Value::Nil).extract_error()
     }
 

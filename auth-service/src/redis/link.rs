@@ -1,4 +1,4 @@
-//! The connection of a service to Redis: replaced in the background when it fails a pulse.
+//! The connection of a service to Redis: replaced in the background when it fails a heartbeat.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::connection::Connection;
 use super::sentinel::Sentinels;
 use crate::SESSION_STORE;
 
-/// The time between two pulses.
-const PULSE: Duration = Duration::from_millis(500);
+/// The time between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// The time that the nodes of a Cluster have to answer a pulse or to take a connection, and the least time between two pulses.
+/// The time that the nodes of a Cluster have to answer a heartbeat or to take a connection, and the least time between two heartbeats.
 const PATIENCE: Duration = Duration::from_millis(400);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 type State = Option<Result<Connection, String>>;
 
 /// The place of the servers.
-pub(super) enum Source {
+pub(super) enum Topology {
     /// One server, always in this place.
     One(ConnectionInfo),
     /// The master that the Sentinels name.
@@ -43,22 +43,22 @@ pub(super) enum Source {
 /// keeps a node that is silent for as long as it lasts; here all connections to a Cluster are made anew.
 pub(super) struct Link {
     state: watch::Receiver<State>,
-    doubt: Arc<Notify>,
+    suspected: Arc<Notify>,
 }
 
 impl Link {
     /// Starts to connect and returns at once. Needs a Tokio runtime; the background task ends with the link.
-    pub(super) fn open(source: Source) -> Self {
+    pub(super) fn open(source: Topology) -> Self {
         let (sender, state) = watch::channel(None);
-        let doubt = Arc::<Notify>::default();
-        let keeper = Keeper { source, state: sender.clone(), doubt: Arc::clone(&doubt), cause: None };
+        let suspected = Arc::<Notify>::default();
+        let task = ConnectionTask { source, state: sender.clone(), suspected: Arc::clone(&suspected), cause: None };
         tokio::spawn(async move {
             tokio::select! {
-                () = keeper.keep_alive() => {},
+                () = task.keep_alive() => {},
                 () = sender.closed() => {},
             }
         });
-        Self { state, doubt }
+        Self { state, suspected }
     }
 
     /// The connection of this moment.
@@ -75,27 +75,27 @@ impl Link {
         }
     }
 
-    /// Asks for a pulse now: a server that answers a step with an error may be master no more.
-    pub(super) fn doubt(&self) {
-        self.doubt.notify_one();
+    /// Asks for a heartbeat now: a server that answers a step with an error may be master no more.
+    pub(super) fn suspect(&self) {
+        self.suspected.notify_one();
     }
 }
 
-struct Keeper {
-    source: Source,
+struct ConnectionTask {
+    source: Topology,
     state: watch::Sender<State>,
-    doubt: Arc<Notify>,
+    suspected: Arc<Notify>,
     /// The outage that is in the log.
     cause: Option<String>,
 }
 
-impl Keeper {
+impl ConnectionTask {
     async fn keep_alive(mut self) {
         let mut pause = PAUSE;
         loop {
             match self.source.connect().await {
                 Err(cause) => {
-                    pause = PULSE;
+                    pause = HEARTBEAT;
                     self.report(&cause);
                     self.state.send_replace(Some(Err(cause)));
                 }
@@ -104,8 +104,8 @@ impl Keeper {
                         // A shard whose master is away must not keep the others from being served.
                         self.state.send_replace(Some(Ok(connection.clone())));
                     }
-                    let (cause, was_served) = self.first_missed_pulse(&place, &connection).await;
-                    pause = if was_served { PAUSE } else { PULSE.min(2 * pause) };
+                    let (cause, was_served) = self.first_missed_heartbeat(&place, &connection).await;
+                    pause = if was_served { PAUSE } else { HEARTBEAT.min(2 * pause) };
                     self.report(&cause);
                     if !self.source.is_cluster() {
                         self.state.send_replace(Some(Err(cause)));
@@ -117,10 +117,10 @@ impl Keeper {
     }
 
     /// The reason why the connection is to be left, and whether it was served by before.
-    async fn first_missed_pulse(&mut self, place: &str, connection: &Connection) -> (String, bool) {
+    async fn first_missed_heartbeat(&mut self, place: &str, connection: &Connection) -> (String, bool) {
         let mut was_served = false;
         loop {
-            if let Err(error) = self.source.pulse(place, connection).await {
+            if let Err(error) = self.source.heartbeat(place, connection).await {
                 return (format!("{place}: {error}"), was_served);
             }
             if !was_served {
@@ -131,8 +131,8 @@ impl Keeper {
                 warn_of_eviction(connection).await;
             }
             sleep(PAUSE).await;
-            // A closed channel and an elapsed time both mean that it is time for the next pulse.
-            drop(timeout(PULSE, self.doubt.notified()).await);
+            // A closed channel and an elapsed time both mean that it is time for the next heartbeat.
+            drop(timeout(HEARTBEAT, self.suspected.notified()).await);
         }
     }
 
@@ -145,7 +145,7 @@ impl Keeper {
     }
 }
 
-impl Source {
+impl Topology {
     const fn is_cluster(&self) -> bool {
         matches!(self, Self::Cluster { .. })
     }
@@ -177,10 +177,10 @@ impl Source {
 
     /// Fails where a master does not answer, or where the Sentinels name another one, whatever this one believes itself to be.
     /// While no Sentinel answers, a master that does is good enough.
-    async fn pulse(&mut self, place: &str, connection: &Connection) -> RedisResult<()> {
+    async fn heartbeat(&mut self, place: &str, connection: &Connection) -> RedisResult<()> {
         let patience = if self.is_cluster() { PATIENCE } else { LIMIT };
         let silent = |_| RedisError::from((ErrorKind::Io, "no sign of life"));
-        timeout(patience, connection.pulse()).await.map_err(silent)??;
+        timeout(patience, connection.heartbeat()).await.map_err(silent)??;
         let Self::Sentinel(sentinels) = self else { return Ok(()) };
         match sentinels.master().await.map(|named| named.get_connection_info().addr().to_string()) {
             Ok(named) if named != place => Err((ErrorKind::Client, "the Sentinels name another master", named).into()),

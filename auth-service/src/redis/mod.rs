@@ -18,8 +18,8 @@ use shared_service::database::{StoreError, within};
 use self::address::Kind;
 pub use self::address::{NotAnAddress, RedisAddress};
 pub use self::checkup::ServerFacts;
-use self::connection::Way;
-use self::link::{Link, Source};
+use self::connection::Destination;
+use self::link::{Link, Topology};
 use self::sentinel::Sentinels;
 pub use self::shard::{SHARDS, Shard};
 pub use self::step::{Durability, Lua, Step};
@@ -42,12 +42,12 @@ impl Redis {
     /// The address names no server.
     pub fn open(address: RedisAddress) -> Result<Self, StoreError> {
         let source = match address.0 {
-            Kind::One(place) => Source::One(place),
+            Kind::One(place) => Topology::One(place),
             Kind::Sentinel { sentinels, name } => {
                 let sentinels = Sentinels::new(&sentinels, &name);
-                Source::Sentinel(Box::new(sentinels.map_err(|error| StoreError::unavailable(SESSION_STORE, error))?))
+                Topology::Sentinel(Box::new(sentinels.map_err(|error| StoreError::unavailable(SESSION_STORE, error))?))
             }
-            Kind::Cluster(named) => Source::Cluster { named, known: Vec::new() },
+            Kind::Cluster(named) => Topology::Cluster { named, known: Vec::new() },
         };
         Ok(Self { link: Arc::new(Link::open(source)), skew_ms: Arc::default() })
     }
@@ -80,19 +80,19 @@ impl Redis {
     async fn take(&self, step: &Step) -> Result<Value, StoreError> {
         let connection = self.link.connection().await?;
         let skew_ms = self.skew_ms.load(Ordering::Relaxed);
-        let mut way = Way::to(&step.keys[0]);
+        let mut destination = Destination::to(&step.keys[0]);
         for _ in 0..SENDS {
-            match connection.run(step, &way, skew_ms).await {
+            match connection.run(step, &destination, skew_ms).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => {
-                    way = way.after(&error).ok_or_else(|| {
-                        self.link.doubt();
+                    destination = destination.after(&error).ok_or_else(|| {
+                        self.link.suspect();
                         failed(error)
                     })?;
                 }
             }
         }
-        self.link.doubt();
+        self.link.suspect();
         Err(StoreError::unavailable(SESSION_STORE, "no server takes the step"))
     }
 }
