@@ -105,7 +105,7 @@ pub(super) async fn devices(
     let more = sessions.len() > limit;
     sessions.truncate(limit);
     let mut response = HttpResponse::Ok();
-    if let Some((opened_at, id)) = sessions.last().filter(|_| more).map(Session::place) {
+    if let Some((opened_at, id)) = sessions.last().filter(|_| more).map(Session::position) {
         let next = link_next("/me/sessions", request.query_string(), &format!("{opened_at}.{id}"));
         response.insert_header((LINK, next));
     }

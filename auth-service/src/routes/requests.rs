@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::passwords::{WeakPassword, check_length};
-use crate::sessions::Place;
+use crate::sessions::SessionPosition;
 use crate::users::{Email, Username};
 
 /// The most devices on one page: all that there are.
@@ -170,16 +170,17 @@ impl FromStr for ProposedPassword {
 pub(super) struct UnknownCursor;
 
 /// The moment at which a session was opened, and its id.
-pub(super) struct DeviceCursor(pub Place);
+pub(super) struct DeviceCursor(pub SessionPosition);
 
 impl FromStr for DeviceCursor {
     type Err = UnknownCursor;
 
     fn from_str(text: &str) -> Result<Self, UnknownCursor> {
         let (opened_at, id) = text.split_once('.').ok_or(UnknownCursor)?;
-        let place: Place = (opened_at.parse().map_err(|_| UnknownCursor)?, id.parse().map_err(|_| UnknownCursor)?);
+        let position: SessionPosition =
+            (opened_at.parse().map_err(|_| UnknownCursor)?, id.parse().map_err(|_| UnknownCursor)?);
         // Digits alone, as they were written.
-        if place.0 >= 0 && !opened_at.starts_with('+') { Ok(Self(place)) } else { Err(UnknownCursor) }
+        if position.0 >= 0 && !opened_at.starts_with('+') { Ok(Self(position)) } else { Err(UnknownCursor) }
     }
 }
 

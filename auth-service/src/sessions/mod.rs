@@ -15,7 +15,7 @@ use shared_service::database::StoreError;
 
 pub use self::redis::RedisSessions;
 pub use self::session::{
-    FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, NotASessionId, Place, Rules, Session, SessionId,
+    FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, NotASessionId, Rules, Session, SessionId, SessionPosition,
 };
 pub use self::sql::{MIGRATIONS, SqlSessions};
 pub use crate::revocations::{Changes, Cursor, Position};
@@ -89,7 +89,12 @@ pub trait SessionStore: Send + Sync {
     ///
     /// # Errors
     /// The store is unavailable, or a record is corrupt.
-    async fn list(&self, user_id: &str, after: Option<Place>, limit: usize) -> Result<Vec<Session>, StoreError>;
+    async fn list(
+        &self,
+        user_id: &str,
+        after: Option<SessionPosition>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError>;
 
     /// Asks the store for a sign of life.
     ///
@@ -105,7 +110,7 @@ pub trait SessionStore: Send + Sync {
 pub async fn list_all(store: &dyn SessionStore, user_id: &str) -> Result<Vec<Session>, StoreError> {
     let mut sessions: Vec<Session> = Vec::new();
     loop {
-        let after = sessions.last().map(Session::place);
+        let after = sessions.last().map(Session::position);
         let page = store.list(user_id, after, MOST_SESSIONS).await?;
         let is_last = page.len() < MOST_SESSIONS;
         sessions.extend(page);

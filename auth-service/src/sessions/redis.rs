@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use redis::FromRedisValue;
 use shared_service::database::StoreError;
 
-use super::session::{Place, ms};
+use super::session::{SessionPosition, ms};
 use super::{Changes, Cursor, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId, SessionStore};
 use crate::SESSION_STORE;
 use crate::redis::{Durability, Lua, Redis, RedisAddress, Shard, Step};
@@ -145,12 +145,17 @@ impl SessionStore for RedisSessions {
         self.revocations.read(cursor).await
     }
 
-    async fn list(&self, user_id: &str, after: Option<Place>, limit: usize) -> Result<Vec<Session>, StoreError> {
+    async fn list(
+        &self,
+        user_id: &str,
+        after: Option<SessionPosition>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
         let records: Vec<Record> = self.step(user_id, "list", vec![], Keys::Index).await?;
         let sessions = records.into_iter().map(|record| session(user_id, record));
         let mut sessions: Vec<_> = sessions.collect::<Result<_, _>>()?;
-        sessions.retain(|session| after.is_none_or(|after| session.place() < after));
-        sessions.sort_unstable_by_key(|session| Reverse(session.place()));
+        sessions.retain(|session| after.is_none_or(|after| session.position() < after));
+        sessions.sort_unstable_by_key(|session| Reverse(session.position()));
         sessions.truncate(limit);
         Ok(sessions.into_iter().map(|session| Session { issued_ahead: 0, ..session }).collect())
     }

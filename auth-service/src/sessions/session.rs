@@ -116,12 +116,12 @@ pub struct Session {
 }
 
 /// The place of a session among those of its user, of which the newest is listed first: when it was opened, and its name.
-pub type Place = (i64, SessionId);
+pub type SessionPosition = (i64, SessionId);
 
 impl Session {
     /// Its place among the others.
     #[must_use]
-    pub const fn place(&self) -> Place {
+    pub const fn position(&self) -> SessionPosition {
         (self.opened_at, self.id)
     }
 

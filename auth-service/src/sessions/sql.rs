@@ -18,8 +18,8 @@ use self::statements::{ADVANCE, COUNT_OPEN, END, END_FORGOTTEN, LIST, OPEN, SWEE
 use self::turn::{GoesOn, Lanes};
 use super::session::ms;
 use super::{
-    Changes, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, Place, Rotation, Rules, Session, SessionId,
-    SessionStore,
+    Changes, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId,
+    SessionPosition, SessionStore,
 };
 use crate::SESSION_STORE;
 use crate::revocations::{SqlRevocations, kept_for};
@@ -191,7 +191,12 @@ impl SessionStore for SqlSessions {
         self.revocations.read(cursor).await
     }
 
-    async fn list(&self, user_id: &str, after: Option<Place>, limit: usize) -> Result<Vec<Session>, StoreError> {
+    async fn list(
+        &self,
+        user_id: &str,
+        after: Option<SessionPosition>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError> {
         let (opened_at, id) = after.map_or((i64::MAX, String::new()), |(opened_at, id)| (opened_at, id.to_string()));
         let select = sqlx::query(LIST).bind(user_id).bind(self.store.now()).bind(opened_at).bind(id);
         let select = select.bind(i64::try_from(limit).unwrap_or(i64::MAX));

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use auth_service::sessions::{Changes, Cursor, NewSession, Place, Rotation, Rules, Session, SessionId, SessionStore};
+use auth_service::sessions::{
+    Changes, Cursor, NewSession, Rotation, Rules, Session, SessionId, SessionPosition, SessionStore,
+};
 use shared_service::clock::now_ms;
 use shared_service::database::StoreError;
 use tokio::task::yield_now;
@@ -185,7 +187,7 @@ impl SessionStore for Flawed {
     }
 
     /// All of them on one page.
-    async fn list(&self, user_id: &str, _: Option<Place>, _: usize) -> Result<Vec<Session>, StoreError> {
+    async fn list(&self, user_id: &str, _: Option<SessionPosition>, _: usize) -> Result<Vec<Session>, StoreError> {
         let now = self.now();
         let sessions = self.sessions.lock().unwrap();
         let alive =
