@@ -68,7 +68,7 @@ async fn complete_seen(
 
 async fn complete(users: &Users, sessions: &dyn SessionStore, ending: &Ending) -> Result<u64, StoreError> {
     let ended = match &ending.ends {
-        Ends::Tokens => sessions.cut_off(&ending.user_id).await.map(|()| 0),
+        Ends::Tokens => sessions.revoke_access_tokens(&ending.user_id).await.map(|()| 0),
         Ends::Sessions { except } => {
             let except = except.as_ref().and_then(|id| id.parse().ok());
             sessions.end_all(&ending.user_id, except).await

@@ -77,7 +77,7 @@ pub trait SessionStore: Send + Sync {
     ///
     /// # Errors
     /// The store is unavailable.
-    async fn cut_off(&self, user_id: &str) -> Result<(), StoreError>;
+    async fn revoke_access_tokens(&self, user_id: &str) -> Result<(), StoreError>;
 
     /// The list of revocations behind `cursor`; all of it, where the cursor is not this list's.
     ///

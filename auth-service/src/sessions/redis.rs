@@ -137,8 +137,8 @@ impl SessionStore for RedisSessions {
         self.step(user_id, "end_all", vec![except], Keys::List).await
     }
 
-    async fn cut_off(&self, user_id: &str) -> Result<(), StoreError> {
-        self.step::<i64>(user_id, "cut_off", vec![], Keys::List).await.map(drop)
+    async fn revoke_access_tokens(&self, user_id: &str) -> Result<(), StoreError> {
+        self.step::<i64>(user_id, "revoke_access_tokens", vec![], Keys::List).await.map(drop)
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError> {

@@ -173,7 +173,7 @@ local function finish(id, session)
   revoke(session and session.tokens_end_at or now + keep, 'sid', id)
 end
 
-local function add_cut_off(from, until_ms)
+local function revoke_before(from, until_ms)
   keep_in_index(NOT_BEFORE, from + MARGIN)
   revoke(until_ms, 'sub', user, 'not_before', text(from / 1000))
 end
@@ -184,7 +184,7 @@ local function is_ahead()
 end
 
 -- Takes such a cut-off as now plus the leeway, here and in the list.
-local function bring_back()
+local function correct_not_before()
   if not is_ahead() then
     return
   end
@@ -194,17 +194,17 @@ local function bring_back()
       redis.call('XDEL', list, entry[1])
     end
   end
-  add_cut_off(latest, latest + keep)
+  revoke_before(latest, latest + keep)
 end
 
 -- Cuts off all tokens that were issued so far, where these of the sessions go on, or all do: since when, and until when they
 -- live. Tokens count whole seconds: see revocations/mod.rs.
-local function cut_off(sessions, goes_on)
+local function revoke_tokens(sessions, kept)
   prune()
-  bring_back()
+  correct_not_before()
   local newest, last, known = now, 0, not_before()
   for _, session in ipairs(sessions) do
-    local numbers, stays = session.numbers, not goes_on or goes_on[session.id]
+    local numbers, stays = session.numbers, not kept or kept[session.id]
     if numbers then
       last = math.max(last, numbers.tokens_end_at)
       newest = math.max(newest, stays and numbers.issued_at <= now + MARGIN and numbers.issued_at or 0)
@@ -216,7 +216,7 @@ local function cut_off(sessions, goes_on)
   if from <= known then
     return known
   end
-  add_cut_off(from, math.max(from + keep, last))
+  revoke_before(from, math.max(from + keep, last))
   return from
 end
 
@@ -224,7 +224,7 @@ end
 -- looked. Verifiers are told of a session only where the cut-off does not say it: the newest, and any that was dated by a clock
 -- that was ahead. A record that comes later finds that its session has no place in the index any more.
 local function end_all_but(ids)
-  local sessions, goes_on, places, alive = window(), {}, {}, 0
+  local sessions, kept, places, alive = window(), {}, {}, 0
   local known = redis.call('ZSCORE', index, NOT_BEFORE)
   if known then
     places = {known, NOT_BEFORE}
@@ -232,7 +232,7 @@ local function end_all_but(ids)
   for _, id in ipairs(ids) do
     local place = redis.call('ZSCORE', index, id)
     if place and tonumber(place) > now then
-      goes_on[id] = true
+      kept[id] = true
       table.insert(places, place)
       table.insert(places, id)
     end
@@ -241,10 +241,10 @@ local function end_all_but(ids)
   if #places > 0 then
     redis.call('ZADD', index, unpack(places))
   end
-  local from = cut_off(sessions, goes_on)
+  local from = revoke_tokens(sessions, kept)
   for _, session in ipairs(sessions) do
     local numbers = session.numbers
-    if not goes_on[session.id] then
+    if not kept[session.id] then
       alive = alive + (numbers and 1 or 0)
       redis.call('UNLINK', record(session.id))
       if not numbers or math.max(numbers.issued_at, numbers.tokens_end_at - keep) >= from then
@@ -297,7 +297,7 @@ local steps = {}
 
 function steps.open(id, ttl, max_age, user_agent, address)
   redis.call('HSET', record(id), 'user_agent', user_agent, 'address', address)
-  bring_back()
+  correct_not_before()
   make_room()
   local session = {
     generation = FIRST_GENERATION,
@@ -341,7 +341,7 @@ end
 
 -- The same with the list, where a replay ends the session.
 function steps.rotate_or_end(id, presented, ttl, grace)
-  bring_back()
+  correct_not_before()
   local done = steps.rotate(id, presented, ttl, grace)
   if done[1] ~= 'list' then
     return done
@@ -375,8 +375,8 @@ function steps.end_all(except)
   return end_all_but({except})
 end
 
-function steps.cut_off()
-  cut_off(window())
+function steps.revoke_access_tokens()
+  revoke_tokens(window())
   return 0
 end
 

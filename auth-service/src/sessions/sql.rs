@@ -15,7 +15,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use self::statements::{ADVANCE, COUNT_OPEN, END, END_FORGOTTEN, LIST, OPEN, SWEEP, SWEEP_ERAS};
-use self::turn::{GoesOn, Lanes};
+use self::turn::{Kept, Lanes};
 use super::session::ms;
 use super::{
     Changes, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId,
@@ -170,18 +170,18 @@ impl SessionStore for SqlSessions {
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         within(SESSION_STORE, async {
             let mut turn = self.turn(user_id).await?;
-            let goes_on = GoesOn::One(except.map(|id| id.to_string()).unwrap_or_default());
-            let ended = turn.end_all_but(&goes_on).await?;
+            let except = Kept::One(except.map(|id| id.to_string()).unwrap_or_default());
+            let ended = turn.end_all_but(&except).await?;
             turn.commit().await?;
             Ok::<_, StoreError>(ended)
         })
         .await
     }
 
-    async fn cut_off(&self, user_id: &str) -> Result<(), StoreError> {
+    async fn revoke_access_tokens(&self, user_id: &str) -> Result<(), StoreError> {
         within(SESSION_STORE, async {
             let mut turn = self.turn(user_id).await?;
-            turn.cut_off().await?;
+            turn.revoke_tokens().await?;
             turn.commit().await
         })
         .await

@@ -39,7 +39,7 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
         None if redis_is_wrong => vec![CheckResult::fail("redis", "not asked, because of REDIS_URL: see settings")],
         None => vec![CheckResult::ok("redis", "no REDIS_URL: sessions are in the database")],
     })?;
-    report.print(cut_offs(&config.stores).await)?;
+    report.print(future_revocations(&config.stores).await)?;
     if !config.demo_data {
         report.print(demo_people(config.stores).await)?;
     }
@@ -77,7 +77,7 @@ async fn cost_of_failures(stores: &StoreConfig) -> Option<CheckResult> {
 
 /// Whether the cut-off of a user lies ahead, which is the work of a clock that was. Nothing where the stores cannot say it: why
 /// stands in their own lines.
-async fn cut_offs(stores: &StoreConfig) -> Option<CheckResult> {
+async fn future_revocations(stores: &StoreConfig) -> Option<CheckResult> {
     let entries = async { all_revoked(&*app::look(stores).await?.1).await };
     let entries = timeout(PATIENCE, entries).await.ok()?.ok()?;
     let latest = now_ms().unsigned_abs() / 1000 + 2 * LEEWAY;

@@ -90,7 +90,7 @@ SELECT COALESCE((SELECT MAX(tokens_end_at) FROM sessions WHERE user_id = $1), 0)
     WHERE user_id = $1 AND era + 0 = $3 AND ended_at = 0 AND issued_at > $2 AND issued_at <= $4), 0) AS newest";
 
 /// $2 from when on tokens count, $3 when the last token is over that does not.
-pub(super) const CUT_OFF: &str = "
+pub(super) const REVOKE_BEFORE: &str = "
 UPDATE cutoffs SET not_before = $2, waiting = 1,
     tokens_end_at = CASE WHEN not_before > 0 AND tokens_end_at > $3 THEN tokens_end_at ELSE $3 END
 WHERE user_id = $1";

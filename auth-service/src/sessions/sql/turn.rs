@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::SqlSessions;
 use super::statements::{
-    COUNT_LIVING, CUT_OFF, DATES, END, KEEP_ONE, KEEP_USED, LIST_LATE, NEXT_ERA, TAKE_TURN, UNUSED_LONGEST,
+    COUNT_LIVING, DATES, END, KEEP_ONE, KEEP_USED, LIST_LATE, NEXT_ERA, REVOKE_BEFORE, TAKE_TURN, UNUSED_LONGEST,
 };
 use crate::SESSION_STORE;
 
@@ -25,11 +25,11 @@ const SURPLUS: usize = 100;
 const LANES: u64 = 1024;
 
 /// What goes on where all else ends.
-pub(super) enum GoesOn {
+pub(super) enum Kept {
     /// One session, "" for none.
     One(String),
     /// As many as leave room for one more, of those that were used last.
-    Used,
+    RecentlyUsed,
 }
 
 /// Steps on the sessions of one user wait here, before they have a connection: else one user would take them all. Users share lanes.
@@ -77,7 +77,7 @@ impl SqlSessions {
         let (now, keep_ms, most) = (self.store.now(), self.keep_ms(), self.most);
         let mut turn = Turn { step, now, era, user_id, not_before, keep_ms, most, _lane: lane };
         if turn.not_before > turn.latest() {
-            turn.cut_off_at(turn.now / 1000 * 1000 + LEEWAY_MS, 0).await?;
+            turn.revoke_before(turn.now / 1000 * 1000 + LEEWAY_MS, 0).await?;
         }
         Ok(turn)
     }
@@ -103,7 +103,7 @@ impl Turn<'_> {
     pub(super) async fn make_room(&mut self) -> Result<(), StoreError> {
         let living = self.count_living().await?;
         if living >= self.most + SURPLUS {
-            return self.end_all_but(&GoesOn::Used).await.map(drop);
+            return self.end_all_but(&Kept::RecentlyUsed).await.map(drop);
         }
         if living < self.most {
             return Ok(());
@@ -125,38 +125,38 @@ impl Turn<'_> {
         Ok(usize::try_from(living).unwrap_or_default())
     }
 
-    /// Ends all sessions but what `goes_on`, and cuts off all tokens that were issued so far; how many were alive, as far as they were
+    /// Ends all sessions but what `except`, and cuts off all tokens that were issued so far; how many were alive, as far as they were
     /// counted.
-    pub(super) async fn end_all_but(&mut self, goes_on: &GoesOn) -> Result<u64, StoreError> {
+    pub(super) async fn end_all_but(&mut self, except: &Kept) -> Result<u64, StoreError> {
         let living = self.count_living().await? as u64;
         let (user, era, now) = (self.user_id, self.era, self.now);
-        let keep = match goes_on {
-            GoesOn::One(id) => sqlx::query(KEEP_ONE).bind(user).bind(era).bind(now).bind(id),
-            GoesOn::Used => sqlx::query(KEEP_USED).bind(user).bind(era).bind(now).bind(number(self.most - 1)),
+        let keep = match except {
+            Kept::One(id) => sqlx::query(KEEP_ONE).bind(user).bind(era).bind(now).bind(id),
+            Kept::RecentlyUsed => sqlx::query(KEEP_USED).bind(user).bind(era).bind(now).bind(number(self.most - 1)),
         };
         let kept = keep.execute(&mut *self.step).await?.rows_affected();
         self.era += 1;
         sqlx::query(NEXT_ERA).bind(user).bind(self.era).execute(&mut *self.step).await?;
-        self.cut_off().await?;
+        self.revoke_tokens().await?;
         let late = sqlx::query(LIST_LATE).bind(user).bind(era).bind(now).bind(self.not_before).bind(self.keep_ms);
         late.execute(&mut *self.step).await?;
         Ok(living.saturating_sub(kept))
     }
 
     /// Cuts off all tokens that were issued so far. Tokens count whole seconds: see [`crate::revocations`].
-    pub(super) async fn cut_off(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn revoke_tokens(&mut self) -> Result<(), StoreError> {
         let dates = sqlx::query(DATES).bind(self.user_id).bind(self.now).bind(self.era).bind(self.latest());
         let row = dates.fetch_one(&mut *self.step).await?;
         let (last, newest): (i64, i64) = (row.try_get("last")?, row.try_get("newest")?);
         let not_before = (self.now.max(newest) / 1000 + 1) * 1000;
         // Where it does not go on, verifiers are not told again.
-        if not_before > self.not_before { self.cut_off_at(not_before, last).await } else { Ok(()) }
+        if not_before > self.not_before { self.revoke_before(not_before, last).await } else { Ok(()) }
     }
 
-    async fn cut_off_at(&mut self, not_before: i64, last: i64) -> Result<(), StoreError> {
+    async fn revoke_before(&mut self, not_before: i64, last: i64) -> Result<(), StoreError> {
         self.not_before = not_before;
         let tokens_end_at = last.max(not_before + self.keep_ms);
-        let update = sqlx::query(CUT_OFF).bind(self.user_id).bind(not_before).bind(tokens_end_at);
+        let update = sqlx::query(REVOKE_BEFORE).bind(self.user_id).bind(not_before).bind(tokens_end_at);
         Ok(update.execute(&mut *self.step).await.map(drop)?)
     }
 

@@ -178,7 +178,7 @@ impl SessionStore for Flawed {
     }
 
     /// Access tokens are not what the model is about.
-    async fn cut_off(&self, _: &str) -> Result<(), StoreError> {
+    async fn revoke_access_tokens(&self, _: &str) -> Result<(), StoreError> {
         Ok(())
     }
 

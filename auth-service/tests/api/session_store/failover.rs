@@ -181,7 +181,7 @@ async fn a_slot_that_moves_bit_by_bit_loses_nobody() {
         assert!(!owner.go_on().await, "half is there, index first: {index_first}");
         stage.store.end(&owner.user, owner.id).await.expect_err("half is there");
         drop(stage.store.list(&owner.user, None, 9).await);
-        drop(stage.store.cut_off(&owner.user).await);
+        drop(stage.store.revoke_access_tokens(&owner.user).await);
         move_key(second).await;
         assert!(owner.go_on().await, "all is there, index first: {index_first}");
     }

@@ -107,12 +107,12 @@ impl World {
                 let kept = kept.map(|held| held.session.id);
                 store.end_all(&self.users[user], kept).await.unwrap();
                 for held in self.sessions.iter_mut().filter(|held| held.user == user) {
-                    if Some(held.session.id) == kept { held.cut_off() } else { held.end() }
+                    if Some(held.session.id) == kept { held.revoke_tokens() } else { held.end() }
                 }
             }
             Op::CutOff { user } => {
-                store.cut_off(&self.users[user]).await.unwrap();
-                self.sessions.iter_mut().filter(|held| held.user == user).for_each(Held::cut_off);
+                store.revoke_access_tokens(&self.users[user]).await.unwrap();
+                self.sessions.iter_mut().filter(|held| held.user == user).for_each(Held::revoke_tokens);
             }
             Op::Read => self.reader.read_on().await.unwrap(),
         }
@@ -131,7 +131,7 @@ impl World {
 }
 
 impl Held {
-    fn cut_off(&mut self) {
+    fn revoke_tokens(&mut self) {
         for (_, gone) in &mut self.tokens {
             *gone = true;
         }
@@ -139,7 +139,7 @@ impl Held {
 
     fn end(&mut self) {
         self.ended = true;
-        self.cut_off();
+        self.revoke_tokens();
     }
 }
 

@@ -117,7 +117,7 @@ pub async fn a_clock_that_was_ahead_locks_no_user_out(kind: Kind) {
         if everywhere {
             stage.store.end_all(&stage.user, None).await.unwrap();
         } else {
-            stage.store.cut_off(&stage.user).await.unwrap();
+            stage.store.revoke_access_tokens(&stage.user).await.unwrap();
         }
         stage.set_back(HOUR);
         let session = stage.sign_in().await;

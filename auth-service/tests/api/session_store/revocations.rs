@@ -62,9 +62,9 @@ impl<'a> Reader<'a> {
     async fn assert_a_second_cut_off_in_a_second_says_nothing(&mut self, stage: &Stage) {
         loop {
             let second = now_ms() / 1000;
-            stage.store.cut_off(&stage.user).await.unwrap();
+            stage.store.revoke_access_tokens(&stage.user).await.unwrap();
             self.read().await;
-            stage.store.cut_off(&stage.user).await.unwrap();
+            stage.store.revoke_access_tokens(&stage.user).await.unwrap();
             let told = self.names().await;
             if now_ms() / 1000 == second {
                 return assert_eq!(told, names([]));
@@ -140,7 +140,7 @@ pub async fn each_end_is_listed_and_nothing_else(kind: Kind) {
     assert_eq!(reader.names().await, ["*"], "all but one: one entry says it");
     reader.assert_a_second_cut_off_in_a_second_says_nothing(&stage).await;
     stage.refresh(&kept, 1).await;
-    stage.store.cut_off(&stage.user).await.unwrap();
+    stage.store.revoke_access_tokens(&stage.user).await.unwrap();
     assert_eq!(reader.names().await, ["*"], "a cut-off");
     stage.assert_listed(&[&stage.list().await[0]]).await;
     assert_eq!(stage.list().await[0].id, kept.id, "the session goes on");
@@ -176,7 +176,7 @@ pub async fn a_cursor_that_was_lost_gives_everything(kind: Kind) {
     for session in [&one, &two] {
         assert!(stage.store.end(&stage.user, session.id).await.unwrap());
     }
-    stage.store.cut_off(&stage.user).await.unwrap();
+    stage.store.revoke_access_tokens(&stage.user).await.unwrap();
     assert_eq!(reader.names().await.len(), 3);
     let good = reader.cursor.clone();
     let far: Position = "ffffffffffffff".parse().unwrap();
@@ -221,7 +221,7 @@ pub async fn a_cut_off_refuses_what_a_session_that_goes_on_was_given(kind: Kind)
     for round in 0..6 {
         let before = session.clone();
         if round % 2 == 0 {
-            stage.store.cut_off(&stage.user).await.unwrap();
+            stage.store.revoke_access_tokens(&stage.user).await.unwrap();
         } else {
             stage.store.end_all(&stage.user, Some(session.id)).await.unwrap();
         }
@@ -240,7 +240,7 @@ pub async fn signing_out_again_and_again_dates_no_token_far_ahead(kind: Kind) {
     let stage = kind.stage(RULES).await;
     for _ in 0..20 {
         stage.store.end_all(&stage.user, None).await.unwrap();
-        stage.store.cut_off(&stage.user).await.unwrap();
+        stage.store.revoke_access_tokens(&stage.user).await.unwrap();
         let session = stage.log_in().await;
         assert!(session.issued_at <= now_ms() + 1000, "one second ahead at most");
         assert!(session.opened_at <= now_ms() && session.rotated_at == session.opened_at, "nothing else is ahead");
