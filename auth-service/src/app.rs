@@ -154,8 +154,8 @@ pub fn migrations() -> Vec<(&'static str, &'static str)> {
 ///
 /// # Errors
 /// An address is none, or the database does not answer.
-pub async fn look(config: &StoreConfig) -> Result<(Users, Arc<dyn SessionStore>), StoreError> {
-    let pool = database::look(&config.database_url)?;
+pub async fn open_existing(config: &StoreConfig) -> Result<(Users, Arc<dyn SessionStore>), StoreError> {
+    let pool = database::open_existing(&config.database_url)?;
     let sessions: Arc<dyn SessionStore> = match config.redis_url.clone() {
         Some(address) => Arc::new(RedisSessions::new(address, config.rules)?),
         None => Arc::new(SqlSessions::new(pool.clone(), config.rules).await?),

@@ -62,7 +62,7 @@ async fn main() -> ExitCode {
         Command::Serve => serve().await,
         Command::Export => export().await,
         Command::Import { file } => import(&file).await,
-        Command::Doctor => look().await,
+        Command::Doctor => run_doctor().await,
         Command::Common(command) => command.run(program()).await,
     };
     exit("books-service", done)
@@ -120,7 +120,7 @@ async fn import(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn look() -> Result<(), Failure> {
+async fn run_doctor() -> Result<(), Failure> {
     match doctor(Settings::from_process(), io::stdout().lock()).await? {
         0 => Ok(()),
         some => Err(format!("lines that say FAIL: {some}").into()),

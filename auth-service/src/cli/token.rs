@@ -99,7 +99,7 @@ fn verify_token(token: &str, audience: &str, config: &Config, now_ms: i64) -> Re
 
 /// The session and the user of a token, as the stores have them.
 async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Result<Vec<CheckResult>, StoreError> {
-    let (users, sessions) = app::look(&config.stores).await?;
+    let (users, sessions) = app::open_existing(&config.stores).await?;
     let (sub, sid) = match verified {
         VerifiedToken::Access(claims) => (claims.sub.as_str(), claims.sid.clone()),
         VerifiedToken::Refresh(presented) => (presented.user_id.as_str(), presented.session.to_string()),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::{StoreError, look};
+use super::{StoreError, open_existing};
 use crate::settings::Kind;
 
 /// Why there is no backup.
@@ -68,6 +68,6 @@ pub async fn backup_into(url: &str, out: &mut impl Write) -> Result<(), BackupEr
 
 async fn copy(url: &str, to: &Path) -> Result<(), StoreError> {
     let to = to.to_str().ok_or_else(|| StoreError::unavailable("the backup", "its path is not UTF-8"))?;
-    sqlx::query("VACUUM INTO $1").bind(to.to_owned()).execute(&look(url)?).await?;
+    sqlx::query("VACUUM INTO $1").bind(to.to_owned()).execute(&open_existing(url)?).await?;
     Ok(())
 }

@@ -196,7 +196,7 @@ pub async fn ping(database: &Database) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// The address is none.
-pub fn look(url: &str) -> Result<Database, StoreError> {
+pub fn open_existing(url: &str) -> Result<Database, StoreError> {
     Ok(Database::at(&url.replace("mode=rwc", "mode=rw"), 1)?)
 }
 

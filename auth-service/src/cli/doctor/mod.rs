@@ -52,7 +52,7 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
 
 /// What an outsider could sign in with. Nothing, where the database does not say: that is told of the database.
 async fn demo_people(stores: StoreConfig) -> Option<CheckResult> {
-    let users = Users::new(database::look(&stores.database_url).ok()?);
+    let users = Users::new(database::open_existing(&stores.database_url).ok()?);
     let passwords = Passwords::start(stores.bcrypt_cost, stores.pepper).ok()?;
     match users.refuse_demo(&passwords).await {
         Ok(()) => Some(CheckResult::ok("users", "no published demo password opens an account")),
@@ -63,7 +63,7 @@ async fn demo_people(stores: StoreConfig) -> Option<CheckResult> {
 
 /// How long a failed login takes: as long as the costliest hash. Nothing where the database does not tell.
 async fn cost_of_failures(stores: &StoreConfig) -> Option<CheckResult> {
-    let users = Users::new(database::look(&stores.database_url).ok()?);
+    let users = Users::new(database::open_existing(&stores.database_url).ok()?);
     let (usual, costliest) = (stores.bcrypt_cost, users.greatest_cost().await.ok()?);
     let Some(costly) = costliest.filter(|cost| *cost > usual) else {
         return Some(CheckResult::ok("passwords", format!("no stored hash costs more than BCRYPT_COST, {usual}")));
@@ -78,7 +78,7 @@ async fn cost_of_failures(stores: &StoreConfig) -> Option<CheckResult> {
 /// Whether the cut-off of a user lies ahead, which is the work of a clock that was. Nothing where the stores cannot say it: why
 /// stands in their own lines.
 async fn future_revocations(stores: &StoreConfig) -> Option<CheckResult> {
-    let entries = async { all_revoked(&*app::look(stores).await?.1).await };
+    let entries = async { all_revoked(&*app::open_existing(stores).await?.1).await };
     let entries = timeout(PATIENCE, entries).await.ok()?.ok()?;
     let latest = now_ms().unsigned_abs() / 1000 + 2 * LEEWAY;
     let ahead =
