@@ -73,10 +73,10 @@ pub async fn verify(token: &str, audience: &str, config: &Config, console: &mut 
         Ok(asked) => asked.unwrap_or_else(|error| vec![not_asked(&error.to_string())]),
         Err(_) => vec![not_asked("no answer within 2 s")],
     };
-    Report::new(console.output()).tell(standing.clone())?;
+    Report::new(console.output()).print(standing.clone())?;
     let refused = |why: &str| Err(CliError::refused(format!("refused: {why}")));
     match (standing.iter().find(|finding| finding.status == Status::Fail), verified) {
-        (Some(finding), _) => refused(&finding.says),
+        (Some(finding), _) => refused(&finding.message),
         (None, VerifiedToken::Access(claims)) if claims.known_role().is_none() => {
             refused("the token is good, but its role has no rights (403)")
         }

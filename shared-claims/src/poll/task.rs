@@ -60,7 +60,7 @@ impl<F: Resource> PollTask<F> {
             Freshness::Fresh if self.outage.take().is_some() => log::info!("{} is followed again", F::NAME),
             Freshness::Fresh => {}
             Freshness::Stale => {
-                self.log_outage("its answers are old: a cache keeps them, or its clock is behind".to_owned())
+                self.log_outage("its answers are old: a cache keeps them, or its clock is behind".to_owned());
             }
         }
         if let Some(first) = self.first.take() {

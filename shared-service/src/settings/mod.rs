@@ -168,10 +168,10 @@ impl Settings {
     /// Values that work and are probably not meant, a line each, of all settings that were asked for so far.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut doubts: Vec<String> = self.warnings.iter().cloned().chain(self.strangers()).collect();
-        doubts.sort();
-        doubts.dedup();
-        doubts
+        let mut warnings: Vec<String> = self.warnings.iter().cloned().chain(self.strangers()).collect();
+        warnings.sort();
+        warnings.dedup();
+        warnings
     }
 
     /// Logs where the settings come from, and what is doubtful about them. For the start of a service.
@@ -179,7 +179,7 @@ impl Settings {
         if let Some(file) = &self.file {
             log::info!("settings are read from the environment and from {}", file.display());
         }
-        self.warnings().iter().for_each(|doubt| log::warn!("{doubt}"));
+        self.warnings().iter().for_each(|warning| log::warn!("{warning}"));
     }
 
     /// Ends the reading.

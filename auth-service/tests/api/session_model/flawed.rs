@@ -193,7 +193,7 @@ impl SessionStore for Flawed {
         let alive =
             |record: &&Record| record.session.user_id == user_id && !record.ended && record.session.idle_ends_at > now;
         let mut living: Vec<_> = sessions.values().filter(alive).map(|record| record.session.clone()).collect();
-        living.sort_unstable_by_key(|session| std::cmp::Reverse(session.place()));
+        living.sort_unstable_by_key(|session| std::cmp::Reverse(session.position()));
         Ok(living)
     }
 

@@ -89,11 +89,11 @@ pub async fn a_list_is_walked_page_by_page(kind: Kind) {
     for length in [3, 3, 1, 0] {
         let page = stage.store.list(&stage.user, after, 3).await.unwrap();
         assert_eq!(page.len(), length);
-        after = page.last().map(Session::place).or(after);
+        after = page.last().map(Session::position).or(after);
         found.extend(page.into_iter().map(super::undated));
     }
     assert_eq!(found, all);
-    assert!(all.is_sorted_by(|one, next| one.place() > next.place()), "the newest first");
+    assert!(all.is_sorted_by(|one, next| one.position() > next.position()), "the newest first");
 }
 
 pub async fn a_dead_session_that_is_excepted_stays_dead(kind: Kind) {

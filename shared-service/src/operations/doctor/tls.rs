@@ -54,7 +54,7 @@ mod tests {
         ] {
             let found = dated(from, until, now);
             assert_eq!(found.status, status, "{found}");
-            assert!(found.says.contains(part), "{part}: {found}");
+            assert!(found.message.contains(part), "{part}: {found}");
         }
     }
 }
