@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use crate::{Admin, BearerAuth, Member, Problem, clock};
 
-/// For axum: needs a router whose state is, or gives by `FromRef`, an `Arc<BearerAuth>`.
+/// For axum. Needs a router whose state is an `Arc<BearerAuth>`, or provides one through `FromRef`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::{Admin, BearerAuth, Member, Problem, clock};
 /// }
 /// ```
 ///
-/// Whoever forgets the guard has nothing to start:
+/// A router without one does not compile:
 ///
 /// ```compile_fail,E0277
 /// # use std::sync::Arc;
@@ -72,8 +72,8 @@ fn authenticate(auth: &BearerAuth, parts: &mut Parts) -> Result<Member, Problem>
     Ok(member)
 }
 
-/// The body as `T` reads it, and the guard asked again when it is complete: it may arrive long after its head, and a token that was
-/// revoked meanwhile is 401. axum gives a [`Member`] no way to the body, so the extractor of the body has to be wrapped in this.
+/// Reads the body with `T`, then checks the token again: a body may arrive long after its head, and a token revoked
+/// meanwhile is 401. axum gives a [`Member`] no access to the body, so wrap the body's extractor in this.
 ///
 /// ```
 /// use shared_claims::{Checked, Member};
@@ -83,7 +83,7 @@ fn authenticate(auth: &BearerAuth, parts: &mut Parts) -> Result<Member, Problem>
 /// }
 /// ```
 ///
-/// Without a [`Member`] or an [`Admin`] before it, the answer is 500, and the log says why.
+/// Without a [`Member`] or an [`Admin`] before it, the response is 500, and the log names the reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Checked<T>(pub T);
 
@@ -107,7 +107,7 @@ where
     }
 }
 
-/// The problem travels with the response, so that a middleware that knows the request id can write it in.
+/// The problem is also stored in the response's extensions, so that a middleware can add the request id.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.body(None).into_response();
@@ -115,7 +115,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(Self::MEDIA_TYPE));
         for (name, value) in self.headers() {
-            // What cannot stand in a header is left out; all that is ours can.
+            // Invalid header names and values are left out; ours are all valid.
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(value)) {
                 headers.insert(name, value);
             }

@@ -2,8 +2,8 @@ use std::ops::Deref;
 
 use crate::{AccessClaims, ErrorCode, LEEWAY, Problem, Revocations, Role, TokenError, Verifier};
 
-/// What the extractors ask: a verifier, where tokens may stand, and what is revoked. It knows no web framework; how it is handed over
-/// stands with the features `actix` and `axum`.
+/// Authenticates requests with bearer access tokens (RFC 6750): a verifier, the headers that may carry a token, and the
+/// revocation list. Independent of web frameworks; the features `actix` and `axum` add the adapters.
 pub struct BearerAuth {
     verifier: Verifier<AccessClaims>,
     extra_header: Option<String>,
@@ -11,84 +11,84 @@ pub struct BearerAuth {
     on_outcome: fn(&'static str),
 }
 
-/// Why somebody is not let in.
+/// The reason why a request is refused.
 enum Refusal {
     NoToken,
     TwoTokens,
     Token(TokenError),
-    /// What is revoked is not known any more, or the keys are not.
+    /// The revocation list or the key set is too old, or was never read.
     Stale,
     NoRights,
 }
 
-/// Somebody who is signed in, whatever their role. In a handler's signature it means: refuse everybody else.
+/// An authenticated user of any role. As a handler's parameter it refuses requests without a valid access token.
 ///
-/// It is not for `Option<Member>`: a bad token is refused, never taken for no token.
+/// Do not use it as `Option<Member>`: an invalid token is refused, not treated as an absent one.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// The user's id (`sub`).
     pub user_id: String,
     /// The user's name.
     pub username: String,
-    /// What they may do.
+    /// The user's role.
     pub role: Role,
-    /// The session the token was made in (`sid`).
+    /// The session that the token belongs to (`sid`).
     pub session_id: String,
-    /// When the token was made, in seconds since 1970.
+    /// The token's `iat`, in seconds since 1970.
     pub issued_at: u64,
-    /// When it ends, in seconds since 1970.
+    /// The token's `exp`, in seconds since 1970.
     pub expires_at: u64,
 }
 
-/// A [`Member`] whose role is admin. In a handler's signature it means: refuse everybody else.
+/// A [`Member`] whose role is admin. As a handler's parameter it refuses all other callers.
 #[derive(Clone, Debug)]
 pub struct Admin(pub Member);
 
 impl BearerAuth {
-    /// Tokens are taken from `Authorization: Bearer` and from nowhere else.
+    /// Accepts tokens from `Authorization: Bearer` only.
     #[must_use]
     pub const fn new(verifier: Verifier<AccessClaims>) -> Self {
         Self { verifier, extra_header: None, revocations: None, on_outcome: |_| () }
     }
 
-    /// Takes a bare token from the header `name` too, for clients of an older system (`x-access-token`).
+    /// Also accepts a bare token from the header `name`, for clients of an older system (`x-access-token`).
     #[must_use]
     pub fn with_extra_header(mut self, name: Option<&str>) -> Self {
         self.extra_header = name.map(str::to_ascii_lowercase);
         self
     }
 
-    /// Refuses what is revoked, too.
+    /// Also refuses tokens that `revocations` lists.
     #[must_use]
     pub fn with_revocations(mut self, revocations: Revocations) -> Self {
         self.revocations = Some(revocations);
         self
     }
 
-    /// What may become of a token: see [`BearerAuth::on_outcome`].
+    /// The possible outcomes of a check; see [`BearerAuth::on_outcome`].
     pub const OUTCOMES: [&str; 8] =
         ["ok", "missing", "expired", "revoked", "stale", "forbidden", "unknown_key", "invalid"];
 
-    /// Calls `report` with one of [`BearerAuth::OUTCOMES`] for each request that is decided, and once more where
-    /// [`BearerAuth::recheck`] refuses it; for counters.
+    /// Calls `report` with one of [`BearerAuth::OUTCOMES`] for each decided request, and again if
+    /// [`BearerAuth::recheck`] refuses it. For counters.
     #[must_use]
     pub const fn on_outcome(mut self, report: fn(&'static str)) -> Self {
         self.on_outcome = report;
         self
     }
 
-    /// The name of the one more header that may carry a token, in lower case.
+    /// The lower-case name of the extra header that may carry a token.
     #[must_use]
     pub fn extra_header(&self) -> Option<&str> {
         self.extra_header.as_deref()
     }
 
-    /// Who asks, at `now` (seconds since 1970): from the values of `Authorization` and those of the extra header, a value
-    /// a header line. For frameworks that have no adapter here.
+    /// Authenticates a request at `now` (seconds since 1970), given all values of `Authorization` and of the extra
+    /// header. For frameworks without an adapter here.
     ///
     /// # Errors
-    /// 401 without a token, with two, with a bad or a revoked one; 503 where it would be good, but it is not known any more what is
-    /// revoked or which keys count; 403 where its role has no rights.
+    /// 401 without a token, with two, with an invalid or a revoked one; 403 for a role without rights; 503 if the token
+    /// may be valid but the revocation list or the key set is stale.
     pub fn authenticate<'r>(
         &self,
         authorizations: impl IntoIterator<Item = &'r [u8]>,
@@ -100,8 +100,8 @@ impl BearerAuth {
         decided.map_err(Problem::from)
     }
 
-    /// The access token of a request, not verified: `None` without one, with two, or where it is not text. The parameters
-    /// are those of [`BearerAuth::authenticate`].
+    /// Returns the access token of a request without verifying it: `None` if there is none, more than one, or one that
+    /// is not text. The parameters are those of [`BearerAuth::authenticate`].
     pub fn unverified_token<'r>(
         authorizations: impl IntoIterator<Item = &'r [u8]>,
         extras: impl IntoIterator<Item = &'r [u8]>,
@@ -109,11 +109,12 @@ impl BearerAuth {
         only_token(authorizations, extras).ok().filter(|token| !token.is_empty())
     }
 
-    /// Asks again for a member that was let in, at `now` (seconds since 1970). A request may last long after its head: a slow body, a
-    /// password to hash. Before it writes, its token may have expired or been revoked. Bodies are asked for by the extractors.
+    /// Checks an authenticated member again at `now` (seconds since 1970). A request may take long after its head,
+    /// because of a slow body or a password to hash; its token may expire or be revoked meanwhile. Call this before
+    /// writing. The extractors call it at the end of a body.
     ///
     /// # Errors
-    /// 401 where the token has expired or is revoked; 503 where nobody knows any more what is revoked.
+    /// 401 if the token has expired or is revoked; 503 if the revocation list is stale.
     pub fn recheck(&self, member: &Member, now: u64) -> Result<(), Problem> {
         let checked = if member.expires_at.saturating_add(LEEWAY) <= now {
             Err(Refusal::Token(TokenError::Expired))
@@ -137,7 +138,7 @@ impl BearerAuth {
         member(claims)
     }
 
-    /// What is known to be revoked is refused even by a list that is too old to clear anybody.
+    /// An entry of a stale list still refuses its token.
     fn check_revocations(&self, sid: &str, sub: &str, iat: u64) -> Result<(), Refusal> {
         match &self.revocations {
             Some(list) if list.is_revoked(sid, sub, iat) => Err(Refusal::Token(TokenError::Revoked)),
@@ -159,7 +160,7 @@ fn member(claims: AccessClaims) -> Result<Member, Refusal> {
     })
 }
 
-/// The one token of the request. Two are refused, wherever they stand (RFC 6750 section 2).
+/// The only token of the request. Two are refused, wherever they stand (RFC 6750 section 2).
 fn only_token<'r>(
     authorizations: impl IntoIterator<Item = &'r [u8]>,
     extras: impl IntoIterator<Item = &'r [u8]>,
@@ -173,8 +174,8 @@ fn only_token<'r>(
     }
 }
 
-/// What stands behind the scheme `Bearer`, in any case, and spaces alone (RFC 6750 section 2.1); another scheme brings
-/// no token.
+/// The credentials behind the scheme `Bearer`, in any letter case, and spaces only (RFC 6750 section 2.1); `None` for
+/// another scheme.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer";
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
@@ -212,7 +213,7 @@ impl From<Refusal> for Problem {
 impl TryFrom<Member> for Admin {
     type Error = Problem;
 
-    /// A member who is no admin gets 403.
+    /// Returns 403 for a member who is not an admin.
     fn try_from(member: Member) -> Result<Self, Problem> {
         match member.role {
             Role::Admin => Ok(Self(member)),

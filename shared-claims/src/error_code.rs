@@ -1,5 +1,5 @@
-/// The kinds of error that the services of the stack answer with. Programs tell errors apart by [`ErrorCode::name`], which
-/// does not change.
+/// The errors that the services of the stack return. Clients tell them apart by [`ErrorCode::name`], which never
+/// changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table below has a sentence for each")]
 pub enum ErrorCode {
@@ -33,7 +33,7 @@ pub enum ErrorCode {
     NotReady,
 }
 
-/// HTTP status, name, and the sentence that people read unless the problem has a more precise one; in the order of the enum.
+/// HTTP status, name and default detail of each code, in the order of the enum.
 type Row = (ErrorCode, u16, &'static str, &'static str);
 
 const TABLE: [Row; 28] = {
@@ -127,7 +127,7 @@ impl ErrorCode {
         TABLE.into_iter().map(|(code, ..)| code)
     }
 
-    /// The code that is called `name`.
+    /// The code named `name`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|code| code.name() == name)
@@ -145,7 +145,7 @@ impl ErrorCode {
         TABLE[self as usize].2
     }
 
-    /// The sentence for people.
+    /// The default detail, a sentence for people.
     #[must_use]
     pub const fn detail(self) -> &'static str {
         TABLE[self as usize].3

@@ -3,14 +3,14 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// No honest header or claims set comes near this; a hostile one must not make the search for duplicates slow.
+/// Bounds the search for duplicate names. Real headers and claims sets have far fewer members.
 const MOST_MEMBERS: usize = 64;
 
-/// The members of one JSON object, in the order they stood, each name once.
+/// The members of one JSON object, in their order; names are unique.
 #[derive(Debug, Default)]
 pub struct Members<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
-/// A member's value, as far as tokens need to tell values apart.
+/// The value of a member, in the detail that tokens need.
 #[derive(Debug, PartialEq)]
 pub enum Value<'a> {
     /// A string.
@@ -31,17 +31,17 @@ pub enum Value<'a> {
     Other,
 }
 
-/// The text is not exactly one JSON object, or a name occurs twice in it or in an object within.
+/// The text is not exactly one JSON object, or an object in it has a duplicate name.
 #[derive(Debug, thiserror::Error)]
 #[error("not a JSON object with unique names")]
 pub struct NotAnObject;
 
 impl<'a> Members<'a> {
-    /// Reads `bytes`, all of them, as one JSON object in UTF-8.
+    /// Parses all of `bytes` as one JSON object in UTF-8.
     ///
     /// # Errors
-    /// Anything else, and also: a name twice at any depth, an unpaired surrogate, a number out of range, more than 127
-    /// levels, more than 64 members in one object.
+    /// Anything else, and also: a duplicate name at any depth, an unpaired surrogate, a number out of range, more than
+    /// 127 levels, more than 64 members in one object.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotAnObject> {
         let text = std::str::from_utf8(bytes).map_err(|_| NotAnObject)?;
         let mut json = serde_json::Deserializer::from_str(text);
@@ -109,7 +109,7 @@ impl<'de> DeserializeSeed<'de> for NameSeed {
     }
 }
 
-/// Reads any value to its end, so that nothing malformed hides in a member that nobody looks at.
+/// Reads any value to its end, so that a malformed value is found even in an unused member.
 struct ValueSeed;
 
 impl<'de> DeserializeSeed<'de> for ValueSeed {

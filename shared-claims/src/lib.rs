@@ -1,8 +1,8 @@
-//! What a token of the stack says, how it is signed, and how it is proven.
+//! The tokens of the stack: claims, signing, verification, revocation.
 //!
-//! A third service needs this crate alone: it builds a [`Verifier`] from the shared secret, puts a [`BearerAuth`] around it
-//! into its application data, and asks for a [`Member`] or an [`Admin`] in a handler's signature. No call per request, no
-//! database.
+//! A service that only verifies tokens needs this crate alone. It builds a [`Verifier`] from the shared secret, puts a
+//! [`BearerAuth`] into its application data, and names a [`Member`] or an [`Admin`] in a handler's signature. No
+//! request causes a network call or a database query.
 //!
 //! ```
 //! use actix_web::{App, HttpResponse, test, web};
@@ -30,46 +30,47 @@
 //! # }
 //! ```
 //!
-//! A token lives until its `exp`, unless the guard is told what was revoked before that: [`BearerAuth::with_revocations`] a list of
-//! [`Revocations`].
+//! A token is valid until its `exp`. With [`BearerAuth::with_revocations`] it is refused earlier if the list of
+//! [`Revocations`] contains it.
 //!
 //! # Features
 //!
 //! - `actix` (on by default): the extractors for actix-web.
-//! - `axum`: the same for axum, in a router whose state is, or gives by `FromRef`, an `Arc<BearerAuth>`.
-//! - `revocation`: `Poller`, which keeps a list of [`Revocations`] up to date with auth-service's, over HTTP or HTTPS.
-//! - `test-kit`: `TestKit`, which mints tokens for the tests of a service, without a server. For dev-dependencies.
+//! - `axum`: the extractors for axum, for a router whose state is an `Arc<BearerAuth>` or provides one through
+//!   `FromRef`.
+//! - `revocation`: `Poller`, which keeps a list of [`Revocations`] up to date from auth-service, over HTTP or HTTPS.
+//! - `test-kit`: `TestKit`, which issues tokens for the tests of a service, without a server. For dev-dependencies.
 //!
-//! Without any of them there is [`BearerAuth::authenticate`], which takes the values of headers and knows no framework.
+//! Without any feature, [`BearerAuth::authenticate`] takes header values and depends on no framework.
 
-/// The extractors [`Member`] and [`Admin`] for actix-web, and how a [`Problem`] becomes a response there.
+/// The extractors [`Member`] and [`Admin`] for actix-web, and [`Problem`] as a response.
 #[cfg(feature = "actix")]
 mod actix;
-/// How old something is that is followed.
+/// The age of a polled resource.
 mod age;
 /// The same for axum.
 #[cfg(feature = "axum")]
 mod axum;
-/// Who may come in: what the extractors decide, without a web framework.
+/// Bearer token authentication, without a web framework.
 mod bearer;
 /// The wall clock, read in one place.
 mod clock;
-/// The errors of the stack: status, name, sentence.
+/// Error codes with their HTTP status and default detail.
 mod error_code;
-/// JSON objects read strictly: whole, in UTF-8, no name twice.
+/// Strict JSON objects: UTF-8, complete, no duplicate names.
 mod json;
 /// Tokens and keys.
 mod jwt;
-/// Following auth-service's list of what is revoked, in the background.
+/// The background poller of auth-service's revocation list and key set.
 #[cfg(feature = "revocation")]
 mod poll;
-/// The one error body of the stack.
+/// The error body (RFC 9457).
 mod problem;
-/// A revoked session or user, as it is told.
+/// Entries of the revocation list.
 mod revocation;
-/// What is known to be revoked, looked up at every request.
+/// The revocation list in memory, looked up at every request.
 mod revocations;
-/// What somebody may do.
+/// Roles.
 mod role;
 /// Tokens for the tests of a service.
 #[cfg(feature = "test-kit")]

@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use crate::ErrorCode;
 
-/// The one error body of the stack: RFC 9457 `application/problem+json`.
+/// The error body of the stack: RFC 9457 `application/problem+json`.
 ///
-/// `code` is stable and meant for programs, `detail` for people. Neither carries a library's text, a path or a stack.
+/// `code` is stable and meant for programs, `detail` for people. Neither contains a library's message, a path or a
+/// stack trace.
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: u16,
@@ -16,14 +17,14 @@ pub struct Problem {
     headers: Vec<(&'static str, String)>,
 }
 
-/// One thing that is wrong with one field of a body or a query.
+/// One error of one field of a body or a query.
 #[derive(Clone, Debug, Serialize)]
 struct FieldError {
     field: String,
     message: String,
 }
 
-/// The members of RFC 9457 section 3.1, and ours.
+/// The members of RFC 9457 section 3.1, and our extensions.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {
@@ -42,10 +43,10 @@ impl Problem {
     /// The media type of the body.
     pub const MEDIA_TYPE: &'static str = "application/problem+json";
 
-    /// The problem `code`, with the headers that each such answer has.
+    /// A problem with the headers that `code` requires.
     ///
-    /// A challenge names a realm where there is no token, because one parameter at least must follow the scheme (RFC 6750
-    /// section 3).
+    /// The challenge contains a realm if there is no token, because the scheme must be followed by at least one
+    /// parameter (RFC 6750 section 3).
     #[must_use]
     pub fn new(code: ErrorCode) -> Self {
         let problem = Self::other(code.status(), code.name(), code.detail());
@@ -56,30 +57,30 @@ impl Problem {
         }
     }
 
-    /// A problem of HTTP status `status` that has no [`ErrorCode`]: for services beside the stack.
+    /// A problem without an [`ErrorCode`], for services outside the stack.
     pub fn other(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
     }
 
-    /// Says `detail` instead of the sentence of the code.
+    /// Replaces the default detail.
     #[must_use]
     pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { detail: detail.into(), ..self }
     }
 
-    /// 401: there is an access token, and it is refused; `why` is plain ASCII without quotes, less the full stop.
+    /// 401: the access token is refused; `why` is plain ASCII without quotes and without the full stop.
     #[must_use]
     pub fn invalid_token(why: &str) -> Self {
         Self::challenging(ErrorCode::InvalidToken, why)
     }
 
-    /// 403: the token is good, and its bearer may not do this; `why` as in [`Problem::invalid_token`].
+    /// 403: the token is valid, but its bearer may not do this; `why` as in [`Problem::invalid_token`].
     #[must_use]
     pub fn insufficient_scope(why: &str) -> Self {
         Self::challenging(ErrorCode::InsufficientScope, why)
     }
 
-    /// The problem behind a bare error status, for answers that no code of ours wrote.
+    /// The problem for a bare error status, for responses that no handler of ours wrote.
     #[must_use]
     pub fn of_status(status: u16) -> Self {
         Self::new(match status {
@@ -94,19 +95,19 @@ impl Problem {
         })
     }
 
-    /// 404: there is no such `what`.
+    /// 404: no such `what` exists.
     #[must_use]
     pub fn not_found(what: &'static str) -> Self {
         Self::new(ErrorCode::NotFound).detail(format!("There is no such {what}."))
     }
 
-    /// 503: something that this service needs does not answer. Nothing is lost, and the same request may work later.
+    /// 503: a dependency of this service does not answer. The same request may succeed later.
     #[must_use]
     pub fn unavailable() -> Self {
         Self::new(ErrorCode::Unavailable)
     }
 
-    /// 500: a fault of ours. The log line of the same request id says which.
+    /// 500: an internal error. The log has the reason under the same request id.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(ErrorCode::InternalError)
@@ -119,14 +120,14 @@ impl Problem {
         problem.header("WWW-Authenticate", challenge)
     }
 
-    /// Adds to `errors` what is wrong with `field`.
+    /// Adds an error of `field` to `errors`.
     #[must_use]
     pub fn error(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
         self.errors.push(FieldError { field: field.into(), message: message.into() });
         self
     }
 
-    /// Adds a header to the answer.
+    /// Adds a header to the response.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
@@ -145,7 +146,7 @@ impl Problem {
         title(self.status)
     }
 
-    /// The stable name.
+    /// The error code's name.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.code
@@ -157,7 +158,7 @@ impl Problem {
         &self.headers
     }
 
-    /// The body, a JSON text, for the request `request_id`.
+    /// The body as JSON text, for the request `request_id`.
     #[must_use]
     pub fn body(&self, request_id: Option<&str>) -> String {
         let wire = Wire {
@@ -181,7 +182,7 @@ impl std::fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// The phrase that RFC 9110 section 15 gives the status, as RFC 9457 section 4.2.1 wants it for `about:blank`.
+/// The reason phrase of RFC 9110 section 15, which RFC 9457 section 4.2.1 requires for `about:blank`.
 const fn title(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",

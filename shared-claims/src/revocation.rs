@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// Tokens that are refused before their `exp`; all times are whole seconds since 1970.
+/// An entry of the revocation list: tokens that are refused before their `exp`. Times are in seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged, try_from = "Wire")]
@@ -10,10 +10,10 @@ pub enum Revocation {
         /// The `sid` of the tokens.
         #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
         sid: String,
-        /// The moment from which on all of them have expired, and the entry may be dropped.
+        /// The time at which all of them have expired, so that the entry may be dropped.
         until: u64,
     },
-    /// The tokens of one user that were issued before a moment.
+    /// The tokens of one user that were issued before a time.
     Subject {
         /// The `sub` of the tokens.
         #[cfg_attr(feature = "openapi", schema(format = "uuid"))]
@@ -21,18 +21,18 @@ pub enum Revocation {
         /// The earliest `iat` that is accepted.
         #[serde(rename = "notBefore")]
         not_before: u64,
-        /// The moment from which on all of them have expired, and the entry may be dropped.
+        /// The time at which all of them have expired, so that the entry may be dropped.
         until: u64,
     },
 }
 
-/// The answer of `GET /revocations`.
+/// The body of `GET /revocations`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RevocationList {
     /// Opaque: the `after` of the next request.
     pub cursor: String,
-    /// The revocations after the cursor of the request; without one, all whose `until` is to come.
+    /// The entries after the request's cursor; without a cursor, all entries that have not expired.
     pub entries: Vec<Revocation>,
 }
 

@@ -9,35 +9,37 @@ use papaya::{HashMap, ResizeMode};
 use crate::age::Age;
 use crate::{LEEWAY, Revocation, clock};
 
-/// A sweep looks at one part of the list, so that it is short. Swept every second, nothing is kept a minute longer than it must be.
+/// A sweep covers one part of the list, so that it is short. With one sweep per second, an expired entry is dropped
+/// within a minute.
 const PARTS: usize = 48;
 
-/// The revocations that a service has read. A look-up takes under 200 ns among a million entries, which hold 63 MB, and waits for
-/// nothing, whatever is being added meanwhile. A clone is another handle on the same list.
+/// The revocation list of a service. A lookup takes under 200 ns among a million entries, which occupy 63 MB, and never
+/// waits for a writer. Clones share one list.
 ///
-/// What was added is forgotten only after its `until`: a later list that does not hold it takes nothing back.
+/// An entry is dropped only after its `until`; it stays even if a later answer of auth-service does not contain it.
 #[derive(Clone)]
 pub struct Revocations(pub(crate) Arc<List>);
 
-/// The list behind the handles.
+/// The shared state.
 pub(crate) struct List {
     parts: [Part; PARTS],
     hasher: RandomState,
     /// The part to be swept next.
     next: AtomicUsize,
-    /// Since when the list is complete.
+    /// The age of the list.
     age: Age,
 }
 
-/// Entries by the hashes of their names. Among a million entries, one name in 10¹³ is taken for another, and its token refused.
-/// Sessions and users are apart because a map of few users stays in the processor's cache.
+/// Entries by the hashes of their ids. Among a million entries, one id in 10¹³ collides with a listed one, and its
+/// token is refused. Sessions and users have separate maps, because the small map of users stays in the processor's
+/// cache.
 struct Part {
-    /// Each with its `until`.
+    /// The `until` of each session.
     sessions: HashMap<u64, u64>,
     subjects: HashMap<u64, UserEntry>,
 }
 
-/// Tokens of one user that were made before a moment, and when the last of them is over.
+/// Revokes the tokens of one user issued before `not_before`, until `until`.
 #[derive(Clone, Copy)]
 struct UserEntry {
     not_before: u64,
@@ -45,8 +47,8 @@ struct UserEntry {
 }
 
 impl Revocations {
-    /// Nothing is revoked yet, as far as is known. With a `max_age`, a guard answers 503 where it knows nothing newer than
-    /// that; without, it goes by what it knows.
+    /// An empty list. With a `max_age`, requests are answered 503 once the list is older, and before it is first read.
+    /// Without one, the last known list is used.
     #[must_use]
     pub fn new(max_age: Option<Duration>) -> Self {
         Self(Arc::new(List {
@@ -57,14 +59,14 @@ impl Revocations {
         }))
     }
 
-    /// Whether a token of session `sid` and user `sub`, made at `iat` (seconds since 1970), is known to be revoked.
+    /// True if the list revokes a token of session `sid` and user `sub`, issued at `iat` (seconds since 1970).
     #[must_use]
     pub fn is_revoked(&self, sid: &str, sub: &str, iat: u64) -> bool {
         self.0.has_session(sid) || self.0.has_subject(sub, iat)
     }
 
-    /// Adds `entries` to what is known, and forgets some of what was over before `now`, in seconds since 1970. A `notBefore` that lies
-    /// further ahead than clocks may differ was written by a clock that was wrong: it is taken as now plus the leeway.
+    /// Adds `entries` and drops some that expired before `now` (seconds since 1970). A `notBefore` further ahead than
+    /// clocks may differ comes from a wrong clock: it is replaced by now plus the leeway.
     pub fn add(&self, entries: &[Revocation], now: u64) {
         let latest = now.max(clock::now());
         for entry in entries {
@@ -79,7 +81,7 @@ impl Revocations {
         self.sweep(now);
     }
 
-    /// Forgets some of what was over before `now`, in seconds since 1970; all of it after 48 calls.
+    /// Drops some of the entries that expired before `now` (seconds since 1970); 48 calls cover the whole list.
     pub fn sweep(&self, now: u64) {
         let latest = now.max(clock::now());
         let part = &self.0.parts[self.0.next.fetch_add(1, Ordering::Relaxed) % PARTS];
@@ -91,44 +93,44 @@ impl Revocations {
         }
     }
 
-    /// The list holds all that was revoked before `at`. Said after [`Revocations::add`], never before. A moment before the list was
-    /// made confirms nothing.
+    /// Records that the list contains everything revoked before `at`. Call it after [`Revocations::add`]. Ignored if
+    /// `at` is before the list's creation.
     pub fn confirm(&self, at: Instant) {
         self.0.age.confirm(at);
     }
 
-    /// How long ago the list was complete; `None` if it never was.
+    /// Time since the list was last complete; `None` if it never was.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.0.age.get()
     }
 
-    /// Whether there is a greatest age and the list is older, or never was complete.
+    /// True if there is a maximum age and the list is older, or was never complete.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.0.age.is_stale()
     }
 
-    /// How many entries are held, those that are over and not yet swept included.
+    /// The number of entries, including expired ones that are not swept yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.parts.iter().map(|part| part.sessions.len() + part.subjects.len()).sum()
     }
 
-    /// Whether none is.
+    /// True if there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// Grows at once, not with later writes: a look-up in a map that has half grown looks into two tables.
+/// Resizes at once: during an incremental resize, a lookup has to search two tables.
 fn map<V>() -> HashMap<u64, V> {
     HashMap::builder().resize_mode(ResizeMode::Blocking).build()
 }
 
 impl List {
-    /// The hash of `name`, and the part that it belongs to.
+    /// The hash of `name`, and its part.
     fn locate(&self, name: &str) -> (u64, &Part) {
         let key = self.hasher.hash_one(name);
         (key, &self.parts[usize::from(key.to_le_bytes()[0]) % PARTS])
@@ -144,7 +146,7 @@ impl List {
         part.subjects.pin().get(&key).is_some_and(|entry| iat < entry.not_before)
     }
 
-    /// The whole list may be told again, and mostly says nothing new.
+    /// Writes only if the entry is new or lasts longer: polls often repeat known entries.
     fn add_session(&self, sid: &str, until: u64) {
         let (key, part) = self.locate(sid);
         let sessions = part.sessions.pin();
@@ -167,12 +169,12 @@ impl UserEntry {
         self.not_before >= other.not_before && self.until >= other.until
     }
 
-    /// What shuts out all that either shuts out, as long as either does.
+    /// The union: the later `not_before` and the later `until`.
     fn with(self, other: Self) -> Self {
         Self { not_before: self.not_before.max(other.not_before), until: self.until.max(other.until) }
     }
 
-    /// Whether it lies further ahead of `now` than a clock that is right can have put it: it may differ by the leeway.
+    /// True if `not_before` lies further ahead of `now` than a correct clock can have put it.
     const fn is_ahead(self, now: u64) -> bool {
         self.not_before > now.saturating_add(2 * LEEWAY)
     }

@@ -1,17 +1,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The rights of a user: a member reads; an admin reads, changes, and manages users.
+/// A user's role: a member reads; an admin also writes and manages users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
 pub enum Role {
     /// May read.
     Member,
-    /// May read, change, and manage people.
+    /// May read and write, and manages users.
     Admin,
 }
 
-/// A text that names no role of ours. Whoever has such a role has no right to anything.
+/// The text names no role of the stack. A user with such a role has no rights.
 #[derive(Debug, thiserror::Error)]
 #[error("must be member or admin")]
 pub struct UnknownRole;

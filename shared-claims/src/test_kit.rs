@@ -5,10 +5,10 @@ use crate::{
     VerifierConfig, clock,
 };
 
-/// The life of a token of the kit, in seconds: 15 minutes, as by default.
+/// The lifetime of the kit's tokens, in seconds: 15 minutes, as by default.
 const LIFE: u64 = 15 * 60;
 
-/// What the tests of a service need instead of auth-service: a guard, and tokens that it takes, or does not.
+/// Replaces auth-service in the tests of a service: a [`BearerAuth`], and tokens that it accepts or refuses.
 ///
 /// ```
 /// use actix_web::{App, HttpResponse, test, web};
@@ -46,10 +46,10 @@ pub struct TestKit {
 }
 
 impl TestKit {
-    /// The `iss` of its tokens: for a service that is told so by `TOKEN_ISSUER`.
+    /// The `iss` of its tokens, for the setting `TOKEN_ISSUER`.
     pub const ISSUER: &str = "auth-service";
 
-    /// A kit for the service that is called `audience`, with a secret of its own.
+    /// A kit for the service `audience`, with a random secret.
     ///
     /// # Errors
     /// `audience` is empty, or the crypto fails its self-test.
@@ -60,7 +60,7 @@ impl TestKit {
         Ok(Self { audience: audience.to_owned(), secret, signer, revocations: Revocations::new(None) })
     }
 
-    /// A guard that takes the kit's tokens, for as long as the kit has not revoked them.
+    /// A [`BearerAuth`] that accepts the kit's tokens until the kit revokes them.
     ///
     /// # Errors
     /// The crypto fails its self-test.
@@ -76,37 +76,37 @@ impl TestKit {
         Ok(BearerAuth::new(verifier).with_revocations(self.revocations.clone()))
     }
 
-    /// The secret that its tokens are signed with: for a service that is told so by `ACCESS_TOKEN_SECRET`.
+    /// The signing secret, for the setting `ACCESS_TOKEN_SECRET`.
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.secret
     }
 
-    /// A token of anna, who is a member.
+    /// A token of the member anna.
     #[must_use]
     pub fn member(&self) -> String {
         self.token("anna", Role::Member, &Uuid::new_v4().to_string(), clock::now())
     }
 
-    /// A token of john, who is an admin.
+    /// A token of the admin john.
     #[must_use]
     pub fn admin(&self) -> String {
         self.token("john", Role::Admin, &Uuid::new_v4().to_string(), clock::now())
     }
 
-    /// A token of anna that was good until a minute ago.
+    /// A token of anna that expired a minute ago.
     #[must_use]
     pub fn expired(&self) -> String {
         self.token("anna", Role::Member, &Uuid::new_v4().to_string(), clock::now().saturating_sub(LIFE + 60))
     }
 
-    /// A token of anna from the session `sid`.
+    /// A token of anna in the session `sid`.
     #[must_use]
     pub fn in_session(&self, sid: &str) -> String {
         self.token("anna", Role::Member, sid, clock::now())
     }
 
-    /// Ends the session `sid`: the kit's guards refuse all its tokens from now on.
+    /// Revokes the session `sid`: all its tokens are refused from now on.
     pub fn revoke(&self, sid: &str) {
         let until = clock::now() + LIFE + LEEWAY;
         self.revocations.add(&[Revocation::Session { sid: sid.to_owned(), until }], clock::now());

@@ -13,26 +13,26 @@ use futures_util::stream::poll_fn;
 
 use crate::{BearerAuth, Member, Problem, clock};
 
-/// The future of a [`Member`] or an [`Admin`](crate::Admin). Behind a request that has a body it lasts until the extractors
-/// beside it have read that body, so that its refusal is the answer.
+/// The future that extracts a [`Member`] or an [`Admin`](crate::Admin). For a request with a body it completes only
+/// after the other extractors have read that body, so that its error is the response.
 pub struct Admission<T> {
     decided: Option<Result<T, Problem>>,
     body: Option<Rc<Body>>,
     is_first_poll: bool,
 }
 
-/// State that an [`Admission`] and the stream of the body share.
+/// State shared by an [`Admission`] and the body stream.
 #[derive(Default)]
 struct Body {
-    /// The decision at the end of the body, where it is another one than at the head.
+    /// The error found at the end of the body, if the check at the head found none.
     refused: RefCell<Option<Problem>>,
-    /// Since the last poll of the admission a reader began to wait for the stream.
+    /// True if a reader has started to wait for the stream since the last poll of the admission.
     is_awaited: Cell<bool>,
     /// The task of the admission.
     waker: Cell<Option<Waker>>,
 }
 
-/// The side of the stream. Its end, too, lets the admission go on.
+/// The stream's half. Dropping it also wakes the admission.
 struct Reader(Rc<Body>);
 
 impl<T> Admission<T> {
@@ -43,14 +43,15 @@ impl<T> Admission<T> {
     pub(super) fn and_then<U>(self, next: impl FnOnce(T) -> Result<U, Problem>) -> Admission<U> {
         let Self { decided, body, is_first_poll } = self;
         let decided = decided.map(|decision| decision.and_then(next));
-        // A refusal waits for no body.
+        // A refusal does not wait for the body.
         let body = body.filter(|_| matches!(decided, Some(Ok(_))));
         Admission { decided, body, is_first_poll }
     }
 }
 
 impl Admission<Member> {
-    /// Lets `payload` end in a second question to `guard`: the list of revocations may have grown while the body arrived.
+    /// Wraps `payload` so that the token is checked a second time when the body is complete: it may have been revoked
+    /// while the body arrived.
     pub(super) fn until_complete(member: Member, auth: Data<BearerAuth>, payload: &mut Payload) -> Self {
         let state = Rc::new(Body::default());
         let (mut body, reader, sender) = (payload.take(), Reader(Rc::clone(&state)), member.clone());
@@ -85,7 +86,8 @@ impl<T: Unpin> Future for Admission<T> {
             } else if body.is_awaited.take() || is_first_poll {
                 body.waker.set(Some(cx.waker().clone()));
                 if is_first_poll {
-                    // The extractors beside this one are polled now. Before the second poll they have asked for the body, or do not.
+                    // The extractors beside this one are polled after this return. By the second poll they have asked
+                    // for the body, or never will.
                     cx.waker().wake_by_ref();
                 }
                 return Poll::Pending;
@@ -105,7 +107,8 @@ impl Body {
 }
 
 impl Reader {
-    /// Leaves the answer to the admission, if that lasts still. Otherwise the handler reads the body, and gets an error.
+    /// Hands the error to the admission if that still exists. Otherwise the handler is reading the body and gets an I/O
+    /// error.
     fn refuse<T>(&self, problem: Problem, cx: &mut Context<'_>) -> Poll<Option<Result<T, PayloadError>>> {
         let is_first_refusal = self.0.refused.replace(Some(problem.clone())).is_none();
         let has_admission = Rc::strong_count(&self.0) > 1;

@@ -1,4 +1,4 @@
-/// A [`Member`] whose request is not complete yet.
+/// The future behind the extractors: checks the token again at the end of a body.
 mod admission;
 
 use actix_web::dev::Payload;
@@ -9,12 +9,13 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseErr
 use self::admission::Admission;
 use crate::{Admin, BearerAuth, Member, Problem, clock};
 
-/// For actix-web: needs the application data `web::Data<BearerAuth>`; without it the answer is 500, and the log says why.
+/// For actix-web. Needs the application data `web::Data<BearerAuth>`; without it every request is answered 500, and the
+/// log names the reason.
 ///
-/// A body may arrive long after its head, so the guard is asked again when it is complete. Name the member before the
-/// extractor of the body: then a token that was revoked meanwhile is 401 and the handler does not run, whichever extractor reads
-/// the body. A handler that reads the body itself, as `web::Payload`, gets an error at its end instead. An extractor of your own that
-/// may stand before the member asks [`BearerAuth::recheck_sender`].
+/// A body may arrive long after the head, so the token is checked again when the body is complete. Name the member
+/// before the body's extractor: if the token was revoked meanwhile, the response is 401 and the handler does not run. A
+/// handler that reads `web::Payload` itself gets an error at the end of the stream instead. A custom body extractor
+/// that may stand before the member calls [`BearerAuth::recheck_sender`].
 ///
 /// ```
 /// use actix_web::{HttpResponse, web};
@@ -59,15 +60,15 @@ impl FromRequest for Admin {
     }
 }
 
-/// Whether there is a body, be it one that another extractor has taken.
+/// True if the request has a body, even one that another extractor has already taken.
 fn has_body(request: &HttpRequest, payload: &Payload) -> bool {
     let headers = request.headers();
     !matches!(payload, Payload::None) || headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
 impl BearerAuth {
-    /// Asks again for the member whose `request` has a body, if there is one: for extractors that read bodies. What they return
-    /// is then still wanted, wherever they stand beside [`Member`] or [`Admin`].
+    /// Checks the member of `request` again, if the request has a body and a member. For extractors that read bodies:
+    /// they may return what they read only if the token is still valid.
     ///
     /// # Errors
     /// As [`BearerAuth::recheck`].
@@ -84,7 +85,7 @@ impl ResponseError for Problem {
         StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The problem travels with the response, so that a middleware that knows the request id can write it in.
+    /// The problem is also stored in the response's extensions, so that a middleware can add the request id.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         for (name, value) in self.headers() {

@@ -6,11 +6,11 @@ use arc_swap::ArcSwapOption;
 /// A power of two.
 const SLOTS: usize = 4096;
 
-/// The longest token that is kept, so that all of them take 4 MB at most with their claims.
+/// The longest token that is cached; bounds the cache to 4 MB, claims included.
 const LONGEST: usize = 768;
 
-/// Tokens that were verified, so that a token that is presented again costs a comparison instead of a signature. Each has one slot,
-/// which a newer token may take.
+/// Verified tokens, so that a token presented again costs a comparison instead of a signature. Each token has one slot;
+/// a newer token may take it.
 pub(super) struct Cache<C> {
     slots: OnceLock<Box<[ArcSwapOption<Entry<C>>]>>,
     seed: u64,
@@ -24,18 +24,18 @@ struct Entry<C> {
 
 impl<C: Clone> Cache<C> {
     pub(super) fn new() -> Self {
-        // Every RandomState has keys of its own.
+        // Each RandomState has random keys.
         Self { slots: OnceLock::new(), seed: RandomState::new().hash_one(()) | 1 }
     }
 
-    /// The claims of `token`, if it was verified with the keys of this `generation`.
+    /// The claims of `token`, if it was verified with the keys of `generation`.
     pub(super) fn find(&self, token: &str, generation: u64) -> Option<C> {
         let entry = self.slots.get()?.get(self.place(token)?)?.load();
         let entry = entry.as_ref().filter(|entry| entry.generation == generation && is_same(&entry.token, token))?;
         Some(entry.claims.clone())
     }
 
-    /// Remembers that `token` was verified with the keys of this `generation`.
+    /// Stores that `token` was verified with the keys of `generation`.
     pub(super) fn keep(&self, token: &str, generation: u64, claims: &C) {
         let slots = self.slots.get_or_init(|| std::iter::repeat_with(ArcSwapOption::empty).take(SLOTS).collect());
         if token.len() <= LONGEST
@@ -45,8 +45,8 @@ impl<C: Clone> Cache<C> {
         }
     }
 
-    /// By the signature, whose last characters may have fewer than six bits. Without the seed, a client cannot choose a token that
-    /// takes the slot of another one.
+    /// The slot is derived from the signature, without its last characters, which may carry fewer than six bits. The
+    /// seed keeps a client from choosing a token that evicts a particular other one.
     fn place(&self, token: &str) -> Option<usize> {
         let bytes = token.as_bytes().last_chunk::<12>()?.first_chunk::<8>()?;
         let mixed = (u64::from_le_bytes(*bytes) ^ self.seed.rotate_left(32)).wrapping_mul(self.seed);
@@ -54,7 +54,7 @@ impl<C: Clone> Cache<C> {
     }
 }
 
-/// Takes as long for one wrong byte as for another.
+/// Compares in constant time.
 fn is_same(known: &str, presented: &str) -> bool {
     let pairs = known.bytes().zip(presented.bytes());
     known.len() == presented.len() && pairs.fold(0, |differences, (a, b)| differences | (a ^ b)) == 0

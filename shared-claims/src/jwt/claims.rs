@@ -2,18 +2,18 @@ use serde::Serialize;
 
 use crate::{Members, Role, TokenError};
 
-/// What one kind of token says beside `iss` and `aud`, which its signer and its verifier are built with.
+/// The claims of one kind of token, besides `iss` and `aud`, which belong to its signer and its verifier.
 pub trait Claims: Clone + Serialize {
-    /// The `typ` header that tells this kind from every other (RFC 8725 section 3.11).
+    /// The `typ` header of this kind of token (RFC 8725 section 3.11).
     const TYP: &'static str;
 
-    /// Whether one token is presented with many requests, so that it is worth to remember that it was verified.
+    /// True if clients present one token with many requests, so that caching its verification pays.
     const IS_PRESENTED_OFTEN: bool = false;
 
-    /// Takes the claims out of a proven token's members.
+    /// Reads the claims from the members of a verified token.
     ///
     /// # Errors
-    /// [`TokenError::Claim`] names the first that is missing or of another JSON type.
+    /// [`TokenError::Claim`] with the first claim that is missing or of another JSON type.
     fn read(members: &Members<'_>) -> Result<Self, TokenError>;
 
     /// `iat`, in seconds since 1970.
@@ -23,27 +23,27 @@ pub trait Claims: Clone + Serialize {
     fn expires_at(&self) -> u64;
 }
 
-/// An access token (RFC 9068): who is calling, and what they may do.
+/// An access token, modelled on RFC 9068 (`typ` `at+jwt`, no `client_id`): the caller's identity and role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AccessClaims {
     /// The user's id.
     pub sub: String,
-    /// When the token ends, in seconds since 1970.
+    /// The expiry time, in seconds since 1970.
     pub exp: u64,
-    /// When it was made, in seconds since 1970.
+    /// The time of issue, in seconds since 1970.
     pub iat: u64,
-    /// This token's own id.
+    /// The token's id.
     pub jti: String,
-    /// The session it was made in.
+    /// The id of the session.
     pub sid: String,
     /// The user's name.
     pub username: String,
-    /// The user's role, perhaps one that this service does not know: see [`AccessClaims::known_role`].
+    /// The user's role; this service may not know it, see [`AccessClaims::known_role`].
     pub role: String,
 }
 
 impl AccessClaims {
-    /// The role, if this service knows it. A role we do not know has no right to anything.
+    /// The role, if this service knows it. An unknown role has no rights.
     #[must_use]
     pub fn known_role(&self) -> Option<Role> {
         self.role.parse().ok()
@@ -75,21 +75,21 @@ impl Claims for AccessClaims {
     }
 }
 
-/// A refresh token: a session, and which of its generations the bearer holds. It says nothing of roles, which are read
-/// from the user store at each use.
+/// A refresh token (`typ` `rt+jwt`, a type of ours): a session and one of its generations. It carries no role; the role
+/// is read from the user store at each refresh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefreshClaims {
     /// The user's id.
     pub sub: String,
-    /// When the token ends, in seconds since 1970.
+    /// The expiry time, in seconds since 1970.
     pub exp: u64,
-    /// When it was made, in seconds since 1970.
+    /// The time of issue, in seconds since 1970.
     pub iat: u64,
-    /// This token's own id.
+    /// The token's id.
     pub jti: String,
-    /// The session.
+    /// The id of the session.
     pub sid: String,
-    /// The generation: one more with each use.
+    /// The generation; each rotation increments it.
     #[serde(rename = "gen")]
     pub generation: u64,
 }

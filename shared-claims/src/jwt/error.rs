@@ -1,4 +1,5 @@
-/// Why a token is refused. The text is the `error_description` of RFC 6750 section 3: plain ASCII, no quotes.
+/// The reason why a token is refused. The text is the `error_description` of RFC 6750 section 3: plain ASCII, no
+/// quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// More than 4096 bytes.
@@ -10,22 +11,22 @@ pub enum TokenError {
     /// The header is not one JSON object in UTF-8 with each name once.
     #[error("The token's header is not a JSON object with unique names")]
     MalformedHeader,
-    /// No key here is for this `alg`, or the key that `kid` names is for another one (RFC 8725 section 3.1).
+    /// No accepted key uses this `alg`, or the key named by `kid` uses another one (RFC 8725 section 3.1).
     #[error("The token's algorithm is not accepted here")]
     Algorithm,
-    /// `typ` is another kind of token's (RFC 8725 section 3.11).
+    /// `typ` is that of another kind of token (RFC 8725 section 3.11).
     #[error("The token is of another type")]
     Type,
-    /// A `crit` header (RFC 7515 section 4.1.11), or the `b64` of RFC 7797: no extension is understood here.
+    /// A `crit` header (RFC 7515 section 4.1.11), or `b64` (RFC 7797): no extension is supported.
     #[error("The token has a critical header that is not understood")]
     Critical,
-    /// The token is signed with a private key, and `kid` is absent or names none that is published.
+    /// The token is signed with a private key, and its `kid` is absent or not published.
     #[error("The token's key is not known")]
     UnknownKey,
-    /// The published keys are not known yet, or not any more. Nothing is wrong with the token: a service answers 503.
+    /// The key set was not read yet, or is stale. The token may be valid: a service answers 503.
     #[error("The published keys are not known at the moment")]
     KeysUnknown,
-    /// No key of ours made this signature.
+    /// No accepted key verifies the signature.
     #[error("The token's signature is not valid")]
     Signature,
     /// The claims are not one JSON object in UTF-8 with each name once (RFC 7519 section 4).
@@ -34,7 +35,7 @@ pub enum TokenError {
     /// A claim is absent or of another JSON type.
     #[error("The claim {0} is missing or of the wrong type")]
     Claim(&'static str),
-    /// `iss` is somebody else.
+    /// `iss` is not the configured issuer.
     #[error("The token is from another issuer")]
     Issuer,
     /// `aud` does not name this service.
@@ -43,16 +44,16 @@ pub enum TokenError {
     /// `exp` has passed.
     #[error("The token has expired")]
     Expired,
-    /// `nbf` is to come.
+    /// `nbf` is in the future.
     #[error("The token is not valid yet")]
     NotYetValid,
-    /// `iat` is to come.
+    /// `iat` is in the future.
     #[error("The token was issued in the future")]
     IssuedInFuture,
-    /// `exp` lies further from `iat` than this service allows, or before it.
+    /// The lifetime from `iat` to `exp` is negative or longer than this service accepts.
     #[error("The token lives longer than allowed")]
     LifeTooLong,
-    /// Its session or its user was signed out; see [`Revocations`](crate::Revocations).
+    /// Its session or its user is revoked; see [`Revocations`](crate::Revocations).
     #[error("The session has ended")]
     Revoked,
 }

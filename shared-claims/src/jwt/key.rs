@@ -8,8 +8,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 use super::{Secret, SetupError, provider};
 
-/// The y of each point of Ed25519 whose order is 8 or less, little-endian, without the sign of x. A signature under such a key can
-/// be made without a private one.
+/// The y coordinates of the points of Ed25519 with order 8 or less, little-endian, without the sign bit of x.
+/// Signatures under such a key can be forged.
 const SMALL_ORDER: [[u8; 32]; 7] = [
     filled(0x00, 0x00, 0x00),
     filled(0x01, 0x00, 0x00),
@@ -27,27 +27,27 @@ const fn filled(first: u8, middle: u8, last: u8) -> [u8; 32] {
     bytes
 }
 
-/// The reason for which a PEM text is no key. The message goes behind the name of the setting.
+/// The reason why a PEM text is not an accepted key. The message follows the name of the setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// No PEM block is there.
+    /// The text contains no PEM block.
     #[error("is no PEM; make a key with `auth-service keygen --algorithm ES256 FILE`")]
     NotPem,
-    /// There is a password on it.
+    /// The key is encrypted with a password.
     #[error("is encrypted, and no start asks for a password: openssl pkey -in OLD -out NEW")]
     Encrypted,
-    /// The form of SEC 1 or PKCS#1.
+    /// The key is in SEC 1 or PKCS#1 form.
     #[error("is not in PKCS#8: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW")]
     NotPkcs8,
-    /// A public key where a private one must be.
+    /// A public key in the place of a private one.
     #[error("is a public key, which cannot sign; the private one must stand here")]
     Public,
-    /// Another curve, a short RSA key, or a broken one.
+    /// Another curve, an RSA key of another length, or a malformed key.
     #[error("is no key on P-256 (ES256) or Ed25519 (EdDSA), and no RSA key of 2048 to 8192 bits (RS256)")]
     Unsupported,
 }
 
-/// A key that signs tokens: a secret, or a private key.
+/// A key that signs tokens: a shared secret or a private key.
 #[derive(Clone, Debug)]
 pub struct SigningKey {
     pub(super) algorithm: Algorithm,
@@ -56,7 +56,8 @@ pub struct SigningKey {
     public: Option<PublicKey>,
 }
 
-/// A key that verifies the tokens of one private key. Its `kid` is its SHA-256 thumbprint (RFC 7638), unless another stack named it.
+/// A key that verifies the tokens of one private key. Its `kid` is its SHA-256 thumbprint (RFC 7638), or the name in a
+/// foreign JWKS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     pub(super) algorithm: Algorithm,
@@ -64,7 +65,7 @@ pub struct PublicKey {
 }
 
 impl SigningKey {
-    /// A private key as one PEM block in PKCS#8: on P-256 it signs ES256, on Ed25519 `EdDSA`, RSA signs RS256.
+    /// Reads a private key from one PEM block in PKCS#8: P-256 signs ES256, Ed25519 signs `EdDSA`, RSA signs RS256.
     ///
     /// # Errors
     /// The text is no such key.
@@ -90,7 +91,7 @@ impl SigningKey {
         Ok(Self { algorithm: Algorithm::HS256, kid: secret.key_id(), signing, public: None })
     }
 
-    /// The half that verifies; a secret has none.
+    /// The public key; `None` for a secret.
     #[must_use]
     pub const fn public(&self) -> Option<&PublicKey> {
         self.public.as_ref()
@@ -98,10 +99,10 @@ impl SigningKey {
 }
 
 impl PublicKey {
-    /// The public keys of all PEM blocks of `text`, each a private or a public key.
+    /// Reads the public keys of all PEM blocks of `text`; each block is a private or a public key.
     ///
     /// # Errors
-    /// A block is no key that is taken here.
+    /// A block is not an accepted key.
     pub fn all_from_pem(text: &str) -> Result<Vec<Self>, KeyError> {
         provider::install();
         if text.is_empty() {
@@ -126,15 +127,15 @@ impl PublicKey {
         Self::named(jwk).ok_or(KeyError::Unsupported)
     }
 
-    /// A key of ours, with what the published set says of it.
+    /// Adds the `kid` and the `use` that the published set contains.
     fn named(mut jwk: Jwk) -> Option<Self> {
         jwk.common.key_id = Some(jwk.thumbprint(ThumbprintHash::SHA256).ok()?);
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         Self::of(jwk)
     }
 
-    /// The key of a published set, if it can be used here: it has a name, is for signatures, and its algorithm, type, curve and
-    /// length fit each other.
+    /// A key of a JWKS, if it is usable here: it has a `kid`, is for signatures, and its algorithm, type, curve and
+    /// length fit together.
     pub(super) fn of(jwk: Jwk) -> Option<Self> {
         use AlgorithmParameters::{EllipticCurve as Ec, OctetKeyPair, RSA};
         let common = &jwk.common;
@@ -160,7 +161,7 @@ impl PublicKey {
         (is_for_signatures && has_name).then_some(Self { algorithm, jwk })
     }
 
-    /// The name that tokens carry as `kid`.
+    /// The key's name, as in the header `kid`.
     #[must_use]
     pub fn key_id(&self) -> &str {
         self.jwk.common.key_id.as_deref().unwrap_or_default()
@@ -181,7 +182,7 @@ impl PublicKey {
     }
 }
 
-/// Refuses by its name what is no PEM in PKCS#8.
+/// Rejects text that is not PEM in PKCS#8, with the reason.
 fn check_form(text: &str) -> Result<(), KeyError> {
     match text {
         _ if !text.trim_start().starts_with("-----BEGIN ") => Err(KeyError::NotPem),

@@ -22,10 +22,10 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// The secrets of HS256, the one in use first, and the public keys of the other algorithms.
+    /// The secrets for HS256, the current one first, and the public keys for the other algorithms.
     ///
     /// # Errors
-    /// There is no key at all, or the crypto does not take it.
+    /// There is no key, or a key cannot be used.
     pub fn new<'a>(
         secrets: impl IntoIterator<Item = &'a Secret>,
         public: Option<PublicKeys>,
@@ -41,8 +41,8 @@ impl Keyring {
         Ok(Self { secrets, public })
     }
 
-    /// The secrets that may have signed a token of this `kid`. It is a hint (RFC 7515 section 4.1.4): one that is not known here
-    /// may be another signer's name for the same secret.
+    /// The secrets that may have signed a token with this `kid`. The `kid` is only a hint (RFC 7515 section 4.1.4):
+    /// with an unknown one all secrets are tried, because another signer may name the same secret differently.
     pub(super) fn secrets(&self, kid: Option<&str>) -> Result<&[Key], TokenError> {
         if self.secrets.is_empty() {
             return Err(TokenError::Algorithm);
@@ -50,7 +50,7 @@ impl Keyring {
         Ok(self.secrets.iter().find(|key| Some(&*key.kid) == kid).map_or(&self.secrets, from_ref))
     }
 
-    /// The public key that is called `kid`. A token that names none is refused without a computation.
+    /// The public key named `kid`. A token without a `kid` is refused before any computation.
     pub(super) fn public_key(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Key, TokenError> {
         let public = self.public.as_ref().ok_or(TokenError::Algorithm)?;
         if public.is_stale() {
@@ -60,12 +60,12 @@ impl Keyring {
         if key.algorithm == algorithm { Ok(key) } else { Err(TokenError::Algorithm) }
     }
 
-    /// In bytes: that of the largest RSA key, or of HS256.
+    /// The longest possible signature in bytes: that of the largest RSA key, or of HS256.
     pub(super) const fn longest_signature(&self) -> usize {
         if self.public.is_some() { 1024 } else { 32 }
     }
 
-    /// What changes with the set of keys; `None` where the set is not known, and nothing may be remembered.
+    /// A number that changes with the key set; `None` while the set is stale, so that nothing is cached.
     pub(super) fn generation(&self) -> Option<u64> {
         match &self.public {
             None => Some(0),

@@ -1,31 +1,31 @@
-//! Tokens: which claims they have, how they are signed and verified, and with which keys. The crate `jsonwebtoken` signs, verifies
-//! signatures and reads keys; header and claims are read more strictly here than it does.
+//! Tokens: claims, signing, verification, keys. The crate `jsonwebtoken` signs, verifies signatures and reads keys;
+//! header and claims are parsed here, more strictly.
 
-/// Tokens that were verified before.
+/// The cache of verified tokens.
 mod cache;
 /// The claims of the two kinds of token.
 mod claims;
-/// The reasons for which a token is refused.
+/// The reasons why a token is refused.
 mod error;
-/// Private keys, and the public halves of them.
+/// Private keys and their public keys.
 mod key;
 /// The keys that a verifier accepts.
 mod keyring;
-/// New keys, and public keys for verifiers that read no JWKS.
+/// Key generation, and public keys as PEM.
 mod pem;
-/// Cryptography for `jsonwebtoken`.
+/// The crypto provider for `jsonwebtoken`.
 mod provider;
-/// The public keys that count at the moment.
+/// The set of public keys that verify tokens.
 mod public_keys;
-/// The compact serialisation: three segments, one spelling.
+/// The compact serialization: three segments in one accepted spelling.
 mod read;
-/// Signing secrets that are good enough.
+/// Signing secrets and their minimum strength.
 mod secret;
-/// Known answers for the cryptography, asked for before it is trusted.
+/// Known-answer tests of the cryptography.
 mod self_test;
-/// The maker of tokens.
+/// The signer.
 mod sign;
-/// The judge of tokens.
+/// The verifier.
 mod verify;
 
 pub use self::claims::{AccessClaims, Claims, RefreshClaims};

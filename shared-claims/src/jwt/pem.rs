@@ -7,23 +7,23 @@ use simple_asn1::{ASN1Block, BigUint, oid, to_der};
 
 use super::{PublicKey, SigningKey};
 
-/// What stands before the 32 bytes of a private key on Ed25519 in PKCS#8 (RFC 8410 section 7).
+/// The DER prefix of the 32 bytes of an Ed25519 private key in PKCS#8 (RFC 8410 section 7).
 const ED25519_PKCS8: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
-/// What stands before the 32 bytes of its public key.
+/// The DER prefix of the 32 bytes of an Ed25519 public key.
 const ED25519_SPKI: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
-/// What stands before x and y of a public key on P-256 (RFC 5480 section 2).
+/// The DER prefix of x and y of a P-256 public key (RFC 5480 section 2).
 const P256_SPKI: [u8; 27] =
     *b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04";
 
 impl SigningKey {
-    /// A new private key for `ES256` or `EdDSA`, as a PEM in PKCS#8; `None` for another algorithm, or where the system gives no
-    /// random bytes.
+    /// Generates a private key for `ES256` or `EdDSA`, as PEM in PKCS#8; `None` for another algorithm, or if the system
+    /// provides no random bytes.
     #[must_use]
     pub fn generate_pem(algorithm: &str) -> Option<String> {
         let random = SystemRandom::new();
         let der = match algorithm {
             "ES256" => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).ok()?.as_ref().to_vec(),
-            // Without the public key in it: every reader computes that, and some take no other form.
+            // Without the public key inside: every reader derives it, and some accept no other form.
             "EdDSA" => {
                 let mut key = [0; 32];
                 random.fill(&mut key).ok()?;
@@ -36,7 +36,7 @@ impl SigningKey {
 }
 
 impl PublicKey {
-    /// The key as a PEM (`SubjectPublicKeyInfo`), for verifiers that read no JWKS.
+    /// The key as PEM (`SubjectPublicKeyInfo`), for verifiers that do not read a JWKS.
     #[must_use]
     pub fn pem(&self) -> Option<String> {
         let bytes = |text: &String| URL_SAFE_NO_PAD.decode(text).ok();

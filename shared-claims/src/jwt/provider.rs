@@ -1,6 +1,6 @@
-//! The cryptography of `jsonwebtoken`, by ring, which is the TLS library's too. Both a signature with r and s and its twin with r
-//! and n − s verify under ES256; here the one with the lower s is made, and the other one refused, so that a token has one
-//! accepted spelling.
+//! The crypto provider for `jsonwebtoken`, on ring, which TLS uses too. ECDSA signatures are malleable: (r, s) and (r,
+//! n − s) both verify. This provider signs with the lower s and refuses the other, so that a token has one accepted
+//! spelling.
 
 use std::cmp::Ordering;
 
@@ -33,13 +33,13 @@ static RING: CryptoProvider = CryptoProvider {
     },
 };
 
-/// Makes ring the cryptography of `jsonwebtoken` in this process, unless the process has chosen another one before. The self-test
-/// judges whichever counts.
+/// Installs ring as the crypto provider of `jsonwebtoken`, unless the process has installed another one. The self-test
+/// checks whichever is active.
 pub(super) fn install() {
     let _ = RING.install_default();
 }
 
-/// A key that signs.
+/// A signing key.
 enum Private {
     Hs256(hmac::Key),
     Es256(EcdsaKeyPair),
@@ -90,7 +90,7 @@ impl JwtSigner for Private {
     }
 }
 
-/// A key that verifies, or the secret of HS256.
+/// A verifying key: a public key, or the secret of HS256.
 struct Public {
     algorithm: Algorithm,
     key: DecodingKey,
@@ -132,7 +132,7 @@ fn has_low_s(signature: &[u8]) -> bool {
     signature.len() == 64 && signature[32..].cmp(&HALF) != Ordering::Greater
 }
 
-/// The same signature, with n − s in place of an s that is over half of n.
+/// Replaces an s above n / 2 by n − s.
 fn with_low_s(mut signature: Vec<u8>) -> Vec<u8> {
     if !has_low_s(&signature) {
         let mut borrow = 0;
@@ -150,7 +150,7 @@ fn ec_pair(der: &[u8]) -> Result<EcdsaKeyPair> {
     pair.map_err(|_| ErrorKind::InvalidEcdsaKey.into())
 }
 
-/// OpenSSL writes no public key beside the private one.
+/// Reads an Ed25519 private key with or without its public key, which OpenSSL leaves out.
 fn ed_pair(der: &[u8]) -> Result<Ed25519KeyPair> {
     Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| ErrorKind::InvalidEddsaKey.into())
 }
@@ -192,7 +192,7 @@ fn compute_digest(bytes: &[u8], hash: ThumbprintHash) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// n − s of `s`, big-endian.
+    /// n − `s`, big-endian.
     fn twin(s: [u8; 32]) -> Vec<u8> {
         with_low_s([[0; 32], s].concat()).split_off(32)
     }

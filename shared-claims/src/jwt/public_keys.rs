@@ -13,22 +13,22 @@ use super::keyring::Key;
 use crate::Members;
 use crate::age::Age;
 
-/// The longest published set, in bytes and in keys.
+/// The limits of a JWKS, in bytes and in keys.
 const LONGEST: usize = 64 << 10;
 const MOST_KEYS: usize = 16;
 
-/// The public keys of auth-service that count at the moment. A clone is another handle on the same keys.
+/// The public keys of auth-service. Clones share one set.
 #[derive(Clone)]
 pub struct PublicKeys(pub(crate) Arc<Published>);
 
-/// The keys behind the handles.
+/// The shared state.
 pub(crate) struct Published {
     set: ArcSwap<Set>,
-    /// None where the keys are this process's own.
+    /// `None` for the keys of this process, which are never stale.
     followed: Option<Age>,
 }
 
-/// Replaced as a whole.
+/// An immutable key set.
 #[derive(Default)]
 struct Set {
     generation: u64,
@@ -37,25 +37,25 @@ struct Set {
     jwks: String,
 }
 
-/// The text is no set of keys (RFC 7517 section 5), or it is too long.
+/// The text is not a JWK Set (RFC 7517 section 5), or exceeds the limits.
 #[derive(Debug, thiserror::Error)]
 #[error("its answer is no JSON Web Key Set of 16 keys and 64 KiB at most")]
 pub struct NotAKeySet;
 
-/// A published set as it is read, each key by itself: one that cannot be used hides no other.
+/// A JWK Set whose keys are parsed one by one, so that an unusable key does not hide the others.
 #[derive(Deserialize)]
 struct Wire {
     keys: Vec<Value>,
 }
 
 impl PublicKeys {
-    /// Keys of this process, which are always known.
+    /// The keys of this process, which are never stale.
     #[must_use]
     pub fn own(keys: Vec<PublicKey>) -> Self {
         Self::new(keys, None)
     }
 
-    /// Keys that are not known yet. With a `max_age`, they count only as long as nothing older than that is known of them.
+    /// An empty set that is stale until it is first read. With a `max_age` it becomes stale again once it is older.
     #[must_use]
     pub fn unknown(max_age: Option<Duration>) -> Self {
         Self::new(Vec::new(), Some(Age::new(max_age)))
@@ -65,7 +65,7 @@ impl PublicKeys {
         Self(Arc::new(Published { set: ArcSwap::from_pointee(Set::of(keys, 1)), followed }))
     }
 
-    /// Puts `keys` in the place of all that were there. A token of a key that is gone is refused from now on.
+    /// Replaces all keys. Tokens signed with a removed key are refused from now on.
     pub fn replace(&self, keys: Vec<PublicKey>) {
         let before = self.0.set.load();
         if before.keys != keys {
@@ -73,11 +73,11 @@ impl PublicKeys {
         }
     }
 
-    /// Puts the keys of the JWKS `body` in the place of all that were there, and writes to the audit log which came and which
-    /// went. Says how many could not be used.
+    /// Replaces all keys by those of the JWKS `body`, and writes added and removed keys to the audit log. Returns the
+    /// number of unusable keys.
     ///
     /// # Errors
-    /// It is no set of keys; then nothing has changed.
+    /// The body is not a JWKS; nothing has changed.
     pub fn learn(&self, body: &[u8]) -> Result<usize, NotAKeySet> {
         let (keys, skipped) = read(body)?;
         let before = self.keys();
@@ -87,25 +87,25 @@ impl PublicKeys {
         Ok(skipped)
     }
 
-    /// All of them, the one that signs first.
+    /// All keys, the current signing key first.
     #[must_use]
     pub fn keys(&self) -> Vec<PublicKey> {
         self.0.set.load().keys.clone()
     }
 
-    /// The set as auth-service publishes it (RFC 7517 section 5).
+    /// The JWK Set that auth-service publishes (RFC 7517 section 5).
     #[must_use]
     pub fn jwks(&self) -> String {
         self.0.set.load().jwks.clone()
     }
 
-    /// How long ago these were the keys that auth-service published; `None` if it was never asked. Keys of this process are new.
+    /// Time since the set was read from auth-service; `None` before the first time, zero for the keys of this process.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.0.followed.as_ref().map_or(Some(Duration::ZERO), Age::get)
     }
 
-    /// Whether the keys are not known, or older than they may be.
+    /// True if the set was never read, or is older than its maximum age.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.0.followed.as_ref().is_some_and(|age| age.is_stale() || age.get().is_none())
@@ -146,7 +146,7 @@ impl fmt::Debug for PublicKeys {
     }
 }
 
-/// The keys of a JWKS that can be used here, and the number of the others.
+/// The usable keys of a JWKS, and the number of the others.
 fn read(body: &[u8]) -> Result<(Vec<PublicKey>, usize), NotAKeySet> {
     if body.len() > LONGEST {
         return Err(NotAKeySet);
@@ -159,7 +159,7 @@ fn read(body: &[u8]) -> Result<(Vec<PublicKey>, usize), NotAKeySet> {
     let kid = |key: &Value| key.get("kid").and_then(Value::as_str).map(str::to_owned);
     let mut seen = HashSet::new();
     let twice: HashSet<_> = all.iter().filter_map(kid).filter(|kid| !seen.insert(kid.clone())).collect();
-    // Its private half is published, so anyone can sign with it.
+    // The private key is published too, so anyone can sign with it.
     let is_secret = |key: &Value| key.get("d").is_some() || key.get("k").is_some();
     let total = all.len();
     let usable = all.into_iter().filter(|key| !is_secret(key) && kid(key).is_some_and(|kid| !twice.contains(&kid)));
@@ -168,7 +168,7 @@ fn read(body: &[u8]) -> Result<(Vec<PublicKey>, usize), NotAKeySet> {
     Ok((keys, skipped))
 }
 
-/// An audit line for each of `keys` that is not among `others`.
+/// Writes an audit event for each of `keys` that is not in `others`.
 fn tell(event: &str, keys: &[PublicKey], others: &[PublicKey]) {
     for key in keys.iter().filter(|key| !others.contains(key)) {
         let (kid, alg) = (key.key_id(), key.algorithm());

@@ -6,10 +6,10 @@ use jsonwebtoken::crypto::verify;
 use super::keyring::{Key, Keyring};
 use crate::{Members, TokenError, Value};
 
-/// The longest token that is looked at, in bytes.
+/// The longest accepted token, in bytes.
 const LONGEST: usize = 4096;
 
-/// Room for the decoded form of any segment of a token.
+/// Space for any decoded segment of a token.
 pub(super) struct Buffer([u8; LONGEST / 4 * 3]);
 
 impl Default for Buffer {
@@ -18,14 +18,14 @@ impl Default for Buffer {
     }
 }
 
-/// What the header of a token says of its signature.
+/// The header's parameters that concern the signature.
 struct Header {
     algorithm: Algorithm,
     kid: Option<String>,
 }
 
 impl Keyring {
-    /// The claims of `token`, whose type is `typ`, proven to be signed with a key of the ring, as the bytes they were signed as.
+    /// Verifies the signature and the `typ` of `token`, and returns its claims as the signed bytes.
     pub(super) fn open<'b>(&self, token: &str, typ: &str, buffer: &'b mut Buffer) -> Result<&'b [u8], TokenError> {
         if token.len() > LONGEST {
             return Err(TokenError::TooLong);
@@ -46,7 +46,7 @@ impl Keyring {
     }
 }
 
-/// No key in the header is looked at, and no address.
+/// Keys and URLs in the header (`jwk`, `jku`, `x5u`) are never used.
 fn read_header(json: &[u8], typ: &str) -> Result<Header, TokenError> {
     let members = Members::parse(json).map_err(|_| TokenError::MalformedHeader)?;
     if members.get("crit").is_some() || members.get("b64") == Some(&Value::Flag(false)) {
@@ -59,7 +59,7 @@ fn read_header(json: &[u8], typ: &str) -> Result<Header, TokenError> {
         Some("RS256") => Algorithm::RS256,
         _ => return Err(TokenError::Algorithm),
     };
-    // RFC 9068 section 4: with or without the prefix that RFC 7515 section 4.1.9 lets a signer leave out.
+    // With or without the prefix `application/` (RFC 9068 section 4, RFC 7515 section 4.1.9).
     let said = members.text("typ").map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
     if said != Some(typ) {
         return Err(TokenError::Type);
@@ -71,7 +71,7 @@ fn read_header(json: &[u8], typ: &str) -> Result<Header, TokenError> {
     Ok(Header { algorithm, kid })
 }
 
-/// Strict base64url: no padding, no foreign character, no bits behind the last byte (RFC 7515 appendix C).
+/// Strict base64url: no padding, no other character, no trailing bits (RFC 7515 appendix C).
 fn decode<'b>(segment: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], TokenError> {
     let length = URL_SAFE_NO_PAD.decode_slice(segment, buffer).map_err(|_| TokenError::Malformed)?;
     Ok(&buffer[..length])

@@ -3,10 +3,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretSlice};
 
-/// RFC 7518 section 3.2: a key for HS256 has at least the size of the hash.
+/// A key for HS256 is at least as long as the hash (RFC 7518 section 3.2).
 const SHORTEST: usize = 32;
 
-/// Secrets that are printed in tutorials and copied from there. Compared whole, in any case.
+/// Secrets printed in tutorials. Compared as a whole, in any letter case.
 const KNOWN: [&str; 14] = [
     "youraccesstokensecret",
     "yourrefreshtokensecrethere",
@@ -24,29 +24,30 @@ const KNOWN: [&str; 14] = [
     "change-me-change-me-change-me-change-me",
 ];
 
-/// A signing secret: the raw bytes of a text, as Node's `jsonwebtoken` takes them. It cannot be printed.
+/// A signing secret: the UTF-8 bytes of a text, as in Node's `jsonwebtoken`. The value cannot be
+/// printed.
 #[derive(Clone, Debug)]
 pub struct Secret(SecretSlice<u8>);
 
-/// Why a text is no signing secret. The message goes behind the name of the setting.
+/// The reason why a text is not accepted as a signing secret. The message follows the name of the setting.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeakSecret {
-    /// Anybody can know it.
+    /// It is printed in a tutorial.
     #[error("is a secret printed in a tutorial; make one with `auth-service keygen`")]
     Published,
-    /// It can be guessed from a single token.
+    /// It is too short: it can be guessed from a single token.
     #[error("is shorter than 32 bytes; make one with `auth-service keygen`")]
     Short,
-    /// The mark of a careless copy: two services would disagree on it.
+    /// White space at an end, as from careless copying: two services would disagree on it.
     #[error("starts or ends with white space or NUL; remove it")]
     Frayed,
 }
 
 impl Secret {
-    /// Takes `text` as the secret's bytes.
+    /// Parses a secret.
     ///
     /// # Errors
-    /// The text is shorter than 32 bytes, frayed at the ends, or known from a tutorial.
+    /// The text is shorter than 32 bytes, begins or ends with white space, or is known from a tutorial.
     pub fn parse(text: &str) -> Result<Self, WeakSecret> {
         if KNOWN.contains(&text.trim().to_ascii_lowercase().as_str()) {
             return Err(WeakSecret::Published);
@@ -60,13 +61,13 @@ impl Secret {
         Ok(Self(SecretSlice::from(text.as_bytes().to_vec())))
     }
 
-    /// Whether both are the same secret; for settings that must differ.
+    /// True if both are the same secret; for settings that must differ.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         self.bytes() == other.bytes()
     }
 
-    /// What `kid` says in the header of a token that it signed. Nobody gets from there to the secret.
+    /// The `kid` of the tokens signed with this secret. It does not reveal the secret.
     #[must_use]
     pub fn key_id(&self) -> String {
         URL_SAFE_NO_PAD.encode(&digest(&SHA256, &[b"kid:", self.bytes()].concat()).as_ref()[..8])

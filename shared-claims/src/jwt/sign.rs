@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Claims, Secret, SetupError, SigningKey, self_test};
 
-/// Makes one kind of token, always from the same issuer for the same audience.
+/// Signs one kind of token, for a fixed issuer and audience.
 pub struct Signer<C> {
     header: Header,
     key: EncodingKey,
@@ -14,7 +14,7 @@ pub struct Signer<C> {
     kind: PhantomData<fn(C)>,
 }
 
-/// One recipient is written as a string, several as an array (RFC 7519 section 4.1.3).
+/// Serializes one recipient as a string, several as an array (RFC 7519 section 4.1.3).
 struct Audience(Vec<String>);
 
 impl Serialize for Audience {
@@ -35,7 +35,7 @@ struct Signed<'a, C> {
 }
 
 impl<C: Claims> Signer<C> {
-    /// A signer that speaks as `issuer` to `audience`, with `secret`.
+    /// A signer for `issuer` and `audience` with HS256 and `secret`.
     ///
     /// # Errors
     /// A name is empty, there is no audience, or the crypto fails its self-test.
@@ -62,12 +62,12 @@ impl<C: Claims> Signer<C> {
         Ok(Self { header, key: key.signing, issuer: issuer.to_owned(), audience, kind: PhantomData })
     }
 
-    /// `claims` as a token.
+    /// Signs `claims`.
     #[must_use]
     pub fn sign(&self, claims: &C) -> String {
         let signed = Signed { iss: &self.issuer, aud: &self.audience, claims };
-        // Strings and integers always have a JSON form, and the key has signed before. Were it not so, the empty token is one that
-        // no verifier accepts.
+        // Serializing strings and integers cannot fail, and the key has signed before. If it fails all the same, the
+        // empty token is one that no verifier accepts.
         encode(&self.header, &signed, &self.key).unwrap_or_else(|error| {
             log::error!("a token cannot be signed: {error}");
             String::new()

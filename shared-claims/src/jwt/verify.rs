@@ -7,24 +7,24 @@ use super::read::Buffer;
 use super::{Claims, Secret, SelfTestFailed, TokenError, self_test};
 use crate::{Members, Value};
 
-/// How far the clocks of two machines may differ, in seconds.
+/// The tolerated clock difference between two machines, in seconds.
 pub const LEEWAY: u64 = 5;
 
-/// The issuer that a verifier believes, and for how long, where tokens are signed with a shared secret.
+/// The configuration of a verifier for tokens signed with a shared secret.
 pub struct VerifierConfig<'a> {
-    /// The `iss` that every token must carry.
+    /// The required `iss`.
     pub issuer: &'a str,
-    /// The name of this service, which `aud` must hold.
+    /// The name of this service, required in `aud`.
     pub audience: &'a str,
-    /// The longest life from `iat` to `exp`.
+    /// The longest accepted lifetime, from `iat` to `exp`.
     pub max_life: Duration,
-    /// The secret that tokens are signed with.
+    /// The current signing secret.
     pub secret: &'a Secret,
-    /// The one before it, while tokens signed with it are alive.
+    /// The previous signing secret, while tokens signed with it are alive.
     pub previous: Option<&'a Secret>,
 }
 
-/// A signer or a verifier that cannot be built.
+/// The reason why a signer or a verifier cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// RFC 8725 section 3.8.
@@ -33,18 +33,18 @@ pub enum SetupError {
     /// RFC 8725 section 3.9.
     #[error("an audience has no name")]
     NoAudience,
-    /// The crypto takes no such key.
+    /// The key cannot be used.
     #[error("the crypto does not take this key")]
     Key,
     /// Neither a secret nor a set of public keys.
     #[error("there is no key to sign or verify with")]
     NoKey,
-    /// The crypto computes something else than it should.
+    /// The crypto fails its self-test.
     #[error(transparent)]
     SelfTest(#[from] SelfTestFailed),
 }
 
-/// Proves one kind of token, locally: no call, no store.
+/// Verifies one kind of token locally, without a call or a store.
 pub struct Verifier<C> {
     keys: Keyring,
     cache: Option<Cache<C>>,
@@ -55,7 +55,7 @@ pub struct Verifier<C> {
 }
 
 impl<C: Claims> Verifier<C> {
-    /// A verifier that believes what `config` says and nothing else.
+    /// Builds a verifier for HS256.
     ///
     /// # Errors
     /// A name is empty, or the crypto fails its self-test.
@@ -64,7 +64,7 @@ impl<C: Claims> Verifier<C> {
         Self::with_keys(config.issuer, config.audience, config.max_life, keys)
     }
 
-    /// A verifier that believes tokens of `issuer` for `audience` that are signed with one of `keys` and live no longer than
+    /// Builds a verifier for tokens of `issuer` for `audience`, signed with one of `keys`, that live no longer than
     /// `max_life`.
     ///
     /// # Errors
@@ -87,10 +87,10 @@ impl<C: Claims> Verifier<C> {
         })
     }
 
-    /// The claims of `token`, if it is to be believed at `now`, in seconds since 1970.
+    /// Verifies `token` at `now` (seconds since 1970) and returns its claims.
     ///
     /// # Errors
-    /// The first of [`TokenError`]'s reasons that applies. Nothing of the claims is looked at before the signature.
+    /// The first reason of [`TokenError`] that applies. Claims are parsed only after the signature is verified.
     pub fn verify(&self, token: &str, now: u64) -> Result<C, TokenError> {
         let cache = self.cache.as_ref().zip(self.keys.generation());
         if let Some(claims) = cache.and_then(|(cache, generation)| cache.find(token, generation)) {
@@ -110,16 +110,16 @@ impl<C: Claims> Verifier<C> {
         Ok(claims)
     }
 
-    /// As [`Verifier::verify`], but for a token that was ever good: its time may be over, and its life longer than is
-    /// allowed by now. A late sign-out is one too.
+    /// As [`Verifier::verify`], but accepts expired tokens and lifetimes that are too long by now. For a logout, which
+    /// may come late.
     ///
     /// # Errors
-    /// As there, less [`TokenError::Expired`] and [`TokenError::LifeTooLong`].
+    /// As [`Verifier::verify`], without [`TokenError::Expired`] and [`TokenError::LifeTooLong`].
     pub fn verify_expired_too(&self, token: &str, now: u64) -> Result<C, TokenError> {
         self.read(token, now).map(|(claims, _)| claims)
     }
 
-    /// The claims, and whether `nbf` is among them.
+    /// The claims, and true if the token has `nbf`.
     fn read(&self, token: &str, now: u64) -> Result<(C, bool), TokenError> {
         let mut buffer = Buffer::default();
         let json = self.keys.open(token, C::TYP, &mut buffer)?;

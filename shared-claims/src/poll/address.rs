@@ -1,17 +1,17 @@
 use reqwest::Url;
 
-/// The address of the list of the auth-service at `url`; `None` where that is no bare http or https URL.
+/// The URL of the revocation list of the auth-service at `url`; `None` if that is not a plain http or https URL.
 pub(super) fn of_list(url: &str) -> Option<Url> {
     let mut list = bare(url)?;
     list.path_segments_mut().ok()?.pop_if_empty().push("revocations");
     Some(list)
 }
 
-/// `url`, if it is an http or https URL and no more than that.
+/// Parses `url` if it is a plain http or https URL: no credentials, query or fragment.
 pub(super) fn bare(url: &str) -> Option<Url> {
     let parsed = Url::parse(url).ok()?;
     let is_http = ["http", "https"].contains(&parsed.scheme()) && url[parsed.scheme().len()..].starts_with("://");
-    // Credentials would come into the log. The parser would drop white space and half a port; here they are a mistake.
+    // Credentials would be logged. The URL parser would accept white space and an empty port; here they are errors.
     let is_plain = !url.contains(|c: char| c == '@' || c.is_whitespace()) && !url.trim_end_matches('/').ends_with(':');
     let is_bare = parsed.query().is_none() && parsed.fragment().is_none();
     (is_http && is_plain && is_bare).then_some(parsed)

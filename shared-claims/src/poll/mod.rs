@@ -1,10 +1,10 @@
-/// Where auth-service is.
+/// The URL of auth-service.
 mod address;
-/// What is followed.
+/// The resources that can be polled.
 mod resource;
-/// One question, one answer.
+/// A single conditional request.
 mod source;
-/// When to ask, and what an answer changes.
+/// The poll loop.
 mod task;
 
 use std::io;
@@ -20,10 +20,10 @@ use self::source::Source;
 use self::task::PollTask;
 use crate::{PublicKeys, Revocations};
 
-/// A `poll` of nothing would be a loop without a pause.
+/// A `poll` of zero would be a busy loop.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
 
-/// Which auth-service's revocations or public keys to follow, and how.
+/// The configuration of a poller for auth-service's revocation list or public keys.
 ///
 /// ```no_run
 /// # async fn f(auth: shared_claims::BearerAuth) -> Result<(), shared_claims::PollError> {
@@ -34,55 +34,58 @@ const SHORTEST_POLL: Duration = Duration::from_millis(10);
 /// let revocations = Poller::new("http://auth:3000").start().await?;
 /// let auth = auth.with_revocations(revocations);
 ///
-/// // Whoever would rather let nobody in than somebody who may have signed out half a minute ago:
+/// // Refuses all tokens once auth-service has not answered for half a minute:
 /// let strict = Poller { max_age: Some(Duration::from_secs(30)), ..Poller::new("http://auth:3000") };
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Poller {
-    /// Where auth-service is, such as `https://auth.example.com` or `http://auth:3000`.
+    /// The base URL of auth-service, such as `https://auth.example.com` or `http://auth:3000`.
     pub url: String,
-    /// How often to ask; less by up to 15 %, so that services that started together do not ask together.
+    /// The interval between two requests, shortened by a random 0 to 15 % so that services started together do not poll
+    /// together.
     pub poll: Duration,
-    /// The age from which a list clears nobody any more: see [`Revocations::new`]. Some multiple of `poll`.
+    /// The age from which the list is stale, so that no token is accepted; see [`Revocations::new`]. Choose a multiple
+    /// of `poll`.
     pub max_age: Option<Duration>,
-    /// How long [`Poller::start`] waits for the first list.
+    /// The time that [`Poller::start`] waits for the first list.
     pub start_timeout: Duration,
 }
 
-/// Why nothing is followed.
+/// The reason why a poller cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
-    /// It is no http or https URL, or more than that.
+    /// The URL is not a plain http or https URL.
     #[error("the address of auth-service must look like https://auth.example.com or http://auth:3000")]
     Address,
-    /// No server could prove who it is.
+    /// No trusted certificate authority is installed.
     #[error("there are no certificates of authorities to trust; SSL_CERT_FILE can name a file of them")]
     Roots(#[source] io::Error),
 }
 
 impl Poller {
-    /// Every second; without a greatest age; 5 s for the first list.
+    /// Polls every second, without a maximum age, and waits 5 s for the first list.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), poll: Duration::from_secs(1), max_age: None, start_timeout: Duration::from_secs(5) }
     }
 
-    /// Whether there can be somebody to follow at the address.
+    /// Checks the URL.
     ///
     /// # Errors
-    /// It is none.
+    /// The URL is not a plain http or https URL.
     pub fn check(&self) -> Result<(), PollError> {
         address::of_list(&self.url).map(drop).ok_or(PollError::Address)
     }
 
-    /// Begins to follow. Returns what is known once there is a first list, or when the patience for it is over; from
-    /// then on, too, it is what was told, however little. Needs a Tokio runtime, in which a task asks on for as long as
-    /// there is a handle on the list.
+    /// Starts polling. Returns after the first list arrives or `start_timeout` elapses; in the latter case the list is
+    /// empty until the first answer. Needs a Tokio runtime. The background task ends when the last clone of the list is
+    /// dropped.
     ///
     /// # Errors
-    /// The address is none, or there is nobody to trust. That auth-service does not answer is no error.
+    /// The URL is invalid, or no certificate authority is trusted. An auth-service that does not answer is not an
+    /// error.
     pub async fn start(&self) -> Result<Revocations, PollError> {
         let address = address::of_list(&self.url).ok_or(PollError::Address)?;
         let list = Revocations::new(self.max_age);
@@ -90,11 +93,11 @@ impl Poller {
         Ok(list)
     }
 
-    /// Begins to follow the public keys, whose address (`…/.well-known/jwks.json`) `url` is in this case. Returns as
-    /// [`Poller::start`] does. From then on, no request ever causes a question.
+    /// Starts polling the public keys; `url` is then the address of the JWKS (`…/.well-known/jwks.json`). Returns as
+    /// [`Poller::start`] does. Verifying a token never causes a request.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Poller::start`].
     pub async fn keys(&self) -> Result<PublicKeys, PollError> {
         let address = address::bare(&self.url).ok_or(PollError::Address)?;
         let keys = PublicKeys::unknown(self.max_age);
@@ -106,7 +109,7 @@ impl Poller {
         let source = Source::at(address).map_err(PollError::Roots)?;
         let (first, arrived) = oneshot::channel();
         tokio::spawn(PollTask::new(source, resource, self.poll.max(SHORTEST_POLL), first).run());
-        // What is late comes later.
+        // After a timeout the task goes on in the background.
         let _ = timeout(self.start_timeout, arrived).await;
         Ok(())
     }

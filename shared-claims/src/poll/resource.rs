@@ -10,33 +10,33 @@ use crate::jwt::Published;
 use crate::revocations::List;
 use crate::{LEEWAY, PublicKeys, RevocationList, Revocations, clock};
 
-/// A longer body is read on another thread, because requests wait for this one.
+/// A longer body is parsed on another thread, so that it does not delay requests on this one.
 const SHORT: usize = 64 << 10;
 
-/// Whether an answer is as new as the question.
+/// The age of an answer relative to its request.
 pub(super) enum Freshness {
     Fresh,
     Stale,
 }
 
-/// Something that auth-service publishes and that is asked for again and again.
+/// A resource of auth-service that is polled.
 pub(super) trait Resource: Send + 'static {
-    /// What the log calls it.
+    /// Its name in the log.
     const NAME: &'static str;
 
-    /// Whether it was read once; `None` where no handle on it is left.
+    /// True if it was read once; `None` after the last handle was dropped.
     fn is_loaded(&self) -> Option<bool>;
 
-    /// One question. After an error, nothing of the answer counts. An old answer that a cache has kept takes nothing back and
-    /// confirms nothing.
+    /// Sends one request and applies the answer. After an error nothing has changed. A stale answer from a cache
+    /// removes nothing and confirms nothing.
     fn fetch(&mut self, source: &Source) -> impl Future<Output = Result<Freshness, FetchError>> + Send;
 }
 
-/// The list of revocations.
+/// The revocation list.
 pub(super) struct ListResource {
     list: Weak<List>,
     cursor: Option<String>,
-    /// Of what was told since `cursor`; never of what was told since another one.
+    /// The `ETag` of the answer for `cursor`; unset when the cursor has moved.
     etag: Option<HeaderValue>,
 }
 
@@ -58,7 +58,7 @@ impl Resource for ListResource {
         let reply = source.fetch(Conditions { after: self.cursor.as_deref(), etag: self.etag.as_ref() }).await?;
         let Some(list) = self.list.upgrade().map(Revocations) else { return Ok(Freshness::Fresh) };
         let fresh = reply.fresh_since(asked, clock);
-        // By the earlier of two clocks: an entry that still counts is kept when one of them jumps ahead.
+        // The earlier of the two clocks: if one jumps ahead, no entry is dropped too early.
         let now = reply.date.unwrap_or(u64::MAX).min(clock::now());
         if let Content::Body { body, etag } = reply.content {
             let cursor = Some(add_list(list.clone(), body, now).await?);
@@ -72,7 +72,7 @@ impl Resource for ListResource {
     }
 }
 
-/// Reads the list in `body` and adds it; its cursor.
+/// Parses the list in `body` and adds its entries; returns the new cursor.
 async fn add_list(list: Revocations, body: Vec<u8>, now: u64) -> Result<String, FetchError> {
     let is_short = body.len() <= SHORT;
     let read = move || {
@@ -105,12 +105,12 @@ impl Resource for KeyResource {
     async fn fetch(&mut self, source: &Source) -> Result<Freshness, FetchError> {
         let (asked, clock) = (Instant::now(), clock::now());
         let reply = match source.fetch(Conditions { after: None, etag: self.etag.as_ref() }).await {
-            // An auth-service that has no such address has no such key.
+            // An auth-service without this endpoint has no public keys.
             Err(FetchError::Status(StatusCode::NOT_FOUND)) => Reply::of_now(br#"{"keys":[]}"#.to_vec()),
             reply => reply?,
         };
         let Some(keys) = self.keys.upgrade().map(PublicKeys) else { return Ok(Freshness::Fresh) };
-        // A key that was taken away since would come back with a set from a cache.
+        // A cached set may contain a key that was removed since.
         let is_from_a_cache = reply.age.as_secs() > LEEWAY;
         let Some(made) = reply.fresh_since(asked, clock).filter(|_| !is_from_a_cache) else {
             return Ok(Freshness::Stale);
@@ -132,7 +132,8 @@ impl Reply {
         Self { content: Content::Body { body, etag: None }, date: None, age: std::time::Duration::ZERO }
     }
 
-    /// The moment from which it is, if it is as new as the question, which was `asked` then and at this `clock`.
+    /// The moment as of which the answer is up to date; `None` if it is older than the request, which was sent at
+    /// `asked` and `clock`.
     fn fresh_since(&self, asked: Instant, clock: u64) -> Option<Instant> {
         let is_old = self.date.is_some_and(|date| date.saturating_add(LEEWAY) < clock);
         asked.checked_sub(self.age).filter(|_| !is_old)

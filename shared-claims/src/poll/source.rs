@@ -11,52 +11,52 @@ use time::format_description::well_known::Rfc2822;
 
 use crate::NotAKeySet;
 
-/// A connection stands within this.
+/// The timeout for opening a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The answer begins within this, and no gap in it is longer.
+/// The timeout for the head, and between two chunks of the body.
 const READ_PATIENCE: Duration = Duration::from_secs(5);
 
-/// All of it is there within this.
+/// The timeout for the whole response.
 const WHOLE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest answer that is read: a list of some two million entries.
+/// The longest accepted body, enough for some two million entries.
 const LONGEST: usize = 128 << 20;
 
-/// An auth-service that is asked over HTTP/1.1. No redirect is followed, and no proxy of the environment is asked.
+/// An HTTP client for one URL of auth-service. It follows no redirects and ignores the environment's proxy settings.
 pub(super) struct Source {
     client: Client,
     tls: ClientConfig,
     url: Url,
 }
 
-/// A question.
+/// The parameters of a conditional request.
 #[derive(Clone, Copy)]
 pub(super) struct Conditions<'a> {
-    /// What is new since this cursor, or all.
+    /// The cursor; without one, the whole list is requested.
     pub(super) after: Option<&'a str>,
-    /// Unless it is still what this stands for.
+    /// The `ETag` for `If-None-Match`.
     pub(super) etag: Option<&'a HeaderValue>,
 }
 
-/// An answer.
+/// The response.
 pub(super) struct Reply {
     pub(super) content: Content,
-    /// The time at which auth-service made it, in seconds since 1970, if it was told.
+    /// The `Date` header, in seconds since 1970.
     pub(super) date: Option<u64>,
-    /// The time that it has spent in caches (RFC 9111 section 5.1).
+    /// The `Age` header: time spent in caches (RFC 9111 section 5.1).
     pub(super) age: Duration,
 }
 
-/// What is new.
+/// The content of a response.
 pub(super) enum Content {
-    /// 304: what was told at this address the last time is still all.
+    /// 304: unchanged since the last response for this URL.
     NotModified,
-    /// 200: a body, not yet read, and the `ETag` of the address it is from.
+    /// 200: the body, not parsed yet, and its `ETag`.
     Body { body: Vec<u8>, etag: Option<HeaderValue> },
 }
 
-/// Why there is no answer.
+/// The reason why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error("it cannot be reached")]
@@ -90,23 +90,23 @@ impl From<reqwest::Error> for FetchError {
 
 impl Source {
     /// # Errors
-    /// The address is https, and there is no certificate of an authority to prove it with.
+    /// The URL is https, and no certificate authority is installed.
     pub(super) fn at(url: Url) -> io::Result<Self> {
         let tls = tls_config(url.scheme() == "https")?;
         Ok(Self { client: client(&tls).map_err(io::Error::other)?, tls, url })
     }
 
-    /// Leaves its connection behind: the instance at the other end has failed, and another one, or another address of its name,
-    /// may be well.
+    /// Replaces the connection pool, so that the next request opens a new connection: this instance failed, and another
+    /// instance or address may be healthy.
     pub(super) fn reconnect(&mut self) {
         if let Ok(client) = client(&self.tls) {
             self.client = client;
         }
     }
 
-    /// Asks, and hears the whole answer.
+    /// Sends the request and reads the whole response.
     pub(super) async fn fetch(&self, Conditions { after, etag }: Conditions<'_>) -> Result<Reply, FetchError> {
-        // A cache on the way would tell what auth-service said long ago.
+        // A cache on the way would return an outdated list.
         let mut request = self.client.get(self.url.clone()).header(ACCEPT, "application/json");
         request = request.header(CACHE_CONTROL, "no-cache").query(&after.map(|cursor| [("after", cursor)]));
         if let Some(etag) = etag {
@@ -119,7 +119,7 @@ impl Source {
                 let etag = response.headers().get(ETAG).cloned();
                 Content::Body { body: whole(response).await?, etag }
             }
-            // Without an ETag there was no question whether anything changed.
+            // A 304 is only valid for a request with `If-None-Match`.
             StatusCode::NOT_MODIFIED if etag.is_some() => Content::NotModified,
             status => return Err(FetchError::Status(status)),
         };
@@ -132,13 +132,13 @@ fn date(headers: &HeaderMap) -> Option<u64> {
     date.unix_timestamp().try_into().ok()
 }
 
-/// The longest of all that is said; for ever, where it is no number.
+/// The largest of all values of `Age`; the maximum for a value that is not a number.
 fn age(headers: &HeaderMap) -> Duration {
     let said = headers.get_all(AGE).iter().flat_map(|value| value.to_str().unwrap_or("?").split(','));
     Duration::from_secs(said.map(|age| age.trim().parse().unwrap_or(u64::MAX)).max().unwrap_or(0))
 }
 
-/// All of the body. One that ends before its `Content-Length` or its last chunk is an error.
+/// Reads the whole body. A body shorter than its `Content-Length`, or without its last chunk, is an error.
 async fn whole(mut response: Response) -> Result<Vec<u8>, FetchError> {
     let mut bytes = Vec::new();
     if response.content_length().is_some_and(|length| length > LONGEST as u64) {
@@ -158,8 +158,8 @@ fn client(tls: &ClientConfig) -> reqwest::Result<Client> {
     client.connect_timeout(CONNECT_PATIENCE).read_timeout(READ_PATIENCE).timeout(WHOLE_PATIENCE).build()
 }
 
-/// Trusts whom the system trusts, or `SSL_CERT_FILE`. Where nothing is encrypted, no authority is needed: a container
-/// without certificates will do.
+/// Trusts the system's certificate authorities, or those of `SSL_CERT_FILE`. Plain HTTP needs none, so a container
+/// without certificates works.
 fn tls_config(is_https: bool) -> io::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     if is_https {

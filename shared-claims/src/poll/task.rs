@@ -9,13 +9,13 @@ use tokio::time::sleep_until;
 use super::resource::{Freshness, Resource};
 use super::source::{FetchError, Source};
 
-/// However long an outage lasts, its end is seen within this.
+/// The longest pause after failures, so that the end of an outage is noticed within it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// As long as nothing was read at all, the log says so this often.
+/// The interval between log lines about an outage before the first successful read.
 const REMINDER: Duration = Duration::from_mins(1);
 
-/// Asks again and again, until the last handle on what it follows is dropped.
+/// Polls until the last handle on the resource is dropped.
 pub(super) struct PollTask<F> {
     source: Source,
     resource: F,
@@ -25,14 +25,14 @@ pub(super) struct PollTask<F> {
     first: Option<oneshot::Sender<()>>,
 }
 
-/// Why it is not up to date, and when the log said so.
+/// The current outage: its cause, and the time of its log line.
 struct Outage {
     cause: String,
     logged_at: Instant,
 }
 
 impl<F: Resource> PollTask<F> {
-    /// `first` is told of the first answer.
+    /// `first` is notified of the first answer.
     pub(super) const fn new(source: Source, resource: F, poll: Duration, first: oneshot::Sender<()>) -> Self {
         Self { source, resource, poll, failures: 0, outage: None, first: Some(first) }
     }
@@ -64,7 +64,7 @@ impl<F: Resource> PollTask<F> {
             }
         }
         if let Some(first) = self.first.take() {
-            // The caller of `start` may have gone on without it.
+            // The receiver is gone if `start` timed out.
             let _ = first.send(());
         }
     }
@@ -77,7 +77,7 @@ impl<F: Resource> PollTask<F> {
         self.source.reconnect();
     }
 
-    /// Says it once for each outage; but as long as nothing was read at all, at each other cause and again and again.
+    /// Logs each outage once. Before the first successful read it also logs each new cause, and repeats itself.
     fn log_outage(&mut self, cause: String) {
         let is_loaded = self.resource.is_loaded().unwrap_or_default();
         let is_logged = |outage: &Outage| is_loaded || outage.cause == cause && outage.logged_at.elapsed() < REMINDER;
@@ -88,16 +88,16 @@ impl<F: Resource> PollTask<F> {
         }
     }
 
-    /// Twice as long after each failure.
+    /// Doubles after each failure.
     fn pause(&self) -> Duration {
         let doubled = self.poll.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1)));
         doubled.min(LONGEST_PAUSE.max(self.poll))
     }
 }
 
-/// Between 0.85 and 1 of `pause`, so that services that started together do not ask together.
+/// Between 0.85 and 1 times `pause`, so that services started together do not poll together.
 fn jittered(pause: Duration) -> Duration {
-    // Every RandomState has keys of its own, which are as good as dice.
+    // Each RandomState has random keys, which serve as the random number.
     let share = u32::try_from(850 + RandomState::new().hash_one(()) % 150).unwrap_or(1000);
     pause / 1000 * share
 }

@@ -34,7 +34,7 @@ fn pair(name: &'static str, pem: String) -> Pair {
     Pair { name, key: SigningKey::from_pem(&pem).unwrap(), algorithm, encoding: encoding.unwrap(), pem }
 }
 
-/// What `openssl genpkey` writes for these arguments.
+/// The output of `openssl genpkey` with these arguments.
 pub fn openssl(arguments: &str) -> String {
     let output = Command::new("openssl").arg("genpkey").args(arguments.split(' ')).output().unwrap();
     assert!(output.status.success(), "openssl genpkey {arguments}");

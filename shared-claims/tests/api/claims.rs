@@ -3,10 +3,10 @@ use shared_claims::TokenError::{self, Claim, IssuedInFuture, LifeTooLong, Malfor
 
 use crate::forge::{LIFE, NOW, Object, access, check, header, refresh, refresh_verdict, token, verdict};
 
-/// What is no string, or an empty one.
+/// JSON values that are not a non-empty string.
 const NO_TEXT: [&str; 9] = [r#""""#, "null", "1", "0", "true", "[]", r#"["anna"]"#, "{}", r#"{"anna":"anna"}"#];
 
-/// What is no integer from 0 on, though it is JSON.
+/// JSON values that are not a non-negative integer.
 const NO_SECONDS: [&str; 19] = [
     r#""1900000000""#,
     r#""""#,

@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use shared_claims::{Admin, BearerAuth, Member};
 
-/// What the door for members says.
+/// The response of the route for members.
 fn of_member(member: &Member) -> Value {
     json!({
         "userId": member.user_id, "username": member.username, "role": member.role, "sessionId": member.session_id,
@@ -15,7 +15,7 @@ fn of_member(member: &Member) -> Value {
     })
 }
 
-/// What the door for admins says.
+/// The response of the route for admins.
 fn of_admin(admin: &Admin) -> Value {
     json!({"username": admin.username})
 }
@@ -23,7 +23,7 @@ fn of_admin(admin: &Admin) -> Value {
 /// The sessions whose handlers have run, of all services.
 static WRITTEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Whether a handler behind a body has run for the session `sid`.
+/// True if a handler behind a body has run for the session `sid`.
 pub fn wrote(sid: &str) -> bool {
     WRITTEN.lock().unwrap().iter().any(|written| written == sid)
 }

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::teller::Teller;
 use crate::wire::session;
 
-/// What a process of its own is told: an environment is set before a process begins or never.
+/// The environment of the child process: a test cannot change its own safely.
 const URL: &str = "TEST_FOLLOW_URL";
 
 /// An authority, a certificate of its for `localhost`, and another authority, as files.

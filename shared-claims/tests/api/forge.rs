@@ -118,7 +118,7 @@ pub fn parts(token: &str) -> [&str; 3] {
     token.split('.').collect::<Vec<_>>().try_into().unwrap()
 }
 
-/// As many letters as that, for a member that nobody reads.
+/// A text of `length` letters, for a member without meaning.
 pub fn filler(length: usize) -> String {
     format!(r#""{}""#, "x".repeat(length))
 }
@@ -141,13 +141,13 @@ pub fn verifier_config<'a>(secret: &'a Secret, previous: Option<&'a Secret>) -> 
     VerifierConfig { issuer: ISSUER, audience: AUDIENCE, max_life: Duration::from_secs(LIFE), secret, previous }
 }
 
-/// What the verifier of access tokens says.
+/// The result of the access token verifier.
 pub fn verdict(token: &str) -> Result<AccessClaims, TokenError> {
     let verifier = Verifier::new(&verifier_config(&secret(SECRET), Some(&secret(PREVIOUS)))).unwrap();
     verifier.verify(token, NOW)
 }
 
-/// What the verifier of refresh tokens says.
+/// The result of the refresh token verifier.
 pub fn refresh_verdict(token: &str) -> Result<RefreshClaims, TokenError> {
     let verifier = Verifier::new(&verifier_config(&secret(SECRET), Some(&secret(PREVIOUS)))).unwrap();
     verifier.verify(token, NOW)

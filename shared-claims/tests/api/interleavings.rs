@@ -4,7 +4,7 @@ use shared_claims::{LEEWAY, Revocation, Revocations};
 use crate::forge::{LIFE, NOW};
 use crate::wire::{session, subject};
 
-/// What may happen, in any order.
+/// The events, in any order.
 #[derive(Clone, Debug)]
 enum Event {
     LogIn {
@@ -111,7 +111,7 @@ proptest! {
                 let refused = world.list.is_revoked(&token.sid, &token.sub, token.iat);
                 let (must, at) = (world.refuses(token), world.now);
                 prop_assert!(must || !refused, "shut out: {} at {at}", token.sid);
-                // Whoever is dead may be forgotten.
+                // An expired token's entry may be dropped.
                 let alive = token.iat + LIFE + LEEWAY > world.clock_there();
                 prop_assert!(refused || !must || !alive, "let in: {} at {at}", token.sid);
             }

@@ -2,7 +2,7 @@ use shared_claims::TokenError::{Malformed, MalformedHeader, TooLong};
 
 use crate::forge::{access, check, filler, header, texts};
 
-/// How many letters of base64url that many bytes become.
+/// The length in base64url of so many bytes.
 fn letters(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }

@@ -13,7 +13,7 @@ mod arrival;
 mod between;
 /// The claims: which there must be, and of which type.
 mod claims;
-/// What the fuzzer begins with, without the fuzzer.
+/// The fuzzer's corpus, without the fuzzer.
 mod corpus;
 /// A member's door and an admin's, on each framework.
 #[cfg(feature = "actix")]
@@ -21,15 +21,15 @@ mod doors;
 /// Following over HTTPS.
 #[cfg(feature = "revocation")]
 mod encryption;
-/// Who is shut out over HTTP though the token is good.
+/// Revoked tokens over HTTP.
 #[cfg(feature = "actix")]
 mod ended;
-/// Who is let in over HTTP, and what the others are told.
+/// Accepted and refused requests over HTTP.
 #[cfg(feature = "actix")]
 mod extractors;
 /// Tokens made by hand, and the verifier they are shown to.
 mod forge;
-/// What the fuzzer asks of each input.
+/// The fuzzer's properties.
 #[path = "../../../fuzz/src/verifier.rs"]
 mod fuzz;
 /// The header: algorithm, type, `crit`.
@@ -44,7 +44,7 @@ mod keys;
 mod length;
 /// Tokens to and from Node's `jsonwebtoken`.
 mod node;
-/// What stands in the log of an outage.
+/// Log lines of an outage.
 #[cfg(feature = "revocation")]
 mod outage;
 /// `iss` and `aud`.
@@ -55,30 +55,30 @@ mod polled_keys;
 /// Following a list over HTTP: good days and bad days.
 #[cfg(feature = "revocation")]
 mod polling;
-/// Every change to a token, and texts that nobody thought of.
+/// Properties of changed tokens and of random text.
 mod properties;
 /// Public keys: PEM blocks and published sets.
 mod published;
-/// Where a request may carry its token.
+/// The headers that may carry a token.
 #[cfg(feature = "actix")]
 mod request;
-/// What a list of revocations says of a token.
+/// Lookups in the revocation list.
 mod revoked;
 /// A service with two doors.
 #[cfg(feature = "actix")]
 mod server;
-/// What the signer makes.
+/// The signer's output.
 mod signer;
 /// Three segments of strict base64url.
 mod spelling;
 /// A server that tells what is revoked, and can misbehave.
 #[cfg(feature = "revocation")]
 mod teller;
-/// What the crate `jsonwebtoken` says of the tokens that are accepted here.
+/// The crate `jsonwebtoken` as a second verifier of accepted tokens.
 mod third_opinion;
 /// `exp`, `iat`, `nbf`, to the second.
 mod times;
 /// Strings, numbers and depths that JSON does not have.
 mod values;
-/// How revocations are written.
+/// The JSON of revocations.
 mod wire;

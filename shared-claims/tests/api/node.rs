@@ -37,7 +37,7 @@ fn install() {
     }
 }
 
-/// What Node answers to each question.
+/// Node's answer to each question.
 fn ask(questions: &Value) -> Vec<Value> {
     install();
     let mut node = Command::new("node");

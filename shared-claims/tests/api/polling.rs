@@ -163,7 +163,7 @@ async fn whoever_fails_is_not_asked_by_the_same_connection_for_ever() {
     until("another connection is tried", || has(&list, "s-1")).await;
 }
 
-/// A clock that jumps ahead must not make anybody forget: here it is the one at the other end that tells.
+/// A clock that jumps ahead must not drop entries; here it is the server's.
 #[tokio::test]
 async fn what_is_over_here_and_not_there_is_kept() {
     let body = r#"{"cursor": "c", "entries": [{"sid": "s-1", "until": 1767225700}]}"#;

@@ -42,7 +42,7 @@ impl Service {
         ]
     }
 
-    /// The same doors, but nobody thought of a guard: what only actix lets happen.
+    /// The same routes without a `BearerAuth`, which compiles only for actix-web.
     pub fn unguarded() -> Self {
         Self::at("actix", unguarded())
     }
@@ -123,7 +123,7 @@ impl Answer {
         self.refuses(401, "invalid_token", Some(&challenge), why);
     }
 
-    /// A good token of somebody who may not.
+    /// Expects 403 for a valid token of a role without rights.
     #[track_caller]
     pub fn refuses_the_role(&self, description: &str, why: &str) {
         let challenge = format!(r#"Bearer error="insufficient_scope", error_description="{description}""#);
@@ -135,7 +135,7 @@ pub fn verifier() -> Verifier<AccessClaims> {
     Verifier::new(&verifier_config(&secret(SECRET), None)).unwrap()
 }
 
-/// The claims of somebody with this role who signed in just now.
+/// The claims of a user with this role who has just logged in.
 pub fn claims_of(role: &str) -> Object {
     access().with("role", format!(r#""{role}""#)).with("iat", now()).with("exp", now() + LIFE)
 }

@@ -5,7 +5,7 @@ use crate::forge::{
     AUDIENCE, ISSUER, LIFE, NOW, PREVIOUS, SECRET, STRANGER, parts, secret, signed, unb64, verifier_config,
 };
 
-/// What a sign-in gives.
+/// The claims issued at a login.
 pub fn access_claims() -> AccessClaims {
     AccessClaims {
         sub: "u-1".to_owned(),
@@ -35,7 +35,7 @@ pub fn sign<C: Claims>(claims: &C, text: &str, audience: &[&str]) -> String {
     Signer::new(ISSUER, &audience, &secret(text)).unwrap().sign(claims)
 }
 
-/// What the signer with the secret `text` calls its key.
+/// The `kid` of the signer with the secret `text`.
 pub fn kid_of(text: &str) -> String {
     let [header, ..] = parts(&sign(&access_claims(), text, &[AUDIENCE])).map(unb64);
     serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()

@@ -32,7 +32,7 @@ pub struct Asked {
     pub etag: Option<String>,
 }
 
-/// How it answers.
+/// The behaviour of the server.
 #[derive(Clone)]
 pub enum Manner {
     /// As agreed.
@@ -92,7 +92,7 @@ impl Teller {
         until("it is asked", || self.asked().len() >= before + times).await;
     }
 
-    /// How many connections stand.
+    /// The number of open connections.
     pub fn open(&self) -> usize {
         self.state.open.load(Ordering::SeqCst)
     }
@@ -191,7 +191,7 @@ async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Optio
     Ok(None)
 }
 
-/// What the agreement says: what is new since the cursor, which counts entries; all to whoever has none that is known.
+/// The correct answer: the entries after the cursor, which counts entries; all of them without a known cursor.
 fn honest(revoked: &[Revocation], asked: &Asked) -> Vec<u8> {
     let from = asked.after.as_ref().and_then(|cursor| cursor.strip_prefix("c-")?.parse().ok()).unwrap_or(0);
     let entries = revoked.get(from..).unwrap_or(revoked).to_vec();
