@@ -43,7 +43,7 @@ pub enum StartError {
 /// Something that it needs cannot be had.
 pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Running, StartError> {
     let (revocations, keys) = tokio::try_join!(revocations(config, known), keys(config))?;
-    let auth = AccessSettings { keys: keys.clone(), ..config.access.clone() }.guard("books-service")?;
+    let auth = AccessSettings { keys: keys.clone(), ..config.access.clone() }.bearer_auth("books-service")?;
     let auth = Data::new(match &revocations {
         Some(revocations) => auth.with_revocations(revocations.clone()),
         None => auth,

@@ -1,4 +1,4 @@
-//! The wall clock, read in one place; everything below the routes is handed the time.
+//! The wall clock. Code below the routes takes the time as an argument.
 
 use std::num::NonZeroU8;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimeP
 const MILLISECONDS: EncodedConfig =
     Config::DEFAULT.set_time_precision(TimePrecision::Second { decimal_digits: NonZeroU8::new(3) }).encode();
 
-/// Milliseconds since 1970-01-01T00:00:00Z; 0 where the machine's clock stands before that.
+/// Milliseconds since 1970-01-01T00:00:00Z; 0 if the clock is set before that.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn now_ms() -> i64 {
@@ -20,8 +20,8 @@ pub fn now_ms() -> i64 {
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// The instant that a text names, in milliseconds since 1970: RFC 3339, or as databases write it, with a space for the T,
-/// an offset without minutes, no offset (UTC), or a date alone.
+/// Parses an instant, in milliseconds since 1970: RFC 3339, or as databases write it, with a space for the T, an offset
+/// without minutes, no offset (UTC), or a date alone.
 #[must_use]
 pub fn instant(text: &str) -> Option<i64> {
     let text = text.replacen(' ', "T", 1);

@@ -11,9 +11,9 @@ pub mod http;
 pub mod operations;
 /// The recorder of metrics.
 mod recorder;
-/// Settings from the environment, all faults reported at once.
+/// Settings from the environment, with all errors in one message.
 pub mod settings;
-/// Work done once for all callers that wait for it.
+/// Work shared by all callers that wait for it.
 mod single_flight;
 
 pub use http::{

@@ -1,5 +1,5 @@
-//! The recorder behind the facade of the crate `metrics`, one for the process: none until a service has an address for its metrics.
-//! A handle of the facade that was made before then counts nothing, so handles are kept only while [`is_on`].
+//! The process-wide recorder of the crate `metrics`, installed once a service has an address for its metrics. A handle
+//! created before then records nothing, so handles are kept only while [`is_on`].
 
 use std::sync::OnceLock;
 
@@ -7,10 +7,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 pub(crate) static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// The timer of store calls, which has buckets of its own.
+/// The timer of store calls, with its own buckets.
 pub(crate) const STORE_DURATION: &str = "store_call_duration_seconds";
 
-/// True if calls are counted.
+/// True if metrics are recorded.
 pub(crate) fn is_on() -> bool {
     RECORDER.get().is_some()
 }

@@ -3,15 +3,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use tokio::task::yield_now;
 
-/// Work that is done once for all callers that wait for it.
+/// Work done once for all callers that wait for it.
 ///
-/// The promise, which the single flight of a cache lacks: the result of [`SingleFlight::run`] comes from a run that began after the
-/// call. A caller that comes during a run waits for the next one, together with all others that come meanwhile; under load, one
-/// run serves many. Runs never overlap. If the caller that does the work goes away, another one that shares the run begins it anew.
+/// The guarantee that other single-flight caches lack: the result of [`SingleFlight::run`] comes from a run that began
+/// after the call. A caller that arrives during a run waits for the next run, which it shares with all others that
+/// arrive meanwhile. Runs never overlap. If the caller that does the work is cancelled, another caller of the run
+/// starts it again.
 pub struct SingleFlight<T> {
     /// Held during a run.
     running: AsyncMutex<()>,
-    /// The run that has not begun.
+    /// The next run, not started yet.
     next: Mutex<Arc<OnceCell<T>>>,
 }
 
@@ -22,12 +23,13 @@ impl<T> Default for SingleFlight<T> {
 }
 
 impl<T: Clone> SingleFlight<T> {
-    /// The result of `work`, done by this caller or by another one that shares the run; callers pass work of the same meaning.
+    /// Returns the result of `work`, done by this caller or by another one of the same run. All callers must pass
+    /// equivalent work.
     pub async fn run(&self, work: impl AsyncFnOnce() -> T) -> T {
         let run = Arc::clone(&*self.next());
         let outcome = run.get_or_init(async || {
             let _running = self.running.lock().await;
-            // Requests that have arrived already may join: the run costs the same for many.
+            // Lets requests that have already arrived join: the cost of a run does not depend on their number.
             let_others_join().await;
             self.begin(&run);
             work().await
@@ -35,7 +37,7 @@ impl<T: Clone> SingleFlight<T> {
         outcome.await.clone()
     }
 
-    /// Closes `run` to later callers. It may be closed already, by a caller that then went away.
+    /// Closes `run` to later callers. A cancelled caller may have closed it already.
     fn begin(&self, run: &Arc<OnceCell<T>>) {
         let mut next = self.next();
         if Arc::ptr_eq(&next, run) {
@@ -48,8 +50,8 @@ impl<T: Clone> SingleFlight<T> {
     }
 }
 
-/// Waits until all ready tasks have run. Twice, because actix-http polls a handler twice in one turn of its connection: the first
-/// time would be over before another connection has its turn.
+/// Waits until all ready tasks have run. Yields twice, because actix-http polls a handler twice in one turn of its
+/// connection, so the first yield would not reach the other connections.
 async fn let_others_join() {
     yield_now().await;
     yield_now().await;
@@ -71,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// Polls `future` until it waits.
+    /// Polls `future` until it is pending.
     fn go<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
         let polls = (0..5).map(|_| future.as_mut().poll(&mut Context::from_waker(Waker::noop())));
         polls.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)

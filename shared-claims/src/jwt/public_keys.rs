@@ -134,7 +134,7 @@ impl Set {
             Some(Key { kid: key.key_id().to_owned(), algorithm: key.algorithm, verifying })
         };
         let jwks = JwkSet { keys: keys.iter().map(|key| key.jwk.clone()).collect() };
-        // Texts alone always have a JSON form.
+        // Serializing strings cannot fail.
         let jwks = serde_json::to_string(&jwks).unwrap_or_default();
         Self { generation, verifying: keys.iter().filter_map(key).collect(), keys, jwks }
     }

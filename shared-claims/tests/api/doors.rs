@@ -116,7 +116,7 @@ pub fn actix(auth: &Arc<BearerAuth>) -> String {
     })
 }
 
-/// The same, without a guard.
+/// The same, without a `BearerAuth`.
 pub fn unguarded() -> String {
     on_actix(|_| ())
 }

@@ -33,7 +33,7 @@ impl Service {
         Self::protected_by(&Arc::new(BearerAuth::new(verifier()).with_extra_header(extra_header)))
     }
 
-    /// The same service on every framework, behind this guard.
+    /// The same service on every framework, with this authentication.
     pub fn protected_by(auth: &Arc<BearerAuth>) -> Vec<Self> {
         vec![
             Self::at("actix", actix(auth)),

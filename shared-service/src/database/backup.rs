@@ -8,46 +8,47 @@ use uuid::Uuid;
 use super::{StoreError, open_existing};
 use crate::settings::Kind;
 
-/// Why there is no backup.
+/// The reason why there is no backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// Postgres has tools of its own.
+    /// The database is Postgres, which has its own tools.
     #[error("this is Postgres: use pg_dump, as docs/runbook.md shows")]
     NotAFile,
-    /// No other process can read it.
+    /// The database is in memory; no other process can read it.
     #[error("this database is in memory, gone with the process that has it")]
     Memory,
-    /// The new file; one that is there stays as it is.
+    /// The new file cannot be made. An existing file is never overwritten.
     #[error("{0}: {1}")]
     File(String, io::Error),
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Copies the `SQLite` database at `url`, as it stands at one moment, into the new file `to`, which only its owner can
-/// read. The service may run and write meanwhile: the copy is one read transaction, so it holds what `-wal` holds too.
-/// When this returns, the copy is on the disk.
+/// Copies the `SQLite` database at `url`, as of one moment, into the new file `to`, which only its owner can read. The
+/// service may run and write meanwhile: the copy is one read transaction, so it includes the content of `-wal`. The
+/// copy is synced to disk when this returns.
 ///
 /// # Errors
-/// See [`BackupError`]; then there is no file `to`, unless it was there before.
+/// See [`BackupError`]. The incomplete file is removed.
 pub async fn backup(url: &str, to: &Path) -> Result<(), BackupError> {
     if Kind::of(url) == Kind::Postgres {
         return Err(BackupError::NotAFile);
     }
     let named = |error| BackupError::File(to.display().to_string(), error);
-    // SQLite takes an empty file for none; so no other user can open it in between.
+    // SQLite accepts an empty file as a new database; made here, no other user can open it in between.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(named)?;
     let copied = copy(url, to).await;
     if copied.is_err() {
-        // It was made above, and is worth nothing.
+        // Made above and incomplete.
         drop(fs::remove_file(to));
     }
     copied?;
     File::open(to).and_then(|file| file.sync_all()).map_err(named)
 }
 
-/// Writes the same copy to `out`. Until it is complete it is a file beside the database, because `SQLite` knows no other way.
+/// Writes the same copy to `out`, through a temporary file beside the database, because `SQLite` can only copy into a
+/// file.
 ///
 /// # Errors
 /// See [`BackupError`].
@@ -60,7 +61,7 @@ pub async fn backup_into(url: &str, out: &mut impl Write) -> Result<(), BackupEr
     };
     backup(url, &file).await?;
     let copy = File::open(&file);
-    // It has no name any more: a process that is killed while it writes leaves no file.
+    // Unlinked while open: a process that is killed while it writes leaves no file behind.
     drop(fs::remove_file(&file));
     let named = |error| BackupError::File("the standard output".to_owned(), error);
     copy.and_then(|mut copy| io::copy(&mut copy, out)).and_then(|_| out.flush()).map_err(named)

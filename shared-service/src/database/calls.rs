@@ -8,7 +8,7 @@ use crate::recorder::{STORE_DURATION, is_on};
 const ERRORS: &str = "store_errors_total";
 
 thread_local! {
-    /// The timer and the counter of each store: by thread, so that a call waits for no other.
+    /// The timer and the counter of each store, per thread, so that calls share no lock.
     static STORES: RefCell<Vec<(&'static str, Histogram, Counter)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -18,7 +18,7 @@ pub(crate) fn describe() {
     describe_counter!(ERRORS, "Calls of a store that failed, or took longer than a second");
 }
 
-/// The time at which a call begins, if calls are timed.
+/// The start time of a call, if calls are timed.
 pub(super) fn begin() -> Option<Instant> {
     is_on().then(Instant::now)
 }

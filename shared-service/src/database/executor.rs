@@ -7,7 +7,7 @@ use super::pool::Database;
 use super::statement::{Statement, Step};
 use super::transaction::Connection;
 
-/// Lets sqlx's queries run on `$on`. Each is answered when all of it is done, the commit of its own transaction included.
+/// Implements sqlx's `Executor` for `$on`. A query completes only when its transaction has committed.
 macro_rules! executor {
     ($on:ty) => {
         impl<'c> Executor<'c> for $on {

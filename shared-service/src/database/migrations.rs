@@ -6,7 +6,7 @@ use sqlx::{Any, Executor, Row, SqlStr, query};
 
 use super::{Connection, Database};
 
-/// sqlx's own table, so that its tools, and earlier versions of this program, understand it.
+/// sqlx's own table, readable by its tools and by earlier versions of this program.
 const TABLES: [&str; 2] = [
     "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on \
      TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time \
@@ -22,16 +22,16 @@ const RECORD: &str = "INSERT INTO _sqlx_migrations (version, description, succes
 /// The work of a [`Step`].
 pub type Work<'c> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>;
 
-/// The program's own part in the migration of that number, after its SQL and in its transaction.
+/// A step in Rust of the migration with that number, run after its SQL in the same transaction.
 pub type Step = (i64, fn(&mut Connection) -> Work<'_>);
 
-/// The number that the name of a migration starts with.
+/// The number at the start of a migration's name.
 pub(crate) fn version_of(name: &str) -> i64 {
     name.split_once('_').map_or(name, |(number, _)| number).parse().unwrap_or(0)
 }
 
-/// Applies what is missing, all or nothing, under a lock that ends with the transaction: the lock of sqlx's own migrator
-/// belongs to a session, which a pooler in transaction mode does not keep.
+/// Applies the missing migrations in one transaction, under a lock that ends with it: sqlx's own migrator locks per
+/// session, which does not survive a pooler in transaction mode.
 pub(super) async fn migrate(
     database: &Database,
     migrations: &[(&'static str, &'static str)],
@@ -39,7 +39,7 @@ pub(super) async fn migrate(
 ) -> Result<(), sqlx::Error> {
     let migrations: Vec<_> = migrations.iter().map(migration).collect();
     database.prepare_file().await?;
-    // Most starts find nothing to do, and wait for nothing. Without its table, this fails.
+    // Usually nothing is missing, and no lock is needed. This fails if the table does not exist yet.
     if let Ok(applied) = applied(database).await
         && missing(&applied, &migrations)?.is_empty()
     {
@@ -71,7 +71,7 @@ async fn applied<'c>(on: impl Executor<'c, Database = Any>) -> Result<Vec<(i64, 
     rows.iter().map(|row| Ok((row.try_get("version")?, row.try_get("checksum")?))).collect()
 }
 
-/// Which of `migrations` are to be applied, if all that are `applied` are among them, unchanged.
+/// The migrations that are not applied yet. Fails if an applied one is unknown or changed.
 fn missing<'m>(applied: &[(i64, Vec<u8>)], migrations: &'m [Migration]) -> Result<Vec<&'m Migration>, MigrateError> {
     for (version, checksum) in applied {
         let known = migrations.iter().find(|migration| migration.version == *version);

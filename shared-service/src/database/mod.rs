@@ -1,14 +1,14 @@
-//! SQL databases, opened and guarded alike by every service: one text for `SQLite` and Postgres.
+//! SQL databases: one SQL text for `SQLite` and Postgres, with time limits.
 
-/// Copies of a database that is in use.
+/// Backups of a database in use.
 mod backup;
 /// Timers and error counts of store calls.
 mod calls;
 /// The traits that let sqlx's queries run on a database or a transaction.
 mod executor;
-/// From the state of a database to that which the program expects.
+/// Schema migrations.
 mod migrations;
-/// Connections.
+/// Connection pools.
 mod pool;
 /// Queries of sqlx's `Any` on connections of a database.
 mod statement;
@@ -30,30 +30,30 @@ pub use self::migrations::{Step, Work};
 pub use self::pool::Database;
 pub use self::transaction::{Connection, Transaction};
 
-/// A store answers within this, or the request is told to come back.
+/// The time limit of a store call; a request that exceeds it is answered 503.
 pub const LIMIT: Duration = Duration::from_secs(1);
 
 const CONNECTIONS: u32 = 8;
-/// A start waits this long for a database that is not up yet, in these steps.
+/// The time that a start waits for a database that is not up yet, and the step between two tries.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(250);
-/// The folder is missing or cannot be written: waiting does not help.
+/// `SQLite` cannot open the file: the folder is missing or not writable. Waiting does not help.
 const SQLITE_CANTOPEN: &str = "14";
 /// `query_canceled` of Postgres, `SQLITE_INTERRUPT`.
 const STOPPED: [&str; 2] = ["57014", "9"];
 
-/// A store that did not do what it was asked to. The text is for the log; a client sees 503 or 500 and no more.
+/// A failed store call. The text is for the log; a client only sees 503 or 500.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Down, slow, full, or of unknown outcome: the caller may come back.
+    /// The store is down, slow or full, or the outcome is unknown. The client may retry.
     #[error("{store} is unavailable: {cause}")]
     Unavailable {
-        /// Which store: "users", "sessions", ….
+        /// The store's name: "users", "sessions", ….
         store: &'static str,
-        /// The driver's words.
+        /// The driver's message.
         cause: String,
     },
-    /// A newer version of the program was here. Neither coming back nor trying again will help.
+    /// A newer version of the program has migrated the database. A retry does not help.
     #[error(
         "this database was made by a newer version (migration {version:04}): start that version, or restore a backup \
         from before"
@@ -62,28 +62,28 @@ pub enum StoreError {
         /// A migration that this program does not know.
         version: i64,
     },
-    /// A record that no version of this program writes. Coming back will not help.
+    /// A record that no version of this program writes. A retry does not help.
     #[error("{store} holds a record that makes no sense: {what}")]
     Corrupt {
-        /// Which store.
+        /// The store's name.
         store: &'static str,
-        /// Table, column, and what stands there.
+        /// Table, column and value.
         what: String,
     },
 }
 
 impl StoreError {
-    /// The store `store` could not be asked, or its answer did not come.
+    /// The store `store` did not answer.
     pub fn unavailable(store: &'static str, cause: impl Display) -> Self {
         Self::Unavailable { store, cause: cause.to_string() }
     }
 
-    /// The store `store` answered with something that must not exist.
+    /// The store `store` returned an invalid record.
     pub fn corrupt(store: &'static str, what: impl Display) -> Self {
         Self::Corrupt { store, what: what.to_string() }
     }
 
-    /// The same of `store`, where it is only known that a database is unavailable.
+    /// Replaces the store's name in an error of "the database".
     fn of(self, store: &'static str) -> Self {
         match self {
             Self::Unavailable { cause, .. } => Self::Unavailable { store, cause },
@@ -104,7 +104,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// The driver's words, unless they quote the address, which may hold a password.
+/// The driver's message, unless it quotes the address, which may contain a password.
 fn words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Configuration(_) => "something in its address is not understood".to_owned(),
@@ -123,7 +123,7 @@ fn words(error: &sqlx::Error) -> String {
     }
 }
 
-/// The error body of a store's error, without detail. The error is logged here, once, in full.
+/// Turns a store error into an error body without detail, and logs the error in full.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         log::error!("{error}");
@@ -134,10 +134,12 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// Runs `work` against `store` for at most [`LIMIT`]. Every call of a store goes through here, and is timed by that name.
+/// Runs `work` against `store` with the time limit [`LIMIT`]. Every store call goes through here and is timed under
+/// that name.
 ///
 /// # Errors
-/// The error of `work`, or [`StoreError::Unavailable`] when time is up; then the call may have taken effect or not.
+/// The error of `work`, or [`StoreError::Unavailable`] after the time limit; the call may then have taken effect or
+/// not.
 pub async fn within<T, E: Into<StoreError>>(
     store: &'static str,
     work: impl Future<Output = Result<T, E>>,
@@ -151,10 +153,10 @@ pub async fn within<T, E: Into<StoreError>>(
     done
 }
 
-/// Opens `url` (`sqlite://file.db?mode=rwc` or `postgres://…`) and brings it to the newest of `migrations`.
+/// Opens `url` (`sqlite://file.db?mode=rwc` or `postgres://…`) and applies `migrations`.
 ///
-/// A migration is a name that starts with its number, `0001_users`, and SQL that both databases take. A database that
-/// is not up yet is waited for, ten seconds at most.
+/// A migration is a name that starts with its number, `0001_users`, and SQL that both databases accept. Waits up to ten
+/// seconds for a database that is not up yet.
 ///
 /// # Errors
 /// The database cannot be reached, a migration fails, or a newer program has migrated further.
@@ -162,7 +164,7 @@ pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Res
     open_with(url, migrations, &[]).await
 }
 
-/// The same where some migrations have steps in the program.
+/// Opens `url` as [`open`] does; some migrations also have a step in Rust.
 ///
 /// # Errors
 /// As [`open`].
@@ -183,19 +185,18 @@ pub async fn open_with(
     Ok(database)
 }
 
-/// Asks the database for a sign of life.
+/// Checks that the database answers.
 ///
 /// # Errors
-/// It gives none within [`LIMIT`].
+/// It does not answer within [`LIMIT`].
 pub async fn ping(database: &Database) -> Result<(), StoreError> {
     within("the database", sqlx::query("SELECT 1").execute(database)).await.map(drop)
 }
 
-/// The database at `url` as it is: it is not brought up to date, nor made where it is missing. For questions that are
-/// asked beside a running service.
+/// Opens the database at `url` without creating or migrating it, for commands that run beside the service.
 ///
 /// # Errors
-/// The address is none.
+/// The address is invalid.
 pub fn open_existing(url: &str) -> Result<Database, StoreError> {
     Ok(Database::at(&url.replace("mode=rwc", "mode=rw"), 1)?)
 }
@@ -209,7 +210,7 @@ fn not_prepared(error: &sqlx::Error) -> StoreError {
     StoreError::unavailable("the database", words(error))
 }
 
-/// True if another try may succeed: the server is starting, or another instance migrates at this moment.
+/// True if a retry may succeed: the server is starting, or another instance is migrating.
 fn may_pass(error: &sqlx::Error) -> bool {
     use MigrateError as M;
     use sqlx::Error as E;

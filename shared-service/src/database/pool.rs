@@ -15,15 +15,15 @@ use super::statement::{Statement, Step};
 use super::transaction::{Connection, Transaction};
 use crate::settings::Kind;
 
-/// Another instance that migrates the same database waits for this lock of Postgres.
+/// Serializes migrations by several instances.
 const MIGRATION_LOCK: &str = "BEGIN; SELECT pg_advisory_xact_lock(5281530264905421889)";
 
-/// An SQL database behind its address. Clones share its connections.
+/// A connection pool. Clones share its connections.
 ///
-/// Queries are sqlx's `Any`, one text for both databases; the pools are typed, because `Any` reaches neither `SQLite`'s
+/// Queries use sqlx's `Any`, one text for both databases; the pools are typed, because `Any` reaches neither `SQLite`'s
 /// progress handler nor Postgres' options. In Postgres each statement is unnamed and runs in a transaction: a pooler in
-/// transaction mode gives the next transaction to another connection, which knows no statement that was prepared before. And
-/// the transaction carries its own time limit, because such a pooler drops the settings of a session.
+/// transaction mode may run the next transaction on another connection, which has no prepared statements. The
+/// transaction sets its own time limit, because such a pooler drops session settings.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: Pool,
@@ -38,10 +38,10 @@ enum Pool {
 }
 
 impl Database {
-    /// The database at `url`. Connects at the first call, and then with at most `connections`.
+    /// A pool for the database at `url` with at most `connections`. Connects at the first call.
     ///
     /// # Errors
-    /// The address cannot be read.
+    /// The address is invalid.
     pub fn at(url: &str, connections: u32) -> Result<Self, Error> {
         let pool = match Kind::of(url) {
             Kind::Sqlite(_) => {
@@ -49,7 +49,7 @@ impl Database {
                 Pool::Sqlite(options_of(connections).connect_lazy_with(options))
             }
             Kind::Postgres => {
-                // The one start-up parameter of sqlx that PgBouncer does not know. No column is a float.
+                // The only start-up parameter of sqlx that PgBouncer rejects. No column is a float.
                 let options = url.parse::<PgConnectOptions>()?.extra_float_digits(None);
                 Pool::Postgres(options_of(connections).connect_lazy_with(options))
             }
@@ -58,9 +58,9 @@ impl Database {
         Ok(Self { pool, connections, lists })
     }
 
-    /// A transaction that stops in the database when it is dropped, and in Postgres at the latest after [`LIMIT`]: its
-    /// statements, waits for a row that another transaction holds, and pauses of this process, so that no stalled instance
-    /// keeps a row from others. In `SQLite`, a wait for the write lock ends after [`LIMIT`].
+    /// Begins a transaction. Dropping it cancels it in the database. In Postgres, [`LIMIT`] also bounds its statements,
+    /// its waits for row locks and its idle time, so that a stalled instance does not keep a row locked. In `SQLite`, a
+    /// wait for the write lock ends after [`LIMIT`].
     ///
     /// # Errors
     /// The database cannot be reached.
@@ -68,8 +68,8 @@ impl Database {
         self.begin_since(Instant::now()).await
     }
 
-    /// The same for a list, or another read that may take long: at most half of the connections do that, so that single
-    /// rows, logins and readiness find one.
+    /// Begins a transaction for a list or another long read. At most half of the connections serve these, so that short
+    /// calls, logins and readiness checks find a connection.
     ///
     /// # Errors
     /// The database cannot be reached.
@@ -79,7 +79,7 @@ impl Database {
         Ok(self.begin_since(asked).await?.holding(permit))
     }
 
-    /// Runs a write that may take long, stoppable as any transaction; how many rows it took.
+    /// Runs a long write that can be cancelled like a transaction; returns the number of rows affected.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -90,7 +90,7 @@ impl Database {
         Ok(rows)
     }
 
-    /// A transaction that may take as long as it takes: an import or an export.
+    /// Begins a transaction without a time limit, for an import or an export.
     ///
     /// # Errors
     /// The database cannot be reached.
@@ -98,12 +98,12 @@ impl Database {
         self.start("BEGIN", "BEGIN".into_sql_str()).await
     }
 
-    /// The same for one process at a time.
+    /// The same, for one process at a time.
     pub(super) async fn begin_migration(&self) -> Result<Transaction, Error> {
         self.start("BEGIN IMMEDIATE", MIGRATION_LOCK.into_sql_str()).await
     }
 
-    /// Sets what belongs to a file and not to a connection: its readers and its one writer do not wait for each other.
+    /// Sets the journal mode of the file (WAL): readers and the writer do not wait for each other.
     pub(super) async fn prepare_file(&self) -> Result<(), Error> {
         if let Pool::Sqlite(pool) = &self.pool {
             pool.execute("PRAGMA journal_mode = WAL").await?;
@@ -111,13 +111,13 @@ impl Database {
         Ok(())
     }
 
-    /// The greatest number of connections.
+    /// The maximum number of connections.
     #[must_use]
     pub fn connections(&self) -> u32 {
         self.connections
     }
 
-    /// Closes all connections. Calls fail from then on.
+    /// Closes all connections. Later calls fail.
     pub async fn close(&self) {
         match &self.pool {
             Pool::Sqlite(pool) => pool.close().await,
@@ -134,13 +134,13 @@ impl Database {
         self.start("BEGIN", AssertSqlSafe(postgres).into_sql_str()).await
     }
 
-    /// Boxed, because it is large and part of nearly every call.
+    /// Boxed, because the future is large and part of nearly every call.
     fn start(&self, sqlite: &'static str, postgres: SqlStr) -> BoxFuture<'_, Result<Transaction, Error>> {
         Box::pin(async move {
             let connection = match &self.pool {
                 Pool::Sqlite(pool) => Connection::Sqlite(pool.begin_with(sqlite).await?),
                 Pool::Postgres(pool) => {
-                    // Each connection that lay idle may have been closed by the server: the first statement shows it.
+                    // The server may have closed any connection that was idle; only the first statement shows it.
                     let mut idle = self.connections;
                     loop {
                         match pool.begin_with(postgres.clone()).await {

@@ -18,14 +18,14 @@ impl Statement {
         Ok(Self { sql: query.sql(), arguments })
     }
 
-    /// It stays prepared on its connection.
+    /// Runs it as a prepared statement, cached by its connection.
     pub(super) async fn on_sqlite<'c>(self, on: impl Executor<'c, Database = Sqlite>) -> Result<Vec<Step>, Error> {
         let arguments = self.arguments.map(AnyArguments::convert_into::<SqliteArguments>).transpose();
         any::<Sqlite>(on.fetch_many((self.sql, arguments.map_err(Error::Encode)?)), SqliteQueryResult::rows_affected)
             .await
     }
 
-    /// It stays unnamed; without arguments it goes as text, which is one message instead of two.
+    /// Runs it unnamed; without arguments as simple text, which takes one message instead of two.
     pub(super) async fn on_postgres<'c>(self, on: impl Executor<'c, Database = Postgres>) -> Result<Vec<Step>, Error> {
         let given = self.arguments.filter(|arguments| sqlx::Arguments::len(arguments) > 0);
         let arguments = given.map(AnyArguments::convert_into::<PgArguments>).transpose().map_err(Error::Encode)?;
@@ -37,7 +37,7 @@ impl Statement {
     }
 }
 
-/// The answer of a driver, piece by piece.
+/// The rows of a driver, one by one.
 type Steps<'e, D> =
     BoxStream<'e, Result<Either<<D as sqlx::Database>::QueryResult, <D as sqlx::Database>::Row>, Error>>;
 

@@ -10,10 +10,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::statement::{Statement, Step};
 
-/// Steps of `SQLite`'s machine between two looks at whether the call was given up: some ten microseconds.
+/// Steps of `SQLite`'s virtual machine between two checks for cancellation: some ten microseconds.
 const STEPS: i32 = 1_000;
 
-/// A transaction, or a read of several statements. Dropped, it is taken back, and what still runs of it stops.
+/// A transaction, or a read of several statements. Dropping it rolls back, and cancels a statement in progress.
 #[derive(Debug)]
 pub struct Transaction {
     connection: Connection,
@@ -28,12 +28,12 @@ pub enum Connection {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
     /// One to a server.
     Postgres(sqlx::Transaction<'static, Postgres>),
-    /// Gone back.
+    /// Returned to the pool.
     Ended,
 }
 
 impl Transaction {
-    /// The one that has begun on `connection`.
+    /// Wraps the transaction that has begun on `connection`.
     pub(super) async fn over(connection: Connection) -> Result<Self, Error> {
         let given_up = Arc::<AtomicBool>::default();
         let mut transaction = Self { connection, given_up: Arc::clone(&given_up), permit: None };
@@ -44,16 +44,16 @@ impl Transaction {
         Ok(transaction)
     }
 
-    /// Keeps `permit` for as long as the connection is in use.
+    /// Holds `permit` for as long as the connection is in use.
     pub(super) fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
         self.permit = Some(permit);
         self
     }
 
-    /// Keeps what was done.
+    /// Commits.
     ///
     /// # Errors
-    /// The database does not say that it did; whether it did is unknown.
+    /// The database did not confirm the commit; its outcome is unknown.
     pub async fn commit(mut self) -> Result<(), Error> {
         match self.take() {
             Connection::Sqlite(sqlite) => sqlite.commit().await,
@@ -62,10 +62,10 @@ impl Transaction {
         }
     }
 
-    /// Takes back what was done.
+    /// Rolls back.
     ///
     /// # Errors
-    /// The database does not say that it did. It will.
+    /// The database did not confirm the rollback; it will roll back all the same.
     pub async fn rollback(mut self) -> Result<(), Error> {
         self.take().rollback().await
     }
@@ -87,7 +87,8 @@ impl Connection {
     async fn rollback(self) -> Result<(), Error> {
         match self {
             Self::Sqlite(mut sqlite) => {
-                // Waits until what ran has stopped. The next user of the connection must not meet this handler.
+                // Waits until a cancelled statement has ended. The next user of the connection must not inherit this
+                // handler.
                 sqlite.lock_handle().await?.remove_progress_handler();
                 sqlite.rollback().await
             }
@@ -97,8 +98,8 @@ impl Connection {
     }
 }
 
-/// The connection counts as used until the database has let go of it; else calls that are given up early would take more
-/// than their share.
+/// The connection counts as used until the database has released it; otherwise cancelled calls could exceed their
+/// share.
 impl Drop for Transaction {
     fn drop(&mut self) {
         let connection = self.take();

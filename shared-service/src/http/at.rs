@@ -8,8 +8,8 @@ use actix_web::{Error, Resource, web};
 use super::media::PATCHES;
 use super::route::Route;
 
-/// One line of a URL table: what is at `path`, which may hold `{parameters}`. A method that it does not take is refused by
-/// 405 with `Allow` (RFC 9110 section 15.5.6).
+/// A resource of the URL table at `path`, which may contain `{parameters}`. Other methods are answered 405 with `Allow`
+/// (RFC 9110 section 15.5.6).
 #[must_use]
 pub fn at(path: &'static str) -> Resource {
     web::resource(path).app_data(Route::new(path))
@@ -18,15 +18,15 @@ pub fn at(path: &'static str) -> Resource {
 /// The media types that `PATCH` accepts (RFC 5789 section 3.1).
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
-/// Answers `HEAD` wherever `GET` is answered, and `OPTIONS` by the methods of the path. actix-web's table does neither by
-/// itself, and its `Allow` names the methods of the table alone.
+/// Answers `HEAD` like `GET`, and `OPTIONS` with the methods of the path. actix-web does neither, and its `Allow` names
+/// only registered methods.
 pub(crate) async fn methods<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let method = request.method().clone();
     if method == Method::HEAD {
-        // The connection knows that it was HEAD, and sends no body.
+        // The connection still knows that the request was HEAD, and sends no body.
         request.head_mut().method = Method::GET;
     }
     let mut response = next.call(request).await?;

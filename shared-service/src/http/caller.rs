@@ -13,16 +13,14 @@ use super::trace::Trace;
 
 const LONGEST_ID: usize = 64;
 
-/// Who sends a request, as far as the connection tells. Every log line that is written while the request is served
-/// carries all of it, without being told.
+/// The sender of a request. Every log line written while the request is served contains these fields.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The address that the request comes from; `None` where the system does not say. An IPv4 address is never written
-    /// as an IPv6 one.
+    /// The client's address; `None` if the system does not provide one. An IPv4-mapped IPv6 address becomes IPv4.
     pub address: Option<IpAddr>,
-    /// The request's id: in its log lines, in its answer's `X-Request-Id`, and in the body of an error.
+    /// The request id: in log lines, in the response's `X-Request-Id`, and in error bodies.
     pub request_id: RequestId,
-    /// What the request is a part of, if its sender says so.
+    /// The trace that the client names.
     pub(crate) trace: Option<Trace>,
 }
 
@@ -31,12 +29,12 @@ tokio::task_local! {
 }
 
 impl Caller {
-    /// Runs `serve`, which serves this caller's request.
+    /// Runs `serve` with this caller as the current one.
     pub(crate) async fn serve<T>(self, serve: impl Future<Output = T>) -> T {
         CALLER.scope(self, serve).await
     }
 
-    /// Shows `look` whose request is being served here, if any is.
+    /// Calls `look` with the current caller, if there is one.
     pub(crate) fn with<T>(look: impl FnOnce(&Self) -> T) -> Option<T> {
         CALLER.try_with(look).ok()
     }
@@ -56,8 +54,8 @@ impl FromRequest for Caller {
 pub struct RequestId(Rc<str>);
 
 impl RequestId {
-    /// The id in `headers`, if it is harmless. Only a trusted proxy's counts: a client could give its requests the id of
-    /// another client's, and the log would mix them.
+    /// The id in `headers`, if its form is valid. Call it only for a trusted proxy: a client could reuse the id of
+    /// another client's request and mix up the log.
     pub(crate) fn given(headers: &HeaderMap) -> Option<Self> {
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let harmless = |id: &&str| {
@@ -68,7 +66,7 @@ impl RequestId {
         given.filter(harmless).map(|id| Self(id.into()))
     }
 
-    /// A new id, for a request that has none.
+    /// A random id, for a request without one.
     pub(crate) fn random() -> Self {
         let mut text = [0; 32];
         Self((&*Uuid::new_v4().simple().encode_lower(&mut text)).into())

@@ -2,14 +2,14 @@ use actix_cors::Cors;
 
 use super::options::ServerOptions;
 
-/// For so many seconds a browser asks no preflight again; browsers take no more.
+/// The seconds for which a browser may cache a preflight; browsers accept no more.
 const PREFLIGHT_AGE: usize = 7200;
 
-/// Pages of the allowed origins may call, and read what they need of an answer.
+/// Allows pages of the allowed origins to call, and to read the response headers that they need.
 pub(crate) fn cors(options: &ServerOptions) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
-        // What a page adds for its own sake, such as `baggage` or `sentry-trace`, is no risk of ours.
+        // Headers that a page adds for its own use, such as `baggage` or `sentry-trace`, are harmless.
         .allow_any_header()
         .expose_headers([
             "Accept",

@@ -1,8 +1,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{Header, IF_NONE_MATCH, IfNoneMatch};
 
-/// Whether `If-None-Match` says that the client has what `tag`, without its quotes, stands for (RFC 9110 section 13.1.2). Tags
-/// compare weakly.
+/// True if `If-None-Match` contains `tag`, given without quotes (RFC 9110 section 13.1.2). Uses weak comparison.
 #[must_use]
 pub fn has_tag(request: &HttpRequest, tag: &str) -> bool {
     request.headers().contains_key(IF_NONE_MATCH)

@@ -6,15 +6,15 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::has_tag;
 
-/// Any cache may keep the file and asks each time whether it is still current, so no client sees the file of an older version.
+/// Caches may store the file but must revalidate it, so no client gets the file of an older version.
 const KEPT: &str = "public, max-age=0, must-revalidate";
 
-/// A file that is served to every caller as it stands.
+/// A static file, the same for every caller.
 #[derive(Clone, Debug)]
 pub struct File {
     /// The media type.
     pub kind: &'static str,
-    /// Whether `bytes` are packed with gzip, which every browser takes.
+    /// True if `bytes` are gzip-compressed, which every browser accepts.
     pub packed: bool,
     /// The content.
     pub bytes: Bytes,
@@ -23,7 +23,7 @@ pub struct File {
 }
 
 impl File {
-    /// Answers `GET`, with 304 where the client has the file.
+    /// Answers `GET`, with 304 if the client has the file.
     #[must_use]
     pub fn serve(&self, request: &HttpRequest) -> HttpResponse {
         let mut hasher = DefaultHasher::new();
@@ -32,7 +32,7 @@ impl File {
         let known = has_tag(request, &tag);
         let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response.insert_header((CACHE_CONTROL, KEPT)).insert_header((ETAG, format!("\"{tag}\"")));
-        // On a 304, too: a client replaces the headers that it kept by these (RFC 9111 section 3.2).
+        // Also on a 304: clients update stored headers from it (RFC 9111 section 3.2).
         if let Some(policy) = &self.policy {
             response.insert_header((CONTENT_SECURITY_POLICY, policy.clone()));
         }

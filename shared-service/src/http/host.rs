@@ -8,25 +8,24 @@ use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
 use shared_claims::{ErrorCode, Problem};
 
-/// The hosts that a request may name.
+/// The hosts accepted in `Host`.
 #[derive(Clone, Debug)]
 pub(crate) enum Hosts {
-    /// All of them.
+    /// Every host.
     Any,
     /// `localhost`, loopback addresses, and the hosts of these origins.
     Loopback(Vec<String>),
 }
 
 impl Hosts {
-    /// Those of a service that listens on loopback, whose pages are of the `origins`.
+    /// The accepted hosts of a service that listens on loopback.
     pub(crate) fn loopback(origins: &[String]) -> Self {
         let host = |origin: &String| host_of(origin.split_once("://").map_or(origin, |(_, authority)| authority));
         Self::Loopback(origins.iter().filter_map(host).collect())
     }
 
-    /// Refuses a request that names another host (RFC 9110 section 7.4). Without this, a page of any site could call a
-    /// service on loopback: its name is made to lead to 127.0.0.1 (DNS rebinding), and the browser takes both for one
-    /// origin.
+    /// Refuses a request with another host (RFC 9110 section 7.4). Without this check, a page of any site could call a
+    /// service on loopback: DNS rebinding points its name to 127.0.0.1, and the browser takes both for one origin.
     pub(crate) async fn check<B: MessageBody + 'static>(
         self,
         request: ServiceRequest,

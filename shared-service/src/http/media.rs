@@ -6,7 +6,7 @@ use shared_claims::{ErrorCode, Problem};
 /// The media types of a `PATCH`'s body, as `Accept-Patch` lists them (RFC 5789 section 3.1).
 pub(crate) const PATCHES: &str = "application/json, application/merge-patch+json";
 
-/// Takes JSON and, for a change, also a merge patch (RFC 7396), which is read as the same object.
+/// Accepts JSON, and for `PATCH` also a merge patch (RFC 7396), which is parsed as the same object.
 ///
 /// # Errors
 /// 415: the body has another type, or is compressed.

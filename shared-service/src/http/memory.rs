@@ -1,17 +1,18 @@
 use std::fs;
 use std::path::Path;
 
-/// A connection holds no more than this: a head of 128 KB that does not end, or a body of 64 KB, and buffers.
+/// The most memory of one connection: an incomplete head of 128 KB, or a body of 64 KB, and buffers.
 const OF_CONNECTION: u64 = 160 * 1024;
 
-/// The connections that fill half of the process's memory at worst. Where no limit can be read, there is none.
+/// The number of connections that fill half of the process's memory in the worst case; unlimited if no limit can be
+/// read.
 pub(crate) fn connections() -> usize {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let limit = limit(&read("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"), &read("/proc/meminfo"));
     usize::try_from(limit / 2 / OF_CONNECTION).unwrap_or(usize::MAX)
 }
 
-/// The smallest memory limit, in bytes, of the process's control group and of those around it, or of the machine. In a
+/// The smallest memory limit, in bytes, of the process's control group and its parents, or of the machine. In a
 /// container `mounted` is the container's own group.
 fn limit(groups: &str, mounted: &Path, machine: &str) -> u64 {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();

@@ -18,27 +18,27 @@ use crate::recorder::is_on;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// On every answer that says nothing else. An answer is data of one caller and not a page: no cache keeps it, and a browser
-/// that is made to show it runs nothing.
+/// Headers of every response that does not set them itself. Responses are data of one caller: no cache stores them, and
+/// a browser that shows one runs no script.
 const PROTECTION: [(&str, &str); 3] = [
     ("cache-control", "no-store"),
     ("x-content-type-options", "nosniff"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
 ];
 
-/// A browser that used HTTPS once uses nothing else for a year (RFC 6797).
+/// HSTS: a browser that has used HTTPS once uses only HTTPS for a year (RFC 6797).
 const TRANSPORT_SECURITY: &str = "max-age=31536000";
 
-/// Around every request, outermost: says who sends it, turns every error into problem+json, times it, writes one line of log.
-/// One a worker.
+/// The outermost middleware: identifies the caller, turns every error into problem+json, times the request, writes its
+/// log line. One per worker.
 pub(crate) struct Observer {
-    /// The peers whose `X-Forwarded-For` and `X-Request-Id` count.
+    /// The proxies whose `X-Forwarded-For` and `X-Request-Id` are trusted.
     pub(crate) proxies: TrustedProxies,
-    /// Whether answers travel by HTTPS.
+    /// True if responses are sent over HTTPS.
     pub(crate) encrypted: bool,
-    /// The service whose requests are timed; `None` where they are not.
+    /// The name of the service in the metrics; `None` if requests are not timed.
     pub(crate) timed: Option<&'static str>,
-    /// The route of requests that its URL table does not match.
+    /// The route for requests that match no route.
     pub(crate) unmatched: Route,
 }
 
@@ -69,7 +69,7 @@ impl Observer {
         caller.serve(serve).await
     }
 
-    /// Times and logs the request that began at `started`. Where neither is wanted, the clock is not read.
+    /// Times and logs the request that began at `started`. Reads the clock only if one of the two is enabled.
     fn account<B>(&self, response: &ServiceResponse<B>, method: &Method, started: Instant) {
         let timed = self.timed.filter(|_| is_on());
         let logged = log::log_enabled!(target: "http", log::Level::Info);
@@ -102,7 +102,7 @@ impl Observer {
     }
 }
 
-/// Gives every error of ours or of a library the one body, with the request's id in it.
+/// Gives every error, ours or a library's, the standard body with the request id.
 fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {

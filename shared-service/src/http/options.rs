@@ -5,34 +5,34 @@ use url::Url;
 use super::{TlsFiles, TrustedProxies, memory};
 use crate::settings::Settings;
 
-/// What every HTTP server of the stack is told.
+/// The options of an HTTP server.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// The service's name, for the log.
     pub name: &'static str,
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on; port 0 picks a free one.
     pub addr: SocketAddr,
     /// Threads that serve requests.
     pub workers: usize,
-    /// Connections that are open at once. More wait to be accepted.
+    /// The maximum number of open connections. More wait to be accepted.
     pub max_connections: usize,
-    /// Origins whose pages may call (CORS), as browsers write them; none by default.
+    /// Origins allowed by CORS, as browsers write them.
     pub allowed_origins: Vec<String>,
-    /// Whether those pages may send cookies.
+    /// True if pages of those origins may send cookies.
     pub cookies: bool,
-    /// Whether a server on a loopback address takes requests to `localhost`, to loopback addresses and to the hosts of
-    /// `allowed_origins` alone. Not behind a proxy, which passes on the name that it was called by.
+    /// True if a server on a loopback address accepts only requests to `localhost`, to loopback addresses and to the
+    /// hosts of `allowed_origins`. Turn it off behind a proxy that passes on its own host name.
     pub loopback_names_only: bool,
-    /// The proxies whose `X-Forwarded-For` and `X-Request-Id` count.
+    /// The proxies whose `X-Forwarded-For` and `X-Request-Id` are trusted.
     pub trusted_proxies: TrustedProxies,
-    /// HTTPS, where there is a certificate.
+    /// HTTPS, if a certificate is configured.
     pub tls: Option<TlsFiles>,
-    /// Address of the metrics, by plain HTTP and without authentication; `None` counts nothing.
+    /// The address for metrics, over plain HTTP without authentication; `None` disables metrics.
     pub metrics: Option<SocketAddr>,
 }
 
 impl ServerOptions {
-    /// Reads what is common to all services; the address stands in `addr`, and that of the metrics in `metrics`.
+    /// Reads the settings common to all services; `addr` and `metrics` name those of the two addresses.
     pub fn read(
         settings: &mut Settings,
         name: &'static str,
@@ -68,7 +68,7 @@ impl ServerOptions {
         format!("{scheme}://localhost:{}", self.addr.port())
     }
 
-    /// Where this machine asks the service whether it is ready.
+    /// The URL of the readiness check, as seen from this machine.
     #[must_use]
     pub fn ready_url(&self) -> String {
         let ip = match self.addr.ip() {
@@ -97,10 +97,10 @@ fn origins(settings: &mut Settings) -> Vec<String> {
     })
 }
 
-/// The origin `text` as browsers write it: in lower case, the host in ASCII, without a default port (RFC 6454 section 6.2).
+/// Normalizes the origin `text` as browsers do: lower case, host in ASCII, no default port (RFC 6454 section 6.2).
 ///
 /// # Errors
-/// It is no origin; the text completes the name of the setting and names the remedy.
+/// `text` is not an origin; the message completes the name of the setting and names the remedy.
 pub fn origin(text: &str) -> Result<String, String> {
     let readable = !text.contains(|c: char| c == '*' || c.is_whitespace() || c.is_control());
     let behind = text.split_once("://").filter(|_| readable).map(|(_, behind)| behind);

@@ -3,14 +3,14 @@
 pub struct Page<T> {
     /// Its items, in order.
     pub items: Vec<T>,
-    /// How many items the whole list has.
+    /// The number of items in the whole list.
     pub total: i64,
-    /// Where the next page begins, if there is one: opaque to clients.
+    /// The cursor of the next page, if there is one; opaque to clients.
     pub next: Option<String>,
 }
 
-/// The value of the `Link` header (RFC 8288) that leads from `path?query` to the page that begins at `cursor`, which
-/// must be safe in a query as it is. All other parameters stay as they are.
+/// The value of the `Link` header (RFC 8288) that leads from `path?query` to the page at `cursor`, which must be safe
+/// in a query. All other parameters stay.
 #[must_use]
 pub fn link_next(path: &str, query: &str, cursor: &str) -> String {
     let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor=") && *pair != "cursor");

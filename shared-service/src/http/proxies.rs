@@ -7,8 +7,8 @@ use ipnet::IpNet;
 
 use crate::settings::Settings;
 
-/// The proxies whose `X-Forwarded-For` and `X-Request-Id` count. A client whose headers counted would choose the address and
-/// the request id that limits and logs see.
+/// The proxies whose `X-Forwarded-For` and `X-Request-Id` are trusted. With an untrusted sender, a client could choose
+/// the address and the request id used for limits and logs.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     networks: Arc<[IpNet]>,
@@ -29,8 +29,8 @@ impl TrustedProxies {
         Self { networks: networks.unwrap_or_default(), warned: Arc::default() }
     }
 
-    /// The address that a request comes from: of the chain that proxies wrote, nearest last, the first that is none of
-    /// ours. What is left of it is hearsay.
+    /// The client's address: the last one in the forwarding chain that is not a trusted proxy. Everything before it may
+    /// be forged.
     pub(crate) fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !headers.contains_key(X_FORWARDED_FOR) {
@@ -58,7 +58,7 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&address) || network.contains(&wide))
     }
 
-    /// Once: behind a proxy that is not named, all callers have one address and share its limits.
+    /// Warns once: behind an unknown proxy, all clients have one address and share its limits.
     fn warn(&self, peer: IpAddr) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             log::warn!(

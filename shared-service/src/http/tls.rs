@@ -17,7 +17,7 @@ use crate::settings::Settings;
 /// The first byte of every key and certificate in DER.
 const DER_SEQUENCE: u8 = 0x30;
 
-/// What a server shows to its clients: two PEM files, the certificate with those of its issuers behind it, and its key.
+/// The two PEM files of a TLS server: the certificate chain, the server's own first, and its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     cert: PathBuf,
@@ -25,7 +25,7 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// Reads `TLS_CERT` and `TLS_KEY`; `None` where neither is set.
+    /// Reads `TLS_CERT` and `TLS_KEY`; `None` if neither is set.
     pub fn read(settings: &mut Settings) -> Option<Self> {
         let cert = settings.optional("TLS_CERT", "PEM file of the certificate and its issuers: HTTPS instead of HTTP");
         let key = settings.optional("TLS_KEY", "PEM file of the certificate's key; both are read again on SIGHUP");
@@ -56,7 +56,7 @@ fn named(path: &Path, error: impl Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
-/// Reads the PEM file `path`, which `setting` names. A form that cannot be used is refused by its name.
+/// Reads the PEM file `path` of `setting`. An unusable form is refused by its name.
 fn read_pem(setting: &str, path: &Path) -> io::Result<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(|error| named(path, error))?;
     let (text, is_key) = (String::from_utf8_lossy(&bytes), setting == "TLS_KEY");
@@ -74,7 +74,7 @@ fn read_pem(setting: &str, path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The certificate of this moment.
+/// The current certificate.
 #[derive(Debug)]
 struct Shown(RwLock<Arc<CertifiedKey>>);
 
@@ -84,11 +84,11 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-/// TLS 1.2 and 1.3 with the certificate in `files`, read now and again at each SIGHUP; where they are unusable then, what was
-/// shown goes on. Needs a Tokio runtime. Which protocol is spoken in it, actix-web adds: HTTP/1.1.
+/// The TLS 1.2 and 1.3 configuration with the certificate in `files`, which is read now and again at each SIGHUP; if it
+/// is unusable then, the old one stays. Needs a Tokio runtime. actix-web adds ALPN for HTTP/1.1.
 ///
 /// # Errors
-/// A file cannot be used; the text names it.
+/// A file cannot be used; the message names it.
 pub(crate) fn start(files: TlsFiles) -> io::Result<ServerConfig> {
     let shown = Arc::new(Shown(RwLock::new(Arc::new(files.load()?))));
     let provider = Arc::new(ring::default_provider());
@@ -96,7 +96,7 @@ pub(crate) fn start(files: TlsFiles) -> io::Result<ServerConfig> {
     let resolver = Arc::<Shown>::clone(&shown);
     let config = config.map_err(io::Error::other)?.with_no_client_auth().with_cert_resolver(resolver);
     let mut hangups = signal(SignalKind::hangup())?;
-    // Ends with the runtime; two services in one process both hear the signal.
+    // Ends with the runtime. Two services in one process both receive the signal.
     rt::spawn(async move {
         while hangups.recv().await.is_some() {
             match files.load() {

@@ -2,10 +2,10 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The trace that a request is a part of, as its caller said in `traceparent` (W3C Trace Context).
+/// The trace that a request belongs to, from `traceparent` (W3C Trace Context).
 ///
-/// It is taken from every caller, unlike the request id: it names the caller's own work, and two callers that name the same
-/// trace still have two request ids.
+/// Accepted from every client, unlike the request id: it names the client's own operation, and two clients with one
+/// trace still have different request ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trace {
     id: u128,
@@ -13,15 +13,15 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// What the one `traceparent` says. More of them, and one that is not to the letter, count as none.
+    /// The trace in the only `traceparent`. Several headers or an invalid one count as none.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(TRACEPARENT);
         let (value, None) = (values.next()?, values.next()) else { return None };
         Self::parse(value.to_str().ok()?)
     }
 
-    /// The version, `-`, 32 hex digits of the trace, `-`, 16 of the caller's own part in it, `-`, 2 of flags. A later version
-    /// than 00 may say more behind that, and is read as if it were 00 (section 3.2.4).
+    /// Parses version, `-`, 32 hex digits of the trace id, `-`, 16 of the parent id, `-`, 2 of flags. A version after
+    /// 00 may append more, and is parsed as if it were 00 (section 3.2.4).
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(5, '-');
         let mut number = |digits: usize| {
@@ -35,12 +35,12 @@ impl Trace {
         (is_known && id != 0 && parent != 0).then_some(Self { id, parent })
     }
 
-    /// The trace, for the log: 32 hex digits.
+    /// The trace id, for the log: 32 hex digits.
     pub(crate) fn id(self) -> String {
         format!("{:032x}", self.id)
     }
 
-    /// The caller's part in it, for the log: 16 hex digits.
+    /// The parent id, for the log: 16 hex digits.
     pub(crate) fn parent(self) -> String {
         format!("{:016x}", self.parent)
     }

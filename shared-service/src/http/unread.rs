@@ -11,10 +11,10 @@ use actix_web::error::PayloadError;
 use actix_web::web::Bytes;
 use futures_util::Stream;
 
-/// The chunked body of a request, kept until the answer was sent.
+/// The chunked body of a request, kept until the response is sent.
 ///
-/// actix-http waits without end for the rest of a chunked body that was dropped, so that a chunk that never ends holds the
-/// connection open. Behind a body that is not dropped and not read to its end, it closes the connection.
+/// If a chunked body is dropped, actix-http waits for its rest without a limit, so that a client can hold the
+/// connection open. If the body is kept but not read to its end, actix-http closes the connection.
 pub(crate) struct Unread(Rc<RefCell<Payload>>);
 
 impl Unread {
@@ -28,7 +28,7 @@ impl Unread {
         Some(Self(body))
     }
 
-    /// The body `answer`, which holds `unread`.
+    /// The response body `answer`, which holds `unread`.
     pub(crate) fn hold<B: MessageBody + 'static>(unread: Option<Self>, answer: B) -> EitherBody<B, Held> {
         match unread {
             None => EitherBody::left(answer),
@@ -45,7 +45,7 @@ impl Stream for Unread {
     }
 }
 
-/// The body of an answer to a request with a chunked body.
+/// The body of a response to a request with a chunked body.
 pub(crate) struct Held {
     answer: BoxBody,
     _unread: Unread,

@@ -18,15 +18,15 @@ pub(super) const VERIFIED: Named = ("jwt_verify_total", "Requests that need an a
 pub struct AccessSettings {
     /// The `iss` of every token.
     pub issuer: String,
-    /// The longest life of an access token.
+    /// The longest lifetime of an access token.
     pub ttl: Duration,
-    /// The secret that access tokens are signed with; `None` where it was missing or weak, or where a private key signs.
+    /// The signing secret; `None` if it is missing or weak, or if a private key signs.
     pub secret: Option<Secret>,
-    /// The secret before that one.
+    /// The previous signing secret.
     pub previous: Option<Secret>,
     /// The public keys of tokens that are signed with a private key.
     pub keys: Option<PublicKeys>,
-    /// One more header that may carry a token.
+    /// An extra header that may carry a token.
     pub header: Option<HeaderName>,
 }
 
@@ -50,14 +50,14 @@ impl AccessSettings {
         Self { issuer, ttl, secret, previous, keys: None, header }
     }
 
-    /// Remembers as wrong that the secret is missing, unless there is a key in its place.
+    /// Records an error if the secret is missing and no key takes its place.
     pub fn require_a_key(settings: &mut Settings, has_other: bool) {
         if !has_other && !settings.is_set("ACCESS_TOKEN_SECRET") {
             settings.wrong("ACCESS_TOKEN_SECRET", "is not set; make one with `auth-service keygen`");
         }
     }
 
-    /// Reads the longest life of an access token alone.
+    /// Reads the longest lifetime of an access token only.
     pub fn ttl(settings: &mut Settings) -> Duration {
         settings.whole_seconds("ACCESS_TOKEN_TTL", "15m", "Lifetime of an access token; the same in every service")
     }
@@ -71,7 +71,7 @@ impl AccessSettings {
         Verifier::with_keys(&self.issuer, audience, self.ttl, keys)
     }
 
-    /// The guard of the service `audience`, for its extractors.
+    /// The bearer authentication of the service `audience`, for its extractors.
     ///
     /// # Errors
     /// As [`AccessSettings::verifier`].
@@ -104,7 +104,7 @@ impl AccessSettings {
     }
 }
 
-/// Counts a verified token. Each request does, so the handles are kept.
+/// Counts an outcome. This runs on every request, so the counter handles are cached.
 fn count(outcome: &'static str) {
     static COUNTERS: LazyLock<[(&str, Counter); BearerAuth::OUTCOMES.len()]> =
         LazyLock::new(|| BearerAuth::OUTCOMES.map(|outcome| (outcome, counter!(VERIFIED.0, "result" => outcome))));
@@ -115,7 +115,7 @@ fn count(outcome: &'static str) {
     }
 }
 
-/// One line of the audit log for a signing secret that counts from now on, by the name that its tokens carry.
+/// Writes an audit event with the `kid` of a signing secret in use.
 pub fn log_secret(setting: &'static str, secret: Option<&Secret>) {
     if let Some(secret) = secret {
         let kid = secret.key_id();

@@ -13,49 +13,49 @@ use crate::database::{backup, backup_into};
 use crate::http::ServerOptions;
 use crate::settings::Settings;
 
-/// What one can ask of any service.
+/// The commands that every service has.
 #[derive(Debug, Subcommand)]
 pub enum CommonCommand {
-    /// Show the settings that count, as lines for .env, secrets hidden; or what is wrong with them
+    /// Show the effective settings as lines for .env, without secrets; or what is wrong with them
     Config,
-    /// Write what a shell needs to complete our commands
+    /// Write a completion script for a shell
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
-    /// Copy a database that is a file, as it stands now; the service may run
+    /// Copy a database file, as it stands now; the service may run
     Backup {
         /// The new file; - is the standard output
         file: PathBuf,
     },
-    /// Write the document of all calls, as /openapi.json has it, to the standard output
+    /// Write the description of all calls, as /openapi.json has it, to the standard output
     Openapi,
-    /// Ask a running service whether it is ready: exit code 0 or 1
+    /// Ask a running service if it is ready: exit code 0 or 1
     Healthcheck {
-        /// What to ask instead of this machine's /readyz, such as `https://host:3000/livez`
+        /// The URL to ask instead of this machine's /readyz, such as `https://host:3000/livez`
         url: Option<String>,
     },
 }
 
-/// A service, as these commands see it.
+/// The parts of a service that these commands use.
 pub struct Program {
     /// Its command line.
     pub command: clap::Command,
-    /// Reads all that it reads.
+    /// Reads all its settings.
     pub settings: fn(&mut Settings),
-    /// Reads where its database is.
+    /// Reads the address of its database.
     pub database_url: fn(&mut Settings) -> String,
-    /// Reads where it listens.
+    /// Reads its server options.
     pub server: fn(&mut Settings) -> ServerOptions,
-    /// Its calls.
+    /// The document of its calls.
     pub document: fn() -> OpenApi,
 }
 
 impl CommonCommand {
-    /// Does it. A reader that has seen enough (`| head`) is no failure.
+    /// Runs the command. A closed pipe (`| head`) is not an error.
     ///
     /// # Errors
-    /// Why it did not succeed, for the operator.
+    /// The reason of the failure, for the operator.
     pub async fn run(self, mut program: Program) -> Result<(), Box<dyn Error>> {
         match self {
             Self::Config => config(program.settings),

@@ -22,7 +22,7 @@ type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Syn
 pub struct Readiness(Vec<(&'static str, Check)>);
 
 impl Readiness {
-    /// Adds `check` under `name`; the text of its error goes into the log alone.
+    /// Adds `check` under `name`; its error text only appears in the log.
     #[must_use]
     pub fn with<F>(mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -32,7 +32,7 @@ impl Readiness {
         self
     }
 
-    /// The names of what does not answer.
+    /// The names of the dependencies that do not answer.
     async fn missing(&self) -> Vec<&'static str> {
         let checks = self.0.iter().map(|(name, check)| async move {
             let failure = match tokio::time::timeout(PATIENCE, check()).await {
@@ -47,7 +47,7 @@ impl Readiness {
     }
 }
 
-/// Adds `GET /livez` (the process runs) and `GET /readyz` (all that [`Readiness`] names answers).
+/// Adds `GET /livez` (the process runs) and `GET /readyz` (all dependencies in [`Readiness`] answer).
 pub fn health(readiness: &Readiness) -> impl Fn(&mut web::ServiceConfig) + use<> {
     let readiness = web::Data::new(readiness.clone());
     move |config| {
@@ -88,11 +88,11 @@ async fn readyz(readiness: web::Data<Readiness>) -> Result<HttpResponse, Problem
     Err(missing.into_iter().fold(problem, |problem, name| problem.error(name, "does not answer")))
 }
 
-/// Asks `url` (`http://127.0.0.1:3000/readyz`) once; for container health checks. It asks the machine that it runs on, by
-/// number, so by HTTPS it takes any certificate.
+/// Requests `url` (`http://127.0.0.1:3000/readyz`) once, for container health checks. The target is this machine,
+/// addressed by number, so any certificate is accepted.
 ///
 /// # Errors
-/// No answer within 2 s, or another status than 2xx; the text says which.
+/// No answer within 2 s, or a status other than 2xx; the message says which.
 pub async fn healthcheck(url: &str) -> Result<(), String> {
     match status(url).await {
         Ok(200..=299) => Ok(()),

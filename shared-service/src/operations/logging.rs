@@ -23,14 +23,14 @@ pub fn start_logging(settings: &mut Settings) {
     let filter = settings.text("RUST_LOG", "info", "Log level: error, warn, info or debug, also per module");
     let format = settings.parsed("LOG_FORMAT", "text", "text or json", "Format of a log line: text or json");
     let mut log = env_logger::Builder::new();
-    // The library logs on which threads it runs, and each connection that speaks no HTTP as an error.
+    // actix-http logs its threads, and each connection that is not HTTP as an error.
     log.filter_module("actix_http", log::LevelFilter::Off);
-    // Each attempt to reach a node; auth-service tells of an outage once.
+    // redis logs each connection attempt; auth-service logs each outage once.
     log.filter_module("redis", log::LevelFilter::Off);
     log.filter_module("actix_server", log::LevelFilter::Warn)
         .parse_filters(&filter)
         .format(move |out, record| write(format, out, record));
-    // Fails where a log is running already, as in a process of two services.
+    // Fails if a logger is installed already, as in a process with two services.
     drop(log.try_init());
 }
 
@@ -42,7 +42,7 @@ fn write(format: Format, out: &mut Formatter, record: &Record<'_>) -> std::io::R
     writeln!(out, "{line}")
 }
 
-/// `time LEVEL target message name=value …`, whatever the values hold: a line break in one cannot start a line.
+/// `time LEVEL target message name=value …`. Line breaks in values are escaped, so a value cannot forge a line.
 fn text(record: &Record<'_>) -> String {
     let mut line = format!("{} {:5} {} ", rfc3339(now_ms()), record.level(), record.target());
     push_escaped(&mut line, &record.args().to_string());
@@ -67,11 +67,11 @@ fn json(record: &Record<'_>) -> String {
     serde_json::Value::Object(object).to_string()
 }
 
-/// Control characters, line breaks among them, as `\n` or `\u{1b}`.
+/// Escapes control characters, including line breaks, as `\n` or `\u{1b}`.
 fn push_escaped(line: &mut String, text: &str) {
     for character in text.chars() {
         if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
-            // Writing to a String does not fail.
+            // Writing to a String cannot fail.
             let _ = write!(line, "{}", character.escape_default());
         } else {
             line.push(character);
@@ -79,7 +79,7 @@ fn push_escaped(line: &mut String, text: &str) {
     }
 }
 
-/// The names and values of the record, and those of its request; numbers stay numbers.
+/// The key-value pairs of the record and of its request; numbers stay numbers.
 fn pairs(record: &Record<'_>) -> Map<String, serde_json::Value> {
     struct Pairs(Map<String, serde_json::Value>);
 
@@ -92,7 +92,7 @@ fn pairs(record: &Record<'_>) -> Map<String, serde_json::Value> {
     }
 
     let mut pairs = Pairs(Map::new());
-    // The visitor above does not fail.
+    // The visitor above cannot fail.
     drop(record.key_values().visit(&mut pairs));
     Caller::with(|caller| {
         pairs.0.insert("request_id".to_owned(), caller.request_id.as_str().into());

@@ -1,5 +1,5 @@
-//! Metrics of a service for a Prometheus server. Calls are counted and timed through the facade of the crate `metrics`, and nothing is
-//! counted in a process that has no address for them.
+//! Metrics of a service for Prometheus, recorded through the facade of the crate `metrics`. A process without an
+//! address for metrics records nothing.
 
 use std::io;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
@@ -20,21 +20,21 @@ use super::access::VERIFIED;
 use crate::http::{at, describe_requests};
 use crate::recorder::{RECORDER, STORE_DURATION};
 
-/// The media type of Prometheus's text.
+/// The media type of the Prometheus text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// A gauge that takes longer is left out.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The boundaries of OpenTelemetry's conventions for `http.server.request.duration`, in seconds.
 const BOUNDARIES: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-/// A store responds sooner than that, and within a second or not at all.
+/// A store answers faster than a request, and within a second or not at all.
 const STORE_BOUNDARIES: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
-/// Times are moved into their buckets this often; until then each takes memory of its own.
+/// The interval for moving samples into their buckets; until then each sample takes memory.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// All services that run in this process. Each of their addresses shows all of them.
+/// All services in this process. Every metrics address shows all of them.
 static SHOWN: StdMutex<Vec<Weak<Metrics>>> = StdMutex::new(Vec::new());
 
-/// Metrics of one service, beside its requests, its stores and its process.
+/// The service's own metrics, besides those of requests, stores and the process.
 pub struct Metrics {
     service: &'static str,
     version: &'static str,
@@ -49,14 +49,14 @@ type Gauge = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 pub type Named = (&'static str, &'static str);
 
 impl Metrics {
-    /// The metrics of a program of this version, such as `env!("CARGO_PKG_VERSION")`. When counting begins, `register` calls
-    /// [`show_counter`] and [`show_timer`] for each counter and timer of the service.
+    /// The metrics of a program of this version, such as `env!("CARGO_PKG_VERSION")`. `register` calls [`show_counter`]
+    /// and [`show_timer`] for each counter and timer of the service when recording starts.
     #[must_use]
     pub fn new(service: &'static str, version: &'static str, register: fn()) -> Self {
         Self { service, version, register, gauges: Vec::new() }
     }
 
-    /// Adds a number that is read at each scrape, and left out where it is `None` or takes longer than a second.
+    /// Adds a gauge that is read at each scrape; left out if it is `None` or takes longer than a second.
     #[must_use]
     pub fn gauge<F>(mut self, (name, help): Named, read: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -75,10 +75,10 @@ impl Metrics {
         self
     }
 
-    /// Begins to count. Needs a Tokio runtime.
+    /// Starts recording. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// The recorder refuses its own set-up.
+    /// The recorder cannot be installed.
     pub(crate) fn start(self) -> io::Result<Arc<Self>> {
         install().map_err(io::Error::other)?;
         show_counter(VERIFIED, &BearerAuth::OUTCOMES);
@@ -87,7 +87,7 @@ impl Metrics {
         Ok(self.shown())
     }
 
-    /// Shows the gauges at each scrape, until the result is dropped.
+    /// Exports the gauges at each scrape until the result is dropped.
     pub(crate) fn shown(self) -> Arc<Self> {
         let shown = Arc::new(self);
         let mut all = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +103,7 @@ impl Metrics {
     }
 }
 
-/// Shows a counter at 0 for each of `results`: of a series that begins with 1, Prometheus does not see the rise.
+/// Exports a counter for each of `results` at 0: Prometheus cannot see the increase of a series that begins with 1.
 pub fn show_counter((name, help): Named, results: &'static [&'static str]) {
     describe_counter!(name, help);
     for result in results {
@@ -111,7 +111,7 @@ pub fn show_counter((name, help): Named, results: &'static [&'static str]) {
     }
 }
 
-/// Shows a timer before it has timed anything.
+/// Exports a timer before its first sample.
 pub fn show_timer((name, help): Named) {
     describe_histogram!(name, help);
     drop(histogram!(name));
@@ -122,7 +122,7 @@ fn install() -> Result<(), BuildError> {
     let builder = PrometheusBuilder::new()
         .set_buckets(&BOUNDARIES)?
         .set_buckets_for_metric(Matcher::Full(STORE_DURATION.to_owned()), &STORE_BOUNDARIES)?
-        // A gauge that no one has set since the last scrape is left out.
+        // A gauge not set since the last scrape is left out.
         .idle_timeout(MetricKindMask::GAUGE, Some(Duration::ZERO));
     RECORDER.get_or_init(|| {
         let recorder = builder.build_recorder();
@@ -146,7 +146,7 @@ fn describe() {
     describe_gauge!("process_resident_memory_bytes", "The memory that the process holds, in bytes");
 }
 
-/// Ends with the runtime that it is spawned on.
+/// Runs until its runtime ends.
 async fn upkeep() {
     loop {
         sleep(UPKEEP_EVERY).await;
@@ -161,7 +161,7 @@ pub(crate) fn show(config: &mut web::ServiceConfig) {
 
 async fn page() -> HttpResponse {
     static SCRAPE: Mutex<()> = Mutex::const_new(());
-    // One at a time: what another one set meanwhile would be left out of both.
+    // One scrape at a time: a gauge set by one scrape would be left out by the other.
     let _turn = SCRAPE.lock().await;
     let shown: Vec<Arc<Metrics>> =
         SHOWN.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();

@@ -1,7 +1,6 @@
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
-/// A line on standard error, if that is a terminal, that counts the finished part of long work: `1200 books`. It is gone when the
-/// work is.
+/// A progress line on standard error, if that is a terminal: `1200 books`. Removed at the end.
 pub struct Progress(ProgressBar);
 
 impl Progress {
@@ -13,7 +12,7 @@ impl Progress {
         Self(bar.with_finish(ProgressFinish::AndClear))
     }
 
-    /// Shows the count `done`, ten times a second at most.
+    /// Shows the count `done`, at most ten times a second.
     pub fn is_at(&self, done: usize) {
         self.0.set_position(done as u64);
     }

@@ -6,7 +6,7 @@ use shared_claims::Revocations;
 use super::metrics::Metrics;
 use crate::settings::Settings;
 
-/// More often than this, asking is no use.
+/// A shorter interval is useless.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
 
 /// The settings of the revocation list's poller.
@@ -14,7 +14,7 @@ const SHORTEST_POLL: Duration = Duration::from_millis(10);
 pub struct RevocationSettings {
     /// The time between two polls.
     pub poll: Duration,
-    /// The age of the list above which all tokens are refused; `None` is any age.
+    /// The age above which the list is stale and all tokens are refused; `None` for no limit.
     pub max_age: Option<Duration>,
 }
 
@@ -33,7 +33,7 @@ impl RevocationSettings {
         Self { poll, max_age: Some(max_age).filter(|max_age| !max_age.is_zero()) }
     }
 
-    /// Shows how old `known` is, in seconds, and how long.
+    /// Exports the age of `known` in seconds and its number of entries.
     #[must_use]
     pub fn shown(metrics: Metrics, known: &Revocations) -> Metrics {
         let (age, list) = (known.clone(), known.clone());
@@ -46,16 +46,16 @@ impl RevocationSettings {
             .gauge(("revocation_entries", help_of_entries), entries)
     }
 
-    /// A check for [`Readiness`](super::Readiness): until a first list was read, what was revoked before the start is let in. What
-    /// is older than wanted is for [`RevocationSettings::max_age`].
+    /// A check for [`Readiness`](super::Readiness): before the first list is read, tokens revoked before the start
+    /// would be accepted. A list that gets too old later is the concern of [`RevocationSettings::max_age`].
     ///
     /// # Errors
-    /// There is no list yet.
+    /// No list was read yet.
     pub fn has_begun(known: &Revocations) -> Ready<Result<(), String>> {
         ready(known.age().map(drop).ok_or_else(|| "no list was read yet; is AUTH_URL right?".to_owned()))
     }
 
-    /// An empty list for a guard to ask.
+    /// An empty revocation list for a [`BearerAuth`](shared_claims::BearerAuth).
     #[must_use]
     pub fn known(&self) -> Revocations {
         Revocations::new(self.max_age)

@@ -15,27 +15,27 @@ use shared_claims::Problem;
 use super::metrics::{Metrics, show};
 use crate::http::{Hosts, Observer, Route, ServerOptions, cors, methods, start_tls};
 
-/// The head of the first request of a connection arrives within this, or the connection is closed.
+/// The time limit for the head of a connection's first request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-/// A TLS handshake is over within this, or the connection is closed.
+/// The time limit for a TLS handshake.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
-/// An idle connection is kept this long; a proxy keeps its own for 60 s.
+/// The idle time after which a connection is closed; longer than the 60 s of a proxy.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// The rest of a body that no handler reads is awaited this long after the answer; then the connection is closed.
+/// The time after the response in which the rest of an unread body may arrive; then the connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
-/// Requests in flight at a stop may take this long; under the ten seconds that `docker stop` gives.
+/// The time limit for requests in flight at a shutdown; less than the ten seconds of `docker stop`.
 const DRAIN_SECONDS: u64 = 8;
-/// Connections of one worker, whatever memory there is.
+/// The maximum number of connections per worker, whatever the memory.
 const MOST_OF_WORKER: usize = 25_600;
-/// Connections to the metrics.
+/// The maximum number of connections to the metrics.
 const SCRAPES: usize = 64;
 
-/// A server that listens.
+/// A running server.
 pub struct Running {
     addr: SocketAddr,
     server: Server,
     metrics: Option<(SocketAddr, Server)>,
-    /// Shown as long as it runs.
+    /// Exported while the server runs.
     _shown: Arc<Metrics>,
 }
 
@@ -52,13 +52,13 @@ impl Running {
         self.metrics.as_ref().map(|(addr, _)| *addr)
     }
 
-    /// To stop it from elsewhere; `stop(true)` finishes what is in flight.
+    /// Stops the server; `stop(true)` finishes the requests in flight.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         self.server.handle()
     }
 
-    /// Serves until it is stopped; its metrics as long.
+    /// Serves, with its metrics, until it is stopped.
     ///
     /// # Errors
     /// The server fails.
@@ -74,10 +74,10 @@ impl Running {
     }
 }
 
-/// Listens, and serves what `configure` lays out; and where there is an address for them, shows `metrics` on that one.
+/// Starts listening and serves the routes of `configure`; serves `metrics` on their own address, if one is set.
 ///
 /// # Errors
-/// An address or the certificate cannot be had; the text names it.
+/// An address or the certificate cannot be used; the message names it.
 pub fn bind(
     options: &ServerOptions,
     metrics: Metrics,
@@ -110,7 +110,8 @@ pub fn bind(
     Ok(Running { addr, server: run(), metrics, _shown: shown })
 }
 
-/// Listens, by HTTP/1.1 alone; says where, and how to begin to serve. Requests are timed as those of the service `timed`.
+/// Starts listening for HTTP/1.1; returns the address and a function that starts serving. Requests are timed under the
+/// name `timed`.
 fn listen<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
     options: &ServerOptions,
     tls: Option<ServerConfig>,
@@ -188,7 +189,7 @@ mod tests {
         serving.await.unwrap().unwrap();
     }
 
-    /// Whether an answer comes to what was asked now or before.
+    /// True if a response arrives to a request sent now or before.
     async fn is_answered(stream: &mut TcpStream) -> bool {
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let mut answer = [0; 12];

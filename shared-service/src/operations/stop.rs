@@ -7,20 +7,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Running;
 
-/// SIGTERM and Ctrl-C, listened for from the moment that this exists: before anything is started, so that a stop during the
-/// start is one too. From then on SIGHUP ends nothing: it asks for the TLS files to be read again, where there are any.
+/// SIGTERM and Ctrl-C, caught from the creation of this value, so that a signal during the start also counts. SIGHUP no
+/// longer ends the process: it reloads the TLS files, if there are any.
 pub struct ShutdownSignal {
     term: Signal,
     int: Signal,
 }
 
 impl ShutdownSignal {
-    /// Begins to listen. Needs a Tokio runtime.
+    /// Starts listening for signals. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// The signals cannot be had.
+    /// The signal handlers cannot be installed.
     pub fn listen() -> io::Result<Self> {
-        // Tokio takes the signal for good, and drops one that no task waits for.
+        // Tokio keeps the handler for good, and drops a signal that no task waits for.
         drop(signal(SignalKind::hangup())?);
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
@@ -30,11 +30,11 @@ impl ShutdownSignal {
     }
 }
 
-/// Serves what `start` starts until `stop` is called, then finishes what is in flight. A stop that comes before the start
-/// is over ends it there.
+/// Runs the servers that `start` returns until a signal arrives, then finishes the requests in flight. A signal during
+/// `start` ends it at once.
 ///
 /// # Errors
-/// The start's, or that of a server that fails.
+/// Those of `start`, or of a server.
 pub async fn serve<E: From<io::Error>>(
     mut stop: ShutdownSignal,
     start: impl Future<Output = Result<Vec<Running>, E>>,
@@ -55,7 +55,7 @@ async fn until_stopped(mut stop: ShutdownSignal, servers: Vec<Running>) -> io::R
     }
     log::info!("stopping: finishing what is in flight");
     for handle in handles {
-        // The order is given here; `serving` carries it out.
+        // `serving` waits for the stop.
         drop(handle.stop(true));
     }
     serving.await.map(drop)

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// The time that `text` names: a number and one of `ms s m h d`, or a number of seconds.
+/// Parses a duration: a number and one of `ms s m h d`, or a number of seconds.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -13,7 +13,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
         "d" => 86400,
         _ => return None,
     };
-    // A hundred years: longer is a slip of the pen, and would not fit the clocks' arithmetic.
+    // At most a hundred years: more is a typing error and would overflow clock arithmetic.
     number.checked_mul(seconds).filter(|seconds| *seconds <= 100 * 365 * 86400).map(Duration::from_secs)
 }
 

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 /// The kind of database at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A file; none where it is memory.
+    /// A file; `None` for a database in memory.
     Sqlite(Option<PathBuf>),
     /// A server.
     Postgres,
 }
 
 impl Kind {
-    /// Reads the address, and does not connect.
+    /// Parses the address without connecting.
     pub(crate) fn of(url: &str) -> Self {
         let Some(rest) = url.strip_prefix("sqlite:") else { return Self::Postgres };
         let path = rest.strip_prefix("//").unwrap_or(rest).split('?').next().unwrap_or_default();
@@ -21,7 +21,7 @@ impl Kind {
         Self::Sqlite((!in_memory && !path.is_empty()).then(|| PathBuf::from(path)))
     }
 
-    /// The file, if it is one.
+    /// The path of the file, if it is one.
     #[cfg(feature = "database")]
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {

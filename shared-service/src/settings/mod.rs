@@ -8,9 +8,9 @@ mod private;
 mod process;
 /// Secret settings.
 mod secrets;
-/// The settings as they are, for a reader.
+/// The effective settings as text.
 mod shown;
-/// Signs that a secret is not the one that was meant.
+/// Signs of a mistyped secret.
 mod spelling;
 /// The address of a store.
 mod store_url;
@@ -29,8 +29,8 @@ pub use self::private::{keep_private, open_trusted};
 use self::shown::Hidden;
 pub use self::store_url::StoreUrl;
 
-/// The settings of a service, read one by one. A wrong one is remembered and the default goes on, so that
-/// [`Settings::finish`] tells all that is wrong in one message. An empty value is an absent one.
+/// The settings of a service. An invalid value is recorded and replaced by the default, so that [`Settings::finish`]
+/// reports all errors in one message. An empty value counts as absent.
 #[derive(Default)]
 pub struct Settings {
     values: HashMap<String, String>,
@@ -39,22 +39,22 @@ pub struct Settings {
     wrong: Vec<String>,
     warnings: Vec<String>,
     file: Option<PathBuf>,
-    /// Settings that the quoting rules of `.env` have changed, with their lines.
+    /// Settings changed by the quoting rules of `.env`, with their line numbers.
     altered: HashMap<String, usize>,
 }
 
-/// A setting that the program has asked for, as `--help` and `.env.example` describe it.
+/// A setting that the program has read, as `--help` and `.env.example` describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingSpec {
     /// The environment variable.
     pub name: &'static str,
-    /// The value where it is not set.
+    /// The default value.
     pub default: String,
-    /// One line: what it is for.
+    /// The description, one line.
     pub why: &'static str,
 }
 
-/// All that is wrong with the settings, in one message.
+/// All errors in the settings, in one message.
 #[derive(Debug, thiserror::Error)]
 pub struct SettingsError(Vec<String>);
 
@@ -66,48 +66,48 @@ impl fmt::Display for SettingsError {
 }
 
 impl SettingsError {
-    /// The faults, a line each.
+    /// The errors, a line each.
     pub(crate) fn each(&self) -> &[String] {
         &self.0
     }
 }
 
 impl Settings {
-    /// These and no others: for tests, and for a program that fills in what is missing.
+    /// Settings from the given pairs only: for tests, and for a program that fills in missing values.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self { values, ..Self::default() }
     }
 
-    /// Sets `name` to `value` where nothing is set.
+    /// Sets `name` to `value` if it is not set.
     pub fn fill(&mut self, name: &str, value: impl Into<String>) {
         if !self.is_set(name) {
             self.values.insert(name.to_owned(), value.into());
         }
     }
 
-    /// True if there is a value for `name`, or a file that holds one, valid or not.
+    /// True if `name` or `name_FILE` is set, valid or not.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
         self.raw(name).is_some() || self.raw(&format!("{name}_FILE")).is_some()
     }
 
-    /// A text.
+    /// Reads a text.
     pub fn text(&mut self, name: &'static str, default: &'static str, why: &'static str) -> String {
         self.declare(name, default, why);
         self.raw(name).unwrap_or(default).to_owned()
     }
 
-    /// A text that may be absent.
+    /// Reads an optional text.
     pub fn optional(&mut self, name: &'static str, why: &'static str) -> Option<String> {
         self.declare(name, "", why);
         self.raw(name).map(str::to_owned)
     }
 
-    /// A value of type `T`; `expected` completes "must be …". The default must parse.
+    /// Reads a value of type `T`; `expected` completes "must be …".
     ///
     /// # Panics
-    /// The default does not parse: a fault of the program, found by its first start.
+    /// The default does not parse: a programming error, found at the first start.
     pub fn parsed<T: FromStr>(
         &mut self,
         name: &'static str,
@@ -118,12 +118,12 @@ impl Settings {
         self.read(name, default, expected, why, |text| text.parse().ok())
     }
 
-    /// A time: `500ms`, `10s`, `15m`, `12h`, `7d`, or whole seconds.
+    /// Reads a duration: `500ms`, `10s`, `15m`, `12h`, `7d`, or whole seconds.
     pub fn duration(&mut self, name: &'static str, default: &'static str, why: &'static str) -> Duration {
         self.read(name, default, "a time such as 10s, 15m, 12h or 7d", why, duration::parse)
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub fn flag(&mut self, name: &'static str, default: bool, why: &'static str) -> bool {
         let default = if default { "true" } else { "false" };
         self.read(name, default, "true or false", why, |text| match text.to_ascii_lowercase().as_str() {
@@ -133,13 +133,13 @@ impl Settings {
         })
     }
 
-    /// Texts with commas between them.
+    /// Reads a comma-separated list.
     pub fn list(&mut self, name: &'static str, default: &'static str, why: &'static str) -> Vec<String> {
         let text = self.text(name, default, why);
         text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
-    /// A time of whole seconds, one at least, as the life of a token is.
+    /// Reads a duration of whole seconds, at least one, such as the lifetime of a token.
     pub fn whole_seconds(&mut self, name: &'static str, default: &'static str, why: &'static str) -> Duration {
         let time = self.duration(name, default, why);
         if time.as_secs() == 0 || time.subsec_nanos() != 0 {
@@ -148,24 +148,24 @@ impl Settings {
         time
     }
 
-    /// Remembers that `name` is wrong: `what` goes behind the name.
+    /// Records an error of `name`; `what` follows the name in the message.
     pub fn wrong(&mut self, name: &str, what: impl Into<String>) {
         self.wrong.push(format!("{name} {}", what.into()));
     }
 
-    /// All settings that were asked for so far, in that order.
+    /// All settings read so far, in that order.
     #[must_use]
     pub fn specs(&self) -> &[SettingSpec] {
         &self.specs
     }
 
-    /// The `.env` that was read, if there was one.
+    /// The `.env` file that was read, if any.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// Values that work and are probably not meant, a line each, of all settings that were asked for so far.
+    /// Warnings about values that work but are probably not meant, a line each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.warnings.iter().cloned().chain(self.strangers()).collect();
@@ -174,7 +174,7 @@ impl Settings {
         warnings
     }
 
-    /// Logs where the settings come from, and what is doubtful about them. For the start of a service.
+    /// Logs the source of the settings, and the warnings. For the start of a service.
     pub fn log(&self) {
         if let Some(file) = &self.file {
             log::info!("settings are read from the environment and from {}", file.display());
@@ -182,12 +182,12 @@ impl Settings {
         self.warnings().iter().for_each(|warning| log::warn!("{warning}"));
     }
 
-    /// Ends the reading.
+    /// Reports the recorded errors.
     ///
     /// # Errors
-    /// Something was wrong.
+    /// At least one setting is invalid.
     pub fn finish(mut self) -> Result<(), SettingsError> {
-        // Two services in one process read the same settings; each mistake is told once.
+        // Two services in one process read the same settings; each error is reported once.
         let mut told = HashSet::new();
         self.wrong.retain(|wrong| told.insert(wrong.clone()));
         if self.wrong.is_empty() { Ok(()) } else { Err(SettingsError(self.wrong)) }

@@ -1,4 +1,4 @@
-//! Protection from other users: of the files that the process makes, of those that it obeys, of its memory.
+//! Protection from other users of the machine: files that the process creates, files that it trusts, its memory.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -9,21 +9,21 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, geteuid, setrlimit, umask};
 
-/// Makes every new file of this process readable by its user alone, and lets no core dump hold its secrets. To be called
-/// before anything else.
+/// Makes new files of this process readable by its user only, and disables core dumps, which would contain secrets.
+/// Call it first.
 pub fn keep_private() {
     umask(Mode::RWXG | Mode::RWXO);
-    // One byte, not none: a core that the kernel pipes to a program (core(5)) has no other limit. A lower limit stays.
+    // One byte, not zero: a core dump piped to a program (core(5)) ignores zero. A lower limit stays.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(1), maximum: Some(1) });
 }
 
-/// Opens a file that this process obeys: a regular file of this user or of root that others cannot write. A link is not
-/// followed, because it belongs to another file's owner.
+/// Opens a file that this process trusts: a regular file owned by this user or root, not writable by others. Symbolic
+/// links are refused, because the owner of the link controls its target.
 ///
 /// # Errors
-/// It cannot be opened, or others decide what it holds; the text says why and what to do, without the path.
+/// It cannot be opened, or others can write it; the message names reason and remedy, without the path.
 pub fn open_trusted(path: &Path) -> io::Result<File> {
-    // A FIFO would block the open.
+    // Opening a FIFO would block.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
@@ -45,7 +45,7 @@ pub fn open_trusted(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// True if other users can read the file that `found` describes.
+/// True if other users can read the file.
 pub(crate) fn is_readable_by_others(found: &Metadata) -> bool {
     found.mode() & 0o044 != 0
 }

@@ -7,8 +7,8 @@ use super::private::{is_readable_by_others, open_trusted};
 use super::spelling::altered_in;
 
 impl Settings {
-    /// The environment, and behind it `.env` of the working folder, if that belongs to this user or root and others cannot
-    /// write it.
+    /// The environment, and for unset variables `.env` of the working folder, if that belongs to this user or root and
+    /// is not writable by others.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn from_process() -> Self {
@@ -60,7 +60,7 @@ impl Settings {
     }
 }
 
-/// The fault of a line of `.env`, which follows the setting `last`. The line itself is not quoted: it may hold a secret.
+/// The error of a line of `.env` after the setting `last`. The line itself is not quoted: it may contain a secret.
 fn unreadable(last: Option<&str>) -> String {
     let place = last.map_or_else(|| "at its beginning".to_owned(), |last| format!("behind {last}"));
     format!(".env has a line {place} that is not NAME=value; a value with a space or a # needs quotes")

@@ -11,8 +11,8 @@ use super::shown::Hidden;
 use super::spelling::flaw;
 
 impl Settings {
-    /// A secret text: `NAME`, or the content of the file that `NAME_FILE` names, less one line break at its end. One that
-    /// may not be the one that was meant is wrong.
+    /// Reads a secret text: `NAME`, or the content of the file `NAME_FILE` without a line break at its end. A value
+    /// that is probably mistyped is an error.
     pub fn secret_text(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
         self.declare(name, "", why);
         self.hidden.insert(name, Hidden::Text);
@@ -38,14 +38,14 @@ impl Settings {
         Some(text.into())
     }
 
-    /// A secret text that is the address of a store.
+    /// Reads a secret text that is the address of a store.
     pub fn secret_address(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
         let address = self.secret_text(name, why);
         self.hidden.insert(name, Hidden::Address);
         address
     }
 
-    /// The address of an SQL database, which must be there; "" where it is not.
+    /// Reads the address of an SQL database, which is required; "" if it is missing.
     pub fn database_url(&mut self, name: &'static str, why: &'static str) -> String {
         let before = self.wrong.len();
         let url = self.secret_address(name, why).map_or_else(String::new, |url| url.expose_secret().to_owned());
@@ -66,7 +66,7 @@ impl Settings {
         url
     }
 
-    /// `SQLite` makes the files beside a database as readable as the database is, so an old one passes its mode on.
+    /// Warns if other users can read the database. `SQLite` gives the files beside a database the same mode.
     fn doubt_readable(&mut self, name: &str, file: &Path) {
         let files = ["", "-wal", "-shm"].map(|end| format!("{}{end}", file.display()));
         let is_readable = |path: &String| std::fs::metadata(path).is_ok_and(|found| is_readable_by_others(&found));
@@ -87,7 +87,7 @@ impl Settings {
             .ok()
     }
 
-    /// A signing secret (see [`Secret::parse`]), which may be absent.
+    /// Reads an optional signing secret (see [`Secret::parse`]).
     pub fn signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
         let text = self.secret_text(name, why);
         self.hidden.insert(name, Hidden::Key);
@@ -95,7 +95,7 @@ impl Settings {
         Secret::parse(text.expose_secret()).map_err(|error| self.wrong(name, error.to_string())).ok()
     }
 
-    /// A signing secret that must be there.
+    /// Reads a required signing secret.
     pub fn required_signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
         let before = self.wrong.len();
         let secret = self.signing_secret(name, why);

@@ -4,20 +4,20 @@ use shared_claims::Secret;
 use super::store_url::{StoreUrl, without_secrets};
 use super::{SettingSpec, Settings};
 
-/// A setting whose value is not shown as it stands.
+/// The kind of a setting whose value is masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hidden {
     /// The address of a store, which may hold a password.
     Address,
     /// A text.
     Text,
-    /// A key, which has a name that may be told.
+    /// A key; its `kid` may be shown.
     Key,
 }
 
 impl Settings {
-    /// Every setting that was read so far, in that order, as `NAME=value` and what counts: the default is marked, a secret is
-    /// not told, nor is the password in an address.
+    /// All settings read so far, in that order, as `NAME=value`. Defaults are marked; secrets and passwords in
+    /// addresses are masked.
     #[must_use]
     pub fn effective(&self) -> Vec<String> {
         self.specs.iter().map(|known| self.line(known)).collect()
@@ -59,7 +59,7 @@ impl Hidden {
     }
 }
 
-/// `address` with `***` wherever a password may stand: also where it is no address, or one that was written wrong.
+/// Masks every part of `address` that may be a password, even if the address is malformed.
 fn masked(address: &str) -> String {
     match address.split_once('?') {
         Some((file, query)) if file.starts_with("sqlite:") => format!("{file}?{}", without_secrets(query)),

@@ -1,4 +1,4 @@
-/// The sign that the text of a secret is not the one that was meant; it completes a sentence that begins with the setting.
+/// A sign that the text of a secret is not the intended one; completes a sentence that begins with the setting.
 pub(super) fn flaw(text: &str) -> Option<String> {
     let quotes = [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
     let invisible = |c: &char| matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
@@ -20,8 +20,9 @@ pub(super) fn flaw(text: &str) -> Option<String> {
     }
 }
 
-/// The line of `.env` (`text`) that sets `name`, if `value` is not what stands there, bare or in one pair of quotes: `$` was
-/// replaced, a backslash or a quote within was taken for an escape, or a # for a comment. The last line of that name counts.
+/// The line of `.env` (`text`) that sets `name`, if `value` differs from the written text, bare or in one pair of
+/// quotes: `$` was expanded, a backslash or an inner quote was taken as an escape, or a # as a comment. The last line
+/// of that name counts.
 pub(super) fn altered_in(text: &str, name: &str, value: &str) -> Option<usize> {
     let (mut line, mut written, mut start) = (0, "", 0);
     for (index, whole) in text.split_inclusive('\n').enumerate() {
@@ -33,7 +34,7 @@ pub(super) fn altered_in(text: &str, name: &str, value: &str) -> Option<usize> {
         start += whole.len();
     }
     let (behind_equal, written) = (written, written.trim_start_matches([' ', '\t']));
-    // Without a space before it, # may be the first letter of a secret.
+    // Without a space before it, # may belong to the secret.
     if value.is_empty() && written.starts_with('#') && written != behind_equal {
         return None;
     }

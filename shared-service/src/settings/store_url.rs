@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use url::{ParseError, Url};
 
-/// The parameters of an address that hold no secret.
+/// URL parameters that contain no secret.
 const HARMLESS: [&str; 11] = [
     "mode",
     "cache",
@@ -18,13 +18,13 @@ const HARMLESS: [&str; 11] = [
     "application_name",
 ];
 
-/// The address of a store: a URL whose host may be a list, separated by commas (Sentinels, or the nodes of a Cluster).
-/// `Display` shows `***` wherever a password may stand, also where it was not escaped as it has to be.
+/// The address of a store: a URL with one host, or several separated by commas (Sentinels, or the nodes of a Cluster).
+/// `Display` masks every part that may be a password, even one that is not escaped.
 #[derive(Clone)]
 pub struct StoreUrl(Vec<Url>);
 
 impl StoreUrl {
-    /// The URL of each host, which differ in nothing else. One at least.
+    /// The URL for each host; at least one. They differ only in the host.
     #[must_use]
     pub fn hosts(&self) -> &[Url] {
         &self.0
@@ -71,7 +71,7 @@ impl fmt::Display for StoreUrl {
     }
 }
 
-/// A harmless parameter has a harmless value: a word, a number, a path.
+/// A harmless parameter with a harmless value: a word, a number or a path.
 pub(super) fn without_secrets(query: &str) -> String {
     if query.contains(['?', ';']) {
         return "***".to_owned();

@@ -1,6 +1,6 @@
 use super::Settings;
 
-/// Names of other programs and tutorials, behind the setting that has the same purpose here.
+/// Names used by other programs and tutorials, and the setting with the same purpose here.
 const FOREIGN: [(&str, &[&str]); 16] = [
     (
         "ACCESS_TOKEN_SECRET",
@@ -24,7 +24,7 @@ const FOREIGN: [(&str, &[&str]); 16] = [
 ];
 
 impl Settings {
-    /// The variables that look like a setting and are none, with the settings that are probably meant.
+    /// Warnings about variables that resemble a setting but are none.
     pub(super) fn strangers(&self) -> impl Iterator<Item = String> {
         let files = self.hidden.keys().map(|name| format!("{name}_FILE"));
         let known: Vec<String> = self.specs.iter().map(|known| known.name.to_owned()).chain(files).collect();
@@ -36,7 +36,7 @@ impl Settings {
     }
 }
 
-/// The settings of `known` that `name` is probably meant to be; none where it is one, or is like none.
+/// The settings that `name` is probably meant to be; `None` if it is a setting, or resembles none.
 fn meant(name: &str, known: &[String]) -> Option<String> {
     if known.iter().any(|known| known == name) {
         return None;
@@ -44,7 +44,7 @@ fn meant(name: &str, known: &[String]) -> Option<String> {
     let upper = name.to_ascii_uppercase();
     let is_known = |name: &&str| known.iter().any(|known| known == name);
     let foreign = FOREIGN.iter().filter(|(_, names)| names.contains(&&*upper)).map(|(name, _)| *name).filter(is_known);
-    // What is no secret has no file; what does not sign has no predecessor.
+    // Only secrets have a `_FILE`, only signing keys a `_PREVIOUS`.
     let base = ["_FILE", "_PREVIOUS"].iter().find_map(|end| upper.strip_suffix(end)).filter(is_known);
     let found: Vec<&str> = foreign.chain(base).collect();
     if !found.is_empty() {

@@ -16,21 +16,21 @@ const ACCESS_TOKEN: &str = "accessToken";
 const ACCESS_TOKEN_TEXT: &str =
     "The `accessToken` of `POST /login` of auth-service, in `Authorization: Bearer`. It lives for minutes.";
 
-/// True for every call; follows the service's own description.
+/// Common to all calls; follows the service's own description.
 const MANNERS: &str = "\n\nBodies are JSON objects (`application/json`, on `PATCH` also `application/merge-patch+json`; \
     at most 64 KB). Unknown members are ignored, `null` means absent (as an empty parameter of a query does), and \
     duplicate names are rejected.\n\nEvery error is `application/problem+json` (RFC 9457); its `code` is stable and meant \
     for programs. Every answer has an `X-Request-Id`, which leads to its lines in the log, and `Cache-Control: no-store` \
     where nothing else is said.\n\nWhat answers `GET` answers `HEAD` too, and `OPTIONS` lists the methods of every address.";
 
-/// The extension in which a handler lists its own error codes; it is not in the finished document.
+/// The extension in which a handler lists its own error codes; removed from the finished document.
 const ERRORS: &str = "x-errors";
 
 /// The request id of examples.
 const AN_ID: &str = "0b9f6c1e4d2a4f3c8e7d5a6b9c0d1e2f";
 
-/// Adds to `document` what follows from each call: the errors of a call with a token, a body, a query or a path parameter,
-/// those in its extension `x-errors`, and the headers of requests and answers.
+/// Adds to `document` what each call implies: the errors of a call with a token, a body, a query or a path parameter,
+/// those in its extension `x-errors`, and the headers of requests and responses.
 pub fn complete(document: &mut OpenApi) {
     document.info.description.get_or_insert_default().push_str(MANNERS);
     let components = document.components.get_or_insert_default();
@@ -130,14 +130,14 @@ fn parameters<'a>(operation: &'a Operation, place: &'a ParameterIn) -> impl Iter
     })
 }
 
-/// Describes a header that a request may have.
+/// Describes a request header.
 fn ask(operation: &mut Operation, name: &str, text: &str) {
     let header = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).description(Some(text));
     let schema = ObjectBuilder::new().schema_type(Type::String);
     operation.parameters.get_or_insert_default().push(header.schema(Some(schema)).build().into());
 }
 
-/// Describes a header of the answer of status `status`, if there is such an answer.
+/// Describes a header of the response with `status`, if there is one.
 fn show(operation: &mut Operation, status: &str, name: &'static str, text: &'static str) {
     if let Some(answer) = operation.responses.responses.get_mut(status) {
         add_headers(answer, [(name, text)]);
@@ -146,7 +146,7 @@ fn show(operation: &mut Operation, status: &str, name: &'static str, text: &'sta
 
 const REQUEST_ID: &str = "Leads to the lines of this request in the log.";
 
-/// Adds those headers that are not described yet.
+/// Adds the headers that are not described yet.
 fn add_headers(answer: &mut RefOr<Response>, headers: impl IntoIterator<Item = (&'static str, &'static str)>) {
     if let RefOr::T(answer) = answer {
         for (name, text) in headers {
@@ -160,7 +160,7 @@ fn header(text: &str) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(text)).build()
 }
 
-/// The answer to what fails in one of these ways, which all have one status.
+/// The response for these error codes, which share one status.
 fn failure(codes: &[ErrorCode], names: &[&str]) -> Response {
     let told: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.name(), code.detail())).collect();
     let schema = json!({"allOf": [
@@ -184,7 +184,7 @@ fn example(code: ErrorCode) -> Option<Value> {
     serde_json::from_str(&Problem::new(code).body(Some(AN_ID))).ok()
 }
 
-/// The headers of errors of these codes, which all have one status.
+/// The headers of responses with these error codes, which share one status.
 fn headers_of(codes: &[ErrorCode]) -> Vec<(&'static str, &'static str)> {
     match codes[0].status() {
         401 => vec![("WWW-Authenticate", "The `Bearer` challenge (RFC 6750 section 3).")],

@@ -1,7 +1,7 @@
-//! A service's calls as an `OpenAPI` 3.1 document, and a page that shows it. Handlers describe themselves; what follows from a
+//! The `OpenAPI` 3.1 document of a service, and a page that shows it. Handlers describe themselves; what follows from a
 //! description is added here, once.
 
-/// Errors and headers that follow from what a call takes.
+/// Errors and headers implied by the parameters of a call.
 mod complete;
 /// `/openapi.json` and `/docs`.
 pub(crate) mod serving;

@@ -10,8 +10,8 @@ use utoipa_swagger_ui::Config;
 
 use crate::http::{File, at};
 
-/// The page loads what lies beside it and calls its own service, and nothing else. Swagger UI sets styles inline and has
-/// icons in its style sheet.
+/// The page may load files beside it and call its own service, nothing else. Swagger UI uses inline styles, and icons
+/// in its style sheet.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -28,10 +28,10 @@ static START: File = File {
     policy: None,
 };
 
-/// Of all that comes with Swagger UI, what the page loads.
+/// The files of Swagger UI that the page loads.
 const LOADED: [&str; 3] = ["favicon-32x32.png", "swagger-ui-bundle.js", "swagger-ui.css"];
 
-/// The document as bytes, made when it is asked for first: most processes are never asked.
+/// The serialized document, built at the first request for it.
 type Made = LazyLock<Bytes, Box<dyn FnOnce() -> Bytes + Send>>;
 
 /// Adds `GET /openapi.json`, which is `document`, and `GET /docs`, a page that shows it.
@@ -58,7 +58,7 @@ pub(crate) async fn read(request: HttpRequest, made: Data<Made>) -> HttpResponse
     File { kind: "application/json", packed: false, bytes: Bytes::clone(&made), policy: None }.serve(&request)
 }
 
-/// What the page loads. Its links are relative to `/docs`, so with a slash behind it is somewhere else.
+/// Serves a file of the page. Its links are relative to `/docs`, so `/docs/` would be another place.
 async fn load(request: HttpRequest, file: Path<String>) -> Result<HttpResponse, Problem> {
     match file.as_str() {
         "" => Ok(HttpResponse::PermanentRedirect().insert_header((LOCATION, "../docs")).finish()),

@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 use super::Violations;
 use super::values::written_integer;
 
-/// Reads a record as a `T`, a struct that derives `Deserialize`. A member that is absent or `null` is `None`, or a violation
-/// where `T` needs it; members that `T` does not have are ignored.
+/// Deserializes a record into the struct `T`. A member that is absent or `null` is `None`, or a violation if `T`
+/// requires it; unknown members are ignored.
 ///
 /// # Errors
-/// Every violation, in the order of the fields of `T`.
+/// All violations, in the order of the fields of `T`.
 pub fn read<T: DeserializeOwned>(members: &Map<String, Value>) -> Result<T, Violations> {
     read_from(members, Source::Json)
 }
@@ -22,12 +22,12 @@ pub fn read<T: DeserializeOwned>(members: &Map<String, Value>) -> Result<T, Viol
 pub(super) enum Source {
     /// JSON.
     Json,
-    /// A query string, which writes all values as text. An array stands for a parameter that occurs twice.
+    /// A query string, in which every value is text. An array stands for a parameter that occurs twice.
     Query,
 }
 
-/// serde stops at the first violation, so each one found moves its field to the end of the next attempt, until an attempt
-/// fails at a field that is known already.
+/// serde stops at the first violation. Each one found moves its field to the end of the next attempt, until an attempt
+/// fails at a known field.
 pub(super) fn read_from<T: DeserializeOwned>(members: &Map<String, Value>, source: Source) -> Result<T, Violations> {
     let mut wrong = Violations::default();
     loop {
@@ -76,7 +76,7 @@ impl<'de> Deserializer<'de> for Object<'_> {
     }
 }
 
-/// The value of one member, if it is there.
+/// The value of one member, if present.
 struct Member<'a> {
     value: Option<&'a Value>,
     source: Source,
@@ -109,7 +109,7 @@ impl<'de> Deserializer<'de> for Member<'_> {
         }
     }
 
-    /// Tells absent (`visit_none`) from `null` (`visit_unit`); for an `Option` both are `None`.
+    /// Distinguishes absent (`visit_none`) from `null` (`visit_unit`); for an `Option` both are `None`.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.value {
             None => visitor.visit_none(),
@@ -133,12 +133,12 @@ impl<'de> Deserializer<'de> for Member<'_> {
     }
 }
 
-/// The fault of one member.
+/// The error of one member.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 struct Fault {
     message: String,
-    /// Whether the value has another JSON type than the field.
+    /// True if the value has another JSON type than the field.
     is_shape: bool,
 }
 

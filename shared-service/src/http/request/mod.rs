@@ -1,8 +1,8 @@
-//! Bodies and query strings as types that derive `Deserialize`, with every violation in one answer.
+//! Bodies and query strings as types that derive `Deserialize`, with all violations in one response.
 
-/// Members of an object as a struct.
+/// Deserialization of an object's members.
 mod members;
-/// Types of members.
+/// Types for members.
 mod values;
 /// Violations, field by field.
 mod violations;
@@ -27,48 +27,48 @@ pub use members::read;
 pub use values::{Integer, Parsed, Patch, not_null};
 pub use violations::Violations;
 
-/// The largest body that is read, in bytes.
+/// The largest accepted body, in bytes.
 const LARGEST: usize = 64 * 1024;
-/// The longest time that a body takes to arrive.
+/// The time limit for receiving a body.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The body of a request, one JSON object. A request without a body is refused.
 ///
-/// The handler reads it: actix-web extracts all parts of a request side by side, and a caller who may not call is to learn
-/// that, and not what is wrong with the body.
+/// The handler deserializes it: actix-web runs all extractors side by side, and an unauthorized caller must get that
+/// error, not the violations of the body.
 pub struct Body<T>(Map<String, Value>, PhantomData<T>);
 
-/// The body of a request that may have none.
+/// An optional body of a request.
 pub struct MaybeBody<T>(Option<Map<String, Value>>, PhantomData<T>);
 
-/// The query string of a request, read as a body is. An empty parameter is an absent one.
+/// The query string of a request, deserialized like a body. An empty parameter is an absent one.
 pub struct Query<T>(Map<String, Value>, PhantomData<T>);
 
 impl<T: DeserializeOwned> Body<T> {
-    /// Reads the members.
+    /// Deserializes the body.
     ///
     /// # Errors
-    /// All that [`read`] finds.
+    /// All violations; see [`read`].
     pub fn read(self) -> Result<T, Problem> {
         Ok(read(&self.0)?)
     }
 }
 
 impl<T: DeserializeOwned> MaybeBody<T> {
-    /// Reads the members, if there is a body.
+    /// Deserializes the body, if there is one.
     ///
     /// # Errors
-    /// All that [`read`] finds.
+    /// All violations; see [`read`].
     pub fn read(self) -> Result<Option<T>, Problem> {
         Ok(self.0.as_ref().map(read).transpose()?)
     }
 }
 
 impl<T: DeserializeOwned> Query<T> {
-    /// Reads the parameters.
+    /// Deserializes the parameters.
     ///
     /// # Errors
-    /// All that [`read`] finds.
+    /// All violations; see [`read`].
     pub fn read(self) -> Result<T, Problem> {
         Ok(read_from(&self.0, Source::Query)?)
     }
@@ -106,7 +106,7 @@ impl<T> FromRequest for Query<T> {
     }
 }
 
-/// The members of the body, if there is a body.
+/// The members of the body, if there is one.
 async fn members(request: &HttpRequest, payload: Payload) -> Result<Option<Map<String, Value>>, Problem> {
     check_length(request)?;
     let reading = tokio::time::timeout(PATIENCE, read_bytes(payload)).await;
@@ -116,7 +116,7 @@ async fn members(request: &HttpRequest, payload: Payload) -> Result<Option<Map<S
         return Ok(None);
     }
     check_type(request)?;
-    // serde_json's map takes a name twice, and the last value counts; two readers could see two bodies.
+    // serde_json accepts duplicate names and keeps the last value; two parsers could see two different bodies.
     let is_strict = Members::parse(&bytes).is_ok();
     serde_json::from_slice(&bytes).ok().filter(|_| is_strict).map(Some).ok_or_else(|| {
         malformed(
@@ -126,7 +126,7 @@ async fn members(request: &HttpRequest, payload: Payload) -> Result<Option<Map<S
     })
 }
 
-/// The parameters of `query`, less the empty ones.
+/// The non-empty parameters of `query`.
 fn parameters(query: &str) -> Result<Map<String, Value>, Problem> {
     let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
     let pairs = pairs.map_err(|_| Problem::new(ErrorCode::MalformedQuery))?.into_inner();
@@ -143,7 +143,7 @@ fn malformed(detail: &'static str) -> Problem {
     Problem::new(ErrorCode::MalformedBody).detail(detail)
 }
 
-/// Refuses a body whose `Content-Length` is too large, before a byte of it is read.
+/// Refuses a body with a too large `Content-Length` before reading any of it.
 fn check_length(request: &HttpRequest) -> Result<(), Problem> {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > LARGEST) { Err(Problem::new(ErrorCode::ContentTooLarge)) } else { Ok(()) }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// An integer from `LEAST` to `MOST`. JSON may write it in any way: `226`, `226.0` and `2.26e2` are one integer.
+/// An integer from `LEAST` to `MOST`. JSON may write it as `226`, `226.0` or `2.26e2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Integer<const LEAST: i64, const MOST: i64>(pub i64);
 
@@ -21,7 +21,7 @@ impl<'de, const LEAST: i64, const MOST: i64> Deserialize<'de> for Integer<LEAST,
     }
 }
 
-/// Reads an integer; one out of range is the nearest that is not.
+/// Deserializes an integer; one out of range becomes the nearest `i64`.
 struct Whole;
 
 impl Visitor<'_> for Whole {
@@ -46,7 +46,7 @@ impl Visitor<'_> for Whole {
     }
 }
 
-/// The integer that `text` writes; one out of range is the nearest that is not.
+/// Parses an integer; one out of range becomes the nearest `i64`.
 pub(super) fn written_integer(text: &str) -> Option<i64> {
     text.parse().map_or_else(
         |error: std::num::ParseIntError| match error.kind() {
@@ -58,7 +58,7 @@ pub(super) fn written_integer(text: &str) -> Option<i64> {
     )
 }
 
-/// A string that `T` can be parsed from.
+/// A string that parses as `T`.
 #[derive(Clone, Debug)]
 pub struct Parsed<T>(pub T);
 
@@ -114,10 +114,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for PatchVisitor<T> {
     }
 }
 
-/// Reads a member of a merge patch that cannot be removed.
+/// Deserializes a member of a merge patch that cannot be removed.
 ///
 /// # Errors
-/// The member is `null`, or no `T`.
+/// The member is `null`, or not a `T`.
 pub fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     match Patch::deserialize(deserializer)? {
         Patch::Keep => Ok(None),

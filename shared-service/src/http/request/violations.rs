@@ -2,7 +2,7 @@ use std::fmt;
 
 use shared_claims::{ErrorCode, Problem};
 
-/// Violations of the rules for a body or a query, field by field, in the order in which they were found.
+/// The violations in a body or a query, by field, in the order in which they were found.
 #[derive(Debug, Default)]
 pub struct Violations {
     found: Vec<(String, String)>,
@@ -10,19 +10,19 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// Adds a violation by `field`; `is_shape` where its value has another JSON type than the field.
+    /// Adds a violation of `field`; `is_shape` if its value has another JSON type than the field.
     pub(super) fn add(&mut self, field: &str, message: String, is_shape: bool) {
         self.of_shape |= is_shape;
         self.found.push((field.to_owned(), message));
     }
 
-    /// Whether there is one by `field`.
+    /// True if there is a violation of `field`.
     pub(super) fn names(&self, field: &str) -> bool {
         self.found.iter().any(|(known, _)| known == field)
     }
 }
 
-/// 400 where a value has another JSON type than its field, otherwise 422 (RFC 9110 section 15.5.21).
+/// 400 if a value has another JSON type than its field, otherwise 422 (RFC 9110 section 15.5.21).
 impl From<Violations> for Problem {
     fn from(violations: Violations) -> Self {
         let code = if violations.of_shape { ErrorCode::MalformedBody } else { ErrorCode::ValidationFailed };
@@ -31,7 +31,7 @@ impl From<Violations> for Problem {
     }
 }
 
-/// All of them in one line, for the terminal.
+/// All violations in one line, for the terminal.
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let found: Vec<String> = self.found.iter().map(|(field, message)| format!("{field} {message}")).collect();

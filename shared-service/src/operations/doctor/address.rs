@@ -7,7 +7,7 @@ use crate::operations::healthcheck;
 
 const WHAT: &str = "address";
 
-/// Checks that the service can listen on its addresses, for requests and for metrics, or does already.
+/// Checks that the service can listen on its addresses, for requests and for metrics, or is listening already.
 pub async fn address(options: &ServerOptions) -> Vec<CheckResult> {
     let addr = options.addr;
     let mut found = vec![match TcpListener::bind(addr) {
@@ -19,7 +19,7 @@ pub async fn address(options: &ServerOptions) -> Vec<CheckResult> {
     found
 }
 
-/// A service that runs already has both addresses.
+/// A running service already has both addresses.
 fn for_metrics(metrics: SocketAddr, addr: SocketAddr, service: Status) -> CheckResult {
     if metrics == addr && addr.port() != 0 {
         return CheckResult::fail(
@@ -44,7 +44,7 @@ fn for_metrics(metrics: SocketAddr, addr: SocketAddr, service: Status) -> CheckR
 async fn taken(options: &ServerOptions) -> CheckResult {
     let (addr, ready) = (options.addr, options.ready_url());
     let alive = format!("{}/livez", ready.trim_end_matches("/readyz"));
-    // A program that accepts and does not answer is found before the time of this look is over.
+    // A program that accepts connections and does not answer is found before the time limit of this check.
     let both = Box::pin(async { tokio::join!(healthcheck(&ready), healthcheck(&alive)) });
     let silent = || (Err(String::new()), Err(String::new()));
     match tokio::time::timeout(PATIENCE * 3 / 4, both).await.unwrap_or_else(|_| silent()) {

@@ -12,7 +12,8 @@ use crate::settings::Kind;
 const WHAT: &str = "database";
 const MIGRATIONS: &str = "migrations";
 
-/// Checks that the database at `url` answers, has the same time, and has each of `migrations`. Neither changes nor creates it.
+/// Checks that the database at `url` answers, that its clock is right, and that it has all `migrations`. Changes
+/// nothing.
 pub async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<CheckResult> {
     if url.is_empty() {
         return vec![CheckResult::fail(WHAT, "no address is set, see settings")];
@@ -27,7 +28,8 @@ pub async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<CheckResult
     }
 }
 
-/// The fault of a file, found without opening the database. `SQLite` keeps a journal beside it.
+/// The error of a database file, found without opening it. `SQLite` writes a journal beside it, so the folder counts
+/// too.
 fn file_trouble(file: &Path, url: &str) -> Option<CheckResult> {
     let shown = file.display();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -69,7 +71,7 @@ async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<
     Ok(found)
 }
 
-/// The milliseconds that Postgres is ahead of this machine; a difference within the round trip counts as none.
+/// The milliseconds by which Postgres is ahead of this machine; 0 if the difference is within the round trip.
 async fn ahead_ms(pool: &Database) -> Result<i64, StoreError> {
     let asked = now_ms();
     let clock = "SELECT CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000 AS BIGINT) AS ms";

@@ -1,5 +1,5 @@
-//! Checks of the surroundings of a service. Each is independent of the others and takes two seconds at most, so that all give a
-//! result even if everything is broken.
+//! Checks of a service's environment. They are independent and take two seconds at most each, so that every check gives
+//! a result even if everything is broken.
 
 /// The addresses.
 mod address;
@@ -22,43 +22,43 @@ pub use address::address;
 pub use database::database;
 pub use tls::certificate;
 
-/// The longest time of one check.
+/// The time limit of one check.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The result of a check.
+/// The status of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// As it must be.
+    /// No problem.
     Ok,
-    /// It works, and will fail one day.
+    /// It works now, but may fail later.
     Warn,
     /// It does not work.
     Fail,
 }
 
-/// One line of a report: how something is, and what to do about it. Nothing secret stands in it.
+/// The result of one check: the observation and the remedy. Contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckResult {
-    /// The result.
+    /// The status.
     pub status: Status,
-    /// The thing that was checked, in one word.
+    /// The subject of the check, in one word.
     pub what: &'static str,
     /// The observation, and the remedy.
     pub message: String,
 }
 
 impl CheckResult {
-    /// `what` is as it must be.
+    /// A check of `what` without a problem.
     pub fn ok(what: &'static str, message: impl Into<String>) -> Self {
         Self { status: Status::Ok, what, message: message.into() }
     }
 
-    /// `what` works, and will fail one day.
+    /// A check of `what` with a warning.
     pub fn warn(what: &'static str, message: impl Into<String>) -> Self {
         Self { status: Status::Warn, what, message: message.into() }
     }
 
-    /// `what` does not work.
+    /// A failed check of `what`.
     pub fn fail(what: &'static str, message: impl Into<String>) -> Self {
         Self { status: Status::Fail, what, message: message.into() }
     }
@@ -75,22 +75,22 @@ impl fmt::Display for CheckResult {
     }
 }
 
-/// Findings, written as they come.
+/// Prints results as they come.
 pub struct Report<W> {
     out: W,
     failed: usize,
 }
 
 impl<W: Write> Report<W> {
-    /// Nothing was found yet.
+    /// An empty report.
     pub const fn new(out: W) -> Self {
         Self { out, failed: 0 }
     }
 
-    /// Writes what was found, a line each. A reader that has seen enough (`| head`) changes no status.
+    /// Prints each result on a line. A closed pipe (`| head`) is not an error.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// Writing fails.
     pub fn print(&mut self, findings: impl IntoIterator<Item = CheckResult>) -> io::Result<()> {
         for finding in findings {
             self.failed += usize::from(finding.status == Status::Fail);
@@ -102,14 +102,14 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
-    /// The number of bad findings.
+    /// The number of failed checks.
     #[must_use]
     pub const fn failed(&self) -> usize {
         self.failed
     }
 }
 
-/// The findings of `work` about `what`, or that it took too long.
+/// The results of `work` about `what`, or a failure after the time limit.
 pub async fn time_limited<F>(what: &'static str, work: impl Future<Output = F>) -> Vec<CheckResult>
 where
     F: IntoIterator<Item = CheckResult>,
@@ -120,7 +120,7 @@ where
     }
 }
 
-/// The source of the settings, and each doubt and each fault of them.
+/// The source of the settings, their warnings and their errors.
 #[must_use]
 pub fn settings(settings: Settings) -> Vec<CheckResult> {
     const WHAT: &str = "settings";
@@ -135,7 +135,7 @@ pub fn settings(settings: Settings) -> Vec<CheckResult> {
     found
 }
 
-/// Which secret counts under the name `setting`, and whether one before it does; by the name that tokens carry.
+/// The `kid` of the current secret of `setting`, and of the previous one.
 #[must_use]
 pub fn secret(setting: &str, secret: Option<&Secret>, previous: Option<&Secret>) -> CheckResult {
     const WHAT: &str = "secret";
@@ -157,7 +157,7 @@ pub fn secret(setting: &str, secret: Option<&Secret>, previous: Option<&Secret>)
     }
 }
 
-/// Compares the clock of `whose`, which is `ahead_ms` ahead, with this machine's.
+/// Compares the clock of `whose`, which is `ahead_ms` ahead, with this machine's clock.
 #[must_use]
 pub fn clock(whose: &str, ahead_ms: i64) -> CheckResult {
     const WHAT: &str = "clock";

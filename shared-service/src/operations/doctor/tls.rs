@@ -6,7 +6,7 @@ use crate::http::TlsFiles;
 
 const WHAT: &str = "tls";
 const DAY: i64 = 86_400;
-/// Enough time to find out why it was not renewed.
+/// Enough time to repair a failed renewal.
 const SOON: i64 = 14 * DAY;
 
 /// Checks that the certificate and its key can be read, belong together, and are valid at `now_ms`.
@@ -17,7 +17,7 @@ pub fn certificate(files: Option<&TlsFiles>, now_ms: i64) -> CheckResult {
         Ok(key) => key.cert,
         Err(error) => return CheckResult::fail(WHAT, format!("{error}; see TLS_CERT and TLS_KEY")),
     };
-    // What a chain is good for ends with the first of its certificates.
+    // A chain is valid until its first certificate expires.
     let read: Result<Vec<_>, _> = chain.iter().map(|der| parse_x509_certificate(der).map(|(_, read)| read)).collect();
     let Ok(read) = read else { return CheckResult::warn(WHAT, "the dates of a certificate cannot be read") };
     let from = read.iter().map(|one| one.validity().not_before.timestamp()).max().unwrap_or(i64::MIN);

@@ -12,39 +12,38 @@ use self::table::Table;
 /// CSV.
 mod table;
 
-/// The most bytes of one record.
+/// The largest record, in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// One record: the line that it begins in, counted from 1, and its members or what is wrong with it. The reason quotes no
-/// value. A cell of CSV is a string; an empty cell is an absent member.
+/// One record: its first line, counted from 1, and its members or an error. The error quotes no value. A cell of CSV is
+/// a string; an empty cell is an absent member.
 pub type Record = (u64, Result<Map<String, Value>, String>);
 
 /// The text of a file.
 type Text<'a> = Box<dyn BufRead + 'a>;
 
-/// The records of a file in UTF-8, read one by one. A bad record does not end the reading; a file that cannot be read on
-/// does.
+/// The records of a UTF-8 file, one by one. An invalid record does not end the iteration; an unreadable file does.
 pub struct Records<'a> {
     rest: Rest<'a>,
-    /// The bytes that the reading of one record may still take.
+    /// The number of bytes that the current record may still take.
     room: Rc<Cell<usize>>,
-    /// The line that is read next.
+    /// The line to be read next.
     line: u64,
 }
 
-/// The unread part, by format.
+/// The unread part of each format.
 enum Rest<'a> {
     Unknown(Text<'a>),
     Lines(Text<'a>),
-    /// Behind its opening bracket, or behind a comma.
+    /// After the opening bracket, or after a comma.
     Array(Text<'a>, bool),
     Table(Table<'a>),
     Nothing,
 }
 
 impl<'a> Records<'a> {
-    /// The records of `file`. Its first character tells the format: `[` begins an array, `{` begins JSON lines, any other
-    /// the header of CSV.
+    /// The records of `file`. Its first character determines the format: `[` an array, `{` JSON lines, any other the
+    /// header of CSV.
     pub fn of(file: impl Read + 'a) -> Self {
         let room = Rc::new(Cell::new(LARGEST));
         let text = BufReader::new(Bounded { file, room: Rc::clone(&room) });
@@ -88,7 +87,7 @@ impl Iterator for Records<'_> {
     }
 }
 
-/// Finds the format, behind a byte order mark and white space.
+/// Determines the format, after a byte order mark and white space.
 fn begin<'a>(mut text: Text<'a>, line: &mut u64) -> io::Result<Rest<'a>> {
     let mut head = Vec::new();
     text.by_ref().take(3).read_to_end(&mut head)?;
@@ -126,7 +125,7 @@ fn line(text: &mut Text<'_>, line: &mut u64) -> io::Result<Option<Record>> {
     }
 }
 
-/// The next element of an array, and whether a comma follows it.
+/// The next element of an array, and true if a comma follows it.
 fn element(text: &mut Text<'_>, line: &mut u64, behind_comma: bool) -> io::Result<(Option<Record>, bool)> {
     let (mut bytes, mut number, mut depth, mut quoted, mut escaped) = (Vec::new(), *line, 0_usize, false, false);
     loop {
@@ -164,7 +163,7 @@ fn byte(text: &mut Text<'_>, line: &mut u64) -> io::Result<Option<u8>> {
     Ok(byte)
 }
 
-/// The object that is written in `bytes`, which begin in the line `number`.
+/// Parses the object in `bytes`, which begins in line `number`.
 fn object(bytes: &[u8], number: u64) -> Record {
     if std::str::from_utf8(bytes).is_err() {
         return (number, Err("must be UTF-8".to_owned()));
@@ -182,7 +181,7 @@ fn object(bytes: &[u8], number: u64) -> Record {
     }
 }
 
-/// A file that fails when the record under way takes more than its room.
+/// A reader that fails when the current record exceeds its limit.
 struct Bounded<R> {
     file: R,
     room: Rc<Cell<usize>>,

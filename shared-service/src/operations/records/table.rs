@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 
 use super::{Record, Text};
 
-/// The most columns.
+/// The maximum number of columns.
 const MOST_COLUMNS: usize = 64;
 
-/// The values of one row, with the line that it begins in.
+/// The values of one row, with its first line.
 type Row = (u64, Result<Vec<String>, String>);
 
-/// The rows of a CSV file (RFC 4180) behind its header.
+/// The rows of a CSV file (RFC 4180) after its header.
 pub(super) struct Table<'a> {
     text: Text<'a>,
     parser: Box<Reader>,
@@ -20,7 +20,7 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Reads the header, which begins in `line`. Commas, semicolons or tabs separate its names and all values.
+    /// Reads the header, which begins in `line`. The separator is a comma, a semicolon or a tab.
     pub(super) fn begin(mut text: Text<'a>, line: &mut u64) -> io::Result<Self> {
         let mut header = Vec::new();
         text.read_until(b'\n', &mut header)?;
@@ -58,7 +58,7 @@ impl<'a> Table<'a> {
         Ok(cells.map(|(name, value)| (name, value.into())).collect())
     }
 
-    /// The next row that is not blank. A quoted value may go on in further lines.
+    /// The next row that is not blank. A quoted value may span lines.
     fn values(&mut self, line: &mut u64) -> io::Result<Option<Row>> {
         let mut number = *line;
         self.parser.reset();
@@ -100,7 +100,7 @@ fn split(text: &[u8], ends: &[usize]) -> Result<Vec<String>, String> {
     values.collect::<Result<_, _>>().map_err(|_| "must be UTF-8".to_owned())
 }
 
-/// The names of a header.
+/// Checks the names of a header.
 fn check(names: &[String]) -> Result<Vec<String>, String> {
     let names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
     let mut seen = HashSet::new();
