@@ -12,35 +12,35 @@ use crate::books::{Books, Catalogue, demo_books, rekey};
 use crate::page::page;
 use crate::routes::{Calls, Library, routes};
 
-/// All that is done to a new database, in this order.
+/// All migrations, in order.
 pub const MIGRATIONS: [(&str, &str); 2] = [
     ("0001_books", include_str!("../migrations/0001_books.sql")),
     ("0002_search_keys", include_str!("../migrations/0002_search_keys.sql")),
 ];
 
-/// Why the service does not start.
+/// The reason why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Access tokens cannot be verified.
     #[error(transparent)]
     Tokens(#[from] SetupError),
-    /// Revocations cannot be followed.
+    /// The poller of auth-service cannot start.
     #[error(transparent)]
     Poll(#[from] PollError),
-    /// The database cannot be opened or brought up to date.
+    /// The database cannot be opened or migrated.
     #[error(transparent)]
     Database(#[from] StoreError),
-    /// The address cannot be listened on.
+    /// The address cannot be used.
     #[error(transparent)]
     Listen(#[from] io::Error),
 }
 
-/// Starts the service that `config` describes: the one that `main`, local-stack and the tests all run. It listens when
-/// this returns, and serves once the answer is awaited. What is revoked is `known` to somebody in this process, or else asked
-/// of the auth-service that `config` names.
+/// Starts the service that `config` describes, as `main`, local-stack and the tests do. It is listening when this
+/// returns, and serves once the result is awaited. `known` is the revocation list of an auth-service in this process;
+/// without it, the list is polled from the address in `config`.
 ///
 /// # Errors
-/// Something that it needs cannot be had.
+/// A dependency cannot be used.
 pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Running, StartError> {
     let (revocations, keys) = tokio::try_join!(revocations(config, known), keys(config))?;
     let auth = AccessSettings { keys: keys.clone(), ..config.access.clone() }.bearer_auth("books-service")?;
@@ -74,24 +74,24 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     Ok(service?)
 }
 
-/// What is revoked, and goes on being; nothing is known of it where nobody is to be followed.
+/// The revocation list: `known`, or the polled one; `None` without an address.
 async fn revocations(config: &Config, known: Option<Revocations>) -> Result<Option<Revocations>, PollError> {
     let Some(url) = &config.auth_url else { return Ok(known) };
     let RevocationSettings { poll, max_age } = config.revocations;
     Poller { poll, max_age, ..Poller::new(url) }.start().await.map(Some)
 }
 
-/// The public keys of access tokens: those of this process, or those at the address that `config` names.
+/// The public keys for access tokens: those of this process, or those polled from the address in `config`.
 async fn keys(config: &Config) -> Result<Option<PublicKeys>, PollError> {
     let Some(url) = &config.jwks_url else { return Ok(config.access.keys.clone()) };
     let RevocationSettings { poll, max_age } = config.revocations;
     Poller { poll, max_age, ..Poller::new(url) }.keys().await.map(Some)
 }
 
-/// Opens the books at this address and brings them up to date, also beside a running service.
+/// Opens and migrates the database of books, also beside a running service.
 ///
 /// # Errors
-/// The database cannot be had.
+/// The database cannot be opened.
 pub async fn open(database_url: &str) -> Result<Books, StoreError> {
     Ok(Books::new(database::open_with(database_url, &MIGRATIONS, &[(2, rekey)]).await?))
 }

@@ -2,31 +2,31 @@ use secrecy::ExposeSecret;
 use shared_claims::Poller;
 use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings, origin};
 
-/// All that can be set from outside.
+/// The settings of the service.
 #[derive(Clone)]
 pub struct Config {
-    /// Where to listen, and how.
+    /// The HTTP server.
     pub server: ServerOptions,
-    /// Which access tokens to take.
+    /// The verification of access tokens.
     pub access: AccessSettings,
-    /// How revocations are followed.
+    /// The poller of the revocation list.
     pub revocations: RevocationSettings,
-    /// Whose revocations are followed; nobody's, and then a token counts until its end.
+    /// The URL of auth-service, for the revocation list; without it, a token is valid until its `exp`.
     pub auth_url: Option<String>,
-    /// The origin of auth-service as browsers reach it: the page at `/` is served where it is set.
+    /// The origin of auth-service as browsers reach it; the page at `/` needs it.
     pub auth_public_url: Option<String>,
-    /// Whether the page may be served.
+    /// True if the page is served.
     pub web: bool,
-    /// The address of the public keys of access tokens; none where a secret alone verifies them.
+    /// The URL of the public keys for access tokens; `None` if only a secret verifies them.
     pub jwks_url: Option<String>,
-    /// `sqlite://…?mode=rwc` or `postgres://…`. It may hold a password.
+    /// `sqlite://…?mode=rwc` or `postgres://…`. May contain a password.
     pub database_url: String,
-    /// Whether a new library begins with the three demo books.
+    /// True if a new library begins with the three demo books.
     pub demo_data: bool,
 }
 
 impl Config {
-    /// Reads the service's settings. What is wrong is told by [`Settings::finish`], and then this is of no use.
+    /// Reads the service's settings. Errors are reported by [`Settings::finish`]; the result is then useless.
     pub fn read(settings: &mut Settings) -> Self {
         let access = AccessSettings::read(settings);
         let auth_url = auth_url(settings);
@@ -49,13 +49,13 @@ impl Config {
         }
     }
 
-    /// Reads where the books are, and nothing else.
+    /// Reads the address of the database only.
     pub fn database_url(settings: &mut Settings) -> String {
         let why = "Database of the books, sqlite://books.db?mode=rwc or postgres://user:password@host/database";
         settings.database_url("BOOKS_DATABASE_URL", why)
     }
 
-    /// Reads the settings of the HTTP server alone.
+    /// Reads the settings of the HTTP server only.
     pub fn server(settings: &mut Settings) -> ServerOptions {
         ServerOptions::read(settings, "books-service", ("BOOKS_ADDR", "0.0.0.0:4000"), "BOOKS_METRICS_ADDR")
     }
@@ -72,7 +72,7 @@ fn auth_url(settings: &mut Settings) -> Option<String> {
     Some(url)
 }
 
-/// It stands in a document and in a policy, so nothing that has a meaning there may be in it.
+/// It is inserted into a document and a policy, so it must not contain characters with a meaning there.
 fn auth_public_url(settings: &mut Settings) -> Option<String> {
     const NAME: &str = "AUTH_PUBLIC_URL";
     let why = "Origin of auth-service for browsers, such as https://auth.example; unset, no page is served at /";
@@ -86,7 +86,7 @@ fn auth_public_url(settings: &mut Settings) -> Option<String> {
     origin
 }
 
-/// Beside a secret it has to be named: the server there can then sign any token.
+/// Beside a secret it must be set explicitly: the server at that address can then sign any token.
 fn jwks_url(settings: &mut Settings, auth_url: Option<&str>) -> Option<String> {
     let why = "Address of the public keys of access tokens; without a secret, AUTH_URL/.well-known/jwks.json";
     let named = settings.optional("ACCESS_TOKEN_JWKS_URL", why);

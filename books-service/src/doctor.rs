@@ -11,11 +11,11 @@ use crate::app::MIGRATIONS;
 const AUTH: &str = "auth";
 const KEYS: &str = "keys";
 
-/// Looks at all that the service needs, a line each into `out`, and changes nothing; how many lines say FAIL. What is broken
-/// hides nothing else.
+/// Checks everything that the service needs, without changing anything, and writes one line per check to `out`. The
+/// checks are independent. Returns the number of FAIL lines.
 ///
 /// # Errors
-/// Nobody reads what is said.
+/// `out` cannot be written.
 pub async fn doctor(mut settings: Settings, out: impl Write) -> io::Result<usize> {
     start_logging(&mut settings);
     let config = Config::read(&mut settings);
@@ -51,7 +51,7 @@ async fn published(url: &str) -> CheckResult {
     }
 }
 
-/// Whether it can be known who signed out.
+/// Checks that the revocation list can be read.
 async fn followed(config: &Config) -> CheckResult {
     let Some(url) = &config.auth_url else {
         return CheckResult::ok(AUTH, "no AUTH_URL: a token counts until its exp");

@@ -2,17 +2,17 @@
 //!
 //! The arrow runs one way, `main -> app -> routes -> books`.
 
-/// Puts the service together and starts it.
+/// The composition root.
 pub mod app;
-/// The catalogue itself: books, lists of books, and their SQL. No HTTP here.
+/// The catalogue: books, lists of books, and their SQL. No HTTP here.
 pub mod books;
-/// What the environment says.
+/// Settings.
 pub mod config;
-/// What is wrong, before it hurts.
+/// The command `doctor`.
 mod doctor;
-/// The page for users in a browser.
+/// The page for a browser.
 mod page;
-/// The HTTP contract: who may call, what comes in, what goes out.
+/// The HTTP contract: routes, requests, responses.
 pub mod routes;
 
 pub use app::{StartError, start};

@@ -29,7 +29,7 @@ type Failure = Box<dyn std::error::Error>;
       books-service completions bash >/etc/bash_completion.d/books-service"
 )]
 struct Cli {
-    /// What to do; without one, `serve`.
+    /// The command; without one, `serve`
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -48,9 +48,9 @@ enum Command {
         /// The file; - is the standard input
         file: PathBuf,
     },
-    /// Say what is wrong before it hurts: settings, secret, certificate, address, database. Exit code 0 unless a line says FAIL
+    /// Check settings, secret, certificate, address and database. Exit code 0 unless a line says FAIL
     Doctor,
-    /// What every service can do.
+    /// The commands that every service has.
     #[command(flatten)]
     Common(CommonCommand),
 }

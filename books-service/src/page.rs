@@ -4,12 +4,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use shared_claims::Problem;
 use shared_service::{File, at};
 
-/// The place in the document that is replaced by the origin of auth-service.
+/// The placeholder for the origin of auth-service in the document.
 const AUTH: &str = "{AUTH_PUBLIC_URL}";
 
 const DOCUMENT: &str = include_str!("../web/index.html");
 
-/// The rest of the page, each file under `/web/`.
+/// The other files of the page, each under `/web/`.
 const FILES: [(&str, &str, &[u8]); 13] = [
     ("account.js", SCRIPT, include_bytes!("../web/account.js")),
     ("api.js", SCRIPT, include_bytes!("../web/api.js")),
@@ -28,8 +28,8 @@ const FILES: [(&str, &str, &[u8]); 13] = [
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// The page for users: at `/` a document that names the origin `auth`, and beside it what the document loads. It is served
-/// to every caller; a member's data comes from the calls of both services alone.
+/// Serves the page: at `/` a document with the origin `auth`, and its files. It is the same for every caller; a
+/// member's data comes from the calls of both services.
 pub(crate) fn page(auth: &str) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     let document = Data::new(document(auth));
     move |config| {
@@ -37,7 +37,7 @@ pub(crate) fn page(auth: &str) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     }
 }
 
-/// The document. It runs the scripts of this origin, calls this origin and `auth`, and no text becomes markup or script.
+/// The document. Its policy allows scripts of this origin, calls to this origin and to `auth`, and no inline script.
 fn document(auth: &str) -> File {
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {auth}; \
@@ -54,7 +54,7 @@ fn document(auth: &str) -> File {
 
 async fn show(request: HttpRequest, document: Data<File>) -> HttpResponse {
     let mut response = document.serve(&request);
-    // Addresses of other sites learn nothing; a call to this origin keeps its Origin.
+    // Other sites get no referrer; a call to this origin keeps its `Origin`.
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use auth_service::cli::{env_lines, kept};
 use shared_service::Settings;
 
-/// Fills in what a first start lacks: secrets, database files under `dir`, the demo people, addresses of this machine alone.
+/// Fills in what a first start needs: secrets, database files in `dir`, demo users, loopback addresses.
 ///
 /// # Errors
-/// `dir` cannot be written; the text names the path.
+/// `dir` cannot be written; the message names the path.
 pub(crate) fn fill(settings: &mut Settings, dir: &Path) -> io::Result<()> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(named)?;
@@ -24,14 +24,14 @@ pub(crate) fn fill(settings: &mut Settings, dir: &Path) -> io::Result<()> {
     // The demo passwords are published.
     settings.fill("AUTH_ADDR", "127.0.0.1:3000");
     settings.fill("BOOKS_ADDR", "127.0.0.1:4000");
-    // Everybody who tries this out, and every test that runs against it, has one address.
+    // All callers on a developer's machine share one address.
     settings.fill("IP_RATE_LIMIT", "0");
     settings.fill("ACCOUNT_FAILURE_LIMIT", "0");
     Ok(())
 }
 
 fn database(dir: &Path, file: &str) -> String {
-    // What has a meaning in a URL is written as the URL standard writes it.
+    // Characters with a meaning in URLs are escaped.
     let path = dir.join(file).display().to_string();
     let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
     format!("sqlite://{path}?mode=rwc")

@@ -1,6 +1,6 @@
-//! What `cargo run -p local-stack` adds to the two services: everything that they need and nobody set is made.
+//! Defaults of `cargo run -p local-stack`: settings, secrets and files that both services need.
 
-/// Secrets and files that are made once and kept.
+/// Secrets and files, made once and kept.
 mod data;
 
 use std::io;
@@ -8,21 +8,21 @@ use std::path::PathBuf;
 
 use shared_service::{ServerOptions, Settings};
 
-/// The settings of both services, after what is missing has been made in `DATA_DIR`.
+/// The settings of both services; missing secrets and files are made in `DATA_DIR` first.
 ///
 /// # Errors
-/// `DATA_DIR` cannot be written; the text names it.
+/// `DATA_DIR` cannot be written; the message names it.
 pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Config, books_service::Config)> {
     let dir = PathBuf::from(settings.text("DATA_DIR", "./data", "Folder of local-stack's files"));
     data::fill(settings, &dir)?;
     let mut configs = (auth_service::config::Config::read(settings), books_service::Config::read(settings));
-    // The page is of books-service, and calls auth-service.
+    // books-service serves the page, which calls auth-service.
     if configs.1.web {
         let [auth, books] = [&configs.0.server, &configs.1.server].map(ServerOptions::local_url);
         configs.0.server.allowed_origins.push(books);
         configs.1.auth_public_url.get_or_insert(auth);
     }
-    // In one process, books-service knows the keys without a call.
+    // In one process, books-service has the keys without a request.
     configs.1.access.keys = configs.0.access.keys.clone();
     for server in [&mut configs.0.server, &mut configs.1.server] {
         server.loopback_names_only = true;

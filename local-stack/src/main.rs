@@ -1,4 +1,4 @@
-//! Both services in one process on embedded storage: `cargo run -p local-stack`. What is not set is made.
+//! Both services in one process on embedded storage: `cargo run -p local-stack`. Missing settings get defaults.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     serve(stop, async {
         let demo_data = auth.demo_data;
         let scheme = if auth.server.tls.is_some() { "https" } else { "http" };
-        // In one process, books-service knows what auth-service knows, without a call.
+        // In one process, books-service shares the revocation list without a request.
         let known = auth.revocations.known();
         let auth = auth_service::app::start(auth, known.clone()).await?;
         let books = books_service::start(&books, Some(known)).await?;
@@ -52,7 +52,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     .await
 }
 
-/// Where everything is, and how to try it.
+/// The addresses of both services, and a first command to try.
 fn greeting(scheme: &str, auth: SocketAddr, books: SocketAddr, demo_data: bool) -> String {
     let [auth, books] = [auth, books].map(|addr| format!("{scheme}://localhost:{}", addr.port()));
     let addresses = format!("\nauth-service   {auth}\nbooks-service  {books}\n\n");

@@ -7,27 +7,27 @@ use uuid::Uuid;
 
 use super::Text;
 
-/// A book as the catalogue holds it. Its JSON is the book of the HTTP contract.
+/// A book of the catalogue. Serializes to the book of the HTTP contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Book {
     /// Immutable; never reused.
     #[schema(value_type = String, format = "uuid")]
     pub id: BookId,
-    /// The part that librarians write.
+    /// The details, which admins write.
     #[serde(flatten)]
     pub details: Details,
-    /// 1 for a new book, and one more with each change.
+    /// 1 for a new book; each change increments it.
     #[serde(skip)]
     pub version: i64,
 }
 
-/// A `UUIDv7` in its canonical spelling (RFC 9562 section 4); any other text names no book.
+/// A `UUIDv7` in its canonical spelling (RFC 9562 section 4); no other text is the id of a book.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct BookId(String);
 
 impl BookId {
-    /// An id that no other book has.
+    /// A new unique id.
     #[must_use]
     pub fn fresh() -> Self {
         Self(Uuid::now_v7().to_string())
@@ -40,7 +40,7 @@ impl fmt::Display for BookId {
     }
 }
 
-/// The text is no UUID as this service writes them.
+/// The text is not a canonical UUID.
 #[derive(Debug, thiserror::Error)]
 #[error("is not the id of a book: a UUID in lower case, or leave it out to get a new one")]
 pub struct NoBookId;
@@ -116,13 +116,13 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// Whether it changes nothing.
+    /// True if it changes nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         matches!(self, Self { author: None, country: None, language: None, pages: None, title: None, year: None })
     }
 
-    /// The details after this edit of `old`.
+    /// Applies this edit to `old`.
     #[must_use]
     pub fn apply(self, old: Details) -> Details {
         Details {

@@ -13,25 +13,25 @@ use shared_service::{Page, SingleFlight};
 use super::store::STORE;
 use super::{Book, Books, Listing};
 
-/// The most bytes that the cached lists hold.
+/// The maximum size of the cached lists, in bytes.
 const CACHE_BYTES: u64 = 24 << 20;
 
-/// The bytes of a cached list beside those of its texts.
+/// The size of a cached list apart from its texts, in bytes.
 const ENTRY_BYTES: usize = 4 << 10;
 
-/// The lists of a library that other instances may write to as well.
+/// The cached lists of a library that other instances may also write to.
 ///
-/// The promise: a list is never older than the request for it. Pages are cached with the revision of the catalogue that they were
-/// read at, and a page is given only if the database, asked after the request came, still has that revision. All requests that
-/// wait share that question (see [`SingleFlight`]): a crowd of readers costs the database one small query at a time. When the
-/// database does not answer, neither does the catalogue.
+/// The guarantee: a list is never older than the request for it. Each cached page has the revision of the catalogue at
+/// which it was read. It is served only if the database, asked after the request arrived, still has that revision.
+/// Waiting requests share this query (see [`SingleFlight`]), so that many readers cost the database one small query at
+/// a time. If the database does not answer, the catalogue returns its error.
 pub struct Catalogue {
     books: Books,
     revision: SingleFlight<Result<i64, Arc<StoreError>>>,
     lists: Cache<Arc<Listing>, Arc<CachedList>>,
 }
 
-/// The newest page that was read of one listing, and the reading of the next.
+/// The newest page of one listing, and the read in progress.
 #[derive(Default)]
 struct CachedList {
     page: ArcSwapOption<ListPage>,
@@ -47,24 +47,24 @@ pub struct ListPage {
     pub total: i64,
     /// The cursor of the next page, if there is one.
     pub next: Option<String>,
-    /// Stands for all the above: equal tags, equal pages.
+    /// The entity tag: equal tags mean equal pages.
     pub tag: String,
-    /// The page shows the books as of this revision, or as of a later one.
+    /// The page is as of this revision or a later one.
     revision: i64,
 }
 
 impl Catalogue {
-    /// The lists of `books`.
+    /// A catalogue of `books` with an empty cache.
     #[must_use]
     pub fn new(books: Books) -> Self {
         let lists = Cache::builder().max_capacity(CACHE_BYTES).weigher(bytes).eviction_policy(EvictionPolicy::lru());
         Self { books, revision: SingleFlight::default(), lists: lists.build() }
     }
 
-    /// The page of `listing` as of some moment after this call.
+    /// The page of `listing` as of a moment after this call.
     ///
     /// # Errors
-    /// The database is unavailable; all callers that share the question get the same error.
+    /// The database is unavailable; callers that share the query share the error.
     pub async fn page(&self, listing: Listing) -> Result<Arc<ListPage>, Arc<StoreError>> {
         let listing = Arc::new(listing);
         let list = self.lists.get_with_by_ref(&listing, Arc::default);
@@ -74,12 +74,12 @@ impl Catalogue {
         }
     }
 
-    /// The revision at some moment after this call: every write that was acknowledged before it is counted.
+    /// The revision as of a moment after this call: it includes every write acknowledged before.
     async fn newest_revision(&self) -> Result<i64, Arc<StoreError>> {
         self.revision.run(async || self.books.revision().await.map_err(Arc::new)).await
     }
 
-    /// Asks for the revision before it reads the page: a write in between makes the page newer than its revision, never older.
+    /// Reads the revision before the page: a write in between makes the page newer than its revision, never older.
     async fn read(&self, listing: Arc<Listing>, list: &Arc<CachedList>) -> Result<Arc<ListPage>, Arc<StoreError>> {
         let revision = self.newest_revision().await?;
         if let Some(page) = list.page_at(revision) {
@@ -87,7 +87,7 @@ impl Catalogue {
         }
         let page = Arc::new(ListPage::new(self.books.search(&listing).await?, revision)?);
         list.page.store(Some(Arc::clone(&page)));
-        // Weighs the list anew. The cache makes room later by itself, after so many pages that they would exceed the bound by far.
+        // Inserting weighs the list again. The cache evicts later, long before the limit is exceeded by much.
         self.lists.insert(listing, Arc::clone(list));
         self.lists.run_pending_tasks();
         Ok(page)
@@ -95,7 +95,7 @@ impl Catalogue {
 }
 
 impl CachedList {
-    /// The page, if nothing was written since it was read.
+    /// The page, if nothing was written since.
     fn page_at(&self, revision: i64) -> Option<Arc<ListPage>> {
         self.page.load_full().filter(|page| page.revision == revision)
     }
@@ -116,7 +116,7 @@ impl ListPage {
     }
 }
 
-/// The total and the cursor travel in headers, so a page that differs only there is another one.
+/// Total and cursor are in headers, so the tag covers them too.
 fn tag(json: &[u8], total: i64, next: Option<&str>) -> String {
     let hash = Sha256::new().chain_update(json).chain_update(total.to_le_bytes()).chain_update(next.unwrap_or(""));
     BASE64.encode(&hash.finalize()[..16])

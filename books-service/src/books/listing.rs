@@ -6,16 +6,16 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use strum::{Display, EnumString, VariantNames};
 
-/// The most books that one answer holds, and how many it holds unless asked otherwise.
+/// The maximum and default number of books per page.
 pub const LIMIT: i64 = 1000;
 
-/// The most bytes of a key and an id that a cursor holds: more than the longest of any book.
+/// The maximum size of the key and id in a cursor; more than any book's.
 const CURSOR_BYTES: usize = 4 << 10;
 
 /// One page of one list. Text is folded (see [`super::fold`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listing {
-    /// Each occurs in author, title, country or language. They hold no white space, and each is there once.
+    /// Unique words without white space; each must occur in author, title, country or language.
     pub words: BTreeSet<String>,
     /// Occurs in the author.
     pub author: Option<String>,
@@ -33,11 +33,11 @@ pub struct Listing {
     pub order: Order,
     /// The most books on the page, 1 to [`LIMIT`].
     pub limit: i64,
-    /// The book that the page comes after; none for the first page.
+    /// The position after which the page begins; `None` for the first page.
     pub after: Option<Position>,
 }
 
-/// A total order of books: by one property, and where that is equal by id. Written `year`, or `-year` for descending.
+/// A total order of books: by one property, then by id. Written `year`, or `-year` for descending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Order {
     /// The property.
@@ -46,7 +46,7 @@ pub struct Order {
     pub descending: bool,
 }
 
-/// The property of a book that a list is sorted by. Text sorts as the database collates its folded form.
+/// The property that a list is sorted by. Text sorts as the database collates its folded form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 #[expect(missing_docs, reason = "the names of a book's properties")]
@@ -62,16 +62,16 @@ pub enum Property {
     Year,
 }
 
-/// The place of a book in an [`Order`]; the book itself may be gone.
+/// The position of a book in an [`Order`]; the book itself may be deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// The property that the order looks at.
+    /// The property that the order compares.
     pub key: Key,
     /// The book's id.
     pub id: String,
 }
 
-/// A property as it is compared.
+/// A property in its comparable form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// Folded text.
@@ -81,7 +81,7 @@ pub enum Key {
 }
 
 impl Listing {
-    /// The bytes of its texts.
+    /// The size of its text in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let filters = [&self.author, &self.title, &self.country, &self.language].into_iter().flatten();
@@ -94,7 +94,7 @@ impl Listing {
 }
 
 impl Property {
-    /// True for a property that compares as text.
+    /// True if the property compares as text.
     #[must_use]
     pub const fn is_text(self) -> bool {
         matches!(self, Self::Author | Self::Country | Self::Language | Self::Title)
@@ -122,7 +122,7 @@ impl fmt::Display for Order {
 }
 
 impl Position {
-    /// This position as opaque text for a URL. It names `order`, the one that it is a position in.
+    /// This position as an opaque cursor for a URL, valid for `order` only.
     #[must_use]
     pub fn cursor(&self, order: Order) -> String {
         let Self { key, id } = self;
@@ -132,7 +132,7 @@ impl Position {
         })
     }
 
-    /// The position of a text from [`Position::cursor`] for the same `order`; `None` for any other text.
+    /// Parses a cursor from [`Position::cursor`] for the same `order`; `None` for any other text.
     #[must_use]
     pub fn parse(cursor: &str, order: Order) -> Option<Self> {
         let text = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;

@@ -4,19 +4,19 @@ mod book;
 mod catalogue;
 /// The three books of a demonstration.
 mod demo;
-/// Which books a list shows, in which order, and where it begins.
+/// The filter, order and position of a page.
 mod listing;
-/// The keys of all books, written anew.
+/// A migration step that rewrites the search keys of all books.
 mod rekey;
 /// The SQL of a list.
 mod search;
-/// The database of books, and the SQL that reads one.
+/// The database of books, and the SQL that reads single books.
 mod store;
-/// The text of a book, as it is taken and as it is searched.
+/// Validation and folding of text.
 mod text;
-/// All books at once, in and out.
+/// Import and export.
 mod transfer;
-/// The SQL that changes something.
+/// The SQL of writes.
 mod writes;
 
 pub use book::{Author, Book, BookId, Details, Edit, Name, NoBookId, Pages, Title, Year};

@@ -9,7 +9,7 @@ const PAGE: &str = "SELECT id, author, country, language, title, author_key, cou
 const CHANGE: &str =
     "UPDATE books SET author_key = $1, country_key = $2, language_key = $3, title_key = $4 WHERE id = $5";
 
-/// Writes the keys of all books anew, some hundred books at a time; those that are right stay as they are.
+/// Rewrites outdated search keys, some hundred books at a time.
 pub fn rekey(connection: &mut Connection) -> Work<'_> {
     Box::pin(async move {
         let mut last = String::new();

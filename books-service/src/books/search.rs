@@ -7,7 +7,7 @@ use super::store::{STORE, read};
 use super::{Book, Books, Key, Listing, Order, Position, Property};
 
 impl Books {
-    /// The page that `listing` names, as it is now.
+    /// Reads the page of `listing` from the database.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -23,7 +23,7 @@ impl Books {
     }
 }
 
-/// What stands behind `$1`, `$2`, …: whatever a client wrote goes here, never into the text of a statement.
+/// The values of `$1`, `$2`, …. Text from clients goes here, never into a statement.
 struct Arguments(Vec<Key>);
 
 impl Arguments {
@@ -32,7 +32,7 @@ impl Arguments {
         format!("${}", self.0.len())
     }
 
-    /// A condition's right side: whatever contains `text`, which may itself contain the wildcards of `LIKE`.
+    /// Adds a `LIKE` pattern for text that contains `text`, whose own wildcards are escaped.
     fn containing(&mut self, text: &str) -> String {
         let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
         format!("LIKE {} ESCAPE '!'", self.put(Key::Text(format!("%{escaped}%"))))
@@ -57,7 +57,7 @@ fn statement(listing: &Listing, arguments: &mut Arguments) -> String {
 fn filter(listing: &Listing, arguments: &mut Arguments) -> String {
     let mut conditions = vec!["1 = 1".to_owned()];
     for word in &listing.words {
-        // A word holds no white space, so it is not found across two columns.
+        // Words contain no white space, so none matches across two columns.
         let everywhere = "(author_key || ' ' || title_key || ' ' || country_key || ' ' || language_key)";
         conditions.push(format!("{everywhere} {}", arguments.containing(word)));
     }
@@ -72,7 +72,7 @@ fn filter(listing: &Listing, arguments: &mut Arguments) -> String {
     conditions.join(" AND ")
 }
 
-/// The condition for what comes after the listing's position, in terms that the order's index answers.
+/// The condition for books after the listing's position, in a form that the order's index answers.
 fn after(listing: &Listing, arguments: &mut Arguments) -> String {
     let Some(Position { key, id }) = &listing.after else { return "1 = 1".to_owned() };
     let comparison = if listing.order.descending { '<' } else { '>' };
@@ -96,7 +96,7 @@ const fn direction(order: Order) -> &'static str {
     if order.descending { "DESC" } else { "ASC" }
 }
 
-/// One row more than the limit was asked for, to see whether there are more.
+/// The query asks for one row more than the limit, to find out if there are more.
 fn page(rows: &[AnyRow], listing: &Listing) -> Result<Page<Book>, StoreError> {
     let total = rows.first().map_or(Ok(0), |row| row.try_get(9))?;
     let limit = usize::try_from(listing.limit).unwrap_or(usize::MAX);

@@ -11,24 +11,24 @@ use super::{Book, BookId, Details, Text};
 /// The store's name in errors.
 pub(super) const STORE: &str = "books";
 
-/// One book, in the columns that [`read`] takes.
+/// The columns of one book, as [`read`] takes them.
 pub(super) const BOOK: &str =
     "SELECT id, author, country, language, pages, title, year, version FROM books WHERE id = $1";
 
 /// The number of writes so far.
 pub(super) const REVISION: &str = "SELECT revision FROM catalogue";
 
-/// The books in their database. Clones share it.
+/// The database of books. Clones share it.
 #[derive(Clone)]
 pub struct Books {
     pub(super) pool: Database,
-    /// Writers of this process queue here. The database lets one write at a time anyway; so they come in turn, and do not
-    /// hold connections that readers want while they wait.
+    /// Serializes the writers of this process. The database allows one write at a time anyway; waiting here, they hold
+    /// no connection.
     pub(super) turn: Arc<Mutex<()>>,
 }
 
 impl Books {
-    /// The books in `pool`, whose migrations have run.
+    /// The books in the migrated database `pool`.
     #[must_use]
     pub fn new(pool: Database) -> Self {
         Self { pool, turn: Arc::default() }
@@ -43,7 +43,7 @@ impl Books {
         within(STORE, query.fetch_optional(&self.pool)).await?.as_ref().map(read).transpose()
     }
 
-    /// The number of writes so far: every committed write raises it.
+    /// The number of writes so far; each committed write increments it.
     ///
     /// # Errors
     /// The database is unavailable.

@@ -5,32 +5,32 @@ use serde::{Deserialize, Deserializer, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::canonical_combining_class;
 
-/// The longest key, in bytes: Postgres indexes no longer ones. Text of plain letters is shorter.
+/// The longest search key in bytes, the limit of Postgres' indexes. Plain text is always shorter.
 const KEY_BYTES: usize = 2_400;
 
-/// Why a text is refused; the message goes behind the field's name.
+/// The reason why a text is refused; the message follows the field's name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadText {
-    /// Nothing that can be seen.
+    /// It has no visible character.
     #[error("must not be blank")]
     Blank,
-    /// More characters than this.
+    /// It has more characters than this.
     #[error("must have at most {0} characters")]
     Long(usize),
-    /// A line break, NUL, or another character that no title has.
+    /// It has a line break, NUL or another control character.
     #[error("must not contain control characters")]
     Control,
-    /// A character that shows other text in another order than it is stored in.
+    /// It has a directional override or isolate, which shows text in another order than stored.
     #[error("must not contain directional overrides or isolates (U+202A to U+202E, U+2066 to U+2069)")]
     Direction,
 }
 
-/// Text of at most `MOST` characters, as [`clean`] leaves it.
+/// Text of at most `MOST` characters, cleaned by [`clean`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Text<const MOST: usize>(String);
 
 impl<const MOST: usize> Text<MOST> {
-    /// Text that was cleaned before it was stored.
+    /// Wraps text that was cleaned before it was stored.
     pub fn stored(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -50,10 +50,11 @@ impl<'de, const MOST: usize> Deserialize<'de> for Text<MOST> {
     }
 }
 
-/// `text` without the white space around it.
+/// Trims `text`.
 ///
 /// # Errors
-/// It is blank or invisible, has more than `longest` characters, or holds control characters or directional overrides.
+/// It is blank or invisible, has more than `longest` characters, or contains control characters or directional
+/// overrides.
 pub fn clean(text: &str, longest: usize) -> Result<String, BadText> {
     let text = text.trim();
     if text.contains(is_directional) {
@@ -69,12 +70,12 @@ pub fn clean(text: &str, longest: usize) -> Result<String, BadText> {
     }
 }
 
-/// `text` as it is searched: two texts that differ only in case, in accents or in their Unicode form fold to the same.
+/// Folds `text` for searching: texts that differ only in case, accents or Unicode form have the same result.
 ///
 /// Compatibility forms are decomposed (NFKD); accents and vowel points are dropped. The voicing marks of kana and the
 /// signs of Indic scripts and Thai make other letters, and stay. Letters that Unicode does not decompose, though people
-/// type them without their stroke, become what people type: `ø` is `o`, `ł` is `l`, `æ` is `ae`. Case folds through upper
-/// case first, so that what shares a capital letter is one letter: `ς` and `σ`, `ß` and `ss`.
+/// type them without their stroke, are replaced: `ø` by `o`, `ł` by `l`, `æ` by `ae`. Case folds through upper case
+/// first, so that letters with the same capital are equal: `ς` and `σ`, `ß` and `ss`.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let decomposed = text.nfkd().filter(|c| !is_accent(*c) && !is_invisible(*c));
@@ -89,7 +90,7 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-/// `text`, folded, as the database keeps it; what is too long for an index is cut off.
+/// The folded `text` as stored in the database, truncated to the limit of an index.
 #[must_use]
 pub fn key(text: &str) -> String {
     let mut key = fold(text);
@@ -97,7 +98,7 @@ pub fn key(text: &str) -> String {
     key
 }
 
-/// What is typed for a letter that has no decomposition.
+/// The replacement of a letter that has no decomposition.
 const fn plain(letter: char) -> Option<&'static str> {
     Some(match letter {
         'ß' => "ss",
@@ -114,7 +115,7 @@ const fn plain(letter: char) -> Option<&'static str> {
     })
 }
 
-/// By combining class: strokes, the points of Hebrew and Arabic, and whatever stands above, below or around a letter.
+/// By combining class: strokes, Hebrew and Arabic points, and marks above, below or around a letter.
 fn is_accent(c: char) -> bool {
     matches!(canonical_combining_class(c), 1 | 10..=36 | 200..)
 }
@@ -123,7 +124,7 @@ const fn is_directional(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The characters that show nothing, alone or ever: Unicode's `Default_Ignorable_Code_Point` and the blank of Braille.
+/// Invisible characters: Unicode's `Default_Ignorable_Code_Point` and the Braille blank.
 const fn is_invisible(c: char) -> bool {
     matches!(
         c,

@@ -12,15 +12,15 @@ use super::store::{STORE, read};
 use super::writes::{Writing, bind};
 use super::{Author, Book, BookId, Books, Details, Name, Pages, Title, Year};
 
-/// The books behind a place in the order in which they came; the place of each at the end.
+/// A page of all books in the order in which they were added, with the position of each as the last column.
 const PAGE: &str = "SELECT id, author, country, language, pages, title, year, version, added FROM books \
      WHERE added > $1 OR (added = $1 AND id > $2) ORDER BY added, id LIMIT 500";
 const ADD: &str = "INSERT INTO books (author, author_key, country, country_key, language, language_key, title, \
      title_key, pages, year, id, added, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
      ON CONFLICT (id) DO NOTHING";
 
-/// A book as one line of JSON: the book of the HTTP contract and its version, so that the entity tags that clients keep stay
-/// valid. A line without an id is a new book.
+/// A book as one line of JSON: the book of the HTTP contract and its version, so that clients' entity tags stay valid.
+/// A line without an id is a new book.
 #[derive(Serialize, Deserialize)]
 struct Line {
     id: Option<BookId>,
@@ -33,13 +33,13 @@ struct Line {
     version: Option<Integer<1, { i64::MAX - 1 }>>,
 }
 
-/// The most lines that one refusal names.
+/// The maximum number of lines listed in an error.
 const MOST_WRONG: usize = 100;
 
-/// Why nothing was imported.
+/// The reason why nothing was imported.
 #[derive(Debug, thiserror::Error)]
 pub enum NotImported {
-    /// Lines that no book can be made of, counted from 1, and what is wrong with each.
+    /// The invalid lines, counted from 1, with their errors.
     #[error("nothing was imported, because of {} of the lines{}", .0.len(), listed(.0))]
     Lines(Vec<(u64, String)>),
     /// The database is unavailable.
@@ -52,17 +52,17 @@ fn listed(lines: &[(u64, String)]) -> String {
     lines.iter().map(|(number, why)| format!("\nline {number}: {why}")).chain([more.to_owned()]).collect()
 }
 
-/// What became of an import.
+/// The result of an import.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Imported {
-    /// So many were added.
+    /// The number of books added.
     pub added: u64,
-    /// So many had been there, and were left as they are.
+    /// The number of books that existed already and were left unchanged.
     pub present: u64,
 }
 
 impl Books {
-    /// Gives every book to `line`, as a line of JSON, in the order in which they came.
+    /// Passes every book to `line`, as a line of JSON, in the order in which they were added.
     ///
     /// # Errors
     /// The database is unavailable, or `line` fails.
@@ -84,9 +84,9 @@ impl Books {
         }
     }
 
-    /// Adds the books of `file` (see [`Records`]), all or none. One whose id is there already is left as it is, so that a
-    /// second run changes nothing; one without an id gets a new one. The demo books are not added afterwards. Takes as long
-    /// as it takes; other writes wait. `progress` is told how many are done.
+    /// Adds all books of `file` (see [`Records`]), or none. A book whose id exists already is left unchanged, so that
+    /// an import can be repeated; one without an id gets a new one. The demo books are not added afterwards. There is
+    /// no time limit, and other writes wait. `progress` gets the number of finished books.
     ///
     /// # Errors
     /// See [`NotImported`].
@@ -107,7 +107,7 @@ impl Books {
     }
 }
 
-/// Each book comes at a revision of its own, as if they had been added one after the other.
+/// Each book gets a revision of its own, as if they were added one by one.
 async fn add(writing: &mut Writing, books: impl Iterator<Item = &Book>) -> Result<u64, StoreError> {
     let mut added = 0;
     for book in books {
@@ -121,7 +121,7 @@ async fn add(writing: &mut Writing, books: impl Iterator<Item = &Book>) -> Resul
     Ok(added)
 }
 
-/// All books, or what is wrong.
+/// Reads all books, or all errors.
 fn read_all(records: Records<'_>) -> Result<Vec<Book>, NotImported> {
     let (mut books, mut wrong, mut lines) = (Vec::<Book>::new(), Vec::new(), HashMap::new());
     for (number, record) in records {
@@ -143,7 +143,7 @@ fn read_all(records: Records<'_>) -> Result<Vec<Book>, NotImported> {
     if wrong.is_empty() { Ok(books) } else { Err(NotImported::Lines(wrong)) }
 }
 
-/// The book of one record, or all that is wrong with it. CSV, and some JSON, writes numbers as text.
+/// Reads the book of one record, or all its errors. CSV, and some JSON, contains numbers as text.
 fn book(mut record: Map<String, Value>) -> Result<Book, String> {
     for name in ["pages", "year", "version"] {
         if let Some(number) = record.get(name).and_then(Value::as_str).and_then(|text| number(text.trim())) {
@@ -156,7 +156,7 @@ fn book(mut record: Map<String, Value>) -> Result<Book, String> {
     Ok(Book { id: id.unwrap_or_else(BookId::fresh), details, version: version.map_or(1, |version| version.0) })
 }
 
-/// The number that `text` writes.
+/// Parses a number.
 fn number(text: &str) -> Option<Value> {
     let float = || text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::from);
     text.parse().map(|integer: i64| integer.into()).ok().or_else(float)

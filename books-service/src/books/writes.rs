@@ -13,34 +13,34 @@ const CHANGE: &str = "UPDATE books SET author = $1, author_key = $2, country = $
      language_key = $6, title = $7, title_key = $8, pages = $9, year = $10, version = $11 \
      WHERE id = $12";
 
-/// Which versions of a book a change accepts; by default, each.
+/// The versions of a book that a change accepts; by default all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The version is one of these; another means that the book has changed since.
+    /// The version must be one of these; otherwise the book has changed since the client read it.
     pub matching: Versions,
-    /// The version is none of these.
+    /// The version must be none of these.
     pub excluded: Versions,
 }
 
 /// A set of versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Versions {
-    /// Each that there is.
+    /// All versions.
     All,
-    /// These.
+    /// The listed versions.
     Only(Vec<i64>),
 }
 
-/// Why a book was not changed.
+/// The reason why a book was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotChanged {
-    /// There is no such book.
+    /// The book does not exist.
     #[error("there is no such book")]
     Missing,
-    /// The change does not accept the book's version, and the book stays as it is.
+    /// The book has a version that the change does not accept.
     #[error("the book is at another version")]
     Unexpected,
-    /// The database is unavailable; where it was slow the change may have been made.
+    /// The database is unavailable; after a timeout the change may have been made.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -49,7 +49,7 @@ impl Books {
     /// Adds a book.
     ///
     /// # Errors
-    /// The database is unavailable; where it was slow the book may have been added.
+    /// The database is unavailable; after a timeout the book may have been added.
     pub async fn add(&self, details: Details) -> Result<Book, StoreError> {
         self.write(async |writing| writing.insert(details).await).await
     }
@@ -66,7 +66,7 @@ impl Books {
         .await
     }
 
-    /// Takes the book `id` out of the catalogue if its version is `expected`.
+    /// Deletes the book `id` if its version is `expected`.
     ///
     /// # Errors
     /// See [`NotChanged`].
@@ -78,7 +78,7 @@ impl Books {
         .await
     }
 
-    /// Adds `books`, unless this catalogue was seeded before, by this or any other instance.
+    /// Adds `books` once per catalogue; later calls, from any instance, do nothing.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -94,12 +94,12 @@ impl Books {
         .await
     }
 
-    /// Does `work` in one transaction, after all writes that began before; nothing of it stays where it fails.
+    /// Runs `work` in one transaction, after all earlier writes; rolls back if it fails.
     async fn write<T, E: From<StoreError>>(
         &self,
         work: impl AsyncFnOnce(&mut Writing) -> Result<T, E>,
     ) -> Result<T, E> {
-        // The wait for others does not shorten the time for one's own.
+        // The time limit starts after the wait for other writers.
         let _turn = within(STORE, async { Ok::<_, StoreError>(self.turn.lock().await) }).await?;
         within(STORE, async {
             let mut writing = Writing::begin(self.pool.begin().await?).await?;
@@ -111,8 +111,8 @@ impl Books {
     }
 }
 
-/// A write under way. It began by raising the catalogue's revision and so holds the lock of that row: writes are serial in
-/// every database, what one reads still holds when it commits, and a greater revision is a later commit.
+/// A write in progress. It begins by incrementing the catalogue's revision and so locks that row: writes are serialized
+/// in every database, reads of a write stay valid until it commits, and a greater revision is a later commit.
 pub(super) struct Writing {
     pub(super) transaction: Transaction,
     pub(super) revision: i64,
@@ -125,7 +125,7 @@ impl Writing {
         Ok(Self { transaction, revision })
     }
 
-    /// Keeps what was written, or takes it back, the revision too.
+    /// Commits or rolls back, including the revision.
     pub(super) async fn end(self, keep: bool) -> Result<(), StoreError> {
         let end = if keep { self.transaction.commit().await } else { self.transaction.rollback().await };
         Ok(end?)
@@ -157,7 +157,7 @@ impl Writing {
         Ok(())
     }
 
-    /// Whether this write is the first to seed the catalogue.
+    /// Marks the catalogue as seeded; true if it was not.
     async fn mark_seeded(&mut self) -> Result<bool, StoreError> {
         let mark = query("UPDATE catalogue SET seeded = 1 WHERE seeded = 0");
         Ok(mark.execute(&mut *self.transaction).await?.rows_affected() == 1)

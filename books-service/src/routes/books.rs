@@ -28,7 +28,7 @@ struct BookParam {
     id: String,
 }
 
-/// Kept by the client alone, and asked for again each time.
+/// Stored by the client only, and revalidated each time.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 #[derive(Serialize, ToSchema)]
@@ -151,7 +151,7 @@ async fn save(request: &HttpRequest, id: &BookId, edit: Edit, library: &Library)
     Ok(HttpResponse::Ok().insert_header((ETAG, quoted(&book.version.to_string()))).json(book))
 }
 
-/// The head of an answer to a reader, and whether the reader has already what `tag` stands for.
+/// Begins a response to a read; true if the client already has the representation `tag`.
 fn reading(request: &HttpRequest, tag: &str) -> (HttpResponseBuilder, bool) {
     let known = has_tag(request, tag);
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
@@ -159,7 +159,7 @@ fn reading(request: &HttpRequest, tag: &str) -> (HttpResponseBuilder, bool) {
     (response, known)
 }
 
-/// A strong entity tag as it stands in a header (RFC 9110 section 8.8.3).
+/// A strong entity tag in its header form (RFC 9110 section 8.8.3).
 fn quoted(tag: &str) -> String {
     ["\"", tag, "\""].concat()
 }
@@ -185,7 +185,7 @@ fn no_such_book() -> Problem {
     Problem::not_found("book")
 }
 
-/// The error of a question that several requests shared.
+/// The error of a query that several requests shared.
 fn unavailable(error: &Arc<StoreError>) -> Problem {
     StoreError::clone(error).into()
 }

@@ -3,9 +3,9 @@ use actix_web::http::header::{EntityTag, HeaderName, IF_MATCH, IF_NONE_MATCH, fr
 
 use crate::books::{Expected, Versions};
 
-/// The versions that a change accepts: `If-Match` names them, with tags that compare strongly; `If-None-Match` excludes
-/// some, with tags that compare weakly (RFC 9110 sections 13.1.1 and 13.1.2). Both must hold (section 13.2.2). A tag that
-/// this service does not write matches nothing.
+/// The versions that a change accepts. `If-Match` lists them, with strong comparison; `If-None-Match` excludes some,
+/// with weak comparison (RFC 9110 sections 13.1.1 and 13.1.2). Both must hold (section 13.2.2). An unknown tag matches
+/// nothing.
 pub fn expected(request: &HttpRequest) -> Expected {
     Expected {
         matching: versions(request, &IF_MATCH, |tag| !tag.weak).unwrap_or(Versions::All),
@@ -13,7 +13,7 @@ pub fn expected(request: &HttpRequest) -> Expected {
     }
 }
 
-/// The versions that the header `name` lists in tags that `counts` accepts, if the header is there.
+/// The versions in the header `name`, of those tags that `counts` accepts; `None` without the header.
 fn versions(request: &HttpRequest, name: &HeaderName, counts: fn(&EntityTag) -> bool) -> Option<Versions> {
     let lines = || request.headers().get_all(name);
     lines().next()?;
@@ -24,7 +24,7 @@ fn versions(request: &HttpRequest, name: &HeaderName, counts: fn(&EntityTag) -> 
     Some(Versions::Only(tags.iter().filter(|tag| counts(tag)).filter_map(version).collect()))
 }
 
-/// The version that `tag` is the tag of: a book's is its version.
+/// The version that `tag` stands for; the tag of a book is its version.
 fn version(tag: &EntityTag) -> Option<i64> {
     let version = tag.tag().parse::<i64>().ok()?;
     (tag.tag() == version.to_string()).then_some(version)

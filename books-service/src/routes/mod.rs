@@ -2,7 +2,7 @@
 mod books;
 /// `If-Match`.
 mod conditions;
-/// A list in a request's query.
+/// The query of a list.
 mod query;
 
 use actix_web::web::ServiceConfig;
@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 
 use crate::books::{Books, Catalogue};
 
-/// What handlers may touch.
+/// The state of the handlers.
 pub struct Library {
     /// Single books, and all writes.
     pub books: Books,

@@ -11,9 +11,9 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::books::{BadText, LIMIT, Listing, Order, Position, Property, Year, clean, fold};
 
-/// The longest text to search for, in characters.
+/// The longest search text, in characters.
 const TEXT_LENGTH: usize = 200;
-/// The most words to search for: the database compares each of them with every book.
+/// The maximum number of search words: the database compares each with every book.
 const WORDS: usize = 8;
 
 /// The query of a list.
@@ -52,14 +52,14 @@ pub struct ListBooks {
     limit: Option<Integer<1, LIMIT>>,
 }
 
-/// A text to search for, folded; `None` where it is blank, as a form sends it, or of accents alone.
+/// A folded search text; `None` if it is blank, as forms send it, or only accents.
 struct Folded(Option<String>);
 
-/// The words to search for, in the order that makes equal searches equal.
+/// The search words, sorted, so that equal searches are equal.
 struct Words(BTreeSet<String>);
 
 impl ListBooks {
-    /// The page that the query asks for.
+    /// The page that the query describes.
     ///
     /// # Errors
     /// 422: the years are in the wrong order, or the cursor belongs to another order.

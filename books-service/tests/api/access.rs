@@ -4,7 +4,7 @@ use shared_claims::{AccessClaims, RefreshClaims, Role, Secret, Signer};
 use crate::caller::Caller;
 use crate::library::{Library, SECRET, a_book, claims, on_each, on_each_database, token};
 
-/// Who may call a route: method, path, body, the status for a member, the status for an admin.
+/// Each route: method, path, body, the status for a member, the status for an admin.
 async fn routes(library: &Library) -> Vec<(Method, String, Option<String>, u16, u16)> {
     let id = library.add(a_book()).await["id"].as_str().unwrap().to_owned();
     let (one, body) = (format!("/books/{id}"), Some(a_book().to_string()));

@@ -5,14 +5,14 @@ use serde_json::Value;
 
 use crate::library::Library;
 
-/// Somebody who calls a library.
+/// A client of a library.
 #[derive(Clone)]
 pub struct Caller<'a> {
     pub library: &'a Library,
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// What they were answered.
+/// The response.
 #[derive(Debug)]
 pub struct Answer {
     pub asked: String,
@@ -104,7 +104,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Where `Link` says that the next page is.
+    /// The URL of the next page in `Link`.
     pub fn next(&self) -> Option<String> {
         let link = self.headers.get("link")?.to_str().unwrap();
         let path = link.strip_prefix('<').and_then(|link| link.strip_suffix(r#">; rel="next""#));

@@ -19,7 +19,7 @@ pub struct Library {
     pub client: Client,
 }
 
-/// A database that nobody has used.
+/// A new, empty database.
 pub struct Database {
     pub url: String,
     place: Place,
@@ -166,7 +166,7 @@ pub fn book_with(other: &Value) -> Value {
     book
 }
 
-/// What an access token of the auth-service says now.
+/// The claims of an access token issued now.
 pub fn claims(role: Role) -> AccessClaims {
     let now = u64::try_from(now_ms()).unwrap() / 1000;
     AccessClaims {

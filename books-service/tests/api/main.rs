@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
-/// Who may call what.
+/// Roles and routes.
 mod access;
 /// Revocations: while a body arrives, and before a first list.
 mod arrival;
@@ -20,7 +20,7 @@ mod filters;
 mod freshness;
 /// A library to test, on a database of its own.
 mod library;
-/// How much memory the process takes.
+/// The memory of the process.
 mod memory;
 /// Databases of earlier versions.
 mod migrations;

@@ -13,7 +13,7 @@ use crate::transfer::import;
 
 /// The limit of the container in `deploy/k8s`.
 const CONTAINER: u64 = 128 << 20;
-/// How many callers send requests at the same time: few, as other tests run beside these.
+/// The number of concurrent callers: few, as other tests run at the same time.
 const CALLERS: usize = 2;
 
 /// The program, as production runs it.

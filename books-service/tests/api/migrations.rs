@@ -41,7 +41,7 @@ async fn hold_one_book(database: &Database) -> AnyConnection {
     connection
 }
 
-/// Whether the migration has written much of what it does not keep yet.
+/// True if the migration has written much that is not committed yet.
 async fn is_halfway(database: &Database) -> bool {
     if let Some(file) = database.file() {
         return std::fs::metadata(file.with_extension("db-wal")).is_ok_and(|log| log.len() > 1 << 18);

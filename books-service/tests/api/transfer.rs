@@ -83,7 +83,7 @@ fn library_of(lines: &str) -> serde_json::Value {
     lines.lines().map(book).collect()
 }
 
-/// What an import says that imports nothing.
+/// The error of an import that imports nothing.
 fn refused(database: &Database, file: &str) -> String {
     let Output { status, stderr, .. } = run(database, &["import", "-"], file);
     let stderr = String::from_utf8(stderr).unwrap();

@@ -67,7 +67,7 @@ impl House {
     }
 }
 
-/// Somebody registers and a book is added; their name, which is the book's title too.
+/// Registers a user and adds a book; returns their common name.
 async fn change(stack: &Stack) -> String {
     let name = unique("carla");
     stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);
@@ -76,7 +76,7 @@ async fn change(stack: &Stack) -> String {
     name
 }
 
-/// Whether that is there, in both places.
+/// True for the user, and for the book, if it exists.
 async fn is_there(stack: &Stack, name: &str) -> [bool; 2] {
     let answer = stack.auth().post("/login", json!({"username": name, "password": PASSWORD})).await;
     let anna = stack.books().bearer(stack.anna().await.access);

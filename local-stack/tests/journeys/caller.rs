@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use crate::process::PATIENCE;
 use crate::stack::{Stack, Tokens};
 
-/// Somebody who calls one of the services.
+/// A client of one of the services.
 #[derive(Clone)]
 pub struct Caller<'a> {
     stack: &'a Stack,
@@ -16,7 +16,7 @@ pub struct Caller<'a> {
     headers: Vec<(&'static str, String)>,
 }
 
-/// What they were answered.
+/// The response.
 #[derive(Debug)]
 pub struct Answer {
     #[expect(dead_code, reason = "shown when a test fails")]
@@ -61,7 +61,8 @@ impl<'a> Caller<'a> {
         self.call(Method::DELETE, path, None).await
     }
 
-    /// What the service answers, as soon as it can tell. It is there, unless it is an outside one that somebody kills.
+    /// The response, repeated until it is not 503. Only an outside service may be unreachable meanwhile, because it may
+    /// be killed.
     pub async fn insist(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let answer = async {
             loop {
@@ -76,7 +77,7 @@ impl<'a> Caller<'a> {
         timeout(PATIENCE, answer).await.unwrap_or_else(|_| panic!("{path} is never available"))
     }
 
-    /// A `POST` that may meet nobody.
+    /// A `POST` that may not be answered.
     pub async fn try_post(&self, path: &str, body: Value) -> reqwest::Result<Answer> {
         self.try_call(Method::POST, path, Some(body)).await
     }
@@ -86,7 +87,7 @@ impl<'a> Caller<'a> {
         answer.unwrap_or_else(|error| panic!("{}: {error:?}", self.stack.name))
     }
 
-    /// A call that may meet nobody.
+    /// A call that may not be answered.
     pub async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Answer> {
         let asked = format!("{}: {method} {}{path}", self.stack.name, self.base);
         let request = self.stack.client.request(method, format!("{}{path}", self.base));
@@ -97,7 +98,7 @@ impl<'a> Caller<'a> {
 }
 
 impl Answer {
-    /// What `response` says to what was asked.
+    /// Reads `response`, the answer to the request `asked`.
     pub async fn of(asked: String, response: Response) -> reqwest::Result<Self> {
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Self { asked, status, headers, body: response.text().await? })
@@ -114,7 +115,7 @@ impl Answer {
         self.status.is_success()
     }
 
-    /// Whether the service says that it cannot tell at the moment. It then says when to come back.
+    /// True for a 503, which must have `Retry-After`.
     #[track_caller]
     pub fn is_unavailable(&self) -> bool {
         let unavailable = self.status == StatusCode::SERVICE_UNAVAILABLE;

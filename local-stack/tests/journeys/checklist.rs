@@ -7,7 +7,7 @@ use crate::process::file;
 /// A checklist that names fewer has lost some.
 const FEWEST: usize = 60;
 
-/// How the last cell of a row begins where no test can prove the clause.
+/// The beginnings of the last cell where no test can verify the clause.
 const REASONS: [&str; 3] = ["not met: ", "does not apply: ", "in words: "];
 
 const ATTRIBUTES: [&str; 3] = ["#[test]", "#[tokio::test", "#[actix_web::test"];
@@ -34,7 +34,7 @@ fn row(line: &str) -> Option<[&str; 3]> {
     (cells[0] != "clause" && cells[0] != "---").then_some(cells)
 }
 
-/// What stands in backticks.
+/// The text in backticks.
 fn spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

@@ -31,7 +31,7 @@ fn example(language: &str) -> String {
     code.split_once("```").unwrap().0.to_owned()
 }
 
-/// Whether `code` ends well, and what it prints.
+/// Runs `code`; true if it exits with 0, and its output.
 fn run(folder: &Path, program: &str, code: &str) -> (bool, String) {
     let script = folder.join("example.mjs");
     fs::write(&script, code).unwrap();
@@ -44,7 +44,7 @@ fn run(folder: &Path, program: &str, code: &str) -> (bool, String) {
     (done.status.success(), printed)
 }
 
-/// How many sessions anna has, beside the one that asks.
+/// The number of anna's sessions besides the caller's.
 async fn open_sessions(stack: &Stack) -> usize {
     let asks = stack.anna().await;
     let sessions = stack.auth().bearer(&asks.access).get("/me/sessions").await.is(200).json();

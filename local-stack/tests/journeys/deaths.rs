@@ -2,7 +2,7 @@
 mod containers;
 /// Several instances on one Redis and one Postgres.
 mod instances;
-/// What clients were told, and must find again.
+/// A record of acknowledged calls, compared with the service afterwards.
 mod journal;
 /// Kills at random moments, and what is there afterwards.
 mod kills;

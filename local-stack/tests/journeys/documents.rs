@@ -9,7 +9,7 @@ use crate::targets::walk;
 const AUTH_TABLE: &str = include_str!("../../../auth-service/src/routes/mod.rs");
 const BOOKS_TABLE: &str = include_str!("../../../books-service/src/routes/mod.rs");
 
-/// What has a description and does not stand in the URL table.
+/// Paths with a description that are not in the URL table.
 const BESIDE_THE_TABLE: [&str; 3] = ["/livez", "/readyz", "/openapi.json"];
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn hangup_without_tls_changes_nothing() {
     assert_eq!(code, Some(0), "{output:#?}");
 }
 
-/// What was answered is on the disk, whatever happens next.
+/// An acknowledged write is on the disk.
 #[tokio::test]
 async fn a_kill_loses_nothing_that_was_acknowledged() {
     let folder = Folder::new();

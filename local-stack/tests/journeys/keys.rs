@@ -205,7 +205,7 @@ async fn books_service_that_cannot_read_the_keys_answers_503_until_it_can() {
     stack.books().bearer(&token).get("/books").await.is(200);
 }
 
-/// What `auth-service keygen` prints for this algorithm.
+/// The output of `auth-service keygen` for this algorithm.
 fn generated(algorithm: &str) -> String {
     let output = Command::new(binary("auth-service")).args(["keygen", "--algorithm", algorithm]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()

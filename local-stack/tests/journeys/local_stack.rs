@@ -189,7 +189,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// What a shell prints when `lines` are pasted into it.
+/// The output of a shell when `lines` are pasted into it.
 fn pasted(lines: &str) -> String {
     // Both services are next door, whatever proxy the environment names.
     let shell = Command::new("sh").arg("-c").arg(lines).env("no_proxy", "*").output().unwrap();
@@ -202,7 +202,7 @@ fn pasted(lines: &str) -> String {
     String::from_utf8(shell.stdout).unwrap()
 }
 
-/// Whether a file in `folder` holds `text`.
+/// True if a file in `folder` contains `text`.
 fn holds(folder: &Path, text: &str) -> bool {
     let files = fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
     files.into_iter().any(|file| file.windows(text.len()).any(|part| part == text.as_bytes()))

@@ -1,8 +1,8 @@
 //! Journeys over HTTP through both services, one for each tutorial; local-stack as a program; the settings.
 //!
-//! A journey is walked through local-stack, and through the programs auth-service and books-service with Redis and
-//! Postgres. `./test` starts those two and builds the programs; without it, the programs are those that were built last.
-//! Where `JOURNEY_AUTH_URL` and `JOURNEY_BOOKS_URL` are set, a journey is walked through that stack alone.
+//! Each journey runs through local-stack, and through the programs auth-service and books-service with Redis and
+//! Postgres. `./test` starts those two and builds the programs; without it, the programs are those that were built
+//! last. With `JOURNEY_AUTH_URL` and `JOURNEY_BOOKS_URL`, a journey runs only through that stack.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
@@ -28,28 +28,28 @@ mod site_point;
 /// T0, Stack Abuse: two services, books, roles, refresh, logout.
 mod stack_abuse;
 
-/// What the fuzzer begins with, without the fuzzer.
+/// The fuzzer's corpus, without the fuzzer.
 mod corpus;
-/// Kills with -9, and several instances: what was acknowledged stays, and nobody is logged out.
+/// Kills with -9, and several instances: acknowledged changes are kept, and no user is logged out.
 mod deaths;
 /// The calls as the documents describe them, against those that there are.
 mod documents;
-/// How local-stack ends.
+/// The shutdown of local-stack.
 mod endings;
-/// What the fuzzer asks of each input.
+/// The fuzzer's properties.
 #[path = "../../../fuzz/src/body.rs"]
 mod fuzz;
 /// Keys of access tokens, replaced while the services run.
 mod keys;
 /// local-stack as a program: its first start, its second, and starts that fail.
 mod local_stack;
-/// What is shown to Prometheus, and what is made of it.
+/// Metrics and the rules and dashboards built on them.
 mod metrics;
 /// People and books move to another database.
 mod moving;
 /// Both services behind `PgBouncer`.
 mod pooler;
-/// What is revoked is refused everywhere in time.
+/// Revoked tokens are refused by all services in time.
 mod revocations;
 /// Both secrets are replaced under load.
 mod secrets;

@@ -17,7 +17,7 @@ use crate::targets::{greeted, walk_watching};
 
 const ADDRESSES: [(&str, &str); 2] = [("AUTH_METRICS_ADDR", "127.0.0.1:0"), ("BOOKS_METRICS_ADDR", "127.0.0.1:0")];
 
-/// What members, admins and strangers do, each a few times, and what no client that means well does.
+/// A few calls of members, admins and strangers, valid and invalid.
 async fn some_load(stack: &Stack) {
     let name = unique("carla");
     stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);
@@ -84,7 +84,7 @@ fn few_labels(page: &Page) {
     assert!(!page.labels("http_route").iter().any(made_up), "{}", page.0);
 }
 
-/// What runs in one process is shown together, wherever it is asked for; never where everybody may ask.
+/// All services of one process are shown at any of its metrics addresses, and never at a public one.
 #[tokio::test]
 async fn one_address_shows_the_whole_process_and_the_public_one_nothing() {
     let folder = Folder::new();

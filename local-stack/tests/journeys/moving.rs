@@ -1,4 +1,4 @@
-//! People and books move from SQLite to Postgres, as docs/runbook.md says, and nobody is logged out.
+//! Users and books move from SQLite to Postgres, as docs/runbook.md says, and no user is logged out.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::process::{Folder, Program};
 use crate::stack::{PASSWORD, Stack, a_book, unique};
 use crate::targets::{Database, binary, execute, is_outside, logged, random_secret, redis_url};
 
-/// What a command of ours writes, given `input`.
+/// The output of a command of ours, given `input`.
 pub fn run(program: &str, arguments: &[&str], settings: &[(&str, &str)], folder: &Folder, input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(binary(program));
     command.args(arguments).env_clear().envs(settings.iter().copied()).current_dir(folder.path());
@@ -100,7 +100,7 @@ async fn a_copy_of_a_running_sqlite_has_all_that_was_acknowledged() {
     execute(&place, format!("VACUUM INTO '{}/copy.db'", folder.path().display())).await;
     let next = stack.refresh(&session.refresh).await.tokens();
 
-    // Restored with another refresh secret: everybody logs in again, and no token that was used since works twice.
+    // Restored with another refresh secret: every user logs in again, and no token used since works twice.
     let fresh = random_secret();
     let copy =
         [("AUTH_DATABASE_URL", "sqlite://copy.db?mode=rwc"), ("BOOKS_DATABASE_URL", "sqlite://books2.db?mode=rwc")];

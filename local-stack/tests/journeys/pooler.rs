@@ -40,7 +40,7 @@ async fn pooler<const N: usize>(folder: &Folder, databases: [&Database; N]) -> (
     (program, through)
 }
 
-/// Somebody registers, stays signed in, and reads and writes books.
+/// A user registers, refreshes, and reads and writes books.
 async fn visit(stack: &Stack, admin: &str) {
     let name = unique("visitor");
     stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);

@@ -33,7 +33,7 @@ impl Drop for Folder {
     }
 }
 
-/// What a program has written so far, line by line.
+/// The output of a program so far, line by line.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
     pub out: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Output {
 pub struct Program {
     child: Child,
     output: watch::Receiver<Output>,
-    /// What must not be in its log.
+    /// Texts that must not appear in its log.
     secrets: Vec<String>,
 }
 
@@ -107,7 +107,7 @@ impl Drop for Program {
     }
 }
 
-/// Reads `stream` to its end on a thread of its own; the channel closes when nobody reads any more.
+/// Reads `stream` to its end on a thread of its own; the channel closes at its end.
 fn follow(
     stream: impl Read + Send + 'static,
     output: watch::Sender<Output>,

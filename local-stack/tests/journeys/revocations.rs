@@ -15,7 +15,7 @@ use crate::stack::{PASSWORD, Stack, Tokens, unique};
 use crate::targets::{Database, binary, is_outside, logged, random_secret, redis_url, walk};
 use crate::tokens::claims;
 
-/// What is promised at the default setting.
+/// The promised time at the default setting.
 const IN_TIME: Duration = Duration::from_millis(1500);
 
 const SOURCES: [&str; 10] = [
@@ -31,7 +31,7 @@ const SOURCES: [&str; 10] = [
     "delete",
 ];
 
-/// Somebody new, signed in.
+/// A new user, logged in.
 async fn newcomer(stack: &Stack) -> (String, Tokens) {
     let name = unique("visitor");
     stack.insist("/register", &json!({"username": name, "password": PASSWORD})).await.is(201);
@@ -72,7 +72,7 @@ fn has_ended(answer: &Answer) -> bool {
     answer.header("www-authenticate").contains(r#"error_description="The session has ended""#)
 }
 
-/// Waits until the books are closed to whoever has this token; how long that took.
+/// Waits until books-service refuses this token; returns the time that it took.
 async fn closed(stack: &Stack, access: &str) -> Duration {
     let began = Instant::now();
     let refused = async {

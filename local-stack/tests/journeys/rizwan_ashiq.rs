@@ -19,7 +19,7 @@ async fn register_log_in_by_email_rotate_and_detect_reuse() {
     .await;
 }
 
-/// The email of somebody who asked, as there, to be an admin.
+/// Registers a user who asks for the role admin, as that tutorial allows; returns the email.
 async fn register(stack: &Stack) -> String {
     let username = unique("user1");
     let email = format!("{username}@email.com");
@@ -65,7 +65,7 @@ async fn every_refresh_rotates(stack: &Stack, first: Tokens) {
     refresh(stack, &second).await.tokens();
 }
 
-/// Whoever stole a token gets nowhere with it once its owner has gone on, and the owner learns of it.
+/// A stolen refresh token is worthless once its owner has refreshed, and its reuse ends the session.
 async fn reuse_ends_the_session(stack: &Stack, stolen: Tokens, other_device: &Tokens) {
     let second = refresh(stack, &stolen).await.tokens();
     let newest = refresh(stack, &second).await.tokens();

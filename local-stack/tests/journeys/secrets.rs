@@ -20,7 +20,7 @@ struct Seat {
     out: Cell<bool>,
 }
 
-/// What an instance signs with, and what it verifies besides.
+/// The signing secrets of an instance, and the previous ones that it verifies.
 #[derive(Clone)]
 struct Secrets<'a> {
     signs: [&'a str; 2],
@@ -50,7 +50,7 @@ impl Seat {
     /// Ends the instance as an operator does, if there is one, and starts another with these secrets.
     async fn replace(&self, folder: &Folder, secrets: &Secrets<'_>) {
         while self.stack.borrow().as_ref().is_some_and(|stack| Rc::strong_count(stack) > 1) {
-            // Out of the pool: whoever is being served is served to the end.
+            // Out of the load balancer's pool; requests in flight are finished.
             self.out.set(true);
             tokio::task::yield_now().await;
         }
@@ -150,7 +150,7 @@ async fn secrets_are_replaced_without_one_failed_request() {
             Secrets { signs: new, verifies: None },
         ] {
             fleet.roll(&secrets).await;
-            // The old tokens' time is over when everybody has logged in anew.
+            // The old tokens may expire once every user has logged in again.
             let begun: Vec<usize> = rounds.iter().map(Cell::get).collect();
             while rounds.iter().zip(&begun).any(|(now, then)| now.get() < then + 2) {
                 tokio::task::yield_now().await;

@@ -7,7 +7,7 @@ use shared_service::{SettingSpec, Settings, start_logging};
 use crate::local_stack::start;
 use crate::process::{Folder, file, root};
 
-/// What `.env.example` says of a setting, or what the program says.
+/// A setting in `.env.example`, or in the program: name, default, description.
 type Line = (String, String, String);
 
 /// A row of docs/settings.md: name, default, reader, meaning.
@@ -28,7 +28,7 @@ fn the_example_has_every_setting_and_no_other() {
     assert_eq!(read, written, "each stands there once");
 }
 
-/// Nothing in it counts until somebody takes the # off, and then it is a `.env` that says nothing new.
+/// All lines are comments; uncommented, they are a `.env` that changes nothing.
 #[tokio::test]
 async fn the_example_is_a_file_of_defaults() {
     let text = file(".env.example");
@@ -71,7 +71,7 @@ fn settings_document_has_a_row_for_each_setting() {
     assert_eq!(read, written, "each stands there once");
 }
 
-/// What is not known is not read: a typing error would leave the default in force, and nobody would hear of it.
+/// An unknown setting is never read: a typing error would leave the default in force unnoticed.
 #[test]
 fn what_is_deployed_sets_known_settings_alone() {
     let known = known();
@@ -89,7 +89,7 @@ fn what_is_deployed_sets_known_settings_alone() {
     assert!(found > 30, "{found} settings were found");
 }
 
-/// What programs of others read.
+/// Variables read by other programs.
 const OF_OTHERS: [&str; 2] = ["POSTGRES_PASSWORD", "TMPDIR"];
 
 /// The YAML files and the units in `folder` and below.
@@ -109,7 +109,7 @@ fn set_here(line: &str) -> Option<&str> {
     (is_name && (named.is_some() || rest.starts_with(':'))).then_some(name)
 }
 
-/// What is read by anybody.
+/// All settings of both services.
 fn known() -> Vec<SettingSpec> {
     let folder = Folder::new();
     let mut settings = Settings::from_pairs([("DATA_DIR", folder.path().to_str().unwrap()), ("RUST_LOG", "off")]);

@@ -62,7 +62,7 @@ async fn only_an_admin_sees_the_users(stack: &Stack) {
     john.get("/users/1").await.refused(404, "not_found");
 }
 
-/// There, everybody's password was in the list.
+/// In that tutorial, the list contained all password hashes.
 async fn nobody_sees_a_hash(stack: &Stack) {
     let john = admin(stack).await;
     let id = add(&john, json!({"username": unique("lakindu"), "password": PASSWORD})).await;

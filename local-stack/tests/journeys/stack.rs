@@ -4,21 +4,21 @@ use uuid::Uuid;
 
 use crate::caller::{Answer, Caller};
 
-/// A password that nobody minds.
+/// A password that is accepted everywhere.
 pub const PASSWORD: &str = "seven quiet owls read maps";
 
 /// A stack to walk through.
 pub struct Stack {
-    /// What it is, for failures.
+    /// Its name, in failures.
     pub name: &'static str,
-    /// Where auth-service is.
+    /// The URL of auth-service.
     pub auth: String,
-    /// Where books-service is.
+    /// The URL of books-service.
     pub books: String,
     pub client: Client,
 }
 
-/// What a login gives.
+/// The tokens of a login.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     pub access: String,
@@ -33,12 +33,12 @@ impl Stack {
         Self { name, auth, books, client: Client::builder().no_proxy().build().unwrap() }
     }
 
-    /// Somebody at auth-service.
+    /// A client of auth-service without a token.
     pub fn auth(&self) -> Caller<'_> {
         Caller::new(self, &self.auth)
     }
 
-    /// Somebody at books-service.
+    /// A client of books-service without a token.
     pub fn books(&self) -> Caller<'_> {
         Caller::new(self, &self.books)
     }
@@ -57,12 +57,12 @@ impl Stack {
         self.log_in("anna", "password123member").await
     }
 
-    /// What `POST {path}` answers at auth-service, as soon as that can tell.
+    /// The response of auth-service to `POST {path}`, repeated until it is not 503.
     pub async fn insist(&self, path: &str, body: &Value) -> Answer {
         self.auth().insist(Method::POST, path, Some(body)).await
     }
 
-    /// What `POST /token` answers to `refresh_token`.
+    /// The response of `POST /token` to `refresh_token`.
     pub async fn refresh(&self, refresh_token: &str) -> Answer {
         self.auth().post("/token", json!({"token": refresh_token})).await
     }

@@ -17,7 +17,7 @@ struct Started {
     _folder: Folder,
 }
 
-/// A Postgres database that nobody has used.
+/// A new, empty Postgres database.
 pub struct Database {
     pub url: String,
     server: String,
@@ -50,7 +50,7 @@ pub async fn walk_watching(settings: &[(&str, &str)], story: impl AsyncFn(&Stack
     join_all(walks).await;
 }
 
-/// Whether the stack is an outside one, where `what` is skipped; says so.
+/// True for an outside stack, where `what` is skipped and reported.
 pub fn is_outside(what: &str) -> bool {
     let outside = outside().is_some();
     if outside {
@@ -137,7 +137,7 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// What the environment says of the test's own surroundings.
+/// A variable of the test's own environment.
 #[expect(clippy::disallowed_methods, reason = "where the test's servers are, is no setting of the services")]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -3,7 +3,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// What `token` says, as anybody can read it: a token is signed, not encrypted.
+/// The claims of `token`: a token is signed, not encrypted.
 pub fn claims(token: &str) -> Value {
     read(token.split('.').nth(1).unwrap())
 }
@@ -33,7 +33,7 @@ pub fn tampered(token: &str, others: &Value) -> String {
     format!("{header}.{}.{signature}", write(&with(claims(token), others)))
 }
 
-/// What `token` says under `alg: none`, without a signature.
+/// The claims of `token` with `alg: none` and no signature.
 pub fn unsigned(token: &str) -> String {
     format!("{}.{}.", write(&with(header(token), &json!({"alg": "none"}))), write(&claims(token)))
 }

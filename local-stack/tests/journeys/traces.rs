@@ -28,7 +28,7 @@ async fn every_line_of_a_request_names_the_trace_of_its_caller() {
     .await;
 }
 
-/// What the log says of the login `request`: of the login, and of the request.
+/// The log lines of the login `request`: the audit event and the line of the request.
 async fn lines_of(program: &Program, request: &str) -> Vec<String> {
     let id = format!("request_id={request}");
     let lines = |output: &Output| {

@@ -14,9 +14,8 @@ use crate::targets::{outside, variable};
 /// The least time between two things that a member does, so that what kills containers has its turn.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Whoever starts this kills containers of the outside stack, from when there is something in the file `JOURNEY_WHILE` until it
-/// takes the file away. A call that was not answered is made good at once; nothing that was acknowledged may be gone, then or
-/// in the end.
+/// The caller of this test kills containers of the outside stack while the file `JOURNEY_WHILE` has content. A call
+/// without an answer is retried at once. No acknowledged change may be lost.
 #[tokio::test]
 #[ignore = "./test --compose runs it, and kills containers meanwhile"]
 async fn containers_die_and_nothing_is_lost() {
@@ -57,7 +56,7 @@ async fn containers_die_and_nothing_is_lost() {
     assert!(found.iter().sum::<usize>() > 4, "no load: {found:?}");
 }
 
-/// Waits until both doors are open again, and behind each is somebody whose stores answer.
+/// Waits until both services are ready, with their stores.
 async fn wait_for(stack: &Stack) {
     let ready = async {
         while !is_ready(stack).await {

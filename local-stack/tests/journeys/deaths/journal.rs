@@ -6,7 +6,7 @@ use super::visitors::generation;
 use crate::caller::Answer;
 use crate::stack::{PASSWORD, Stack, Tokens, unique};
 
-/// Somebody who writes down what auth-service acknowledges.
+/// A client that records what auth-service acknowledges.
 pub struct Member {
     name: String,
     password: String,
@@ -14,15 +14,15 @@ pub struct Member {
     old_password: Option<String>,
     /// A session that was never ended.
     session: Option<Tokens>,
-    /// Whether its access token was made before the password was: then it counts no more, and the next thing is a refresh.
+    /// True if the access token was issued before the password change: it is revoked, and the next call is a refresh.
     cut_off: bool,
     /// Names that were registered, with [`PASSWORD`].
     registered: Vec<String>,
     /// Tokens of sessions that were logged out.
     ended: Vec<String>,
-    /// How many of the two lists above were looked for.
+    /// The number of entries of each list above that were checked.
     found: (usize, usize),
-    /// What was asked for and not answered.
+    /// A call that was not answered.
     doubt: Option<Act>,
 }
 
@@ -147,10 +147,10 @@ impl Member {
         }
     }
 
-    /// Whether what was not answered happened is open; it happened as a whole or not at all.
+    /// Finds out if the call without an answer took effect: completely or not at all.
     async fn clear_up(&mut self, stack: &Stack, act: Act) {
         match &act {
-            // The same token may be presented again, and nobody minds a session too many.
+            // A refresh may be repeated with the same token, and one session more does no harm.
             Act::Refresh | Act::LogIn => {}
             Act::LogOut => {
                 let body = json!({"token": self.session.as_ref().unwrap().refresh});

@@ -48,8 +48,8 @@ async fn local_stack_dies(times: usize) {
     die(&Mortal::local_stack(&[]).await, times, &mut [Librarian::default(), Librarian::default()]).await;
 }
 
-/// Lets members and librarians work until `service` is killed at a moment that nobody foresees; then all that they were
-/// told is looked for. So many times.
+/// Lets members and librarians work until `service` is killed at a random moment, then checks everything that was
+/// acknowledged; repeated `times` times.
 async fn die(service: &Mortal, times: usize, librarians: &mut [Librarian]) {
     let stack = service.stack().await;
     let mut members = join_all((0..4).map(|_| Member::new(&stack))).await;

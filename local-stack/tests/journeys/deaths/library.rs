@@ -5,7 +5,7 @@ use super::below;
 use crate::caller::{Answer, Caller};
 use crate::stack::{Stack, a_book, unique};
 
-/// Somebody who adds and edits books, and writes down what books-service acknowledges.
+/// A client that adds and edits books, and records what books-service acknowledges.
 #[derive(Default)]
 pub struct Librarian {
     books: Vec<Entry>,
@@ -86,7 +86,7 @@ impl Entry {
     }
 }
 
-/// Somebody at books-service who may change it.
+/// An admin at books-service.
 pub async fn librarian(stack: &Stack) -> Caller<'_> {
     stack.books().bearer(stack.insist("/login", &john()).await.tokens().access)
 }

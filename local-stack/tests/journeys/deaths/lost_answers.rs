@@ -83,7 +83,7 @@ impl House {
         }
     }
 
-    /// There may be a session that nobody knows of: it can be seen, and ends with the others.
+    /// The client may not know of a session: it is in the list, and ends with the others.
     async fn dies_in_a_login(&self, victim: &Visitor) {
         let everywhere = self.service.stack().await;
         everywhere.auth().bearer(&victim.tokens.access).delete("/me/sessions").await.is(204);

@@ -36,7 +36,7 @@ impl Mortal {
             ("WORKERS", "2"),
             ("BCRYPT_COST", "4"),
             ("IP_RATE_LIMIT", "0"),
-            // Longer than any start takes, so that whoever asks again is in time.
+            // Longer than any start takes, so that a retry is within the grace.
             ("REFRESH_GRACE", "60s"),
             ("RUST_LOG", "warn,shared_service::operations::server=info"),
         ];
@@ -74,7 +74,7 @@ impl Mortal {
         self.program.borrow().as_ref().unwrap().pid()
     }
 
-    /// Kills it with -9, unless somebody has.
+    /// Kills it with -9, if it still runs.
     pub async fn kill(&self) {
         self.stack.send_replace(None);
         let program = self.program.take().unwrap();

@@ -12,7 +12,8 @@ pub struct Proxy {
     trap: Arc<Mutex<Option<Trap>>>,
 }
 
-/// Waits for Redis's reply to the step `step` on a session of `user`; then whoever asked is killed, and never hears it.
+/// Waits for Redis's reply to the step `step` on a session of `user`, then kills the process that sent it before the
+/// reply arrives.
 pub struct Trap {
     pub step: &'static str,
     pub user: String,
@@ -41,7 +42,7 @@ impl Proxy {
         *self.trap.lock().unwrap() = Some(trap);
     }
 
-    /// Whether the trap of last time has caught somebody.
+    /// True if the last trap was triggered.
     pub fn sprang(&self) -> bool {
         self.trap.lock().unwrap().is_none()
     }

@@ -9,10 +9,10 @@ use super::mortal::{Mortal, someone};
 use crate::stack::{PASSWORD, Stack, Tokens, unique};
 use crate::tokens::claims;
 
-/// How often each of the visitors refreshes, at most.
+/// The shortest time between two refreshes of a visitor.
 const PACE: Duration = Duration::from_millis(5);
 
-/// Somebody with an account and one session.
+/// A client with an account and one session.
 pub struct Visitor {
     pub name: String,
     pub tokens: Tokens,

@@ -7,7 +7,7 @@ use crate::stack::Stack;
 pub struct Page(pub String);
 
 impl Page {
-    /// What `program` shows of `service`.
+    /// The metrics of `service` in `program`.
     pub async fn of(stack: &Stack, program: &Program, service: &str) -> Self {
         let url = format!("http://{}/metrics", shown_at(program, service).await);
         // Some ask for nothing but text.
@@ -32,14 +32,14 @@ impl Page {
         self.0.split(&begin).skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
     }
 
-    /// What stands before the labels or the number of each line.
+    /// The names of all samples.
     pub fn names(&self) -> BTreeSet<&str> {
         let lines = self.0.lines().filter(|line| !line.starts_with('#'));
         lines.map(|line| line.split(['{', ' ']).next().unwrap()).collect()
     }
 }
 
-/// Where it is said that `service` shows its metrics.
+/// The address of `service`'s metrics, as its log says.
 pub async fn shown_at(program: &Program, service: &str) -> String {
     let begin = format!("{service} shows its metrics on ");
     let address = |line: &String| Some(line.split_once(&begin)?.1.to_owned());

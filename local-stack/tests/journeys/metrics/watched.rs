@@ -14,7 +14,7 @@ pub fn checked(page: &Page) {
     assert_eq!(said, "", "{}", page.0);
 }
 
-/// What Prometheus's tool says of what it finds nothing wrong with.
+/// The output of promtool, which must succeed.
 fn promtool(command: &mut Command) -> String {
     let done = command.output().expect("promtool is not there: run ./test, which installs what is missing");
     let [out, err] = [done.stdout, done.stderr].map(|said| String::from_utf8(said).unwrap());
@@ -26,7 +26,7 @@ pub fn whatever_is_watched_is_shown(auth: &Page, books: &Page) {
     let shown: BTreeSet<&str> = auth.names().union(&books.names()).copied().collect();
     let asked: BTreeSet<String> = expressions().iter().flat_map(|text| names(text)).collect();
     assert!(asked.len() > 8, "{asked:?}");
-    // Where sessions are in Redis nobody counts them.
+    // With sessions in Redis, this gauge does not exist.
     let known = |name: &str| shown.contains(name) || name == "auth_sessions_open";
     let missing: Vec<_> = asked.iter().filter(|name| !known(name)).collect();
     assert!(missing.is_empty(), "the alerts or the board ask for {missing:?}, which nobody shows");

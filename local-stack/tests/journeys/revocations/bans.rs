@@ -49,7 +49,7 @@ impl Drop for Redis {
     }
 }
 
-/// The database commits a ban, Redis dies before it hears of it, and auth-service dies before anybody could tell it again.
+/// The database commits a ban, Redis dies before the sessions end there, and auth-service dies before it can try again.
 #[tokio::test]
 async fn ban_half_done_by_a_process_that_died_closes_the_books_in_time() {
     if is_outside("killing auth-service and its Redis") {
