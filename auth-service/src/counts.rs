@@ -1,4 +1,4 @@
-//! Counters of decisions, and the timer of hashing.
+//! Counters of results, and the timer of hashing.
 
 use metrics::counter;
 use shared_service::{Named, show_counter, show_timer};
@@ -6,10 +6,10 @@ use strum::{IntoStaticStr, VariantNames};
 
 const LOGINS: Named = ("auth_login_total", "Logins, by what came of them");
 const REFRESHES: Named = ("auth_refresh_total", "Uses of a refresh token, by what came of them");
-/// The time that a thread takes to hash a password or to check one.
+/// The time that a thread takes to hash or to verify a password.
 pub(crate) const HASHING: Named = ("auth_password_hash_seconds", "Time that a thread takes to hash a password");
 
-/// The result of a login that was within the limit of calls.
+/// The result of a login within the rate limit.
 #[derive(Clone, Copy, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum LoginResult {
@@ -21,12 +21,12 @@ pub(crate) enum LoginResult {
     /// The queue of passwords is full.
     Busy,
     Unavailable,
-    /// The body or the origin is not acceptable.
+    /// The body or the origin is invalid.
     Refused,
     Failed,
 }
 
-/// The result of a use of a refresh token; `Gone` to `Disabled` as the audit log names them.
+/// The result of a refresh; `Gone` to `Disabled` have the names of the audit events.
 #[derive(Clone, Copy, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum RefreshResult {
@@ -35,15 +35,15 @@ pub(crate) enum RefreshResult {
     Replayed,
     Unproven,
     Disabled,
-    /// The request holds no token.
+    /// The request contains no token.
     Missing,
     Unavailable,
-    /// The body or the origin is not acceptable.
+    /// The body or the origin is invalid.
     Refused,
     Failed,
 }
 
-/// Shows all of them from the start.
+/// Exports all of them from the start.
 pub(crate) fn register() {
     show_counter(LOGINS, LoginResult::VARIANTS);
     show_counter(REFRESHES, RefreshResult::VARIANTS);

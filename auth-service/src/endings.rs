@@ -1,9 +1,8 @@
-//! The end of sessions that a change of an account brings with it. Accounts and sessions may be in two stores, and the
-//! process may die between the two steps. So the change also writes what is left to be done, an `Ending`, and any instance
-//! does it. Each step may be done twice.
+//! The end of sessions after a change of an account. Accounts and sessions may be in two stores, and the process may
+//! die between the two writes. So the change also writes an `Ending`, the outstanding work, and any instance completes
+//! it. Each step is idempotent.
 //!
-//! A login does what is left of its user before it opens a session: so what is done late ends no session that was opened
-//! after the change.
+//! A login first completes the endings of its user, so that late work ends no session opened after the change.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,10 +14,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::sessions::SessionStore;
 use crate::users::{Ending, Ends, UserId, Users};
 
-/// Does what changes of `user_id` have left to be done; how many sessions ended.
+/// Completes the endings of `user_id`; returns the number of ended sessions.
 ///
 /// # Errors
-/// A store is unavailable. What is left stays left.
+/// A store is unavailable. The endings stay.
 pub async fn complete_of(users: &Users, sessions: &dyn SessionStore, user_id: &UserId) -> Result<u64, StoreError> {
     let mut ended = 0;
     for ending in users.endings_of(user_id).await? {
@@ -27,11 +26,11 @@ pub async fn complete_of(users: &Users, sessions: &dyn SessionStore, user_id: &U
     Ok(ended)
 }
 
-/// Does what other processes have left, every `poll`, as long as there are `sessions`. Whoever made a change does the rest
-/// at once, so what was not there at the last look is left to them; but at the first look all is done.
+/// Completes endings that other processes have left, every `poll`, while there are `sessions`. The process that makes a
+/// change completes it at once, so an ending is left alone when it is first seen; but at the start all are completed.
 pub fn follow(users: Users, sessions: &Arc<dyn SessionStore>, poll: Duration) {
     let sessions = Arc::downgrade(sessions);
-    // Not one of actix's own tasks, which end when there is no runtime any more: a connection in hand would not survive that.
+    // Not an actix task: actix ends its tasks before requests in flight are finished.
     tokio::spawn(async move {
         let mut turns = interval(poll);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);

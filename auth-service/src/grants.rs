@@ -1,6 +1,6 @@
 //! Login with a password, refresh (RFC 6749 section 6), logout.
 
-/// The reasons for which a login or a refresh is refused.
+/// The reasons why a login or a refresh is refused.
 mod refused;
 
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::users::{Account, User, Users};
 
 pub use self::refused::{LoginRefused, Refused};
 
-/// The longest wait for the date of a token, whatever the clocks say.
+/// The longest wait until the date of a token, whatever the clocks say.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Opens sessions, goes on with them, and ends them.
+/// Issues tokens: login, refresh, logout.
 pub struct Grants {
     users: Users,
     sessions: Arc<dyn SessionStore>,
@@ -33,9 +33,9 @@ pub struct Grants {
 
 /// The result of a login or a refresh.
 pub struct TokenResponse {
-    /// The user as of now.
+    /// The current state of the user.
     pub user: User,
-    /// The session as it stands.
+    /// The current state of the session.
     pub session: Session,
     /// Its two tokens.
     pub pair: TokenPair,
@@ -54,22 +54,22 @@ pub struct Login {
 }
 
 impl Grants {
-    /// On these stores, with these keys.
+    /// Uses these stores and keys.
     #[must_use]
     pub fn new(users: Users, sessions: Arc<dyn SessionStore>, tokens: impl Into<Arc<Tokens>>) -> Self {
         Self { users, sessions, tokens: tokens.into(), longest_pause: LONGEST_PAUSE }
     }
 
-    /// Waits no longer than this for the date of a token. For tests.
+    /// Limits the wait until the date of a token. For tests.
     #[must_use]
     pub const fn with_pause(mut self, longest: Duration) -> Self {
         self.longest_pause = longest;
         self
     }
 
-    /// Opens a session for the client that sent the credentials `login`. The order is the security argument: the attempt is
-    /// counted before the password is checked, its result is counted before the client learns it, and the account is read
-    /// again once the session exists.
+    /// Opens a session for the credentials `login`. The order is the security argument: the attempt is counted before
+    /// the password is verified, the result is counted before the client learns it, and the account is read again once
+    /// the session exists.
     ///
     /// # Errors
     /// See [`LoginRefused`].
@@ -99,17 +99,17 @@ impl Grants {
         })
     }
 
-    /// Opens a session for the owner of `account`; none if the account changed since it was read.
+    /// Opens a session for `account`; `None` if the account changed since it was read.
     ///
-    /// The account is read once more when the session exists: a change of the password, a disabling or a deletion meanwhile
-    /// has ended all sessions but not this one, which was not there yet. A rewrite of the hash, by an instance with another
+    /// The account is read again once the session exists: a password change, a disabling or a deletion meanwhile has
+    /// ended all sessions but this one, which did not exist yet. A rewritten hash, by an instance with another
     /// `BCRYPT_COST` or pepper, is no such change.
     ///
     /// # Errors
     /// A store is unavailable.
     pub async fn open(&self, account: Account, label: Label) -> Result<Option<TokenResponse>, StoreError> {
         let user_id = account.user.id.clone();
-        // An end that an earlier change still owes must not end the session that is opened now.
+        // An ending of an earlier change must not end the session that is opened now.
         complete_of(&self.users, &*self.sessions, &user_id).await?;
         let session = self.sessions.open(NewSession { user_id: user_id.to_string(), label }).await?;
         if let Some(now) = self.users.account(&user_id).await?.filter(|now| account.still_counts(now)) {
@@ -119,14 +119,14 @@ impl Grants {
         Ok(None)
     }
 
-    /// The account of the credentials. An unknown name, a wrong password and a disabled account take the same time and give one
-    /// answer.
+    /// Finds and authenticates the account. An unknown name, a wrong password and a disabled account take the same time
+    /// and give the same response.
     async fn authenticate(&self, passwords: &Passwords, login: &Login) -> Result<Option<Account>, LoginRefused> {
         let Login { name, password, from, .. } = login;
         loop {
             let found = self.users.account_by_login(name).await?;
             let user_id = found.as_ref().map_or("unknown", |account| account.user.id.as_str()).to_owned();
-            // Nothing is verified for a disabled account, so its time does not tell that the password is right.
+            // A dummy hash is verified for a disabled account, so that the time does not reveal a correct password.
             let Some(account) = found.filter(|account| !account.user.disabled) else {
                 passwords.verify_dummy(*from, password.clone()).await?;
                 log_failure(&user_id);
@@ -141,15 +141,15 @@ impl Grants {
                 }
             };
             let is_stored = self.users.replace_hash(&account.user.id, &account.hash, &hash).await?;
-            // A rewrite that was faster is known again when the session opens, but not that of a plain hash.
+            // If another instance rewrote the hash first, `open` recognizes that by the salt, unless the hash was plain.
             if is_stored || hash.is_of_the_same_password(&account.hash) {
                 return Ok(Some(Account { hash, ..account }));
             }
         }
     }
 
-    /// Answers a refresh token with the next pair. The order is the security argument: nothing that is not verified reaches
-    /// a store, one atomic step decides, and what the user may do is read again.
+    /// Exchanges a refresh token for the next pair. The order is the security argument: only a verified token reaches a
+    /// store, one atomic step decides, and the user is read again.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -162,7 +162,8 @@ impl Grants {
     async fn try_refresh(&self, token: &str, now_ms: i64) -> Result<TokenResponse, Refused> {
         let verified = self.tokens.verify(token, now_ms).map_err(Refused::InvalidToken)?;
         let VerifiedRefreshToken { user_id, session, generation } = &verified;
-        // To meet an outage before the advance: after it, one that outlasts the grace would cost the client the session.
+        // Meets an outage before the rotation: after it, an outage longer than the grace would cost the client the
+        // session.
         self.users.find(user_id).await?;
         let session = match self.sessions.rotate(user_id, *session, *generation).await? {
             Rotation::Rotated(session) | Rotation::Retried(session) => session,
@@ -176,11 +177,11 @@ impl Grants {
         Err(Refused::NoUser(verified))
     }
 
-    /// Ends the session that the first valid token of `tokens` names: a refresh token, used or expired ones too, or an access
+    /// Ends the session of the first valid token of `tokens`: a refresh token, even a used or expired one, or an access
     /// token. Returns user and session if the session was alive.
     ///
     /// # Errors
-    /// The store is unavailable; whether the session ended is not known.
+    /// The store is unavailable; it is unknown if the session ended.
     pub async fn end(
         &self,
         tokens: impl IntoIterator<Item = &str>,
@@ -191,12 +192,13 @@ impl Grants {
         if self.sessions.end(&user_id, session).await? {
             return Ok(Some((user_id, session)));
         }
-        // The session has ended already, or the store lost it: in that case its end is not in the revocation list yet.
+        // The session has ended already, or the store lost it; in that case it is not in the revocation list yet.
         self.sessions.end_forgotten(&user_id, session).await?;
         Ok(None)
     }
 
-    /// The tokens, when their date has come: a cut-off lies in the next second, and verifiers refuse what is dated ahead.
+    /// Issues the tokens once their date has come: `notBefore` lies in the next second, and verifiers refuse tokens
+    /// from the future.
     async fn grant(&self, user: User, session: Session) -> TokenResponse {
         let ahead = Duration::from_millis(u64::try_from(session.issued_ahead).unwrap_or(0));
         if !ahead.is_zero() {

@@ -1,7 +1,7 @@
-//! The SQL database of sessions, limits and revocations, and its clock, told by this process.
+//! The SQL database of sessions, limits and revocations, and its clock.
 //!
-//! No text for "now in milliseconds" is common to `SQLite` and Postgres. So the process tells the time, corrected by the
-//! difference that it measured between its clock and the database's: instances whose clocks differ agree on when a session ends.
+//! `SQLite` and Postgres have no common expression for "now in milliseconds". So the process uses its own clock,
+//! corrected by the measured difference to the database's: instances whose clocks differ agree on when a session ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,7 +17,7 @@ use crate::SESSION_STORE;
 /// In UTC on both: `2026-01-31 12:00:00`, or with a fraction and `+00`.
 const READ_CLOCK: &str = "SELECT CAST(CURRENT_TIMESTAMP AS TEXT) AS now";
 
-/// A database and its clock, as of the last [`SqlStore::measure`]. A clone is the same one.
+/// A database and its clock, as of the last [`SqlStore::measure`]. Clones share both.
 #[derive(Clone)]
 pub struct SqlStore {
     pub(crate) pool: Database,
@@ -26,7 +26,7 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// Takes a database that has [`MIGRATIONS`](crate::sessions::MIGRATIONS).
+    /// Uses a database with [`MIGRATIONS`](crate::sessions::MIGRATIONS).
     ///
     /// # Errors
     /// The database is unavailable, or its clock cannot be read.
@@ -36,18 +36,18 @@ impl SqlStore {
         Ok(store)
     }
 
-    /// Adds `skew_ms`, whatever it is at each moment, to the clock. For tests.
+    /// Adds the current value of `skew_ms` to the clock. For tests.
     #[must_use]
     pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
         Self { skew_ms, ..self }
     }
 
-    /// Milliseconds since 1970 by the database.
+    /// The time by the database's clock, in milliseconds since 1970.
     pub(crate) fn now(&self) -> i64 {
         now_ms() + self.offset_ms.load(Ordering::Relaxed) + self.skew_ms.load(Ordering::Relaxed)
     }
 
-    /// Compares the two clocks anew.
+    /// Measures the difference of the two clocks.
     ///
     /// # Errors
     /// The database is unavailable, or its time cannot be read.
@@ -62,7 +62,8 @@ impl SqlStore {
         Ok(())
     }
 
-    /// Runs `statement`, which removes rows that are over at `$1`, `$2` at most, until there are fewer; how many it removed.
+    /// Runs `statement`, which deletes at most `$2` rows expired at `$1`, until it deletes fewer; returns the number of
+    /// deleted rows.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -87,7 +88,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Reads `YYYY-MM-DD HH:MM:SS`, with or without a fraction, in UTC.
+    /// Parses `YYYY-MM-DD HH:MM:SS`, with or without a fraction, in UTC.
     fn parse(text: &str) -> Option<Self> {
         let text = text.strip_suffix("+00").unwrap_or(text);
         let instant = OffsetDateTime::parse(&format!("{}Z", text.replacen(' ', "T", 1)), &Rfc3339).ok()?;
@@ -95,8 +96,8 @@ impl Reading {
         Some(Self { from, resolution: if text.contains('.') { 1 } else { 1000 } })
     }
 
-    /// The smallest correction that agrees with a question `asked` and `answered` by the process's clock: what lies
-    /// within the resolution and the way there and back is no difference of the clocks.
+    /// The smallest correction that is consistent with a question `asked` and `answered` by the process's clock: a
+    /// difference within the resolution and the round trip counts as none.
     fn offset(&self, asked: i64, answered: i64) -> i64 {
         let least = self.from - answered;
         let most = self.from + self.resolution - 1 - asked;

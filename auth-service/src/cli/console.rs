@@ -5,9 +5,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::CliError;
 
-/// Where the operator is asked and told.
+/// The terminal or the streams of a command.
 pub struct Console {
-    /// Somebody sits there and can be asked twice, without an echo.
+    /// True for a terminal, where a password is typed twice without echo.
     terminal: bool,
     input: Box<dyn BufRead>,
     output: Box<dyn Write>,
@@ -21,7 +21,7 @@ impl Console {
         Self { terminal: stdin.is_terminal(), input: Box::new(stdin.lock()), output: Box::new(io::stdout().lock()) }
     }
 
-    /// Nobody to ask: what is needed stands in `input`.
+    /// Streams without a terminal; everything needed is in `input`.
     #[must_use]
     pub fn piped(input: impl BufRead + 'static, output: impl Write + 'static) -> Self {
         Self { terminal: false, input: Box::new(input), output: Box::new(output) }
@@ -32,12 +32,12 @@ impl Console {
         writeln!(self.output, "{line}")
     }
 
-    /// Where lines go.
+    /// The output stream.
     pub(super) fn output(&mut self) -> &mut dyn Write {
         &mut self.output
     }
 
-    /// Writes columns as wide as their widest cell, two spaces between them, none at the end of a line.
+    /// Writes a table: columns as wide as their widest cell, two spaces between them, no trailing spaces.
     pub(super) fn table<const N: usize>(&mut self, rows: &[[String; N]]) -> io::Result<()> {
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
         let widths: [usize; N] = std::array::from_fn(width);
@@ -59,7 +59,7 @@ impl Console {
         &mut self.input
     }
 
-    /// A new password: typed twice on a terminal, one line elsewhere.
+    /// Reads a new password: typed twice on a terminal, one line elsewhere.
     pub(super) fn new_password(&mut self) -> Result<SecretString, CliError> {
         if self.terminal {
             return typed_twice();
@@ -90,7 +90,7 @@ fn typed_twice() -> Result<SecretString, CliError> {
     }
 }
 
-/// What somebody else chose, so that it does not steer the terminal: no control characters, nor any that turn the direction.
+/// Text from another party, without control characters and directional overrides, which could manipulate the terminal.
 pub(super) fn printable(text: &str) -> String {
     let escaped = |c: char| match c {
         '"' | '\'' | '\\' => c.to_string(),

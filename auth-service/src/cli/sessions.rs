@@ -78,7 +78,7 @@ async fn find(users: &Users, name: &str) -> Result<User, CliError> {
     found.ok_or_else(|| no_user(name))
 }
 
-/// The device stands last: the client chose its text.
+/// The device is last, because the client chose its text.
 fn row(session: &Session) -> [String; 6] {
     [
         session.id.to_string(),

@@ -11,13 +11,13 @@ use crate::tokens::VerifiedRefreshToken;
 /// The reason why a login opened no session.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginRefused {
-    /// There is no such account, it is disabled, or the password is another one.
+    /// The account does not exist or is disabled, or the password is wrong.
     #[error("the user name or the password is wrong")]
     Wrong,
-    /// Too many passwords were wrong before.
+    /// Too many wrong passwords before.
     #[error("to wait {0:?}")]
     Throttled(Duration),
-    /// The password was not checked.
+    /// The password was not verified.
     #[error(transparent)]
     Pool(#[from] PoolError),
     /// A store is unavailable.
@@ -49,19 +49,19 @@ impl From<Throttled> for LoginRefused {
 /// The reason why a refresh token was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// It was never issued here, or it has expired. No store was asked.
+    /// The token is forged, malformed or expired. No store was asked.
     #[error("not proven: {0}")]
     InvalidToken(TokenError),
-    /// Its session ended, expired, or never was.
+    /// Its session ended, expired, or never existed.
     #[error("no such session")]
     UnknownSession(VerifiedRefreshToken),
-    /// It had been used before (RFC 9700 section 4.14.2): the session ended.
+    /// The token was used before (RFC 9700 section 4.14.2); the session has ended.
     #[error("replayed")]
     Reused(VerifiedRefreshToken),
-    /// Its user is disabled or gone: the session ended.
+    /// Its user is disabled or deleted; the session has ended.
     #[error("the user is disabled or gone")]
     NoUser(VerifiedRefreshToken),
-    /// A store is unavailable; what became of the session is not known.
+    /// A store is unavailable; the state of the session is unknown.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

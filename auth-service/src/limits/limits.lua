@@ -9,7 +9,7 @@ local key, skew = KEYS[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
 
--- Lua would write a large number as 1e+15.
+-- Avoids Lua's 1e+15 for large numbers.
 local function text(number)
   return string.format('%.0f', number)
 end
@@ -47,7 +47,7 @@ function steps.attempt(limit, first_wait, longest_wait, memory)
   return 0
 end
 
--- 0 where it was counted or forgotten, else the milliseconds to wait, and then nothing changed.
+-- 0 if it was recorded or reset; else the milliseconds to wait, and nothing was changed.
 function steps.settle(limit, first_wait, longest_wait, memory, success)
   local row = row()
   if row.failures >= tonumber(limit) then
@@ -70,8 +70,8 @@ function steps.forget()
   return 0
 end
 
--- The generic cell rate algorithm: what is kept is when the calls so far would have ended, had they come evenly.
--- 0 to go on, else the milliseconds to wait.
+-- The generic cell rate algorithm: stores the time at which the calls so far would have ended, had they come evenly.
+-- Returns 0, or the milliseconds to wait.
 function steps.pass(per_minute)
   local gap = 60000 / per_minute
   local even = math.max(tonumber(redis.call('GET', key) or '0'), now)

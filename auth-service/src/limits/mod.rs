@@ -1,6 +1,6 @@
-//! The limits of calls, and of wrong passwords.
+//! Rate limits for calls and for wrong passwords.
 //!
-//! Both are counted for each network, so that a client cannot use up the limit of a client in another one. IPv6 is counted
+//! Both are counted per network, so that a client cannot use up the limit of a client in another one. IPv6 is counted
 //! twice: for the network of 64 bits, and for the one of 48 bits around it, which has ten times the limit.
 
 mod failures;
@@ -24,32 +24,32 @@ pub use self::rates::{LocalRates, RateStore};
 pub use self::redis::{RedisFailures, RedisRates};
 pub use self::sql::SqlFailures;
 
-/// A call waits no longer than this to be counted.
+/// The longest time that counting may delay a call.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// A site of IPv6 may do so many times what one of its networks may.
+/// The factor by which the limit of an IPv6 site exceeds that of one of its networks.
 pub const SITE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// The limits of one service.
 pub struct Limits {
-    /// Calls a minute, of a network and of a site; `None` is without end.
+    /// Calls per minute, of a network and of a site; `None` disables the limit.
     pub rates: Option<[Arc<dyn RateStore>; 2]>,
-    /// Wrong passwords in a row before there is a wait, and where they are counted; `None` is without end.
+    /// The number of consecutive wrong passwords without a wait, and their store; `None` disables the limit.
     pub failures: Option<(NonZeroU32, Arc<dyn FailureStore>)>,
 }
 
-/// The reason why an attempt is refused.
+/// The reason why a login attempt is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Throttled {
-    /// There were too many failures before.
+    /// Too many failures before.
     #[error("to wait {0:?}")]
     Wait(Duration),
-    /// The failures cannot be counted.
+    /// The store of failures does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// One attempt at a password, as it is counted for one network.
+/// One login attempt, as counted for one network.
 struct Counted<'a> {
     store: &'a dyn FailureStore,
     limit: u32,
@@ -58,11 +58,11 @@ struct Counted<'a> {
 }
 
 impl Limits {
-    /// Counts a call. While the store is away or slow all calls pass: what they need of it fails by itself,
-    /// and the rest is bounded by the hashing queue.
+    /// Counts a call. While the store is unavailable or slow, all calls pass: those that need it fail anyway, and the
+    /// hashing queue bounds the rest.
     ///
     /// # Errors
-    /// There were too many: how long to wait, at most a minute.
+    /// The limit is exceeded; the time to wait, at most a minute.
     pub async fn call(&self, from: ClientNetwork) -> Result<(), Duration> {
         let Some(rates) = &self.rates else { return Ok(()) };
         for (network, rates) in networks(from).zip(rates) {
@@ -71,12 +71,12 @@ impl Limits {
         Ok(())
     }
 
-    /// Runs `check`, which compares a password with the account of `login` and returns `None` if it is wrong. The failures in
-    /// a row are counted for `login` as the client sent it, whether or not there is such an account.
+    /// Runs `check`, which compares a password with the account of `login` and returns `None` if it is wrong. Failures
+    /// are counted under the submitted name, whether or not the account exists.
     ///
     /// # Errors
-    /// [`Throttled`] where too many passwords were wrong before, or other attempts failed meanwhile: the result of `check` is then
-    /// withheld. Or the error of `check`.
+    /// [`Throttled`] if too many passwords were wrong before, or other attempts failed meanwhile: the result of `check`
+    /// is then withheld. Or the error of `check`.
     pub async fn guarded<T, E: From<Throttled>>(
         &self,
         login: &str,
@@ -106,7 +106,7 @@ impl Limits {
 }
 
 impl Counted<'_> {
-    /// Counts the result, before the client is told of it.
+    /// Records the result before the client learns it.
     async fn settle(self, right: bool) -> Result<(), Throttled> {
         match self.attempt {
             Attempt::Free => {
@@ -119,7 +119,7 @@ impl Counted<'_> {
     }
 }
 
-/// What is counted of a caller: the network, and the site where that is another.
+/// The networks counted for a caller: the network, and the site if that is larger.
 fn networks(from: ClientNetwork) -> impl Iterator<Item = ClientNetwork> {
     std::iter::once(from).chain(Some(from.site()).filter(|site| *site != from))
 }
@@ -138,7 +138,7 @@ async fn pass(rates: &dyn RateStore, network: ClientNetwork) -> Result<(), Durat
     }
 }
 
-/// A name of one length that tells neither. Case is folded as it is where the account is looked up.
+/// A key of fixed length that reveals neither. Folds case as the account lookup does.
 fn digest(login: &str, network: ClientNetwork) -> String {
     let text = format!("{}\n{network}", login.to_lowercase());
     URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..16])

@@ -1,17 +1,17 @@
-//! The network of a caller: the unit by which calls and failures are counted, and password jobs take turns.
+//! The network of a client: the unit of rate limits and of turns in the password queue.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Bits of the IPv6 network that one subscriber has at least, and of the largest that one is given.
+/// The smallest and the largest IPv6 network of one subscriber, in bits.
 const SUBSCRIBER: u32 = 64;
 const SITE: u32 = 48;
 
-/// The addresses that one subscriber has: an IPv4 address, or an IPv6 network of 64 bits. Callers of unknown address, a
-/// command line too, are in the default one.
+/// The addresses of one subscriber: an IPv4 address, or an IPv6 network of 64 bits. The default is for clients without
+/// an address, such as a command.
 ///
-/// An IPv4 address counts as itself in each of its IPv6 forms: mapped (`::ffff:0:0/96`), and translated by NAT64 (RFC 6052,
-/// `64:ff9b::/96`).
+/// An IPv4 address is the same network in all its IPv6 forms: mapped (`::ffff:0:0/96`), and translated by NAT64 (RFC
+/// 6052, `64:ff9b::/96`).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ClientNetwork {
     network: Option<IpAddr>,
@@ -19,7 +19,7 @@ pub struct ClientNetwork {
 }
 
 impl ClientNetwork {
-    /// The IPv6 network of 48 bits that it lies in: a subscriber may be given all of one. An IPv4 address is its own.
+    /// The surrounding IPv6 network of 48 bits, which a subscriber may own as a whole. An IPv4 address is its own site.
     #[must_use]
     pub fn site(self) -> Self {
         match self.network {
@@ -43,7 +43,7 @@ impl From<Option<IpAddr>> for ClientNetwork {
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for, if it does.
+/// The IPv4 address embedded in an IPv6 address, if there is one.
 fn without_translation(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(translated) if translated.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => {

@@ -1,5 +1,4 @@
-//! Calls per minute, by the generic cell rate algorithm (GCRA): a bucket that is as large as a minute's calls, and fills
-//! evenly.
+//! Calls per minute, by the generic cell rate algorithm (GCRA): a bucket with the calls of one minute, refilled evenly.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -12,26 +11,26 @@ use shared_service::database::StoreError;
 /// Counts calls under a name.
 #[async_trait]
 pub trait RateStore: Send + Sync {
-    /// Counts one call, or says how long it has to wait, at most a minute.
+    /// Counts one call; returns the time to wait, at most a minute, if the limit is exceeded.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn pass(&self, name: &str) -> Result<Option<Duration>, StoreError>;
 }
 
-/// Counts in this process alone.
+/// Counts in this process only.
 pub struct LocalRates {
     limiter: RateLimiter<String, governor::state::keyed::HashMapStateStore<String>, DefaultClock>,
 }
 
 impl LocalRates {
-    /// So many calls a minute.
+    /// Allows `per_minute` calls a minute.
     #[must_use]
     pub fn new(per_minute: NonZeroU32) -> Self {
         Self { limiter: RateLimiter::hashmap(Quota::per_minute(per_minute)) }
     }
 
-    /// Forgets the names without a call for a minute. To be called every minute or so.
+    /// Forgets names without a call for a minute. Call it about once a minute.
     pub fn sweep(&self) {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();

@@ -21,7 +21,7 @@ pub struct RedisRates {
 }
 
 impl RedisRates {
-    /// So many calls a minute, over all instances.
+    /// Allows `per_minute` calls a minute, over all instances.
     #[must_use]
     pub const fn new(redis: Redis, per_minute: NonZeroU32) -> Self {
         Self { redis, per_minute }
@@ -61,12 +61,12 @@ impl FailureStore for RedisFailures {
     }
 }
 
-/// One step on a key, which lies anywhere in a Cluster. A limit is no promise that a fail-over must keep.
+/// Runs one step on a key in any slot. A limit need not survive a fail-over.
 async fn run(redis: &Redis, key: String, name: &'static str, arguments: Vec<String>) -> Result<i64, StoreError> {
     redis.step(&Step { script: &LIMITS, keys: vec![key], name, arguments, durability: Durability::Master }).await
 }
 
-/// Milliseconds to wait, or none.
+/// The wait from the script's reply, if there is one.
 fn wait(ms: i64) -> Result<Option<Duration>, StoreError> {
     let wait = u64::try_from(ms).map_err(|_| StoreError::corrupt(SESSION_STORE, format!("the script says {ms}")))?;
     Ok(Some(Duration::from_millis(wait)).filter(|wait| !wait.is_zero()))

@@ -9,18 +9,18 @@ use super::failures::{Attempt, FIRST_WAIT, FailureStore, MEMORY, left, wait_afte
 use crate::SESSION_STORE;
 use crate::sql::SqlStore;
 
-/// The wait of an attempt whose turn was taken by another just now.
+/// The wait of an attempt whose turn another one has just taken.
 const SHORT: Duration = Duration::from_secs(1);
 
 const FIND: &str = "SELECT in_a_row, allowed_at FROM failures WHERE name = $1 AND forget_at > $2";
 
-/// $2 the failures that were read, $3 now, $4 when the next attempt is heard. Of those who read the same, one gets a row.
+/// $2 the failures that were read, $3 now, $4 the time of the next attempt. Of concurrent callers only one gets a row.
 const RESERVE: &str = "
 UPDATE failures SET in_a_row = in_a_row + 1, allowed_at = $4, forget_at = $4 + $5
 WHERE name = $1 AND in_a_row = $2 AND allowed_at <= $3
 RETURNING in_a_row";
 
-/// $2 now, $3 the limit, $4 the first wait, $5 the memory. No row comes back where the limit was reached before.
+/// $2 now, $3 the limit, $4 the first wait, $5 the memory. Returns no row if the limit was reached before.
 const FAILED: &str = "
 INSERT INTO failures (name, in_a_row, allowed_at, forget_at)
 VALUES ($1, 1, CASE WHEN $3 <= 1 THEN $2 + $4 ELSE 0 END, $2 + $4 + $5)
@@ -36,7 +36,7 @@ RETURNING in_a_row";
 
 const FORGET: &str = "DELETE FROM failures WHERE name = $1";
 
-/// $1 now, $2 how many.
+/// $1 now, $2 the limit.
 const SWEEP: &str = "DELETE FROM failures WHERE name IN (SELECT name FROM failures WHERE forget_at <= $1 LIMIT $2)";
 
 /// Failures in `SQLite` or Postgres.
@@ -82,7 +82,7 @@ impl FailureStore for SqlFailures {
 }
 
 impl SqlFailures {
-    /// The failures in a row, and when the next attempt is heard.
+    /// The consecutive failures, and the time of the next attempt.
     async fn failures(&self, name: &str, now: i64) -> Result<Option<(i64, i64)>, StoreError> {
         let rows =
             within(SESSION_STORE, sqlx::query(FIND).bind(name.to_owned()).bind(now).fetch_all(&self.0.pool)).await?;
@@ -90,13 +90,13 @@ impl SqlFailures {
         rows.first().map(row).transpose()
     }
 
-    /// How long to wait, where the limit is reached.
+    /// The time to wait, if the limit is reached.
     async fn blocked(&self, name: &str, limit: u32, now: i64) -> Result<Option<Duration>, StoreError> {
         let row = self.failures(name, now).await?.filter(|(failures, _)| *failures >= i64::from(limit));
         Ok(row.map(|(_, allowed_at)| left(allowed_at, now).unwrap_or(SHORT)))
     }
 
-    /// Removes the failures that are forgotten, in batches.
+    /// Deletes forgotten failures, in batches.
     ///
     /// # Errors
     /// The database is unavailable.

@@ -1,4 +1,4 @@
-//! What `REDIS_URL` names: one server, the master that Sentinels watch, or a Cluster.
+//! The address in `REDIS_URL`: one server, a master watched by Sentinels, or a Cluster.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,14 +7,14 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use shared_service::StoreUrl;
 use url::Url;
 
-/// The place of Redis, and the credentials for it. It may hold a password, so it does not print itself.
+/// An address with credentials. It implements no `Debug`, because it may contain a password.
 #[derive(Clone)]
 pub struct RedisAddress(pub(super) Kind);
 
 #[derive(Clone)]
 pub(super) enum Kind {
     One(ConnectionInfo),
-    /// The servers that know the master called `name`, which is spoken to as they are.
+    /// Sentinels that know the master `name`; the master is contacted with the same options.
     Sentinel {
         sentinels: Vec<ConnectionInfo>,
         name: String,
@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Cluster(Vec<ConnectionInfo>),
 }
 
-/// The text is no address of Redis.
+/// The text is not an address of Redis.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "must be redis://user:password@host:6379/0, redis+sentinel://host:26379,host:26379/name-of-the-master or \
@@ -65,7 +65,7 @@ impl FromStr for RedisAddress {
     }
 }
 
-/// One connection for each host, which are at `port` where they name none.
+/// The connection options for each host; `port` is the default.
 fn nodes(url: &StoreUrl, scheme: &str, port: u16, db: &str) -> Result<Vec<ConnectionInfo>, NotAnAddress> {
     let node = |host: &Url| {
         let mut node = host.clone();
@@ -77,7 +77,7 @@ fn nodes(url: &StoreUrl, scheme: &str, port: u16, db: &str) -> Result<Vec<Connec
     url.hosts().iter().map(node).collect()
 }
 
-/// `node`, spoken to in the same way, at another place.
+/// `node` with another host and port.
 pub(super) fn at(node: &ConnectionInfo, host: &str, port: u16) -> ConnectionInfo {
     let mut addr = node.addr().clone();
     match &mut addr {

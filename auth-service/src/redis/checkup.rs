@@ -1,4 +1,4 @@
-//! The facts that the servers behind an address report of themselves, for `doctor`.
+//! Facts about the servers at an address, for `doctor`.
 
 use std::collections::HashMap;
 
@@ -10,32 +10,32 @@ use shared_service::database::LIMIT;
 use super::address::{Kind, RedisAddress};
 use super::sentinel::Sentinels;
 
-/// What a Redis server says of itself.
+/// The facts that a Redis server reports about itself.
 #[derive(Clone, Debug)]
 pub struct ServerFacts {
     /// `redis_version`.
     pub version: String,
-    /// Whether it takes writes.
+    /// True if it accepts writes.
     pub master: bool,
-    /// How many replicas are connected and up to date.
+    /// The number of connected, up-to-date replicas.
     pub replicas: usize,
-    /// `maxmemory-policy`, `appendonly`, `appendfsync`; empty where the user may not ask.
+    /// `maxmemory-policy`, `appendonly`, `appendfsync`; empty if the user lacks the permission.
     pub settings: HashMap<String, String>,
-    /// Whether all slots are served; `None` where it is no Cluster's.
+    /// True if all slots are served; `None` outside a Cluster.
     pub cluster_ok: Option<bool>,
-    /// How far its clock is ahead of ours, in milliseconds; what lies within the way there and back is no difference.
+    /// The milliseconds by which its clock is ahead of ours; 0 if the difference is within the round trip.
     pub ahead_ms: i64,
 }
 
 impl RedisAddress {
-    /// Whether it names a Cluster.
+    /// True for a Cluster.
     #[must_use]
     pub const fn is_cluster(&self) -> bool {
         matches!(self.0, Kind::Cluster(_))
     }
 
-    /// Host and port of each server that takes writes, and what it says of itself or why it says nothing. Of a Cluster those
-    /// nodes that the address names, of what Sentinels watch the master.
+    /// Host and port of each server that accepts writes, with its facts or an error: the named nodes of a Cluster, or
+    /// the master that the Sentinels name.
     pub async fn checkup(&self) -> Vec<(String, Result<ServerFacts, String>)> {
         let places = match &self.0 {
             Kind::One(place) => vec![place.clone()],
@@ -81,7 +81,7 @@ async fn info(redis: &mut MultiplexedConnection, section: &str) -> RedisResult<H
     Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-/// Empty where asking is forbidden.
+/// Empty if the user lacks the permission.
 async fn settings(redis: &mut MultiplexedConnection) -> HashMap<String, String> {
     let mut question = redis::cmd("CONFIG");
     question.arg("GET").arg(&["maxmemory-policy", "appendonly", "appendfsync"]);

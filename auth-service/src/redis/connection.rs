@@ -11,23 +11,23 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, 
 use super::shard::{SHARDS, Shard};
 use super::step::{Durability, Form, Step};
 
-/// The time that a replica has to acknowledge a write.
+/// The time for a replica to acknowledge a write.
 const WAIT_MS: u64 = 400;
 
-/// The state of replication by the word of the server that has the key. Empty where `INFO` is forbidden.
+/// Reads the state of replication from the server that has the key. Empty if `INFO` is forbidden.
 const PROBE: &str = "
 local info = redis.pcall('INFO', 'replication')
 return type(info) == 'string' and info or ''";
 
 /// A connection to one master, or to all masters of a Cluster.
 ///
-/// Replication is asynchronous: a write that a client was told of could be lost with its master, and the refresh token that
-/// was used before it would be current again on the replica that takes over. So where a master has replicas, a step counts
-/// only when one of them has it: `WAIT` covers all that this connection wrote before.
+/// Replication is asynchronous: an acknowledged write could be lost with its master, and a used refresh token would be
+/// current again on the replica that takes over. So if a master has replicas, a step counts only once one of them has
+/// it: `WAIT` covers all earlier writes of this connection.
 #[derive(Clone)]
 pub(super) struct Connection {
     servers: Servers,
-    /// Of each shard: its master had replicas at the last heartbeat. Of a single master: it had.
+    /// True if the master of a shard had replicas at the last heartbeat; one element for a single master.
     replicated: Arc<[AtomicBool]>,
 }
 
@@ -37,7 +37,7 @@ enum Servers {
     Cluster(ClusterConnection),
 }
 
-/// The way of a step to the server that takes it.
+/// The server for a step, and the form in which to send it.
 pub(super) struct Destination {
     node: SingleNodeRoutingInfo,
     asking: bool,
@@ -45,12 +45,12 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// The way to the master of `key`, as far as it is known.
+    /// The master of `key`, as far as it is known.
     pub(super) fn to(key: &str) -> Self {
         Self { node: master_of(key), asking: false, form: Form::Sha1 }
     }
 
-    /// The way after the answer `error`, if that says that nothing ran and what to do instead.
+    /// The destination after the answer `error`, if that means that nothing was executed and what to do instead.
     pub(super) fn after(self, error: &RedisError) -> Option<Self> {
         if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
             return Some(Self { form: Form::Source, ..self });
@@ -75,10 +75,10 @@ impl Connection {
         Self { servers: Servers::Cluster(redis), replicated }
     }
 
-    /// Runs `step`, once.
+    /// Runs `step` once.
     ///
     /// # Errors
-    /// Redis's. `NOSCRIPT`, `MOVED` and `ASK` say that nothing ran; after any other it is unknown.
+    /// Redis's. After `NOSCRIPT`, `MOVED` and `ASK` nothing was executed; after any other error it is unknown.
     pub(super) async fn run(&self, step: &Step, destination: &Destination, skew_ms: i64) -> RedisResult<Value> {
         let waits = matches!(step.durability, Durability::Replica(shard) if self.of(shard).load(Ordering::Relaxed));
         let mut pipeline = redis::pipe();
@@ -99,26 +99,26 @@ impl Connection {
         Ok(reply)
     }
 
-    /// Fails where the master of a shard does not answer or is none. Notes which masters have replicas.
+    /// Fails if the master of a shard does not answer, or is not a master. Records which masters have replicas.
     pub(super) async fn heartbeat(&self) -> RedisResult<()> {
         let heartbeats = self.shards().map(async |shard| match self.probe(shard).await {
             Ok(replicated) => {
                 self.of(shard).store(replicated, Ordering::Relaxed);
                 Ok(())
             }
-            // The slot is on its way to another node, which redis learns from this answer.
+            // The slot is being moved, which the client learns from this answer.
             Err(error) if error.redirect_node().is_some() || error.kind() == TRY_AGAIN => Ok(()),
             Err(error) => Err(error),
         });
         try_join_all(heartbeats).await.map(drop)
     }
 
-    /// Fails where the master of a shard does not answer.
+    /// Fails if the master of a shard does not answer.
     pub(super) async fn ping(&self) -> RedisResult<()> {
         try_join_all(self.shards().map(|shard| self.probe(shard))).await.map(drop)
     }
 
-    /// The `maxmemory-policy` of each master; nothing where asking is forbidden.
+    /// The `maxmemory-policy` of each master; empty if the user lacks the permission.
     pub(super) async fn eviction(&self) -> BTreeSet<String> {
         let mut question = redis::cmd("CONFIG");
         question.arg("GET").arg("maxmemory-policy");
@@ -129,7 +129,7 @@ impl Connection {
         answers.into_iter().filter_map(policy).collect()
     }
 
-    /// The other nodes of the Cluster, by their addresses.
+    /// The nodes of the Cluster, by address.
     pub(super) async fn nodes(&self) -> Vec<(String, u16)> {
         let Servers::Cluster(mut redis) = self.servers.clone() else { return Vec::new() };
         let mut question = redis::cmd("CLUSTER");
@@ -144,7 +144,7 @@ impl Connection {
         text.lines().filter_map(node).collect()
     }
 
-    /// Asks the master of a shard; true where it has replicas that are up to date.
+    /// Checks the master of a shard; true if it has up-to-date replicas.
     async fn probe(&self, shard: Shard) -> RedisResult<bool> {
         let mut question = redis::cmd("EVAL");
         question.arg(PROBE).arg(1).arg(shard.key("revocations"));
@@ -152,11 +152,11 @@ impl Connection {
         if !info.is_empty() && !info.lines().any(|line| line == "role:master") {
             return Err((ErrorKind::Client, "this server is a replica now").into());
         }
-        // A replica that is still copying can neither acknowledge nor take over.
+        // A replica that is still synchronizing can neither acknowledge nor take over.
         Ok(info.lines().any(|line| line.starts_with("slave") && line.contains("state=online")))
     }
 
-    /// Follows one redirection, as steps do: just after a fail-over redis may know an older master.
+    /// Follows one redirection, as steps do: just after a fail-over the client may know an older master.
     async fn ask(&self, shard: Shard, question: Cmd) -> RedisResult<Value> {
         let destination = Destination::to(&shard.key("revocations"));
         match self.ask_on(&destination, &question).await {
@@ -187,7 +187,7 @@ impl Connection {
         }
     }
 
-    /// Those that stand for all masters.
+    /// One shard per master, or all shards of a Cluster.
     fn shards(&self) -> impl Iterator<Item = Shard> {
         Shard::all().into_iter().take(self.replicated.len())
     }

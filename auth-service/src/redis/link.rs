@@ -1,4 +1,4 @@
-//! The connection of a service to Redis: replaced in the background when it fails a heartbeat.
+//! The connection to Redis: checked by heartbeats, and replaced in the background when one fails.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,39 +15,40 @@ use super::connection::Connection;
 use super::sentinel::Sentinels;
 use crate::SESSION_STORE;
 
-/// The time between two heartbeats.
+/// The interval of heartbeats.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// The time that the nodes of a Cluster have to answer a heartbeat or to take a connection, and the least time between two heartbeats.
+/// The time for the nodes of a Cluster to answer a heartbeat or to accept a connection, and the shortest interval of
+/// heartbeats.
 const PATIENCE: Duration = Duration::from_millis(400);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// None until the first attempt to connect is over; then the connection, or the reason why there is none.
+/// `None` until the first connection attempt has ended.
 type State = Option<Result<Connection, String>>;
 
-/// The place of the servers.
+/// The servers to connect to.
 pub(super) enum Topology {
-    /// One server, always in this place.
+    /// One fixed server.
     One(ConnectionInfo),
     /// The master that the Sentinels name.
     Sentinel(Box<Sentinels>),
-    /// A Cluster: the nodes that the address names, and those that it had when it was reached last.
+    /// A Cluster: the nodes in the address, and those known from the last connection.
     Cluster { named: Vec<ConnectionInfo>, known: Vec<ConnectionInfo> },
 }
 
-/// Keeps a connection, so that no request has to find out that Redis went away or came back: while it is away requests are
+/// Maintains a connection, so that no request has to find out that Redis went away or came back: meanwhile requests are
 /// refused at once, and within 2 s of its return they are served again.
 ///
-/// Unlike redis's own clients this leaves a connection that is silent (TCP notices a peer that vanished after minutes), leaves
-/// a server that is master no more, and tries again after every failure (a password may be put right). redis's cluster client
-/// keeps a node that is silent for as long as it lasts; here all connections to a Cluster are made anew.
+/// Unlike redis's own clients, it drops a connection that does not answer (TCP notices a vanished peer after minutes),
+/// drops a server that is no longer the master, and retries after every failure (a password may be corrected). redis's
+/// cluster client keeps a node that does not answer; here all connections to a Cluster are replaced.
 pub(super) struct Link {
     state: watch::Receiver<State>,
     suspected: Arc<Notify>,
 }
 
 impl Link {
-    /// Starts to connect and returns at once. Needs a Tokio runtime; the background task ends with the link.
+    /// Starts connecting and returns at once. Needs a Tokio runtime; the background task ends with the link.
     pub(super) fn open(source: Topology) -> Self {
         let (sender, state) = watch::channel(None);
         let suspected = Arc::<Notify>::default();
@@ -61,7 +62,7 @@ impl Link {
         Self { state, suspected }
     }
 
-    /// The connection of this moment.
+    /// The current connection.
     ///
     /// # Errors
     /// Redis is unreachable.
@@ -75,7 +76,7 @@ impl Link {
         }
     }
 
-    /// Asks for a heartbeat now: a server that answers a step with an error may be master no more.
+    /// Requests a heartbeat now: a server that answers a step with an error may no longer be the master.
     pub(super) fn suspect(&self) {
         self.suspected.notify_one();
     }
@@ -85,7 +86,7 @@ struct ConnectionTask {
     source: Topology,
     state: watch::Sender<State>,
     suspected: Arc<Notify>,
-    /// The outage that is in the log.
+    /// The outage that was logged.
     cause: Option<String>,
 }
 
@@ -101,7 +102,7 @@ impl ConnectionTask {
                 }
                 Ok((place, connection)) => {
                     if self.source.is_cluster() {
-                        // A shard whose master is away must not keep the others from being served.
+                        // A shard without its master must not block the others.
                         self.state.send_replace(Some(Ok(connection.clone())));
                     }
                     let (cause, was_served) = self.first_missed_heartbeat(&place, &connection).await;
@@ -116,7 +117,7 @@ impl ConnectionTask {
         }
     }
 
-    /// The reason why the connection is to be left, and whether it was served by before.
+    /// Sends heartbeats until one fails; returns the reason, and true if one had succeeded.
     async fn first_missed_heartbeat(&mut self, place: &str, connection: &Connection) -> (String, bool) {
         let mut was_served = false;
         loop {
@@ -131,12 +132,12 @@ impl ConnectionTask {
                 warn_of_eviction(connection).await;
             }
             sleep(PAUSE).await;
-            // A closed channel and an elapsed time both mean that it is time for the next heartbeat.
+            // A notification and a timeout both mean that the next heartbeat is due.
             drop(timeout(HEARTBEAT, self.suspected.notified()).await);
         }
     }
 
-    /// An outage is in the log once for each cause, however long it lasts.
+    /// Logs an outage once for each cause.
     fn report(&mut self, cause: &str) {
         if self.cause.as_deref() != Some(cause) {
             log::warn!("Redis cannot be reached: {cause}");
@@ -150,7 +151,7 @@ impl Topology {
         matches!(self, Self::Cluster { .. })
     }
 
-    /// A connection, and the place of its server for the log.
+    /// Connects; also returns the server's address for the log.
     async fn connect(&mut self) -> Result<(String, Connection), String> {
         let client = match self {
             Self::One(place) => Client::open(place.clone()),
@@ -175,8 +176,8 @@ impl Topology {
         }
     }
 
-    /// Fails where a master does not answer, or where the Sentinels name another one, whatever this one believes itself to be.
-    /// While no Sentinel answers, a master that does is good enough.
+    /// Fails if a master does not answer, or if the Sentinels name another one. While no Sentinel answers, a master
+    /// that does is accepted.
     async fn heartbeat(&mut self, place: &str, connection: &Connection) -> RedisResult<()> {
         let patience = if self.is_cluster() { PATIENCE } else { LIMIT };
         let silent = |_| RedisError::from((ErrorKind::Io, "no sign of life"));
@@ -189,14 +190,14 @@ impl Topology {
     }
 }
 
-/// Nothing is sent a second time: a step that was carried out, and whose answer was lost, would be taken for a reuse.
+/// Retries are off: a step that was executed, and whose answer was lost, would be taken for a reuse.
 async fn cluster(nodes: &[ConnectionInfo]) -> RedisResult<Connection> {
     let client = ClusterClient::builder(nodes.iter().cloned()).retries(0);
     let client = client.connection_timeout(PATIENCE).response_timeout(LIMIT).build()?;
     client.get_async_connection().await.map(Connection::to_cluster)
 }
 
-/// A Redis that drops keys when it is full logs users out at random.
+/// A Redis that evicts keys when it is full logs out users at random.
 async fn warn_of_eviction(connection: &Connection) {
     for policy in connection.eviction().await.iter().filter(|policy| *policy != "noeviction") {
         log::warn!("Redis has maxmemory-policy {policy}: it will drop sessions when it is full; set noeviction");

@@ -1,4 +1,4 @@
-//! Redis, version 7 or newer: one server, the master that Sentinels watch, or a Cluster. Each step is one run of a script, and
+//! Redis 7 or newer: one server, a master watched by Sentinels, or a Cluster. Each step is one run of a script, and
 //! Redis runs one script at a time.
 
 mod address;
@@ -25,10 +25,10 @@ pub use self::shard::{SHARDS, Shard};
 pub use self::step::{Durability, Lua, Step};
 use crate::SESSION_STORE;
 
-/// How often a step is sent, as long as each answer says that nothing ran.
+/// The maximum number of sends of a step, if each answer means that nothing was executed.
 const SENDS: usize = 5;
 
-/// A connection to Redis that all stores share.
+/// The connection to Redis that all stores share.
 #[derive(Clone)]
 pub struct Redis {
     link: Arc<Link>,
@@ -36,10 +36,10 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Connects in the background: [`Redis::ping`] says if Redis is there. Needs a Tokio runtime.
+    /// Connects in the background; see [`Redis::ping`]. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// The address names no server.
+    /// The address contains no server.
     pub fn open(address: RedisAddress) -> Result<Self, StoreError> {
         let source = match address.0 {
             Kind::One(place) => Topology::One(place),
@@ -52,13 +52,13 @@ impl Redis {
         Ok(Self { link: Arc::new(Link::open(source)), skew_ms: Arc::default() })
     }
 
-    /// Adds `skew_ms`, whatever it is at each moment, to the clock of Redis. For tests.
+    /// Adds the current value of `skew_ms` to the clock of Redis. For tests.
     #[must_use]
     pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
         Self { skew_ms, ..self }
     }
 
-    /// Takes one step.
+    /// Runs one step.
     ///
     /// # Errors
     /// Redis is unavailable, or the answer is corrupt.
@@ -67,16 +67,16 @@ impl Redis {
         redis::from_redis_value(reply).map_err(|error| StoreError::corrupt(SESSION_STORE, error))
     }
 
-    /// Asks each master for a sign of life.
+    /// Checks that each master answers.
     ///
     /// # Errors
-    /// One gives none.
+    /// One does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         within(SESSION_STORE, async { self.link.connection().await?.ping().await.map_err(failed) }).await
     }
 
-    /// A step is sent again only after an answer that says that nothing ran: Redis forgets scripts, at a restart or when told to
-    /// (`NOSCRIPT`), and keys move (`MOVED`, `ASK`).
+    /// Sends a step again only after an answer that means that nothing was executed: Redis forgets scripts at a restart
+    /// or on request (`NOSCRIPT`), and keys move (`MOVED`, `ASK`).
     async fn take(&self, step: &Step) -> Result<Value, StoreError> {
         let connection = self.link.connection().await?;
         let skew_ms = self.skew_ms.load(Ordering::Relaxed);
@@ -97,7 +97,8 @@ impl Redis {
     }
 }
 
-/// A record that is no session, by the script's word or by its type in Redis, is corrupt; everything else is an outage.
+/// A record that is not a session, according to the script or by its type in Redis, is corrupt; everything else is an
+/// outage.
 fn failed(error: RedisError) -> StoreError {
     match error.code() {
         Some("CORRUPT" | "WRONGTYPE") => StoreError::corrupt(SESSION_STORE, error),

@@ -1,14 +1,14 @@
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisConnectionInfo, RedisResult, TlsMode};
 
-/// The Sentinels of one master, asked without the password of the Redis servers, and with it.
+/// Clients for the Sentinels of one master, without and with the password of the Redis servers.
 pub(super) struct Sentinels([SentinelClient; 2]);
 
 impl Sentinels {
-    /// The master is spoken to as these are.
+    /// Uses the same connection options for the master.
     ///
     /// # Errors
-    /// No Sentinel is named.
+    /// There is no Sentinel.
     pub(super) fn new(places: &[ConnectionInfo], name: &str) -> RedisResult<Self> {
         let first = places.first().ok_or((ErrorKind::EmptySentinelList, "no Sentinel is named"))?;
         let settings = first.redis_settings().clone();
@@ -23,7 +23,7 @@ impl Sentinels {
         Ok(Self([client(RedisConnectionInfo::default())?, client(settings.clone().set_db(0))?]))
     }
 
-    /// A client of the server that a Sentinel names and that is a master by its own word.
+    /// A client for the master that a Sentinel names, if that server agrees.
     ///
     /// # Errors
     /// No Sentinel answers, none knows the master, or the master does not answer.

@@ -3,21 +3,21 @@ use crc16::{State, XMODEM};
 /// The number of shards.
 pub const SHARDS: usize = 16;
 
-/// The hash tags of the shards' keys. The slot of each lies near the middle of its sixteenth of the slots, so that masters
-/// which share the slots evenly share the shards evenly.
+/// The hash tags of the shards' keys. The slot of each lies near the middle of its sixteenth of all slots, so that
+/// masters with equal ranges of slots get equal numbers of shards.
 const TAGS: [&str; SHARDS] =
     ["07", "1oy", "2cx", "3r", "4ex", "5y", "64", "7xz", "8u", "9vz", "aoo", "bed", "cy", "dcd", "es", "fg"];
 
 /// The number of slots of a Redis Cluster.
 const SLOTS: u16 = 16_384;
 
-/// A set of users whose keys lie in one slot of a Redis Cluster, so that one step may use several of them: few enough to read
-/// something from all of them, and enough for sixteen masters.
+/// A set of users whose keys are in one slot of a Redis Cluster, so that one step may use several of them. Sixteen are
+/// few enough to read from all, and enough for sixteen masters.
 #[derive(Clone, Copy, Debug)]
 pub struct Shard(usize);
 
 impl Shard {
-    /// Each shard, in order.
+    /// All shards, in order.
     pub fn all() -> [Self; SHARDS] {
         std::array::from_fn(Self)
     }
@@ -28,7 +28,7 @@ impl Shard {
         Self(usize::from(slot(user_id) / (SLOTS / 16)))
     }
 
-    /// Its place among all shards.
+    /// Its index among all shards.
     #[must_use]
     pub const fn number(self) -> usize {
         self.0

@@ -4,14 +4,14 @@ use redis::{Cmd, Script};
 
 use super::shard::Shard;
 
-/// A script: its source for the first call, and the SHA-1 by which Redis knows it from then on.
+/// A script: its source for the first call, and its SHA-1 for later calls.
 pub struct Lua {
     source: &'static str,
     sha1: OnceLock<String>,
 }
 
 impl Lua {
-    /// The script of this text.
+    /// A script with this source.
     #[must_use]
     pub const fn new(source: &'static str) -> Self {
         Self { source, sha1: OnceLock::new() }
@@ -21,9 +21,9 @@ impl Lua {
 /// The servers that must have a step before it counts as done.
 #[derive(Clone, Copy, Debug)]
 pub enum Durability {
-    /// The master: what the step says need not outlive a fail-over.
+    /// The master: the result need not survive a fail-over.
     Master,
-    /// A replica too, where the master of the shard has any.
+    /// Also a replica, if the master of the shard has any.
     Replica(Shard),
 }
 
@@ -31,7 +31,7 @@ pub enum Durability {
 pub struct Step {
     /// The script.
     pub script: &'static Lua,
-    /// Its keys, one at least.
+    /// Its keys; at least one.
     pub keys: Vec<String>,
     /// The function of the script.
     pub name: &'static str,

@@ -5,35 +5,34 @@ use shared_claims::Revocation;
 
 use super::{Changes, Cursor, Position, ShardChanges};
 
-/// A segment that is shorter than this takes in what comes next.
+/// A segment shorter than this is extended by new entries.
 const SHORT: usize = 64 * 1024;
 
-/// The list of the store as far as it was read, less what is over: written once, and shared by all who are answered with it.
+/// The unexpired part of the store's list as read so far, serialized once and shared by all responses.
 #[derive(Clone, Default)]
 pub(super) struct List {
     read: Cursor,
     shards: Vec<Vec<Arc<Segment>>>,
 }
 
-/// Neighbours in a shard.
+/// Consecutive entries of a shard.
 #[derive(Default)]
 struct Segment {
-    /// Where each entry begins in `json`.
+    /// The position of each entry, and its offset in `json`.
     places: Vec<(Position, usize)>,
-    /// When the last of them is over, in seconds since 1970.
+    /// The expiry of the last of them, in seconds since 1970.
     until: u64,
-    /// The entries, a comma before each.
+    /// The serialized entries, each with a comma before it.
     json: Bytes,
 }
 
 impl List {
-    /// How far it was read.
+    /// The position up to which the list was read.
     pub(super) const fn cursor(&self) -> &Cursor {
         &self.read
     }
 
-    /// Takes what was read, and drops what was over by the store's clock.
-    /// What was taken before is not taken again.
+    /// Adds changes, without entries that were added before, and drops expired segments by the store's clock.
     pub(super) fn take(&mut self, changes: &Changes) {
         let known = if self.read.list == changes.list { self.read.positions.clone() } else { Vec::new() };
         self.read.move_past(changes);
@@ -56,14 +55,14 @@ impl List {
         }
     }
 
-    /// The JSON of a `shared_claims::RevocationList` in pieces: what came behind `after`; everything, where that is no cursor of
-    /// this list.
+    /// The JSON of a `shared_claims::RevocationList` in pieces: the entries after `after`, or all of them if that is
+    /// not a cursor of this list.
     pub(super) fn since(&self, after: Option<&Cursor>) -> Vec<Bytes> {
         let known = after.filter(|cursor| cursor.list == self.read.list && cursor.positions.len() == self.shards.len());
         let mut pieces = vec![Bytes::from(format!(r#"{{"cursor":"{}","entries":["#, self.read))];
         for (number, shard) in self.shards.iter().enumerate() {
             let position = known.map(|cursor| cursor.positions[number]).unwrap_or_default();
-            // A shard that is not there yet was forgotten by the store.
+            // A position ahead of the shard means that the store has lost entries: send the shard from its beginning.
             let position = if position > self.read.positions[number] { Position::default() } else { position };
             pieces.extend(shard.iter().map(|segment| segment.behind(position)).filter(|piece| !piece.is_empty()));
         }
@@ -81,7 +80,7 @@ impl Segment {
         for (position, entry) in entries {
             places.push((*position, json.len()));
             json.push(b',');
-            // Strings and integers always have a JSON form.
+            // Serializing strings and integers cannot fail.
             json.extend(serde_json::to_vec(entry).unwrap_or_default());
         }
         let until = entries.iter().map(|(_, entry)| until(entry)).fold(self.until, u64::max);
@@ -114,7 +113,7 @@ mod tests {
         format!("{at:x}").parse().unwrap_or_default()
     }
 
-    /// What came to two shards: entries by their number, which is their position, too.
+    /// Changes in two shards; the number of an entry is also its position.
     fn changes(list: &str, now: i64, shards: [(bool, &[u64]); 2]) -> Changes {
         let shards = shards.map(|(is_restarted, names)| ShardChanges {
             is_restarted,

@@ -1,16 +1,16 @@
-//! The list of revocations, as verifiers follow it, and the reader that serves it to them.
+//! The revocation list: entries in the store, and the reader that serves them to verifiers.
 //!
-//! An entry is written by the step that ends the session, or revokes a user's tokens, and lives until the last token that it
-//! revokes has expired, by twice the leeway longer: the clock of a verifier may differ, and the clock of another one in the
-//! other direction.
+//! The step that ends a session or revokes a user's tokens writes the entry. It expires two leeways after the last
+//! token that it revokes: the clocks of two verifiers may be off by one leeway in opposite directions.
 //!
-//! Tokens count whole seconds, so one of the second of a cut-off may have been made before or after it. The rule: a cut-off
-//! lies at the beginning of the next second, later still if a session that goes on has a token dated there; a token that is
-//! issued after it is dated at that second or later, and handed out when that has come. So all tokens made before are refused,
-//! and none made after.
+//! Tokens count whole seconds, so a token dated in the second of a revocation may have been issued before or after it.
+//! The rule: `notBefore` is the beginning of the next second, or later if a session that goes on has a token dated
+//! there. A token issued after the revocation is dated at `notBefore` or later, and sent when that time has come. So
+//! all tokens issued before are refused, and none issued after.
 //!
-//! The list may have several shards, as many as the store has places that it changes in one step. In each, entries have
-//! positions that only grow, by the clock where it can be, so that even a store that forgot everything gives none twice.
+//! The list may have several shards, one for each set of keys that the store can change in one step. Positions in a
+//! shard only grow. They follow the clock where possible, so that even a store that has lost all its data does not
+//! repeat one.
 
 mod list;
 mod reader;
@@ -28,56 +28,58 @@ pub use self::redis::RedisRevocations;
 pub(crate) use self::redis::list_key;
 pub use self::sql::SqlRevocations;
 
-/// A place in a shard: milliseconds since 1970, and a number among those of the same one. The default is before all.
+/// A position in a shard: milliseconds since 1970, and a sequence number within the millisecond. The default precedes
+/// all.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Position {
     at: u64,
     number: u64,
 }
 
-/// The places up to which a list was read, in each of its shards. As text it is `name.position.position…`, a position being empty
-/// or hexadecimal. The default is one that no list has.
+/// The positions up to which a list was read, one per shard. The text form is `name.position.position…`, each position
+/// empty or hexadecimal. The default belongs to no list.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Cursor {
     /// The name of the list.
     pub list: String,
-    /// One for each shard.
+    /// One per shard.
     pub positions: Vec<Position>,
 }
 
-/// A text that is no cursor.
+/// The text is not a cursor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a cursor")]
 pub struct NotACursor;
 
-/// The part of the list behind a cursor.
+/// The part of the list after a cursor.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// The name of the list; where it is another than the cursor's, this is all there is.
+    /// The name of the list. If it differs from the cursor's, this is the whole list.
     pub list: String,
-    /// The time by the store's clock, the earliest one where it has several, in milliseconds since 1970.
+    /// The time by the store's clock, in milliseconds since 1970; the earliest if it has several clocks.
     pub now: i64,
-    /// One for each shard.
+    /// One per shard.
     pub shards: Vec<ShardChanges>,
-    /// Whether there is more to be read at once.
+    /// True if more entries can be read at once.
     pub more: bool,
-    /// Entries that cannot be read, a description of each. They are in no shard.
+    /// Descriptions of unreadable entries, which are in no shard.
     pub corrupt: Vec<String>,
 }
 
 /// The part of one shard.
 #[derive(Clone, Debug, Default)]
 pub struct ShardChanges {
-    /// The shard does not go on where the cursor is: these entries come from its beginning.
+    /// True if the shard does not continue at the cursor: these entries start from its beginning.
     pub is_restarted: bool,
-    /// In the order of their positions.
+    /// Sorted by position.
     pub entries: Vec<(Position, Revocation)>,
-    /// That is all up to here, where the last entry may be over by now or corrupt; with the default, up to the last of `entries`.
+    /// The position up to which this is complete; entries there may have expired or be corrupt. With the default, the
+    /// position of the last of `entries`.
     pub end: Position,
 }
 
 impl Cursor {
-    /// Moves on to where `news` was read.
+    /// Moves the cursor past `changes`.
     pub fn move_past(&mut self, changes: &Changes) {
         if self.list != changes.list || self.positions.len() != changes.shards.len() {
             *self = Self { list: changes.list.clone(), positions: vec![Position::default(); changes.shards.len()] };
@@ -92,12 +94,12 @@ impl Cursor {
     }
 }
 
-/// The time behind its date for which a revoked token is listed.
+/// The time after its date for which a revoked token is listed.
 pub(crate) fn kept_for(access_ttl: Duration) -> Duration {
     access_ttl.saturating_add(Duration::from_secs(2 * LEEWAY))
 }
 
-/// The second in which the time `ms` is over.
+/// The second at which the time `ms` has passed.
 pub(super) fn whole_seconds(ms: i64) -> u64 {
     u64::try_from(ms).unwrap_or(0).div_ceil(1000)
 }

@@ -1,4 +1,4 @@
-//! The reader of the list, for this service's own verifier and for the services that ask for it.
+//! The reader of the revocation list, for this service's own verifier and for `GET /revocations`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use super::list::List;
 use super::{Changes, Cursor};
 use crate::sessions::SessionStore;
 
-/// A start waits this long for the first list.
+/// The time that a start waits for the first list.
 const FIRST_LIST: Duration = Duration::from_secs(5);
 
-/// The age of a list that never was complete: the greatest that `Age` can say (RFC 9111 section 1.2.2).
+/// The age of a list that was never complete: the largest value of `Age` (RFC 9111 section 1.2.2).
 const FOR_EVER: Duration = Duration::from_secs(1 << 31);
 
-/// Reads the list of revocations as it grows.
+/// Reads the revocation list incrementally.
 pub struct RevocationReader {
     sessions: Arc<dyn SessionStore>,
     reading: SingleFlight<Result<(), StoreError>>,
@@ -30,18 +30,18 @@ pub struct RevocationReader {
     known: Revocations,
 }
 
-/// Entries that could not be read, which are in no answer. Until they are gone from the store, each reading begins before them, and
-/// the list does not count as complete.
+/// Unreadable entries, which no response contains. While the store has any, each read starts before them, and the list
+/// does not count as complete.
 #[derive(Clone, Default, PartialEq)]
 struct Unreadable {
-    /// Where the page of the first one begins.
+    /// The start of the page with the first one.
     before: Cursor,
     /// A description of each.
     entries: Vec<String>,
 }
 
 impl RevocationReader {
-    /// Reads the list that `sessions` keeps; what it says is `known` from then on.
+    /// Reads the list of `sessions` and adds its entries to `known`.
     #[must_use]
     pub fn new(sessions: Arc<dyn SessionStore>, known: Revocations) -> Self {
         Self {
@@ -53,12 +53,12 @@ impl RevocationReader {
         }
     }
 
-    /// Reads on every `poll`, for this service's own verifier, as long as the feed is in use. The first reading is waited
-    /// for, a few seconds long.
+    /// Reads at each interval, for this service's own verifier, until the reader is dropped. Waits up to a few seconds
+    /// for the first read.
     pub async fn poll(self: &Arc<Self>, interval_between: Duration) {
         let mut away = self.try_to_read(false, FIRST_LIST).await;
         let reader = Arc::downgrade(self);
-        // Not one of actix's own tasks, which end when there is no runtime any more: a connection in hand would not survive that.
+        // Not an actix task: actix ends its tasks before requests in flight are finished.
         tokio::spawn(async move {
             let mut turns = interval(interval_between);
             turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -70,7 +70,7 @@ impl RevocationReader {
         });
     }
 
-    /// Reads on. Whether the store is away; an outage is in the log once.
+    /// Reads once, and logs an outage once. Returns true if the store is unavailable.
     async fn try_to_read(&self, was_away: bool, patience: Duration) -> bool {
         let outcome = timeout(patience, self.read_on()).await;
         match &outcome {
@@ -86,10 +86,10 @@ impl RevocationReader {
         !matches!(outcome, Ok(Ok(())))
     }
 
-    /// Reads all that was revoked before this was called. Those who ask at the same time share a reading, and its failure.
+    /// Reads everything revoked before this call. Concurrent callers share a read, and its error.
     ///
     /// # Errors
-    /// The store's.
+    /// As [`SessionStore::revoked`].
     pub async fn read_on(&self) -> Result<(), StoreError> {
         self.reading.run(async || self.read_pages().await).await
     }
@@ -120,14 +120,14 @@ impl RevocationReader {
         Ok(())
     }
 
-    /// Adds a part that was read. There is one reading at a time.
+    /// Adds a page. Reads never overlap.
     fn take(&self, mut changes: Changes) {
-        // By the earlier of two clocks: one that jumps ahead makes no verifier forget what still counts.
+        // The earlier of the two clocks: if one jumps ahead, no verifier drops an entry too early.
         changes.now = changes.now.min(now_ms());
         let latest = now_ms().unsigned_abs() / 1000 + LEEWAY;
         let mut entries = Vec::new();
         for (_, entry) in changes.shards.iter_mut().flat_map(|shard| &mut shard.entries) {
-            // Once and for all, so that every verifier is told the same.
+            // Corrected here, so that every verifier gets the same value.
             if let Revocation::Subject { not_before, .. } = entry
                 && *not_before > latest + LEEWAY
             {
@@ -141,7 +141,7 @@ impl RevocationReader {
         self.list.store(Arc::new(list));
     }
 
-    /// Says which entries are left out, once, and when there are none any more.
+    /// Logs new unreadable entries, and the end of the problem.
     fn log_unreadable(&self, unreadable: Unreadable, known: &Unreadable) {
         for entry in unreadable.entries.iter().filter(|entry| !known.entries.contains(entry)) {
             log::error!("the list of revocations holds an entry that cannot be read and is left out: {entry}");
@@ -152,21 +152,21 @@ impl RevocationReader {
         *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
     }
 
-    /// How far it has read.
+    /// The cursor up to which the list was read.
     #[must_use]
     pub fn newest(&self) -> Cursor {
         self.list.load().cursor().clone()
     }
 
-    /// How long ago the list was complete, where entries are left out since.
+    /// The time for which the list has been incomplete; `None` if it is complete.
     #[must_use]
     pub fn incomplete_for(&self) -> Option<Duration> {
         let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         (!unreadable.entries.is_empty()).then(|| self.known.age().unwrap_or(FOR_EVER))
     }
 
-    /// What was read behind `after`, as the JSON of a [`shared_claims::RevocationList`] in pieces; everything, where that is no
-    /// cursor of this list. That may be megabytes, which all who are given them share.
+    /// The entries after `after`, as the JSON of a [`shared_claims::RevocationList`] in pieces; all of them if that is
+    /// not a cursor of this list. The pieces, possibly megabytes, are shared by all responses.
     #[must_use]
     pub fn since(&self, after: Option<&Cursor>) -> Vec<Bytes> {
         self.list.load().since(after)

@@ -1,7 +1,7 @@
-//! The list of revocations in Redis: a stream for each shard of users.
+//! The revocation list in Redis: a stream for each shard of users.
 //!
-//! Redis takes one step on one slot at a time, and an entry is written by the step that ends the session. So the sessions of
-//! all users live in the slots of sixteen shards, and each has its own shard of the list beside them.
+//! A step in Redis Cluster works on one slot, and the step that ends a session also writes the entry. So the sessions
+//! of all users are in the slots of sixteen shards, each with its shard of the list.
 
 use futures_util::future::try_join_all;
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use super::{Changes, Cursor, Position, ShardChanges};
 use crate::SESSION_STORE;
 use crate::redis::{Durability, Lua, Redis, SHARDS, Shard, Step};
 
-/// The number of entries of a shard that are read at once.
+/// The number of entries of a shard in one read.
 const PAGE: usize = 500;
 
 static REVOCATIONS: Lua = Lua::new(include_str!("revocations.lua"));
@@ -23,14 +23,14 @@ pub(crate) fn list_key(shard: Shard) -> String {
     shard.key("revocations")
 }
 
-/// The time, the server's history, the newest id, and entries with their fields.
+/// The time, the replication history, the newest id, and entries with their fields.
 type Reply = (i64, String, String, Vec<(String, Vec<String>)>);
 
-/// The part of one shard, as read from one server.
+/// The part of one shard, read from one server.
 struct Part {
     now: i64,
     history: String,
-    /// There may be more.
+    /// True if there may be more.
     full: bool,
     corrupt: Vec<String>,
     shard: ShardChanges,
@@ -40,7 +40,7 @@ struct Part {
 pub struct RedisRevocations(pub Redis);
 
 impl RedisRevocations {
-    /// The list behind `cursor`, all of it where that is not of this list.
+    /// Reads the list after `cursor`, or all of it if the cursor belongs to another list.
     ///
     /// # Errors
     /// Redis is unavailable, or an entry has no position.
@@ -56,7 +56,8 @@ impl RedisRevocations {
         Ok(changes)
     }
 
-    /// The list has a name of its own, and another one on other histories: then it begins anew.
+    /// The name of the list includes the replication histories; after a fail-over it is another list, which starts from
+    /// its beginning.
     async fn read_all(&self, after: [Position; SHARDS]) -> Result<Changes, StoreError> {
         let shards = Shard::all().map(|shard| self.read_shard(shard, after[shard.number()]));
         let (name, shards) = tokio::try_join!(self.name(), try_join_all(shards))?;
@@ -72,14 +73,14 @@ impl RedisRevocations {
         Ok(changes)
     }
 
-    /// A name that is lost is found to be another, so no replica is waited for.
+    /// A lost name is replaced by a new one, so no replica has to acknowledge it.
     async fn name(&self) -> Result<String, StoreError> {
         let key = format!("{}:name", list_key(Shard::all()[0]));
         let arguments = vec![Uuid::new_v4().simple().to_string()];
         self.0.step(&step(key, "name", arguments)).await
     }
 
-    /// Where its newest entry lies before the position, the shard was forgotten: it is read from its beginning.
+    /// If the newest entry is before the position, the shard was lost: it is read from its beginning.
     async fn read_shard(&self, number: Shard, after: Position) -> Result<Part, StoreError> {
         let (mut now, mut history, mut newest, mut found) = self.read_after(number, after).await?;
         let is_restarted = end(&newest)? < after;
@@ -87,7 +88,7 @@ impl RedisRevocations {
             (now, history, newest, found) = self.read_after(number, Position::default()).await?;
         }
         let full = found.len() >= PAGE;
-        // Of a page that is full, the last entry is where the next one begins, whatever it says.
+        // The next page starts after the last entry of a full page, even if that is unreadable.
         let last = if full { found.last().map(|(id, _)| id.clone()).unwrap_or_default() } else { newest };
         let (mut entries, mut corrupt) = (Vec::new(), Vec::new());
         for (id, fields) in found {
@@ -99,7 +100,7 @@ impl RedisRevocations {
         Ok(Part { now, history, full, corrupt, shard: ShardChanges { is_restarted, entries, end: end(&last)? } })
     }
 
-    /// What is read need not outlive a fail-over: a verifier that was told of an end remembers it.
+    /// A read need not survive a fail-over: a verifier remembers the entries that it got.
     async fn read_after(&self, shard: Shard, after: Position) -> Result<Reply, StoreError> {
         let arguments = vec![format!("{}-{}", after.at, after.number), PAGE.to_string()];
         self.0.step(&step(list_key(shard), "read", arguments)).await
@@ -115,12 +116,12 @@ fn digest(text: &str) -> String {
     Uuid::from_slice(&Sha256::digest(text)[..16]).unwrap_or_default().simple().to_string()
 }
 
-/// The position of the newest entry, where there is one.
+/// The position of the newest entry, if there is one.
 fn end(newest: &str) -> Result<Position, StoreError> {
     if newest.is_empty() { Ok(Position::default()) } else { position(newest) }
 }
 
-/// An id of a stream is `milliseconds-number`.
+/// Parses an id of a stream, `milliseconds-number`.
 fn position(id: &str) -> Result<Position, StoreError> {
     let parts = id.split_once('-').and_then(|(at, number)| Some((at.parse().ok()?, number.parse().ok()?)));
     parts.map(|(at, number)| Position { at, number }).ok_or_else(|| {
@@ -128,7 +129,7 @@ fn position(id: &str) -> Result<Position, StoreError> {
     })
 }
 
-/// None where it is not one that a version of this program writes.
+/// `None` if no version of this program writes such an entry.
 fn revocation(fields: &[String]) -> Option<Revocation> {
     match fields {
         [sid, id, until, time] if sid == "sid" && until == "until" => {

@@ -5,7 +5,7 @@
 
 local steps, key, skew = {}, KEYS[1], tonumber(ARGV[2])
 
--- The name that the list has, or gets.
+-- Returns the name of the list, after setting it to `new` if it has none.
 function steps.name(new)
   local name = redis.call('GET', key)
   if not name then
@@ -14,9 +14,9 @@ function steps.name(new)
   return name or new
 end
 
--- Behind which entry, and how many: the time in milliseconds, the history that this server writes on, the newest entry's id or
--- nothing, and entries, oldest first. A server that takes over begins another history (its replication id): it may lack
--- what the last one told, and have what that one never had.
+-- Reads `count` entries after `after`: the time in milliseconds, the server's replication id, the newest entry's id or
+-- nothing, and the entries, oldest first. A server that takes over has another replication id: it may lack entries of
+-- the old master, and have others.
 function steps.read(after, count)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew

@@ -1,8 +1,9 @@
-//! The list of revocations in SQL: one shard. Ended sessions and cut-offs are its entries, and get their positions from the
-//! next one who reads.
+//! The revocation list in SQL: one shard. Its entries are ended sessions and users' `notBefore`; the next reader gives
+//! them positions.
 //!
-//! If writers gave the positions, they would have to give them in the order of the commits, or a reader could pass one by: then
-//! two sessions could not end at the same time. So a reader takes a turn and gives one new position to all entries without one.
+//! If writers gave the positions, they would have to do so in the order of their commits, or a reader could miss an
+//! entry; then two sessions could not end concurrently. So a reader takes a lock and gives one new position to all
+//! entries without one.
 
 use shared_claims::Revocation;
 use shared_service::database::{StoreError, within};
@@ -14,9 +15,9 @@ use super::{Changes, Cursor, Position, ShardChanges, whole_seconds};
 use crate::SESSION_STORE;
 use crate::sql::SqlStore;
 
-/// How many sessions, and how many cut-offs, get a position in one turn.
+/// The number of sessions, and of users, that get a position at once.
 const TURN: i64 = 2_000;
-/// How many entries are read at once; more than twice a turn, which is the most that can have one position.
+/// The number of entries in one read; more than twice `TURN`, which is the most that can share a position.
 const PAGE: u32 = 8_000;
 
 const NAME: &str = "INSERT INTO revocations (id, list, position) VALUES (1, $1, 0) ON CONFLICT (id) DO NOTHING";
@@ -29,11 +30,11 @@ SELECT list, position, CASE
     ELSE 0 END AS waiting
 FROM revocations";
 
-/// $1 now: positions follow the clock, so that a database that was set back to an older state gives none twice.
+/// $1 now: positions follow the clock, so that a database restored to an older state repeats none.
 const TAKE_TURN: &str = "
 UPDATE revocations SET position = CASE WHEN position < $1 THEN $1 ELSE position + 1 END RETURNING list, position";
 
-/// $1 the position, $2 how many, $3 now. In the order in which `end_all` takes the same rows.
+/// $1 the position, $2 the limit, $3 now. Locks rows in the same order as `end_all`.
 const PLACE: [&str; 2] = [
     "
 UPDATE cutoffs SET position = $1, waiting = 0
@@ -45,8 +46,8 @@ WHERE id IN (
     WHERE ended_at > 0 AND tokens_end_at > 0 AND position = 0 AND tokens_end_at > $3 LIMIT $2)",
 ];
 
-/// $1 behind which position, $2 how many. What is over is read as well, until it is swept: a clock that is ahead for a while would
-/// otherwise pass by what is not.
+/// $1 the position to start after, $2 the limit. Includes expired entries until they are swept: otherwise a clock that
+/// is ahead for a while would skip valid ones.
 const READ: &str = "
 SELECT * FROM (
     SELECT id AS sid, '' AS sub, 0 AS not_before, tokens_end_at, position
@@ -59,7 +60,7 @@ SELECT * FROM (
     ORDER BY position LIMIT $2) AS cut_off
 ORDER BY position LIMIT $2";
 
-/// $1 now, $2 how many. An era counts as long as there are sessions of one before. A row whose turn somebody has meanwhile is left.
+/// $1 now, $2 the limit. Keeps an era while older sessions exist, and a row that was locked meanwhile.
 const SWEEP: &str = "
 DELETE FROM cutoffs
 WHERE (user_id, turn) IN (
@@ -73,7 +74,7 @@ WHERE (user_id, turn) IN (
 pub struct SqlRevocations(pub SqlStore);
 
 impl SqlRevocations {
-    /// Gives the list its name, if it has none.
+    /// Gives the list a name, if it has none.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -82,7 +83,7 @@ impl SqlRevocations {
         within(SESSION_STORE, sqlx::query(NAME).bind(name).execute(&self.0.pool)).await.map(drop)
     }
 
-    /// The list behind `cursor`, all of it where that is not of this list.
+    /// Reads the list after `cursor`, or all of it if the cursor belongs to another list.
     ///
     /// # Errors
     /// The database is unavailable, or its state is corrupt.
@@ -106,15 +107,15 @@ impl SqlRevocations {
             }
         }
         if more && let Some(&(last, _)) = entries.last() {
-            // The rest of the last turn may be on the next page.
+            // The next page may contain the rest of the last position.
             entries.retain(|(position, _)| *position < last);
         }
         let end = if more { Position::default() } else { newest };
         Ok(Changes { list, now, shards: vec![ShardChanges { is_restarted, entries, end }], more, corrupt })
     }
 
-    /// Gives a position to what has none, and says whether there may be more. What is written after a turn that was not full
-    /// may wait for the next reading: otherwise whoever writes fast enough would keep this one from ever coming to an end.
+    /// Gives a position to entries without one; returns true if there may be more. Entries written after an incomplete
+    /// batch may wait for the next read: otherwise a fast writer could keep this one from finishing.
     async fn give_positions(&self) -> Result<(AnyRow, bool), StoreError> {
         let mut turn = self.0.pool.begin().await?;
         let now = self.0.now();
@@ -136,7 +137,7 @@ impl SqlRevocations {
         within(SESSION_STORE, select.fetch_all(&self.0.pool)).await
     }
 
-    /// Removes the cut-offs that are over, in batches.
+    /// Deletes expired `notBefore` rows, in batches.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -145,7 +146,7 @@ impl SqlRevocations {
     }
 }
 
-/// The session or the user that an entry is about, as far as it can be told.
+/// The session or the user of an entry, as far as it is readable.
 fn name(row: &AnyRow) -> String {
     let [sid, sub] = ["sid", "sub"].map(|column| row.try_get::<String, _>(column).unwrap_or_default());
     format!("the end of session {sid:?} of user {sub:?}")

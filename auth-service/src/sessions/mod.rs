@@ -1,9 +1,9 @@
-//! Sessions: what a refresh token names, and the one atomic step that a refresh is.
+//! Sessions: refresh token rotation with reuse detection, as one atomic step (RFC 9700 section 4.14.2).
 //!
-//! A session is one record, whatever the number of its tokens. A refresh token names user, session and *generation*; the
-//! record knows the current generation, so at most one refresh token per session is worth anything. No token is stored.
+//! A session is one record, whatever the number of its tokens. A refresh token names user, session and *generation*;
+//! the record has the current generation, so at most one refresh token per session is valid. No token is stored.
 //!
-//! All times are milliseconds since 1970 by the store's own clock: the machines that ask may disagree, the store does not.
+//! All times are milliseconds since 1970 by the store's own clock, because the clocks of the instances may differ.
 
 mod redis;
 mod session;
@@ -20,28 +20,29 @@ pub use self::session::{
 pub use self::sql::{MIGRATIONS, SqlSessions};
 pub use crate::revocations::{Changes, Cursor, Position};
 
-/// The outcome of the use of a refresh token.
+/// The outcome of presenting a refresh token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Rotation {
-    /// It was current. The session is now one generation further; its idle time starts again.
+    /// The token was current. The session has the next generation, and its idle time starts again.
     Rotated(Session),
-    /// It was one behind, and its successor was made at most [`Rules::grace`] ago: the answer was lost, or two tabs asked
-    /// at once. The session as it stands; nothing changed, and the grace did not start again.
+    /// The token was one generation behind, and its successor was issued at most [`Rules::grace`] ago: the response was
+    /// lost, or two tabs refreshed at once. Nothing changed; the grace period did not start again.
     Retried(Session),
-    /// No such session of this user: ended, expired, or never there.
+    /// The user has no such session: it ended, expired, or never existed.
     Unknown,
-    /// Older, one behind after the grace, or ahead of the store: the token was copied, or the store lost a write. This call ended the session, and only the first of such calls is told so.
+    /// The token was older, or one behind after the grace period, or ahead of the store: it was copied, or the store
+    /// lost a write. This call ended the session; later calls with the token get [`Rotation::Unknown`].
     Reused,
 }
 
-/// A store of sessions. Each method is one atomic step of the store, however many instances share it.
+/// A store of sessions. Each method is one atomic step, however many instances share the store.
 ///
-/// After [`StoreError::Unavailable`] it is unknown whether the step took effect; an implementation never tries again by
-/// itself. An answer means that the store has acknowledged the write.
+/// After [`StoreError::Unavailable`] it is unknown if the step took effect; an implementation never retries by itself.
+/// A result means that the store has acknowledged the write.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Opens a session at [`FIRST_GENERATION`]. Where its user has [`MOST_SESSIONS`] already, the one that was unused longest ends, and
-    /// it is listed that it ended.
+    /// Opens a session at [`FIRST_GENERATION`]. If the user has [`MOST_SESSIONS`] already, the one unused for the
+    /// longest time ends and is revoked.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -53,39 +54,39 @@ pub trait SessionStore: Send + Sync {
     /// The store is unavailable, or the record is corrupt.
     async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError>;
 
-    /// Ends a session, whatever generation it is at, and lists that it ended. True when it was alive, so at most once.
+    /// Ends a session at any generation, and revokes it. True if it was alive.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError>;
 
-    /// Lists the end of a session that the store has already forgotten. To be called only with an id from a token whose signature was
+    /// Revokes a session that the store has already forgotten. Call it only with an id from a token whose signature was
     /// verified.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError>;
 
-    /// Ends all sessions of a user, but for `except`, and cuts the user's access tokens off; how many were alive. Takes no longer where
-    /// there are many, and counts no more than a few hundred.
+    /// Ends all sessions of a user except `except`, and revokes the user's access tokens. Returns the number of
+    /// sessions that were alive, counted up to a few hundred. The time does not depend on their number.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError>;
 
-    /// Cuts all access tokens of a user off that were issued so far, of sessions that go on, too.
+    /// Revokes all access tokens of a user issued so far; the sessions go on.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn revoke_access_tokens(&self, user_id: &str) -> Result<(), StoreError>;
 
-    /// The list of revocations behind `cursor`; all of it, where the cursor is not this list's.
+    /// Reads the revocation list after `cursor`; all of it if the cursor belongs to another list.
     ///
     /// # Errors
     /// The store is unavailable, or an entry is corrupt.
     async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError>;
 
-    /// At most `limit` of the living sessions of a user, the newest first: those that come after the place `after`.
+    /// Reads at most `limit` live sessions of a user, the newest first, after the position `after`.
     ///
     /// # Errors
     /// The store is unavailable, or a record is corrupt.
@@ -96,17 +97,17 @@ pub trait SessionStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// Asks the store for a sign of life.
+    /// Checks that the store answers.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
-/// All living sessions of a user, the newest first.
+/// Reads all live sessions of a user, the newest first.
 ///
 /// # Errors
-/// The store's.
+/// As [`SessionStore::list`].
 pub async fn list_all(store: &dyn SessionStore, user_id: &str) -> Result<Vec<Session>, StoreError> {
     let mut sessions: Vec<Session> = Vec::new();
     loop {
@@ -120,10 +121,10 @@ pub async fn list_all(store: &dyn SessionStore, user_id: &str) -> Result<Vec<Ses
     }
 }
 
-/// All revocations that are not over, as a verifier that starts now would read them.
+/// Reads all unexpired revocations, as a verifier does when it starts.
 ///
 /// # Errors
-/// The store's.
+/// As [`SessionStore::revoked`].
 pub async fn all_revoked(store: &dyn SessionStore) -> Result<Vec<Revocation>, StoreError> {
     let (mut cursor, mut entries) = (Cursor::default(), Vec::new());
     loop {

@@ -17,7 +17,7 @@ use crate::revocations::{RedisRevocations, kept_for, list_key};
 
 static SESSIONS: Lua = Lua::new(include_str!("sessions.lua"));
 
-/// A session as the script replies it, by the names of its fields.
+/// A session in the script's reply: its fields by name.
 type Record = HashMap<String, String>;
 
 /// Sessions in Redis.
@@ -28,46 +28,46 @@ pub struct RedisSessions {
     most: usize,
 }
 
-/// The keys that a step uses beside the index of the user.
+/// The keys of a step, besides the user's index.
 #[derive(Clone, Copy)]
 enum Keys {
     Index,
     Record(SessionId),
-    /// The list of revocations is a key more, which may be on its way to another node: so it is named only where it has to be.
+    /// The revocation list is one more key, whose slot may be moving: it is named only if needed.
     List,
     RecordAndList(SessionId),
 }
 
 impl RedisSessions {
-    /// Connects in the background: [`SessionStore::ping`] says if Redis is there. Needs a Tokio runtime.
+    /// Connects in the background; see [`SessionStore::ping`]. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// The address names no server.
+    /// The address contains no server.
     pub fn new(address: RedisAddress, rules: Rules) -> Result<Self, StoreError> {
         Ok(Self::on(Redis::open(address)?, rules))
     }
 
-    /// The same on a connection that other stores share.
+    /// Uses a connection that other stores share.
     #[must_use]
     pub fn on(redis: Redis, rules: Rules) -> Self {
         Self { revocations: RedisRevocations(redis.clone()), redis, rules, most: MOST_SESSIONS }
     }
 
-    /// Adds `skew_ms`, whatever it is at each moment, to the store's clock. For tests.
+    /// Adds the current value of `skew_ms` to the store's clock. For tests.
     #[must_use]
     pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
         let redis = self.redis.with_skew(skew_ms);
         Self { revocations: RedisRevocations(redis.clone()), redis, ..self }
     }
 
-    /// Lets no more than `most` sessions of a user live. For tests.
+    /// Limits the number of live sessions per user to `most`. For tests.
     #[must_use]
     pub const fn with_most(mut self, most: usize) -> Self {
         self.most = most;
         self
     }
 
-    /// Takes one step on the sessions of `user_id`. A fail-over must keep it, unless it only reads.
+    /// Runs one step on the sessions of `user_id`. Unless it only reads, its result survives a fail-over.
     async fn step<T: FromRedisValue>(
         &self,
         user_id: &str,

@@ -1,4 +1,4 @@
-//! The record of a session and what it is made from.
+//! The record of a session, and the settings for sessions.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,24 +9,25 @@ use uuid::Uuid;
 
 use crate::SESSION_STORE;
 
-/// The generation of a session that was never advanced.
+/// The generation of a session that was never refreshed.
 pub const FIRST_GENERATION: i64 = 1;
 
-/// How many sessions of a user live at most: a login ends the one that was unused longest.
+/// The maximum number of live sessions per user; a login above it ends the one unused for the longest time.
 pub const MOST_SESSIONS: usize = 200;
 
-/// Longest kept text of a [`Label`], in characters.
+/// The maximum length of a text in a [`Label`], in characters.
 const LABEL_LENGTH: usize = 256;
 
-/// A thousand years in milliseconds: longer durations count as this, so that no sum of times overflows.
+/// A thousand years in milliseconds. Longer durations are cut to this, so that no sum of times overflows.
 const FOREVER: u128 = 31_556_952_000_000;
 
-/// The name of a session, the claim `sid`: a random UUID (version 4), in lower case with hyphens and no other spelling.
+/// The id of a session, the claim `sid`: a random UUID (version 4) in lower case with hyphens, its only accepted
+/// spelling.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SessionId(Uuid);
 
 impl SessionId {
-    /// A new name that cannot be guessed.
+    /// A new random id.
     pub(super) fn random() -> Self {
         Self(Uuid::new_v4())
     }
@@ -38,7 +39,7 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// A text that names no session, now or ever.
+/// The text is not the id of a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not the name of a session")]
 pub struct NotASessionId;
@@ -48,12 +49,12 @@ impl FromStr for SessionId {
 
     fn from_str(text: &str) -> Result<Self, NotASessionId> {
         let id = text.parse().map(Self).map_err(|_| NotASessionId)?;
-        // The UUID parser takes braces, capitals and more; a session has one name.
+        // The UUID parser accepts braces, capitals and more.
         if id.to_string() == text { Ok(id) } else { Err(NotASessionId) }
     }
 }
 
-/// The description by which its owner recognises a session. Text from the client: printable, bounded, and worth nothing as evidence.
+/// The description by which a user recognizes a session. Text from the client: printable, bounded, not trustworthy.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Label {
     pub(super) user_agent: String,
@@ -61,20 +62,20 @@ pub struct Label {
 }
 
 impl Label {
-    /// Keeps at most 256 characters of each and no control characters; empty where the client said nothing.
+    /// Removes control characters and keeps at most 256 characters of each; empty if the client sent nothing.
     #[must_use]
     pub fn new(user_agent: &str, address: &str) -> Self {
         let printable = |text: &str| text.chars().filter(|c| !c.is_control()).take(LABEL_LENGTH).collect();
         Self { user_agent: printable(user_agent), address: printable(address) }
     }
 
-    /// The `User-Agent` that logged in.
+    /// The `User-Agent` of the login.
     #[must_use]
     pub fn user_agent(&self) -> &str {
         &self.user_agent
     }
 
-    /// The network address that logged in.
+    /// The network address of the login.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
@@ -90,42 +91,43 @@ pub struct NewSession {
     pub label: Label,
 }
 
-/// A living session. It decides every claim of its current refresh token, so that the same session gives the same token.
+/// A live session. It determines every claim of its current refresh token, so that the same session always gives the
+/// same token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Session {
-    /// Its name, the claim `sid`.
+    /// The id, the claim `sid`.
     pub id: SessionId,
     /// The user, the claim `sub`.
     pub user_id: String,
-    /// The only generation that can be advanced, the claim `gen`.
+    /// The current generation, the claim `gen`.
     pub generation: i64,
-    /// When it was opened.
+    /// The time of the login.
     pub opened_at: i64,
-    /// When it came to its current generation.
+    /// The time of the last rotation.
     pub rotated_at: i64,
-    /// The date of its newest access token, the claim `iat`: now, or a little later, for the sake of a cut-off.
+    /// The `iat` of its newest access token: now, or slightly later so as not to be before the user's `notBefore`.
     pub issued_at: i64,
-    /// How far that lies ahead of now.
+    /// The time by which `issued_at` is ahead of now.
     pub issued_ahead: i64,
-    /// When it ends if it is not used; never after `ends_at`.
+    /// The end of the session if it is not refreshed; never after `ends_at`.
     pub idle_ends_at: i64,
-    /// When it ends however often it is used; fixed at login.
+    /// The latest end of the session, fixed at login.
     pub ends_at: i64,
     /// The description of the client.
     pub label: Label,
 }
 
-/// The place of a session among those of its user, of which the newest is listed first: when it was opened, and its name.
+/// The position of a session in the list of its user's sessions, newest first: login time and id.
 pub type SessionPosition = (i64, SessionId);
 
 impl Session {
-    /// Its place among the others.
+    /// Its position in the list.
     #[must_use]
     pub const fn position(&self) -> SessionPosition {
         (self.opened_at, self.id)
     }
 
-    /// The session, if it is one that a store of ours can have written.
+    /// Checks that the record is one that a store can have written.
     pub(super) fn checked(self) -> Result<Self, StoreError> {
         let sound =
             self.generation >= FIRST_GENERATION && self.opened_at <= self.ends_at && self.idle_ends_at <= self.ends_at;
@@ -138,16 +140,16 @@ impl Session {
     }
 }
 
-/// How long sessions live.
+/// The lifetimes of sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// How long a session lives without use.
+    /// The lifetime of a session without a refresh.
     pub refresh_ttl: Duration,
-    /// How long it lives in all; a change of the setting reaches sessions opened after it.
+    /// The maximum lifetime of a session; a changed setting applies to new sessions.
     pub max_age: Duration,
-    /// How long after an advance the generation before is still answered; zero is never.
+    /// The time after a rotation in which the previous generation is still answered; zero turns that off.
     pub grace: Duration,
-    /// How long an access token lives, and so how long verifiers have to know that its session ended.
+    /// The lifetime of an access token, and so the time for which a revocation is listed.
     pub access_ttl: Duration,
 }
 

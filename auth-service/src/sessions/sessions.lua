@@ -1,25 +1,25 @@
 -- One step on the sessions of one user, atomic and by the clock of Redis.
 --
--- KEYS  first the user's index: a sorted set of session ids, each scored by when it ends if it is not used;
---       then the record of the session that the step is about, if it is about one that may be there;
---       last the list of revocations of the slot, a stream, if the step may end something
--- ARGV  the step, milliseconds to add to the clock (0 outside tests), the user, how long behind its date a token is listed, how
---       many sessions of a user live at most, and the arguments of the step
+-- KEYS  first the user's index: a sorted set of session ids, scored by the end of the session if it is not refreshed;
+--       then the record of the step's session, for a step on one session that may exist;
+--       last the revocation list of the slot, a stream, for a step that may end something
+-- ARGV  the step, milliseconds to add to the clock (0 outside tests), the user, the time after its date for which a
+--       token is listed, the maximum number of live sessions per user, and the arguments of the step
 --
--- The record of a session is the hash KEYS[1] .. ':' .. id, in the same slot as the index. It is named in KEYS so that, while
--- the slot is on its way to another node, no step meets one of the two without the other. A session is alive while it
--- has both and its time has not come: so to take the index away is the end of all, whatever their number. Two other kinds of
--- members of the index: NOT_BEFORE, scored MARGIN behind the moment from which on the tokens of the user count, and for each
--- session that was unknown when it ended one that begins with ENDED. Keys carry a time to live only so that nothing is left
--- behind.
+-- The record of a session is the hash KEYS[1] .. ':' .. id, in the same slot as the index. It is named in KEYS so that
+-- no step sees only one of the two while the slot moves to another node. A session is alive while it has both and has
+-- not expired; removing the index therefore ends all sessions, whatever their number. The index has two other kinds of
+-- members: NOT_BEFORE, with the user's notBefore plus MARGIN as its score, and, for each session that was unknown when
+-- it ended, one that begins with ENDED. The expiry times of the keys only remove what would be left behind.
 --
--- No step looks at more than WINDOW sessions. An index that an older version wrote may hold more.
+-- No step looks at more than WINDOW sessions. An index written by an older version may have more.
 --
--- Every answer of a step is promised to outlive a fail-over, so "retried" writes, too: the rotation that it repeats may
--- have been another connection's, which no replica has acknowledged yet, and only what this one wrote can be waited for.
+-- Every reply of a step must survive a fail-over, so "retried" writes too: the rotation that it repeats may have been
+-- written on another connection and not be acknowledged by a replica yet, and WAIT only covers the writes of this
+-- connection.
 --
--- The first write of a step is the one that a full Redis refuses, if any is: a step happens as a whole or not at all. So
--- what ends something begins with a write that frees memory, and is never refused.
+-- A full Redis refuses the first write of a step or none: a step happens as a whole or not at all. So a step that ends
+-- something begins with a write that frees memory, which is never refused.
 
 local index, list = KEYS[1], KEYS[#KEYS]
 local skew, user, keep = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -28,27 +28,27 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
 
 local FIRST_GENERATION = 1
 local NUMBERS = {'generation', 'opened_at', 'advanced_at', 'issued_at', 'tokens_end_at', 'idle_ends_at', 'ends_at'}
--- How many sessions of a user live at most, and at how many a step looks.
+-- The maximum number of live sessions per user, and the number that a step looks at.
 local MOST = tonumber(ARGV[5])
 local WINDOW = MOST + 100
--- Of the oldest entries of the list, so many are looked at whenever one is added: what is over makes room.
+-- The number of oldest entries of the list that are checked for expiry whenever one is added.
 local OLDEST = 8
--- How long an entry stays that cannot be read, in seconds.
+-- The time for which an unreadable entry is kept, in seconds.
 local DAY = 86400
--- Of the newest entries of the list, so many are searched for a cut-off that has to be corrected.
+-- The number of newest entries of the list that are searched for a notBefore that has to be corrected.
 local NEWEST = 1000
 local NOT_BEFORE, ENDED = 'not_before', 'ended:'
--- How far the clock of a Redis that takes over may be behind, and no token be dated before a cut-off all the same. What lies further
--- ahead is the work of a clock that was wrong.
+-- The clock of a Redis that takes over may be behind by MARGIN, and no token is dated before notBefore all the same. A
+-- notBefore further ahead comes from a wrong clock.
 local MARGIN = 10000
--- As what such a cut-off is taken: now and shared_claims::LEEWAY, in whole seconds.
+-- The correction of such a notBefore: now plus shared_claims::LEEWAY, in whole seconds.
 local latest = math.floor(now / 1000) * 1000 + 5000
 
 local function record(id)
   return index .. ':' .. id
 end
 
--- Lua would write a large number as 1e+15.
+-- Avoids Lua's 1e+15 for large numbers.
 local function text(number)
   return string.format('%.0f', number)
 end
@@ -58,8 +58,8 @@ local function drop(id)
   redis.call('ZREM', index, id)
 end
 
--- The numbers of a session in the index, if it is alive; else nil, and the reply where it cannot be told. It may have a record
--- that is still on its way here: so what seems dead is left to its time.
+-- The numbers of a session in the index, if it is alive; else nil, and an error reply if it is corrupt. Its record may
+-- not have been moved to this node yet, so a session that seems dead is left to expire.
 local function read(id)
   local values, session = redis.call('HMGET', record(id), unpack(NUMBERS)), {}
   for i, name in ipairs(NUMBERS) do
@@ -77,7 +77,7 @@ local function read(id)
   end
 end
 
--- The same of the session that the step is about. What is left of a dead one is removed.
+-- The same for the session of this step. The rest of a dead session is removed.
 local function find(id)
   local session, corrupt
   if redis.call('ZSCORE', index, id) then
@@ -89,7 +89,8 @@ local function find(id)
   return session, corrupt
 end
 
--- Keys live as long as the session. Also what a step writes that changes nothing: even a full Redis takes it.
+-- Sets the expiry of the record to that of the session. Also the write of a step that changes nothing: even a full
+-- Redis accepts it.
 local function live_on(id, session)
   redis.call('PEXPIREAT', record(id), text(session.idle_ends_at - skew))
 end
@@ -101,7 +102,7 @@ local function expire_index()
   end
 end
 
--- Takes what is over out of the index: a write that frees memory, also where nothing is.
+-- Removes expired members of the index; writes, and so frees memory, even if there are none.
 local function prune()
   local over = redis.call('ZRANGE', index, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, WINDOW)
   redis.call('ZREM', index, '', unpack(over))
@@ -124,21 +125,21 @@ local function save(id, session)
   keep_in_index(id, session.idle_ends_at)
 end
 
--- From when on the tokens of the user count, if that is near.
+-- The notBefore of the user, if it is not over.
 local function not_before()
   return (redis.call('ZSCORE', index, NOT_BEFORE) or MARGIN) - MARGIN
 end
 
--- Dates the token that is issued now: not before the cut-off, nor before the one that the session had, unless that was dated
--- by a clock that was wrong.
+-- Dates the access token that is issued now: not before notBefore, nor before the session's last token, unless that was
+-- dated by a wrong clock.
 local function issue(session)
   local last = session.issued_at or 0
   session.issued_at = math.max(now, not_before(), last <= now + MARGIN and last or 0)
   session.tokens_end_at = math.max(session.tokens_end_at or 0, session.issued_at + keep)
 end
 
--- The sessions of the index that were used last, as {id, numbers}: the numbers are false where they cannot be told, and nil where
--- the record is not here, or not yet.
+-- The most recently used sessions of the index, as {id, numbers}; numbers are false for a corrupt record, and nil for
+-- one that is not on this node.
 local function window()
   local sessions = {}
   local members = redis.call('ZRANGE', index, '+inf', '(' .. text(now), 'BYSCORE', 'REV', 'LIMIT', 0, WINDOW)
@@ -151,8 +152,8 @@ local function window()
   return sessions
 end
 
--- Adds to the list what verifiers have to know until then. The list stays where all of it is over: a new one might give positions
--- again, by a clock that was set back.
+-- Adds an entry to the list, for verifiers until then. An empty list is kept: a new one might repeat positions after
+-- the clock was set back.
 local function revoke(until_ms, ...)
   for _, entry in ipairs(redis.call('XRANGE', list, '-', '+', 'COUNT', OLDEST)) do
     local ends_at = tonumber(entry[2][#entry[2]]) or entry[1]:match('^%d+') / 1000 + DAY
@@ -167,7 +168,7 @@ local function revoke(until_ms, ...)
   redis.call('PERSIST', list)
 end
 
--- Ends a session that is there, whatever is left of it.
+-- Ends a session that exists in part or whole.
 local function finish(id, session)
   drop(id)
   revoke(session and session.tokens_end_at or now + keep, 'sid', id)
@@ -178,12 +179,12 @@ local function revoke_before(from, until_ms)
   revoke(until_ms, 'sub', user, 'not_before', text(from / 1000))
 end
 
--- Whether the cut-off is the work of a clock that was ahead.
+-- True if notBefore was set by a clock that was ahead.
 local function is_ahead()
   return not_before() > now + MARGIN
 end
 
--- Takes such a cut-off as now plus the leeway, here and in the list.
+-- Replaces such a notBefore by now plus the leeway, here and in the list.
 local function correct_not_before()
   if not is_ahead() then
     return
@@ -197,8 +198,8 @@ local function correct_not_before()
   revoke_before(latest, latest + keep)
 end
 
--- Cuts off all tokens that were issued so far, where these of the sessions go on, or all do: since when, and until when they
--- live. Tokens count whole seconds: see revocations/mod.rs.
+-- Revokes all access tokens issued so far, given the sessions and those of them that are kept (nil for all); returns
+-- the new notBefore. Tokens count whole seconds: see revocations/mod.rs.
 local function revoke_tokens(sessions, kept)
   prune()
   correct_not_before()
@@ -220,9 +221,9 @@ local function revoke_tokens(sessions, kept)
   return from
 end
 
--- Ends all sessions but these ids, and cuts off all tokens that were issued so far: how many were alive, of those at which it
--- looked. Verifiers are told of a session only where the cut-off does not say it: the newest, and any that was dated by a clock
--- that was ahead. A record that comes later finds that its session has no place in the index any more.
+-- Ends all sessions except these ids, and revokes all tokens issued so far; returns the number of live sessions among
+-- those it looked at. A session gets an entry of its own only if notBefore does not cover it: the newest, and any dated
+-- by a clock that was ahead. A record that arrives later finds its session missing from the index.
 local function end_all_but(ids)
   local sessions, kept, places, alive = window(), {}, {}, 0
   local known = redis.call('ZSCORE', index, NOT_BEFORE)
@@ -256,7 +257,7 @@ local function end_all_but(ids)
   return alive
 end
 
--- Ends what was unused longest, until there is room for one session more.
+-- Ends the sessions unused for the longest time until there is room for one more.
 local function make_room()
   local count = redis.call('ZCOUNT', index, '(' .. text(now), '+inf')
   if count < MOST then
@@ -311,8 +312,8 @@ function steps.open(id, ttl, max_age, user_agent, address)
   return reply(id)
 end
 
--- Generations are compared as text: a number from a token may be larger than Lua can tell from its neighbours.
--- "list" is the answer where the step needs the list of revocations, to end the session or to correct a cut-off: nothing happened.
+-- Generations are compared as text: a number from a token may exceed Lua's precision. The reply "list" means that the
+-- step needs the revocation list, to end the session or to correct notBefore; nothing was changed.
 function steps.rotate(id, presented, ttl, grace)
   if is_ahead() then
     return {'list', false}
@@ -339,7 +340,7 @@ function steps.rotate(id, presented, ttl, grace)
   return {'list', false}
 end
 
--- The same with the list, where a replay ends the session.
+-- The same with the list: a reuse ends the session.
 function steps.rotate_or_end(id, presented, ttl, grace)
   correct_not_before()
   local done = steps.rotate(id, presented, ttl, grace)
@@ -358,7 +359,7 @@ steps['end'] = function(id)
   return session and 1 or 0
 end
 
--- Of a session that is not there any more; told once.
+-- For a session that no longer exists; revoked once.
 function steps.end_forgotten(id)
   if redis.call('ZSCORE', index, id) then
     return 0

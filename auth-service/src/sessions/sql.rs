@@ -1,7 +1,8 @@
-//! Sessions in an SQL database: each step is a transaction that begins with the turn of the user, so racing callers are put in a row.
+//! Sessions in an SQL database. Each step is a transaction that first locks the row of its user, which serializes
+//! concurrent calls.
 //!
-//! A statement that changes something is read to its end (`fetch_all`, never `fetch_one` or `fetch_optional`): those two
-//! answer at the first row, before the commit is known to have succeeded.
+//! A statement that writes is read to its end (`fetch_all`, never `fetch_one` or `fetch_optional`): those two return at
+//! the first row, before the commit is known to have succeeded.
 
 mod statements;
 mod turn;
@@ -25,7 +26,7 @@ use crate::SESSION_STORE;
 use crate::revocations::{SqlRevocations, kept_for};
 use crate::sql::SqlStore;
 
-/// The tables that [`SqlSessions`] needs, for `shared_service::database::open`.
+/// The migrations for [`SqlSessions`], for `shared_service::database::open`.
 pub const MIGRATIONS: [(&str, &str); 4] = [
     ("0002_sessions", include_str!("../../migrations/0002_sessions.sql")),
     ("0003_failures", include_str!("../../migrations/0003_failures.sql")),
@@ -43,7 +44,7 @@ pub struct SqlSessions {
 }
 
 impl SqlSessions {
-    /// Takes a database that has [`MIGRATIONS`].
+    /// Uses a database with [`MIGRATIONS`].
     ///
     /// # Errors
     /// The database is unavailable, or its clock cannot be read.
@@ -51,7 +52,7 @@ impl SqlSessions {
         Self::on(SqlStore::open(pool).await?, rules).await
     }
 
-    /// The same on a database that other stores share.
+    /// Uses a database that other stores share.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -61,21 +62,21 @@ impl SqlSessions {
         Ok(Self { store, revocations, rules, most: MOST_SESSIONS, lanes: Lanes::default() })
     }
 
-    /// Adds `skew_ms`, whatever it is at each moment, to the store's clock. For tests.
+    /// Adds the current value of `skew_ms` to the store's clock. For tests.
     #[must_use]
     pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
         let store = self.store.with_skew(skew_ms);
         Self { revocations: SqlRevocations(store.clone()), store, ..self }
     }
 
-    /// Lets no more than `most` sessions of a user live. For tests.
+    /// Limits the number of live sessions per user to `most`. For tests.
     #[must_use]
     pub const fn with_most(mut self, most: usize) -> Self {
         self.most = most;
         self
     }
 
-    /// The number of sessions that are alive, of all users.
+    /// Counts the live sessions of all users.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -84,9 +85,9 @@ impl SqlSessions {
         within(SESSION_STORE, async { count.fetch_one(&mut *self.store.pool.list().await?).await }).await
     }
 
-    /// Removes the sessions that expired, those that ended with all of their user, those whose end need not be listed any more, and
-    /// cut-offs likewise, in batches so small that no call waits for one; how many sessions. Also compares the clocks anew. To be
-    /// called every minute or so, by any number of instances.
+    /// Deletes expired sessions, sessions ended together with all others of their user, and expired revocations, in
+    /// batches so small that no call waits for one. Returns the number of sessions. Also measures the clock difference.
+    /// Call it about once a minute, from any number of instances.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -96,7 +97,7 @@ impl SqlSessions {
         Ok(self.store.sweep(SWEEP, batch).await? + self.store.sweep(SWEEP_ERAS, batch).await?)
     }
 
-    /// The time behind its date for which a revoked token is listed, in milliseconds.
+    /// The time after its date for which a revoked token is listed, in milliseconds.
     fn keep_ms(&self) -> i64 {
         ms(kept_for(self.rules.access_ttl))
     }
@@ -225,7 +226,7 @@ fn opened(new: NewSession, now: i64, issued_at: i64, rules: &Rules) -> Session {
     }
 }
 
-/// The answer of [`ADVANCE`] where it met a living session.
+/// The outcome of [`ADVANCE`] for a live session.
 fn rotated(row: &AnyRow, now: i64) -> Result<Rotation, StoreError> {
     let session = session(row)?;
     let session = Session { issued_ahead: session.issued_at - now, ..session };

@@ -3,10 +3,10 @@ use shared_service::operations::doctor::{CheckResult, clock};
 use crate::redis::{RedisAddress, ServerFacts};
 
 const WHAT: &str = "redis";
-/// The first major version that does what our scripts ask.
+/// The oldest major version that supports our scripts.
 const OLDEST: u32 = 7;
 
-/// Whether Redis answers, keeps what it is told, and tells the same time.
+/// Checks that Redis answers, is durable, and has the right time.
 pub(super) async fn redis(address: &RedisAddress) -> Vec<CheckResult> {
     let servers = address.checkup().await;
     servers

@@ -1,8 +1,8 @@
 //! `users import`.
 
-/// From a record to a user.
+/// The user in a record.
 mod person;
-/// Flags, dates and roles, as databases write them.
+/// Flags, dates and roles, as various databases write them.
 mod value;
 
 use std::collections::{BTreeMap, HashMap};
@@ -42,7 +42,7 @@ pub struct ImportArgs {
     role_field: Option<String>,
 }
 
-/// A line that is not imported. `Debug` does not show the record, which may hold a hash.
+/// A line that is not imported. `Debug` does not show the record, which may contain a hash.
 pub struct BadLine {
     /// The line in which the record begins, counted from 1.
     pub number: u64,
@@ -57,24 +57,24 @@ impl fmt::Debug for BadLine {
     }
 }
 
-/// A line each, with its reason.
+/// The lines with their reasons, one each.
 pub(super) fn report(lines: &[BadLine]) -> String {
     lines.iter().flat_map(|bad| ["\n".to_owned(), format!("{bad:?}")]).collect()
 }
 
-/// A good line.
+/// A valid line.
 struct Good {
     number: u64,
     record: Map<String, Value>,
     user: ImportedUser,
 }
 
-/// The lines of a file, sorted out.
+/// The lines of a file, valid and invalid.
 #[derive(Default)]
 struct Batch {
     good: Vec<Good>,
     bad: Vec<BadLine>,
-    /// The number of lines with each member that an import ignores.
+    /// The number of lines with each ignored member.
     ignored: BTreeMap<String, usize>,
 }
 
@@ -116,7 +116,7 @@ pub(super) async fn import(
 }
 
 impl ImportArgs {
-    /// The file of bad lines; `None` where they go to standard error.
+    /// The file for invalid lines; `None` for standard error.
     fn rejected(&self) -> Option<PathBuf> {
         let beside = (self.file != Path::new("-")).then(|| PathBuf::from(format!("{}.rejected", self.file.display())));
         self.skip_invalid.clone().flatten().or(beside)
@@ -145,7 +145,7 @@ impl Batch {
         batch
     }
 
-    /// Refuses a user whose email, user name or id stands in an earlier line.
+    /// Refuses a user whose email, user name or id occurs in an earlier line.
     fn refuse_doubles(&mut self) {
         let (mut seen, mut doubles) = (HashMap::new(), HashMap::new());
         for (index, Good { number, user, .. }) in self.good.iter().enumerate() {
@@ -161,7 +161,7 @@ impl Batch {
         self.refuse(&doubles);
     }
 
-    /// Takes the lines of these indexes out of the good ones.
+    /// Moves the lines at these indexes to the invalid ones.
     fn refuse<W: ToString>(&mut self, reasons: &HashMap<usize, W>) {
         for (index, good) in std::mem::take(&mut self.good).into_iter().enumerate() {
             match reasons.get(&index) {
@@ -173,7 +173,7 @@ impl Batch {
         }
     }
 
-    /// Names the users who were there, the derived user names, and the members that were not read.
+    /// Reports existing users, derived user names, and ignored members.
     fn tell(&self, console: &mut Console, present: &[Username], derived: &[(usize, Username)]) -> io::Result<()> {
         let present = present.iter().map(ToString::to_string).collect();
         let derived =
@@ -186,7 +186,7 @@ impl Batch {
     }
 }
 
-/// Writes all of `lines`, which hold those of the call before, to a file that is made at the first call.
+/// Writes `lines` to a file that is made at the first call. Later calls pass a longer list and overwrite it.
 fn write_rejected(file: &mut Option<File>, path: &Path, lines: &[BadLine]) -> io::Result<()> {
     let file = match file {
         Some(file) => file,
@@ -198,7 +198,7 @@ fn write_rejected(file: &mut Option<File>, path: &Path, lines: &[BadLine]) -> io
     })
 }
 
-/// Failures imitate the costliest hash, so that their time does not tell whose it is.
+/// Failed logins take as long as the costliest hash, so that their time does not reveal the account.
 fn warn_of_cost<'a>(
     passwords: &Passwords,
     console: &mut Console,

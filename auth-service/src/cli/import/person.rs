@@ -13,19 +13,19 @@ use crate::users::{Email, ImportedUser, Username};
 /// The end of the year 9999, where RFC 3339 ends.
 const MAX_MS: i64 = 253_402_300_799_999;
 
-/// Members that say that an account must not log in: `banned`, `isBanned`, `bannedAt`; also the values of `status`.
+/// Members that mean that an account must not log in: `banned`, `isBanned`, `bannedAt`; also values of `status`.
 const DISABLED: [&str; 9] =
     ["disabled", "banned", "blocked", "suspended", "deleted", "deactivated", "inactive", "locked", "archived"];
-/// Members that say that it may.
+/// Members that mean that it may.
 const ENABLED: [&str; 2] = ["active", "enabled"];
 /// Members that hold the hash; the first one counts.
 const HASH: [&str; 4] = ["passwordhash", "password", "hashedpassword", "hash"];
 
-/// The members of a record, by their names in lower case without `_`. They are taken out one by one.
+/// The members of a record, by their names in lower case without `_`. Reading a member removes it.
 pub(super) struct Row(HashMap<String, Vec<(String, Value)>>);
 
 impl Row {
-    /// `null`, an empty text and what stands for them in exports of SQL databases count as absent.
+    /// `null`, an empty text, and their equivalents in exports of SQL databases count as absent.
     pub(super) fn new(record: Map<String, Value>) -> Self {
         let mut members = HashMap::<_, Vec<_>>::new();
         for (name, value) in record {
@@ -37,10 +37,10 @@ impl Row {
         Self(members)
     }
 
-    /// The user of this record.
+    /// Reads the user of this record.
     ///
     /// # Errors
-    /// The member that is wrong, and the reason. No hash is quoted.
+    /// The invalid member and the reason. No hash is quoted.
     pub(super) fn user(
         &mut self,
         passwords: &Passwords,
@@ -73,12 +73,12 @@ impl Row {
         })
     }
 
-    /// The names of the members that were not taken.
+    /// The names of the members that were not read.
     pub(super) fn ignored(self) -> impl Iterator<Item = String> {
         self.0.into_values().flatten().map(|(name, _)| name)
     }
 
-    /// A member with its name. Two spellings of it must say the same.
+    /// Removes a member and returns it with its name. Two spellings of it must have the same value.
     fn take(&mut self, name: &str) -> Result<Option<(String, Value)>, String> {
         let members = self.0.remove(&key(name)).unwrap_or_default();
         match members.iter().find(|(_, value)| *value != members[0].1) {
@@ -100,7 +100,7 @@ impl Row {
         }
     }
 
-    /// A flag; a list or an object of that name is something else.
+    /// Reads a flag; a list or an object of that name is something else.
     fn flag(&mut self, name: &str) -> Result<Option<bool>, String> {
         match self.take(name)? {
             None => Ok(None),
@@ -112,7 +112,7 @@ impl Row {
         }
     }
 
-    /// A UUID; an id of another kind is ignored.
+    /// Reads a UUID; an id of another kind is ignored.
     fn id(&mut self) -> Option<Uuid> {
         let members = self.0.get_mut("id")?;
         let uuid = |value: &Value| Uuid::try_parse(value.as_str()?).ok();
@@ -131,8 +131,8 @@ impl Row {
         Err("passwordHash is missing: only an account with a bcrypt hash can be imported".to_owned())
     }
 
-    /// `role` is ours; some Express services have a flag `admin`, and `--role-field` names another member. All must mean the
-    /// same role.
+    /// Reads `role`, the flag `admin` of some Express services, or the member of `--role-field`. All that are present
+    /// must agree.
     fn role(&mut self, role_field: Option<&str>) -> Result<Role, String> {
         let mapped = role_field.map(|name| self.take(name)).transpose()?.flatten();
         let mapped = mapped.map(|(_, value)| role_of(is_admin(&value)));
@@ -170,7 +170,7 @@ impl Row {
         Ok(disabled)
     }
 
-    /// Milliseconds, or a date. A text in another form is ignored: it is not worth a refusal.
+    /// Reads milliseconds, or a date. A text in another form is ignored rather than refused.
     fn created_at(&mut self) -> Result<Option<i64>, String> {
         let Some((name, value)) = self.take("createdAt")? else { return Ok(None) };
         let ms = milliseconds(&value);

@@ -1,12 +1,12 @@
 use serde_json::Value;
 use shared_service::clock::instant;
 
-/// The name of a member, however it is spelled: `created_at` is `createdAt`.
+/// The normalized name of a member: `created_at` is `createdAt`.
 pub(super) fn key(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// The value in a wrapper of `MongoDB`'s Extended JSON: `{"$date": {"$numberLong": "0"}}`.
+/// The value inside a wrapper of `MongoDB`'s Extended JSON: `{"$date": {"$numberLong": "0"}}`.
 pub(super) fn plain(mut value: Value) -> Value {
     while let Some(members) = value.as_object_mut().filter(|members| members.len() == 1)
         && let Some(name) = members.keys().next().filter(|name| name.starts_with('$')).cloned()
@@ -41,14 +41,14 @@ pub(super) fn milliseconds(value: &Value) -> Option<i64> {
     }
 }
 
-/// `1714979289010.0` as a spreadsheet or a `double` has it.
+/// `1714979289010.0`, as written by a spreadsheet or a `double`.
 #[expect(clippy::cast_possible_truncation, reason = "bounded")]
 fn whole(ms: f64) -> Option<i64> {
     (ms.fract() == 0.0 && ms.abs() < 1e15).then_some(ms as i64)
 }
 
-/// The role in the member that `--role-field` names. A cell of CSV may hold a list as JSON, as Postgres's `{user,admin}`, or
-/// between commas; an object has a name, or an entry for each role.
+/// True for admin in the member of `--role-field`. A cell of CSV may contain a list as JSON, as Postgres's
+/// `{user,admin}`, or separated by commas; an object has a name, or an entry for each role.
 pub(super) fn is_admin(value: &Value) -> bool {
     match value {
         Value::Array(values) => values.iter().any(is_admin),

@@ -1,24 +1,25 @@
 //! The statements of [`super::SqlSessions`]: one text for `SQLite` and Postgres.
 //!
-//! All but `LIST`, `COUNT_OPEN`, `END`, `END_FORGOTTEN` and the sweeps run in the turn of the user: see `turn.rs`.
+//! All but `LIST`, `COUNT_OPEN`, `END`, `END_FORGOTTEN` and the sweeps run with the user's row locked: see `turn.rs`.
 
-/// $2 until when the row is kept, if it is new. Its era is then that of the sessions that are there.
+/// $2 the time until which a new row is kept. Its era is that of the existing sessions.
 pub(super) const TAKE_TURN: &str = "
 INSERT INTO cutoffs (user_id, not_before, tokens_end_at, position, waiting, era, turn)
 SELECT $1, 0, $2, 0, 0, COALESCE(MAX(era), 0), 0 FROM sessions WHERE user_id = $1 AND ended_at = 0
 ON CONFLICT (user_id) DO UPDATE SET turn = cutoffs.turn + 1
 RETURNING era, not_before";
 
-/// $2 its user, $3 the first generation, $4 now, $9 the date of its first access token, $10 when that is over, $11 the era.
+/// $2 its user, $3 the first generation, $4 now, $9 the date of its first access token, $10 the expiry of that, $11 the
+/// era.
 pub(super) const OPEN: &str = "
 INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
     user_agent, address, issued_at, tokens_end_at, era)
 VALUES ($1, $2, $3, 0, $4, $4, $5, $6, 0, $7, $8, $9, $10, $11)";
 
-/// $3 what is presented, $4 now, $5 when the session ends if it is not used from now on, $6 the grace, $7 the first
-/// generation, $8 the date of a token, $9 the latest one that a clock which is right can have given, $10 when the token is over, $11
-/// the era. Right of an equals sign stands the row as it was, after `RETURNING` as it is now. What a replay does to the last two
-/// columns is nothing: its end is listed for the tokens there were.
+/// $3 the presented generation, $4 now, $5 the new idle end, $6 the grace, $7 the first generation, $8 the date of a
+/// token, $9 the latest date of a correct clock, $10 the expiry of the token, $11 the era. The right side of an equals
+/// sign is the old row, `RETURNING` the new one. The last two columns do not matter after a reuse: its revocation
+/// covers the tokens issued before.
 pub(super) const ADVANCE: &str = "
 UPDATE sessions SET
     generation = CASE WHEN generation = $3 THEN generation + 1 ELSE generation END,
@@ -38,9 +39,9 @@ WHERE id = $1 AND user_id = $2 AND ended_at = 0 AND idle_ends_at > $4 AND era = 
 RETURNING id, user_id, generation, opened_at, advanced_at, idle_ends_at, ends_at, user_agent, address, issued_at,
     repeats, ended_at";
 
-/// $3 now, $4 how long behind its date a token is listed. An expired session is ended too: a caller whose clock is a little behind may
-/// still see it alive. Eras only grow, so what is alive is of no era before the one that is read, however long ago that was. Of a
-/// session that an older version opened nobody knows how long its tokens live.
+/// $3 now, $4 the time after its date for which a token is listed. An expired session is ended too: a caller whose
+/// clock is slightly behind may still see it alive. Eras only grow, so a live session is never of an older era than the
+/// one read. For a session opened by an older version, the lifetime of its tokens is unknown.
 pub(super) const END: &str = "
 UPDATE sessions SET
     ended_at = $3,
@@ -49,30 +50,30 @@ WHERE id = $1 AND user_id = $2 AND ended_at = 0
 AND era >= COALESCE((SELECT era FROM cutoffs WHERE cutoffs.user_id = $2), 0)
 RETURNING idle_ends_at";
 
-/// $3 now, $4 until when its tokens may live. A record of nothing but the end.
+/// $3 now, $4 the expiry of its tokens. The record only marks the end.
 pub(super) const END_FORGOTTEN: &str = "
 INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
     user_agent, address, issued_at, tokens_end_at)
 VALUES ($1, $2, 1, 0, $3, $3, $3, $3, $3, '', '', $3, $4)
 ON CONFLICT (id) DO NOTHING";
 
-/// $2 the era, $3 now, $4 how many at most.
+/// $2 the era, $3 now, $4 the limit.
 pub(super) const UNUSED_LONGEST: &str = "
 SELECT id FROM sessions WHERE user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3
 ORDER BY advanced_at, id LIMIT $4";
 
-/// $2 the era, $3 now, $4 how many at most.
+/// $2 the era, $3 now, $4 the limit.
 pub(super) const COUNT_LIVING: &str = "
 SELECT COUNT(*) FROM (
     SELECT id FROM sessions WHERE user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3 LIMIT $4) AS living";
 
-/// $2 the era that ends, $3 now, $4 the session that goes on.
+/// $2 the era that ends, $3 now, $4 the session to keep.
 pub(super) const KEEP_ONE: &str = "
 UPDATE sessions SET era = era + 1
 WHERE id = $4 AND user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3";
 
-/// $2 the era that ends, $3 now, $4 how many of those go on that were given a token last. `+ 0` leaves both databases the one index in
-/// whose order they stand, so that they read no more than these.
+/// $2 the era that ends, $3 now, $4 the number of sessions to keep, by their last token. `+ 0` leaves both databases
+/// only the index with that order, so that they read no more rows than these.
 pub(super) const KEEP_USED: &str = "
 UPDATE sessions SET era = era + 1
 WHERE id IN (
@@ -82,28 +83,28 @@ WHERE id IN (
 
 pub(super) const NEXT_ERA: &str = "UPDATE cutoffs SET era = $2 WHERE user_id = $1";
 
-/// $2 now, $3 the era, $4 the latest date that a clock which is right can have given: when the last token of the user is over, and
-/// the latest date ahead of one whose session goes on.
+/// $2 now, $3 the era, $4 the latest date of a correct clock. Returns the expiry of the user's last token, and the
+/// latest date ahead of now among kept sessions.
 pub(super) const DATES: &str = "
 SELECT COALESCE((SELECT MAX(tokens_end_at) FROM sessions WHERE user_id = $1), 0) AS last, COALESCE((
     SELECT MAX(issued_at) FROM sessions
     WHERE user_id = $1 AND era + 0 = $3 AND ended_at = 0 AND issued_at > $2 AND issued_at <= $4), 0) AS newest";
 
-/// $2 from when on tokens count, $3 when the last token is over that does not.
+/// $2 the new notBefore, $3 the expiry of the last token before it.
 pub(super) const REVOKE_BEFORE: &str = "
 UPDATE cutoffs SET not_before = $2, waiting = 1,
     tokens_end_at = CASE WHEN not_before > 0 AND tokens_end_at > $3 THEN tokens_end_at ELSE $3 END
 WHERE user_id = $1";
 
-/// $2 the era that ended, $3 now, $4 the cut-off, $5 how long behind its date a token is listed. Verifiers are told of a session only
-/// where the cut-off does not say it: the newest, and any that was dated by a clock that was ahead.
+/// $2 the era that ended, $3 now, $4 notBefore, $5 the time after its date for which a token is listed. A session gets
+/// an entry of its own only if notBefore does not cover it: the newest, and any dated by a clock that was ahead.
 pub(super) const LIST_LATE: &str = "
 UPDATE sessions SET ended_at = $3
 WHERE era = $2 AND ended_at = 0 AND id IN (
     SELECT id FROM sessions WHERE user_id = $1 AND ended_at = 0 AND issued_at >= $4
     UNION ALL SELECT id FROM sessions WHERE user_id = $1 AND tokens_end_at >= $4 + $5)";
 
-/// $2 now, $3 and $4 the place behind which, $5 how many.
+/// $2 now, $3 and $4 the position to start after, $5 the limit.
 pub(super) const LIST: &str = "
 SELECT id, user_id, generation, opened_at, advanced_at, idle_ends_at, ends_at, user_agent, address, issued_at
 FROM sessions
@@ -113,8 +114,8 @@ WHERE user_id = $1 AND ended_at = 0 AND idle_ends_at > $2 AND era = COALESCE(
 AND (opened_at, id) < ($3, $4)
 ORDER BY opened_at DESC, id DESC LIMIT $5";
 
-/// $1 now. The condition stands twice because a row that was over when it was picked may have been advanced, by an instance
-/// whose clock is a little behind, when its turn comes.
+/// $1 now. The condition stands twice because an expired row may be refreshed before it is locked, by an instance whose
+/// clock is slightly behind.
 pub(super) const SWEEP: &str = "
 DELETE FROM sessions
 WHERE ((ended_at = 0 AND idle_ends_at <= $1) OR (ended_at > 0 AND tokens_end_at <= $1))
@@ -123,7 +124,8 @@ AND id IN (
     WHERE (ended_at = 0 AND idle_ends_at <= $1) OR (ended_at > 0 AND tokens_end_at <= $1)
     LIMIT $2)";
 
-/// $1 now, $2 how many. Those that ended with all the others; no step brings one back. `$1` is there so that both sweeps take the same.
+/// $1 now, $2 the limit. Sessions that ended together with all others; no step revives one. `$1` is unused, so that
+/// both sweeps take the same arguments.
 pub(super) const SWEEP_ERAS: &str = "
 DELETE FROM sessions
 WHERE $1 > 0 AND id IN (
@@ -131,7 +133,8 @@ WHERE $1 > 0 AND id IN (
     JOIN sessions ON sessions.user_id = cutoffs.user_id AND sessions.era < cutoffs.era AND sessions.ended_at = 0
     WHERE cutoffs.era > 0 LIMIT $2)";
 
-/// $1 now. Found by the index `sessions_open`: a million take some 40 ms. Those of an era before are not swept yet.
+/// $1 now. Uses the index `sessions_open`: a million take some 40 ms. Does not count rows of older eras, which are not
+/// swept yet.
 pub(super) const COUNT_OPEN: &str = "
 SELECT (SELECT COUNT(*) FROM sessions WHERE ended_at = 0 AND idle_ends_at > $1) - (
     SELECT COUNT(*) FROM cutoffs

@@ -1,5 +1,6 @@
-//! The turn of a user: their row in `cutoffs`, locked. Each step on the sessions of a user takes it first, so that those steps come
-//! one after the other, on all instances, and what one of them reads holds until it commits. To end one session needs no turn.
+//! The lock of a user: their row in `cutoffs`. Each step on the sessions of a user locks it first, so that those steps
+//! run one after the other on all instances, and what one of them reads holds until it commits. Ending one session
+//! needs no lock.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
@@ -13,26 +14,27 @@ use super::statements::{
 };
 use crate::SESSION_STORE;
 
-/// A cut-off that is the work of a wrong clock is taken as so far ahead, in milliseconds.
+/// The time ahead of now, in milliseconds, to which a notBefore of a wrong clock is corrected.
 const LEEWAY_MS: i64 = shared_claims::LEEWAY.cast_signed() * 1000;
 
-/// How long a row without a cut-off is kept, in milliseconds, so that not every step has to make one.
+/// The time for which a row without notBefore is kept, in milliseconds, so that not every step has to insert one.
 const DAY_MS: i64 = 86_400_000;
 
-/// How many sessions beyond the bound a login ends one by one. An older version may have opened more.
+/// The number of sessions above the limit that a login ends one by one. An older version may have opened more.
 const SURPLUS: usize = 100;
 
 const LANES: u64 = 1024;
 
-/// What goes on where all else ends.
+/// The sessions that are kept when all others end.
 pub(super) enum Kept {
-    /// One session, "" for none.
+    /// The session with this id; "" for none.
     One(String),
-    /// As many as leave room for one more, of those that were used last.
+    /// The most recently used ones, so many that there is room for one more.
     RecentlyUsed,
 }
 
-/// Steps on the sessions of one user wait here, before they have a connection: else one user would take them all. Users share lanes.
+/// Queues in this process, by user, before a connection is taken: otherwise one user could occupy all connections.
+/// Users share queues.
 pub(super) struct Lanes(Vec<Mutex<()>>);
 
 impl Default for Lanes {
@@ -48,14 +50,14 @@ impl Lanes {
     }
 }
 
-/// A step on the sessions of a user.
+/// A transaction that holds the lock of a user.
 pub(super) struct Turn<'a> {
     pub(super) step: Transaction,
     pub(super) now: i64,
-    /// Sessions of another era are dead.
+    /// The current era; sessions of another era have ended.
     pub(super) era: i64,
     user_id: &'a str,
-    /// No token that is dated before counts.
+    /// The user's notBefore.
     not_before: i64,
     keep_ms: i64,
     most: usize,
@@ -63,7 +65,7 @@ pub(super) struct Turn<'a> {
 }
 
 impl SqlSessions {
-    /// Waits until no other step is on the sessions of `user_id`.
+    /// Waits for the lock of `user_id`.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -84,22 +86,22 @@ impl SqlSessions {
 }
 
 impl Turn<'_> {
-    /// The date of a token that is issued now.
+    /// The date of an access token that is issued now.
     pub(super) fn date(&self) -> i64 {
         self.now.max(self.not_before)
     }
 
-    /// The latest date that a clock which is right can have given, where it is ahead and this one behind by the leeway.
+    /// The latest date of a correct clock, if that is ahead and this one behind by the leeway.
     pub(super) const fn latest(&self) -> i64 {
         self.now + 2 * LEEWAY_MS
     }
 
-    /// How long behind its date a token is listed, if it is revoked.
+    /// The time after its date for which a revoked token is listed.
     pub(super) const fn keep_ms(&self) -> i64 {
         self.keep_ms
     }
 
-    /// Ends what was unused longest, until there is room for one session more.
+    /// Ends the sessions unused for the longest time until there is room for one more.
     pub(super) async fn make_room(&mut self) -> Result<(), StoreError> {
         let living = self.count_living().await?;
         if living >= self.most + SURPLUS {
@@ -118,15 +120,15 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// How many sessions are alive, as far as one step counts them.
+    /// The number of live sessions, up to a limit.
     async fn count_living(&mut self) -> Result<usize, StoreError> {
         let count = sqlx::query_scalar::<_, i64>(COUNT_LIVING).bind(self.user_id).bind(self.era).bind(self.now);
         let living = count.bind(number(self.most + SURPLUS)).fetch_one(&mut *self.step).await?;
         Ok(usize::try_from(living).unwrap_or_default())
     }
 
-    /// Ends all sessions but what `except`, and cuts off all tokens that were issued so far; how many were alive, as far as they were
-    /// counted.
+    /// Ends all sessions but `except`, and revokes all access tokens issued so far. Returns the number of live
+    /// sessions, up to a limit.
     pub(super) async fn end_all_but(&mut self, except: &Kept) -> Result<u64, StoreError> {
         let living = self.count_living().await? as u64;
         let (user, era, now) = (self.user_id, self.era, self.now);
@@ -143,13 +145,13 @@ impl Turn<'_> {
         Ok(living.saturating_sub(kept))
     }
 
-    /// Cuts off all tokens that were issued so far. Tokens count whole seconds: see [`crate::revocations`].
+    /// Revokes all access tokens issued so far. Tokens count whole seconds: see [`crate::revocations`].
     pub(super) async fn revoke_tokens(&mut self) -> Result<(), StoreError> {
         let dates = sqlx::query(DATES).bind(self.user_id).bind(self.now).bind(self.era).bind(self.latest());
         let row = dates.fetch_one(&mut *self.step).await?;
         let (last, newest): (i64, i64) = (row.try_get("last")?, row.try_get("newest")?);
         let not_before = (self.now.max(newest) / 1000 + 1) * 1000;
-        // Where it does not go on, verifiers are not told again.
+        // An unchanged notBefore is not listed again.
         if not_before > self.not_before { self.revoke_before(not_before, last).await } else { Ok(()) }
     }
 
@@ -160,7 +162,7 @@ impl Turn<'_> {
         Ok(update.execute(&mut *self.step).await.map(drop)?)
     }
 
-    /// Ends the turn: the step has happened.
+    /// Commits and releases the lock.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         Ok(self.step.commit().await?)
     }
