@@ -20,7 +20,7 @@ use crate::limits::{FailureStore, Limits, LocalRates, RateStore, RedisFailures, 
 use crate::passwords::Passwords;
 use crate::redis::Redis;
 use crate::revocations::RevocationReader;
-use crate::routes::{Calls, State, table};
+use crate::routes::{Calls, Introspector, Metadata, State, table};
 use crate::sessions::{self, RedisSessions, SessionStore, SqlSessions};
 use crate::sql::SqlStore;
 use crate::tokens::Tokens;
@@ -80,6 +80,8 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let auth = Data::new(config.access.bearer_auth(AUDIENCE)?.with_revocations(known.clone()));
     log_secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref());
     log_secret("REFRESH_TOKEN_SECRET_PREVIOUS", config.refresh_previous.as_ref());
+    let introspector = introspector(&config)?;
+    let metadata = Metadata::of(&config.access.issuer, introspector.is_some());
     let server = config.server.clone();
     let demo_data = config.demo_data;
     let (calls, failures) = (config.ip_rate_limit, config.account_failure_limit);
@@ -97,13 +99,34 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let limits = limits(&limited, calls, failures);
     let metrics = RevocationSettings::shown(metrics(server.name, &limited, &passwords), &known);
     let allowed_origins = server.allowed_origins.clone();
-    let state = Data::new(State { users, sessions, passwords, grants, limits, revocations, allowed_origins, keys });
+    let state = State {
+        users,
+        sessions,
+        passwords,
+        grants,
+        limits,
+        revocations,
+        allowed_origins,
+        keys,
+        introspector,
+        metadata,
+    };
+    let state = Data::new(state);
     let docs = docs(document::<Calls>);
     let routes = move |routes: &mut web::ServiceConfig| {
         routes.app_data(auth.clone()).app_data(state.clone()).configure(health(&readiness)).configure(docs.clone());
         routes.configure(table);
     };
     Ok(bind(&server, metrics, routes)?)
+}
+
+/// Verifies tokens for each service that may introspect them.
+fn introspector(config: &Config) -> Result<Option<Introspector>, SetupError> {
+    let Some(secret) = config.introspection_secret.clone() else { return Ok(None) };
+    log_secret("INTROSPECTION_SECRET", Some(&secret));
+    let verifier = |name: &String| config.access.verifier(name).map(|verifier| (name.clone(), verifier));
+    let verifiers = config.access_audience.iter().map(verifier).collect::<Result<_, _>>()?;
+    Ok(Some(Introspector { secret, issuer: config.access.issuer.clone(), verifiers }))
 }
 
 /// Opens the stores that `config` names.

@@ -30,6 +30,8 @@ pub struct Config {
     pub refresh_secret: Option<Secret>,
     /// The refresh secret before that one.
     pub refresh_previous: Option<Secret>,
+    /// Proves a service that introspects tokens; without it, none can.
+    pub introspection_secret: Option<Secret>,
     /// Calls a minute and address on register, login and token; 0 is without end.
     pub ip_rate_limit: u32,
     /// Wrong passwords in a row before there is a wait, per account and address; 0 is never.
@@ -73,6 +75,10 @@ impl Config {
             refresh_previous: settings.signing_secret(
                 "REFRESH_TOKEN_SECRET_PREVIOUS",
                 "The refresh secret before this one: still verified, never signed with",
+            ),
+            introspection_secret: settings.signing_secret(
+                "INTROSPECTION_SECRET",
+                "Lets services ask POST /introspect (RFC 7662); without it, that is 404. Also INTROSPECTION_SECRET_FILE",
             ),
             ip_rate_limit: settings.parsed(
                 "IP_RATE_LIMIT",
@@ -118,6 +124,10 @@ impl Config {
             .flat_map(|one| access.iter().filter_map(move |two| Some((one, two.as_ref()?))));
         if pairs.any(|(one, two)| one.same_as(two)) {
             settings.wrong("REFRESH_TOKEN_SECRET", "is an access secret too; the two must differ, now and before");
+        }
+        let mut signing = refresh.into_iter().chain(access).flatten();
+        if self.introspection_secret.as_ref().is_some_and(|secret| signing.any(|other| other.same_as(secret))) {
+            settings.wrong("INTROSPECTION_SECRET", "signs tokens too; a service that only asks must not be able to");
         }
     }
 }

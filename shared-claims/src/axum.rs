@@ -113,7 +113,7 @@ impl IntoResponse for Problem {
         let mut response = self.body(None).into_response();
         *response.status_mut() = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(Self::MEDIA_TYPE));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type()));
         for (name, value) in self.headers() {
             // Invalid header names and values are left out; ours are all valid.
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(value)) {

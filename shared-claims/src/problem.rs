@@ -15,6 +15,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     headers: Vec<(&'static str, String)>,
+    is_oauth: bool,
 }
 
 /// One error of one field of a body or a query.
@@ -40,7 +41,7 @@ struct Wire<'a> {
 }
 
 impl Problem {
-    /// The media type of the body.
+    /// The media type of the body, other than that of [`Problem::oauth`].
     pub const MEDIA_TYPE: &'static str = "application/problem+json";
 
     /// A problem with the headers that `code` requires.
@@ -59,7 +60,12 @@ impl Problem {
 
     /// A problem without an [`ErrorCode`], for services outside the stack.
     pub fn other(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), is_oauth: false }
+    }
+
+    /// An error of OAuth 2.0, for the calls that an RFC describes: its body is that of RFC 6749 section 5.2.
+    pub fn oauth(status: u16, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { is_oauth: true, ..Self::other(status, error, description) }
     }
 
     /// Replaces the default detail.
@@ -158,9 +164,18 @@ impl Problem {
         &self.headers
     }
 
+    /// The media type of the body.
+    #[must_use]
+    pub const fn media_type(&self) -> &'static str {
+        if self.is_oauth { "application/json" } else { Self::MEDIA_TYPE }
+    }
+
     /// The body as JSON text, for the request `request_id`.
     #[must_use]
     pub fn body(&self, request_id: Option<&str>) -> String {
+        if self.is_oauth {
+            return serde_json::json!({"error": self.code, "error_description": self.detail}).to_string();
+        }
         let wire = Wire {
             r#type: "about:blank",
             title: self.title(),

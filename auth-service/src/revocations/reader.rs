@@ -53,6 +53,12 @@ impl RevocationReader {
         }
     }
 
+    /// All that was revoked, as far as it was read.
+    #[must_use]
+    pub const fn known(&self) -> &Revocations {
+        &self.known
+    }
+
     /// Reads at each interval, for this service's own verifier, until the reader is dropped. Waits up to a few seconds
     /// for the first read.
     pub async fn poll(self: &Arc<Self>, interval_between: Duration) {

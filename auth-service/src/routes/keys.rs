@@ -9,12 +9,12 @@ use shared_service::has_tag;
 use super::State;
 
 /// Other verifiers keep the set as long; ours ask for it each second and accept no cached answer.
-const FIVE_MINUTES: HeaderValue = HeaderValue::from_static("public, max-age=300");
+pub(super) const FIVE_MINUTES: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// Read the public keys of access tokens
 ///
 /// A JSON Web Key Set (RFC 7517): the key that signs comes first. It is empty where a secret signs access tokens.
-#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "readKeys", tag = "revocations", responses(
+#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "readKeys", tag = "oauth", responses(
     (status = 200, description = "The keys.", body = Object, content_type = "application/jwk-set+json", example = json!({
         "keys": [{"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y":
             "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "use": "sig", "alg": "ES256", "kid":

@@ -4,10 +4,16 @@
 mod cookie;
 /// Callers whose account is there as they call.
 mod current;
+/// Introspection of tokens.
+mod introspection;
 /// The public keys of access tokens.
 mod keys;
 /// The caller's own account and devices.
 mod me;
+/// The metadata of the authorization server.
+mod metadata;
+/// Calls of OAuth 2.0 for clients and services of other makes.
+mod oauth;
 /// A caller who was let in.
 mod rate_limited;
 /// Registration.
@@ -29,7 +35,7 @@ use std::time::Duration;
 use actix_web::web::ServiceConfig;
 use shared_claims::{ErrorCode, Member, Problem, PublicKeys};
 use shared_service::at;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{self, HttpMethod, PathItem, RefOr, Required};
 use utoipa::{Modify, OpenApi};
 
@@ -39,6 +45,9 @@ use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::revocations::RevocationReader;
 use crate::sessions::{MOST_SESSIONS, SessionStore};
 use crate::users::Users;
+
+pub use self::introspection::Introspector;
+pub use self::metadata::Metadata;
 
 /// The state that handlers share.
 pub struct State {
@@ -58,6 +67,10 @@ pub struct State {
     pub allowed_origins: Vec<String>,
     /// The public keys of access tokens; none where a secret signs.
     pub keys: Option<PublicKeys>,
+    /// Introspection, where it is set up.
+    pub introspector: Option<Introspector>,
+    /// Where other makes find the calls of OAuth 2.0; none where the issuer is no address.
+    pub metadata: Option<Metadata>,
 }
 
 impl State {
@@ -79,10 +92,15 @@ pub fn table(config: &mut ServiceConfig) {
         .service(at("/login").post(sessions::log_in))
         .service(at("/revocations").get(revocations::read))
         .service(at("/.well-known/jwks.json").get(keys::read))
+        .service(at("/.well-known/oauth-authorization-server").get(metadata::read))
+        .service(at("/.well-known/openid-configuration").get(metadata::read))
         // With a refresh token.
         .service(at("/token").post(sessions::refresh))
         .service(at("/refresh").post(sessions::refresh))
         .service(at("/logout").post(sessions::log_out))
+        .service(at("/revoke").post(oauth::revoke))
+        // Services with the introspection secret.
+        .service(at("/introspect").post(introspection::introspect))
         // Members.
         .service(at("/me").get(me::read).delete(me::delete))
         .service(at("/me/password").put(me::change_password))
@@ -160,15 +178,20 @@ fn email_taken() -> Problem {
     tags((name = "sessions", description = "Register, log in, refresh, log out."),
         (name = "me", description = "The caller's own account and devices."),
         (name = "users", description = "Users, managed by admins."),
-        (name = "revocations", description = "For the services that take access tokens.")),
+        (name = "revocations", description = "For the services that take access tokens."),
+        (name = "oauth", description = "For clients and services of other makes (RFC 7009, 7517, 7662, 8414).")),
     paths(registration::register, sessions::log_in, sessions::refresh, sessions::log_out, me::read, me::change_password,
         me::delete, me::devices, me::sign_out_device, me::sign_out_everywhere, users::list, users::add, users::read,
-        users::change, users::delete, users::sign_out, keys::read, revocations::read),
+        users::change, users::delete, users::sign_out, revocations::read,
+        keys::read, metadata::read, oauth::revoke, introspection::introspect),
     modifiers(&Extra)
 )]
 pub struct Calls;
 
-/// The cookie as a security scheme, bodies that may be absent, and the second address of a refresh.
+/// The address of the metadata in RFC 8414; most verifiers look at the other one.
+const RFC_8414: &str = "/.well-known/oauth-authorization-server";
+
+/// Two security schemes, bodies that may be absent, and the second address of a refresh and of the metadata.
 struct Extra;
 
 impl Modify for Extra {
@@ -178,6 +201,9 @@ impl Modify for Extra {
         let cookie = ApiKeyValue::with_description("__Host-refresh_token", text);
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("refreshTokenCookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        let text = "The name of a service in `ACCESS_TOKEN_AUDIENCE`, and `INTROSPECTION_SECRET`.";
+        let service = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some(text)).build();
+        components.add_security_scheme("introspectionSecret", SecurityScheme::Http(service));
         let paths = &mut document.paths.paths;
         for path in ["/token", "/logout"] {
             if let Some(RefOr::T(body)) = paths.get_mut(path).and_then(|item| item.post.as_mut()?.request_body.as_mut())
@@ -185,10 +211,16 @@ impl Modify for Extra {
                 body.required = Some(Required::False);
             }
         }
-        if let Some(Some(mut refresh)) = paths.get("/token").map(|item| item.post.clone()) {
-            refresh.operation_id = Some("refreshTokensToo".to_owned());
-            refresh.description = Some("The same as `POST /token`.".to_owned());
-            paths.insert("/refresh".to_owned(), PathItem::new(HttpMethod::Post, refresh));
+        for (method, from, to, id) in [
+            (HttpMethod::Post, "/token", "/refresh", "refreshTokensToo"),
+            (HttpMethod::Get, RFC_8414, "/.well-known/openid-configuration", "readMetadataToo"),
+        ] {
+            let item = paths.get(from).and_then(|item| item.post.clone().or_else(|| item.get.clone()));
+            if let Some(mut call) = item {
+                call.operation_id = Some(id.to_owned());
+                call.description = Some(format!("The same as `{from}`."));
+                paths.insert(to.to_owned(), PathItem::new(method, call));
+            }
         }
     }
 }

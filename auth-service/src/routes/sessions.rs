@@ -8,9 +8,11 @@ use shared_claims::ErrorCode::{
 use shared_claims::{BearerAuth, Problem};
 use shared_service::Caller;
 use shared_service::clock::now_ms;
-use shared_service::http::request::{Body, MaybeBody};
+use shared_service::http::request::{Body, FormOrJson, MaybeBody};
+use utoipa::ToSchema;
 
 use super::cookie::RefreshCookie;
+use super::oauth::{self, OAuthError, OAuthTokens, RefreshGrant};
 use super::rate_limited::RateLimited;
 use super::replies::{Message, Tokens};
 use super::requests::{LoginRequest, TokenRequest};
@@ -51,20 +53,28 @@ pub(super) async fn log_in(
 /// Get the next pair of tokens
 ///
 /// A refresh token works once: the answer has the next one. Asked again within ten seconds it gives the same successor; later
-/// that is a replay, and the session ends. A token that came in a cookie is answered in a cookie.
-#[utoipa::path(post, path = "/token", operation_id = "refreshTokens", request_body = TokenRequest,
+/// that is a replay, and the session ends. A token that came in a cookie is answered in a cookie. A form is answered with the
+/// names and the errors of RFC 6749.
+#[utoipa::path(post, path = "/token", operation_id = "refreshTokens",
+    request_body(content((TokenRequest = "application/json"), (RefreshGrant = "application/x-www-form-urlencoded"))),
     security((), ("refreshTokenCookie" = [])),
-    responses((status = 200, description = "The next pair.", body = Tokens,
+    responses((status = 200, description = "The next pair.", body = NextPair,
         headers(("Cache-Control" = String, description = "`no-store`"),
-            ("Set-Cookie" = String, description = "The refresh token, if it travels in a cookie.")))),
+            ("Set-Cookie" = String, description = "The refresh token, if it travels in a cookie."))),
+        (status = 400, description = "Of a form: `invalid_grant`, `invalid_request`, `invalid_scope` or \
+            `unsupported_grant_type`.", body = OAuthError)),
     extensions(("x-errors" = json!([TooManyRequests, MissingRefreshToken, InvalidRefreshToken, OriginNotAllowed,
         Unavailable]))))]
 pub(super) async fn refresh(
     _: RateLimited,
     state: Data<State>,
     request: HttpRequest,
-    body: MaybeBody<TokenRequest>,
+    body: FormOrJson<RefreshGrant, TokenRequest>,
 ) -> Result<HttpResponse, Problem> {
+    let body = match body {
+        FormOrJson::Form(form) => return oauth::refresh(&state, &form).await,
+        FormOrJson::Json(body) => body,
+    };
     let presented = presented(&state, &request, body).inspect_err(|_| RefreshResult::Refused.count())?;
     let (token, cookie) = presented.ok_or_else(|| {
         RefreshResult::Missing.count();
@@ -72,8 +82,7 @@ pub(super) async fn refresh(
     })?;
     // A refusal leaves the cookie alone: by now the browser may have another one, from a login in the next tab.
     let granted = state.grants.refresh(&token, now_ms()).await.map_err(refused)?;
-    let (user, session) = (granted.user.id.as_str(), granted.session.id);
-    log::info!(target: "audit", event = "refresh.ok", user = user, session:% = session; "refreshed");
+    log_refresh(&granted);
     Ok(reply(&granted, cookie))
 }
 
@@ -99,15 +108,23 @@ pub(super) async fn log_out(
         return Err(Problem::new(MissingRefreshToken));
     }
     let (token, cookie) = refresh.unzip();
-    if let Some((user, session)) = state.grants.end(token.as_deref().into_iter().chain(access), now_ms()).await? {
-        let user = user.as_str();
-        log::info!(target: "audit", event = "logout", user = user, session:% = session; "logged out");
-    }
+    end(&state, token.as_deref().into_iter().chain(access)).await?;
     let mut response = HttpResponse::Ok();
     if let Some(cookie) = cookie.flatten() {
         response.insert_header((SET_COOKIE, cookie.clear()));
     }
     Ok(response.json(Message { message: "Logout successful" }))
+}
+
+/// The body of a refresh that succeeded.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a schema alone")]
+enum NextPair<'a> {
+    /// After JSON.
+    Json(Tokens<'a>),
+    /// After a form.
+    Form(OAuthTokens<'a>),
 }
 
 impl LoginRequest {
@@ -147,8 +164,22 @@ impl TokenRequest {
     }
 }
 
+/// Ends the session that the first valid one of `tokens` names.
+pub(super) async fn end(state: &State, tokens: impl IntoIterator<Item = &str>) -> Result<(), Problem> {
+    if let Some((user, session)) = state.grants.end(tokens, now_ms()).await? {
+        let user = user.as_str();
+        log::info!(target: "audit", event = "logout", user = user, session:% = session; "logged out");
+    }
+    Ok(())
+}
+
+pub(super) fn log_refresh(granted: &TokenResponse) {
+    let (user, session) = (granted.user.id.as_str(), granted.session.id);
+    log::info!(target: "audit", event = "refresh.ok", user = user, session:% = session; "refreshed");
+}
+
 /// One answer for a forged, expired, ended and replayed token: only the log has the reason.
-fn refused(why: Refused) -> Problem {
+pub(super) fn refused(why: Refused) -> Problem {
     let (event, presented) = match why {
         Refused::Store(error) => return error.into(),
         Refused::InvalidToken(error) => {

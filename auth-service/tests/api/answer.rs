@@ -31,8 +31,14 @@ impl Answer {
     /// This answer, if it is an error as every error is (RFC 9457).
     #[track_caller]
     fn problem(self) -> Self {
-        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
+        if self.header("content-type") == "application/json" {
+            // The errors of OAuth 2.0 have a body of their own (RFC 6749 section 5.2).
+            assert!(["/token", "/refresh", "/revoke", "/introspect"].iter().any(|path| self.asked.contains(path)));
+            assert_eq!(names(&self.json()), ["error", "error_description"], "{self:?}");
+            return self;
+        }
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let problem = self.json();
         let mut expected = vec!["code", "detail", "requestId", "status", "title", "type"];
         if let Some(errors) = problem["errors"].as_array() {

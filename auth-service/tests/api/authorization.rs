@@ -15,7 +15,7 @@ use crate::service::{GOOD, Person, Service, new_name, text};
 /// name that nobody has.
 type Row = (&'static str, &'static str, &'static str, [u16; 3]);
 
-const ROWS: [Row; 36] = [
+const ROWS: [Row; 42] = [
     ("POST", "/register", r#"{"username":"{new}","password":"vK7#qz!Lw2"}"#, [201, 201, 201]),
     ("POST", "/login", r#"{"username":"{me}","password":"vK7#qz!Lw2"}"#, [200, 200, 200]),
     ("POST", "/token", r#"{"token":"{refresh}"}"#, [200, 200, 200]),
@@ -41,6 +41,12 @@ const ROWS: [Row; 36] = [
     ("HEAD", "/revocations", "", [200, 200, 200]),
     ("GET", "/.well-known/jwks.json", "", [200, 200, 200]),
     ("HEAD", "/.well-known/jwks.json", "", [200, 200, 200]),
+    ("GET", "/.well-known/oauth-authorization-server", "", [404, 404, 404]),
+    ("HEAD", "/.well-known/oauth-authorization-server", "", [404, 404, 404]),
+    ("GET", "/.well-known/openid-configuration", "", [404, 404, 404]),
+    ("HEAD", "/.well-known/openid-configuration", "", [404, 404, 404]),
+    ("POST", "/revoke", "token={refresh}", [200, 200, 200]),
+    ("POST", "/introspect", "token={refresh}", [404, 404, 404]),
     ("GET", "/livez", "", [200, 200, 200]),
     ("HEAD", "/livez", "", [200, 200, 200]),
     ("GET", "/readyz", "", [200, 200, 200]),
@@ -77,6 +83,9 @@ impl Service {
                 .replace("{new}", &new_name())
         };
         let body = Some(fill(body)).filter(|body| !body.is_empty());
+        let is_form = body.as_ref().is_some_and(|body| !body.starts_with('{'));
+        let typ = is_form.then_some(("Content-Type", "application/x-www-form-urlencoded".to_owned()));
+        let caller = Caller { headers: caller.headers.iter().cloned().chain(typ).collect(), ..*caller };
         caller.call(method.parse::<Method>().unwrap(), &fill(path), body).await
     }
 }

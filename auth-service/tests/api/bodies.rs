@@ -109,7 +109,10 @@ async fn a_body_says_that_it_is_json() {
         ] {
             println!("{method} {path}: {media_type}");
             let answer = ask(&admin, (method, path), media_type, "{}").await;
-            if accepted {
+            if ["/token", "/refresh"].contains(&path) && media_type.ends_with("urlencoded") {
+                // A refresh may be a form, of which {} is none.
+                assert_eq!(answer.is(400).json()["error"], "invalid_request");
+            } else if accepted {
                 answer.is(good);
             } else {
                 assert_eq!(answer.fails(415, "unsupported_media_type").header("accept"), "application/json");

@@ -20,6 +20,7 @@ mod limits;
 mod login;
 mod logout;
 mod me;
+mod oauth;
 mod outages;
 mod passwords;
 mod program;

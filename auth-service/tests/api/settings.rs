@@ -69,6 +69,8 @@ fn each_wrong_setting_is_told() {
             "equal to one before",
         ),
         (&[("ACCESS_TOKEN_SECRET_PREVIOUS", REFRESH_SECRET)], "REFRESH_TOKEN_SECRET is an access", "it was equal"),
+        (&[("INTROSPECTION_SECRET", "short")], "INTROSPECTION_SECRET is shorter", "a short one"),
+        (&[("INTROSPECTION_SECRET", REFRESH_SECRET)], "INTROSPECTION_SECRET signs tokens too", "equal"),
         (&[("ACCESS_TOKEN_KEY", ACCESS_SECRET)], "ACCESS_TOKEN_KEY is no PEM; make a key with", "a secret"),
         (&[("ACCESS_TOKEN_KEY", &encrypted)], "ACCESS_TOKEN_KEY is encrypted, and no start", "a password on it"),
         (&[("ACCESS_TOKEN_KEY", &sec1)], "ACCESS_TOKEN_KEY is not in PKCS#8: openssl pkcs8 -topk8", "SEC 1"),

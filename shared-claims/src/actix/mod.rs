@@ -91,7 +91,7 @@ impl ResponseError for Problem {
         for (name, value) in self.headers() {
             response.insert_header((*name, value.as_str()));
         }
-        let mut response = response.content_type(Self::MEDIA_TYPE).body(self.body(None));
+        let mut response = response.content_type(self.media_type()).body(self.body(None));
         response.extensions_mut().insert(self.clone());
         response
     }

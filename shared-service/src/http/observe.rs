@@ -112,7 +112,7 @@ fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> Servi
     let problem = known.unwrap_or_else(|| Problem::of_status(status.as_u16()));
     let body = problem.body(Some(id.as_str()));
     let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(problem.media_type()));
     response
 }
 

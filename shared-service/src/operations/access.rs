@@ -38,7 +38,8 @@ impl AccessSettings {
         let why = "The access secret before this one: still verified, never signed with";
         let previous = settings.signing_secret("ACCESS_TOKEN_SECRET_PREVIOUS", why);
         let ttl = Self::ttl(settings);
-        let issuer = settings.text("TOKEN_ISSUER", "auth-service", "Issuer of every token (iss)");
+        let why = "Issuer of every token (iss); as the URL of auth-service it also publishes metadata (RFC 8414)";
+        let issuer = settings.text("TOKEN_ISSUER", "auth-service", why);
         let why = "One more header that may carry an access token, such as x-access-token";
         let header = settings.optional("ACCESS_TOKEN_HEADER", why).and_then(|name| {
             let parsed = name.parse().ok().filter(|name| name != AUTHORIZATION);

@@ -87,6 +87,13 @@ fn complete_call(operation: &mut Operation, components: &mut Components) {
     for (status, codes) in by_status {
         let names: Vec<&str> = codes.iter().map(|code| code.name()).collect();
         let name = names.join(".");
+        if let Some(RefOr::T(own)) = operation.responses.responses.get_mut(&status.to_string()) {
+            // An error body of the call's own, beside ours.
+            let ours = failure(&codes, &names);
+            own.description = format!("{}\n\n{}", own.description, ours.description);
+            own.content.extend(ours.content);
+            continue;
+        }
         operation.responses.responses.insert(status.to_string(), Ref::from_response_name(&name).into());
         components.responses.entry(name).or_insert_with(|| failure(&codes, &names).into());
     }

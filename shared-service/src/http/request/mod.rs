@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use shared_claims::{BearerAuth, ErrorCode, Members, Problem};
 
-use super::media::check_type;
+use super::media::{FORM, JSON, check_type, is_form};
 use members::{Source, read_from};
 
 pub use members::read;
@@ -40,6 +40,17 @@ pub struct Body<T>(Map<String, Value>, PhantomData<T>);
 
 /// An optional body of a request.
 pub struct MaybeBody<T>(Option<Map<String, Value>>, PhantomData<T>);
+
+/// The body of a request as a form, read as a query is.
+pub struct Form<T>(Option<Map<String, Value>>, PhantomData<T>);
+
+/// The body of a request, a form or else JSON.
+pub enum FormOrJson<F, J> {
+    /// `application/x-www-form-urlencoded`.
+    Form(Form<F>),
+    /// All else.
+    Json(MaybeBody<J>),
+}
 
 /// The query string of a request, deserialized like a body. An empty parameter is an absent one.
 pub struct Query<T>(Map<String, Value>, PhantomData<T>);
@@ -61,6 +72,17 @@ impl<T: DeserializeOwned> MaybeBody<T> {
     /// All violations; see [`read`].
     pub fn read(self) -> Result<Option<T>, Problem> {
         Ok(self.0.as_ref().map(read).transpose()?)
+    }
+}
+
+impl<T: DeserializeOwned> Form<T> {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// All that [`read`] finds. The calls that take a form have an error body of their own for it.
+    pub fn read(&self) -> Result<T, Violations> {
+        let parameters = self.0.as_ref().ok_or_else(|| Violations::of("the body", "cannot be decoded"))?;
+        read_from(parameters, Source::Query)
     }
 }
 
@@ -97,6 +119,35 @@ impl<T: 'static> FromRequest for MaybeBody<T> {
     }
 }
 
+impl<T: 'static> FromRequest for Form<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let bytes = bytes(&request, payload).await?;
+            check_type(&request, FORM)?;
+            let parameters = str::from_utf8(&bytes).ok().and_then(|text| parameters(text).ok());
+            Ok(Self(parameters, PhantomData))
+        })
+    }
+}
+
+impl<F: 'static, J: 'static> FromRequest for FormOrJson<F, J> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if is_form(request) {
+            let form = Form::from_request(request, payload);
+            return Box::pin(async { Ok(Self::Form(form.await?)) });
+        }
+        let body = MaybeBody::from_request(request, payload);
+        Box::pin(async { Ok(Self::Json(body.await?)) })
+    }
+}
+
 impl<T> FromRequest for Query<T> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
@@ -108,14 +159,11 @@ impl<T> FromRequest for Query<T> {
 
 /// The members of the body, if there is one.
 async fn members(request: &HttpRequest, payload: Payload) -> Result<Option<Map<String, Value>>, Problem> {
-    check_length(request)?;
-    let reading = tokio::time::timeout(PATIENCE, read_bytes(payload)).await;
-    let bytes = reading.unwrap_or_else(|_| Err(Problem::new(ErrorCode::RequestTimeout)))?;
-    BearerAuth::recheck_sender(request)?;
+    let bytes = bytes(request, payload).await?;
     if bytes.is_empty() {
         return Ok(None);
     }
-    check_type(request)?;
+    check_type(request, JSON)?;
     // serde_json accepts duplicate names and keeps the last value; two parsers could see two different bodies.
     let is_strict = Members::parse(&bytes).is_ok();
     serde_json::from_slice(&bytes).ok().filter(|_| is_strict).map(Some).ok_or_else(|| {
@@ -124,6 +172,15 @@ async fn members(request: &HttpRequest, payload: Payload) -> Result<Option<Map<S
             1.7e308.",
         )
     })
+}
+
+/// The bytes of the body.
+async fn bytes(request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
+    check_length(request)?;
+    let reading = tokio::time::timeout(PATIENCE, read_bytes(payload)).await;
+    let bytes = reading.unwrap_or_else(|_| Err(Problem::new(ErrorCode::RequestTimeout)))?;
+    BearerAuth::recheck_sender(request)?;
+    Ok(bytes)
 }
 
 /// The non-empty parameters of `query`.

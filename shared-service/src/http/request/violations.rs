@@ -10,6 +10,11 @@ pub struct Violations {
 }
 
 impl Violations {
+    /// One violation.
+    pub(super) fn of(field: &str, message: &str) -> Self {
+        Self { found: vec![(field.to_owned(), message.to_owned())], of_shape: false }
+    }
+
     /// Adds a violation of `field`; `is_shape` if its value has another JSON type than the field.
     pub(super) fn add(&mut self, field: &str, message: String, is_shape: bool) {
         self.of_shape |= is_shape;

@@ -1,0 +1,162 @@
+//! Introspection (RFC 7662): services that do not verify tokens by themselves ask here.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web::Data};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use shared_claims::ErrorCode::{NotFound, Unavailable};
+use shared_claims::{AccessClaims, Problem, Secret, Verifier};
+use shared_service::clock::now_ms;
+use shared_service::http::request::Form;
+use url::form_urlencoded;
+use utoipa::ToSchema;
+
+use super::State;
+use super::oauth::{OAuthError, TokenForm, invalid};
+use crate::users::InvalidUserId;
+
+/// The state of a token (RFC 7662 section 2.2). Of one that is not active nothing else is told.
+#[derive(Default, Serialize, ToSchema)]
+pub(super) struct Introspection {
+    /// Whether the token is good for the service that asks, at this moment.
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<String>,
+    /// The service that asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<String>,
+    /// `Bearer`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    /// The user's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    /// The session's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
+    /// In seconds since 1970, as `exp` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<u64>,
+}
+
+/// What introspection needs: the secret of the services, and a verifier for each of them.
+pub struct Introspector {
+    /// `INTROSPECTION_SECRET`.
+    pub secret: Secret,
+    /// `TOKEN_ISSUER`.
+    pub issuer: String,
+    /// By the names in `ACCESS_TOKEN_AUDIENCE`.
+    pub verifiers: Vec<(String, Verifier<AccessClaims>)>,
+}
+
+/// A service that proved by HTTP Basic that it has the secret: its place in [`Introspector::verifiers`].
+pub(super) struct Service(usize);
+
+/// Introspect a token
+///
+/// As RFC 7662 has it, for services that do not verify by themselves. It knows of ended sessions, revoked tokens and disabled
+/// accounts at once. A token that is not for the service that asks is not active, and neither is a refresh token. 404 unless
+/// `INTROSPECTION_SECRET` is set.
+#[utoipa::path(post, path = "/introspect", operation_id = "introspectToken", tag = "oauth",
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    security(("introspectionSecret" = [])),
+    responses((status = 200, description = "Whether it is active, and if so what it says.", body = Introspection),
+        (status = 400, description = "`invalid_request`: `token` is missing or given twice.", body = OAuthError),
+        (status = 401, description = "`invalid_client`: the service is not in `ACCESS_TOKEN_AUDIENCE`, or the secret is wrong.",
+            body = OAuthError, headers(("WWW-Authenticate" = String, description = "The `Basic` challenge (RFC 7617).")))),
+    extensions(("x-errors" = json!([NotFound, Unavailable]))))]
+pub(super) async fn introspect(
+    service: Service,
+    state: Data<State>,
+    form: Form<TokenForm>,
+) -> Result<HttpResponse, Problem> {
+    let TokenForm { token } = form.read().map_err(|violations| invalid(&violations))?;
+    let introspection = match &state.introspector {
+        Some(introspector) => introspector.introspect(&state, &service, &token).await?,
+        None => None,
+    };
+    Ok(HttpResponse::Ok().json(introspection.unwrap_or_default()))
+}
+
+impl Introspector {
+    /// What `token` says to `service`; `None` where it is not active.
+    async fn introspect(
+        &self,
+        state: &State,
+        Service(place): &Service,
+        token: &str,
+    ) -> Result<Option<Introspection>, Problem> {
+        let (name, verifier) = &self.verifiers[*place];
+        let now = u64::try_from(now_ms() / 1000).unwrap_or(0);
+        let Ok(claims) = verifier.verify(token, now) else { return Ok(None) };
+        state.revocations.read_on().await?;
+        let known = state.revocations.known();
+        if known.is_revoked(&claims.sid, &claims.sub, claims.iat) {
+            return Ok(None);
+        }
+        let user = match claims.sub.parse() {
+            Ok(id) => state.users.find(&id).await?.filter(|user| !user.disabled),
+            Err(InvalidUserId) => None,
+        };
+        Ok(user.map(|_| Introspection {
+            active: true,
+            iss: Some(self.issuer.clone()),
+            aud: Some(name.clone()),
+            token_type: Some("Bearer"),
+            sub: Some(claims.sub),
+            username: Some(claims.username),
+            role: Some(claims.role),
+            sid: Some(claims.sid),
+            jti: Some(claims.jti),
+            iat: Some(claims.iat),
+            exp: Some(claims.exp),
+        }))
+    }
+
+    /// The service whose name and secret stand in the credentials of HTTP Basic.
+    fn service(&self, request: &HttpRequest) -> Option<Service> {
+        let mut lines = request.headers().get_all(AUTHORIZATION);
+        let line = lines.next().filter(|_| lines.next().is_none())?.to_str().ok()?;
+        let (scheme, credentials) = line.split_once(' ')?;
+        let credentials = scheme.eq_ignore_ascii_case("Basic").then(|| STANDARD.decode(credentials.trim()))?.ok()?;
+        let (name, secret) = str::from_utf8(&credentials).ok()?.split_once(':')?;
+        // RFC 6749 section 2.3.1 wants them encoded as in a form; many clients send them as they are.
+        let secrets = [secret.to_owned(), decoded(secret)];
+        let is_right = |secret: &String| Secret::parse(secret).is_ok_and(|secret| secret.same_as(&self.secret));
+        let place = self.verifiers.iter().position(|(known, _)| *known == name || *known == decoded(name))?;
+        secrets.iter().any(is_right).then_some(Service(place))
+    }
+}
+
+fn decoded(text: &str) -> String {
+    form_urlencoded::parse(text.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
+}
+
+impl FromRequest for Service {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let state = request.app_data::<Data<State>>();
+        let Some(introspector) = state.and_then(|state| state.introspector.as_ref()) else {
+            return ready(Err(Problem::new(NotFound)));
+        };
+        ready(introspector.service(request).ok_or_else(|| {
+            log::warn!(target: "audit", event = "introspection.refused"; "the name or the secret of a service is wrong");
+            let why = "the service is not known, or its secret is wrong";
+            Problem::oauth(401, "invalid_client", why).header("WWW-Authenticate", r#"Basic realm="introspection""#)
+        }))
+    }
+}
