@@ -18,20 +18,20 @@ pub fn keygen(files: &[PathBuf]) -> io::Result<()> {
     files.iter().try_for_each(|file| kept(file, secret).map(drop))
 }
 
-/// Makes a private key for `algorithm`: into `file`, which must not be there, and prints its kid; without a file, prints the key.
+/// Makes a private key for `algorithm`: into `file`, unless it holds one already, and prints its kid; without a file, prints the key.
 ///
 /// # Errors
-/// The system gives no random bytes, or the file is there or cannot be written; the text names it.
+/// The system gives no random bytes, or the file cannot be written or holds something else; the text names it.
 pub fn key_file(algorithm: &str, file: Option<&Path>) -> io::Result<()> {
-    let pem =
-        SigningKey::generate_pem(algorithm).ok_or_else(|| io::Error::other("the system gives no random bytes"))?;
-    let Some(file) = file else { return io::stdout().write_all(pem.as_bytes()) };
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
-    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(named)?;
-    new.write_all(pem.as_bytes()).and_then(|()| new.sync_all()).map_err(named)?;
-    let key = SigningKey::from_pem(&pem).map_err(io::Error::other)?;
-    let kid = key.public().map_or_else(String::new, |key| key.key_id().to_owned());
-    writeln!(io::stdout(), "{kid}")
+    let make =
+        || SigningKey::generate_pem(algorithm).ok_or_else(|| io::Error::other("the system gives no random bytes"));
+    let Some(file) = file else { return io::stdout().write_all(make()?.as_bytes()) };
+    let wrong = |why: String| io::Error::other(format!("{} {why}", file.display()));
+    let key = SigningKey::from_pem(&kept(file, make)?).map_err(|error| wrong(error.to_string()))?;
+    match key.public().filter(|key| key.algorithm() == algorithm) {
+        Some(key) => writeln!(io::stdout(), "{}", key.key_id()),
+        None => Err(wrong(format!("is a key for another algorithm than {algorithm}"))),
+    }
 }
 
 /// Two lines for `.env`, each with a fresh secret of 32 random bytes in hex, as `crypto.randomBytes` makes them.
@@ -47,7 +47,7 @@ pub fn env_lines() -> io::Result<String> {
 ///
 /// # Errors
 /// The file cannot be read or made, or others can write it; the text names it.
-pub fn kept(file: &Path, make: fn() -> io::Result<String>) -> io::Result<String> {
+pub fn kept(file: &Path, make: impl FnOnce() -> io::Result<String>) -> io::Result<String> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
     if fs::symlink_metadata(file).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         write_new(file, &make()?).map_err(named)?;

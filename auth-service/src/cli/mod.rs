@@ -75,8 +75,8 @@ pub enum Command {
     Doctor,
     /// Make fresh secrets: two as lines for .env, or one in each file
     ///
-    /// With --algorithm: one private key for access tokens, in PKCS#8. It is written to the file, which must not be there,
-    /// and its kid is printed; without a file, the key is.
+    /// With --algorithm: one private key for access tokens, in PKCS#8, into the file, and its kid is printed; without a file, the
+    /// key is. A file that is there stays as it is.
     Keygen {
         /// Make a private key for this algorithm instead of secrets
         #[arg(long, value_parser = ["ES256", "EdDSA"])]

@@ -17,8 +17,10 @@ fn keygen_makes_a_private_key_once() {
         let key = fs::read_to_string(&path).unwrap();
         assert!(key.starts_with("-----BEGIN PRIVATE KEY-----\n"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let ended = desk.run(&["keygen", "--algorithm", algorithm, "key.pem"], "").is(1);
-        assert!(ended.err.contains("key.pem: ") && ended.err.contains("exists"), "{ended:?}");
+        assert_eq!(desk.run(&["keygen", "--algorithm", algorithm, "key.pem"], "").is(0).out, kid);
+        let other = if algorithm == "ES256" { "EdDSA" } else { "ES256" };
+        let ended = desk.run(&["keygen", "--algorithm", other, "key.pem"], "").is(1);
+        assert!(ended.err.contains(&format!("key.pem is a key for another algorithm than {other}")), "{ended:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), key, "the key is kept");
         desk.run(&["keygen", "--algorithm", algorithm, "a.pem", "b.pem"], "").is(1);
         assert!(desk.run(&["keygen", "--algorithm", algorithm], "").is(0).out.starts_with("-----BEGIN PRIVATE"));
