@@ -47,6 +47,8 @@ mod local_stack;
 mod metrics;
 /// People and books move to another database.
 mod moving;
+/// Third services in other languages, and verifiers of other makes.
+mod orders;
 /// Both services behind `PgBouncer`.
 mod pooler;
 /// Revoked tokens are refused by all services in time.

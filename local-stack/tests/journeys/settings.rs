@@ -77,7 +77,9 @@ fn what_is_deployed_sets_known_settings_alone() {
     let known = known();
     let is_known = |name: &str| known.iter().any(|known| known.name == name);
     let (mut files, mut found) = (deployed(&root().join("deploy")), 0);
-    files.extend(["docker-compose.yml", "docker-compose.scale.yml"].map(|name| root().join(name)));
+    files.extend(
+        ["docker-compose.yml", "docker-compose.keys.yml", "docker-compose.scale.yml"].map(|name| root().join(name)),
+    );
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
         for name in text.lines().filter_map(set_here).filter(|name| !OF_OTHERS.contains(name)) {

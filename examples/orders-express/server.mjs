@@ -1,0 +1,32 @@
+// A third service in Express. It reads AUTH_URL, ORDERS_PORT, and ACCESS_TOKEN_SECRET where auth-service signs with that.
+// auth-service must list orders-service in ACCESS_TOKEN_AUDIENCE.
+import express from 'express';
+
+import { AccessTokens } from './tokens.mjs';
+
+const { AUTH_URL: auth = 'http://localhost:3000', ACCESS_TOKEN_SECRET: secret, TOKEN_ISSUER: issuer } = process.env;
+const tokens = new AccessTokens({ auth, audience: 'orders-service', issuer, secret });
+await tokens.start();
+
+/** Lets members go on; in a handler, `request.user` is the claims of the token. */
+async function member(request, response, next) {
+  try {
+    request.user = await tokens.verify(request.get('Authorization'));
+  } catch ({ status, message }) {
+    if (status === 503) response.set('Retry-After', '1');
+    else response.set('WWW-Authenticate', `Bearer error="invalid_token", error_description="${message.replaceAll('"', "'")}"`);
+    return response.status(status).type('application/problem+json').send(JSON.stringify({ status, detail: message }));
+  }
+  next();
+}
+
+const app = express();
+app.get('/orders', member, ({ user }, response) => response.type('text').send(`No orders yet, ${user.username}.\n`));
+// Asked again behind the body, because the token may be revoked while it arrives.
+app.post('/orders', member, express.json(), member, ({ user, body }, response) => {
+  response.type('text').send(`One ${body.item} for ${user.username}.\n`);
+});
+
+const server = app.listen(Number(process.env.ORDERS_PORT ?? 5000), '127.0.0.1', () => {
+  console.log(`orders-express  http://127.0.0.1:${server.address().port}`);
+});

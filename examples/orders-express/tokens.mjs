@@ -1,0 +1,102 @@
+// Verifies the access tokens of auth-service. Once a second it reads the public keys and the revocation list; no request does.
+import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
+
+/** The reason for which a request is refused: 401, or 503 while the keys are not known. */
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class AccessTokens {
+  #auth;
+  #expected;
+  #secret;
+  #keys = null;
+  #tag;
+  #cursor;
+  #sessions = new Map(); // sid: the time at which its last token has expired
+  #users = new Map(); // sub: { notBefore, until }
+  #warned = new Set();
+  #timer;
+
+  /** `secret` is the text of `ACCESS_TOKEN_SECRET`, or nothing where auth-service signs with a private key. */
+  constructor({ auth, audience, issuer = 'auth-service', secret }) {
+    this.#auth = auth;
+    this.#secret = secret && new TextEncoder().encode(secret);
+    const requiredClaims = ['sub', 'sid', 'iat', 'exp', 'jti', 'username', 'role'];
+    this.#expected = { typ: 'at+jwt', issuer, audience, clockTolerance: 5, requiredClaims };
+  }
+
+  /** Reads keys and revocations, and goes on until `stop`. */
+  async start() {
+    await Promise.all([this.#try('keys', () => this.#readKeys()), this.#try('revocations', () => this.#readRevocations())]);
+    this.#timer = setTimeout(() => this.start(), 1000);
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+  }
+
+  /** The claims of the token in the value of `Authorization`. */
+  async verify(authorization) {
+    const [scheme, token] = (authorization ?? '').split(' ');
+    if (scheme.toLowerCase() !== 'bearer' || !token) throw new Refused(401, 'no access token');
+    let claims;
+    try {
+      // The key decides on the algorithms, and the header only on the key.
+      const { alg } = decodeProtectedHeader(token);
+      const [key, algorithms] = alg === 'HS256' ? [this.#secret, ['HS256']] : [this.#keys, ['ES256', 'EdDSA', 'RS256']];
+      if (key === null) throw new Refused(503, 'the public keys are not known yet');
+      if (key === undefined) throw new Refused(401, 'no shared secret is set');
+      claims = (await jwtVerify(token, key, { ...this.#expected, algorithms })).payload;
+    } catch (error) {
+      throw error instanceof Refused ? error : new Refused(401, error.message);
+    }
+    if (this.#sessions.has(claims.sid) || claims.iat < this.#users.get(claims.sub)?.notBefore) {
+      throw new Refused(401, 'the session has ended');
+    }
+    return claims;
+  }
+
+  async #readKeys() {
+    const headers = this.#tag ? { 'If-None-Match': this.#tag } : {};
+    const answer = await this.#get('/.well-known/jwks.json', headers);
+    if (answer.status === 304) return;
+    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+    this.#keys = createLocalJWKSet(await answer.json());
+    this.#tag = answer.headers.get('ETag');
+  }
+
+  async #readRevocations() {
+    const answer = await this.#get(`/revocations${this.#cursor ? `?after=${encodeURIComponent(this.#cursor)}` : ''}`);
+    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+    const { entries, cursor } = await answer.json();
+    for (const { sid, sub, notBefore, until } of entries) {
+      if (sid) this.#sessions.set(sid, until);
+      else this.#users.set(sub, { notBefore, until });
+    }
+    this.#cursor = cursor;
+    const now = Date.now() / 1000;
+    for (const [sid, until] of this.#sessions) if (until < now) this.#sessions.delete(sid);
+    for (const [sub, { until }] of this.#users) if (until < now) this.#users.delete(sub);
+  }
+
+  #get(path, headers = {}) {
+    return fetch(this.#auth + path, {
+      headers: { 'Cache-Control': 'no-cache', ...headers }, redirect: 'error', signal: AbortSignal.timeout(5000),
+    });
+  }
+
+  /** What was read last counts on during an outage, which is in the log once. */
+  async #try(name, read) {
+    try {
+      await read();
+      if (this.#warned.delete(name)) console.warn(`the ${name} can be read again`);
+    } catch (error) {
+      if (!this.#warned.has(name)) console.warn(`the ${name} cannot be read: ${error.message}`);
+      this.#warned.add(name);
+    }
+  }
+}

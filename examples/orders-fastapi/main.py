@@ -1,0 +1,63 @@
+"""A third service in FastAPI. It reads AUTH_URL, and ACCESS_TOKEN_SECRET where auth-service signs with that.
+
+auth-service must list orders-service in ACCESS_TOKEN_AUDIENCE. Start it with `uvicorn main:app --port 5000`.
+"""
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Header
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel
+
+from tokens import AccessTokens, Refused
+
+tokens = AccessTokens(
+    os.environ.get("AUTH_URL", "http://localhost:3000"),
+    audience="orders-service",
+    issuer=os.environ.get("TOKEN_ISSUER", "auth-service"),
+    secret=os.environ.get("ACCESS_TOKEN_SECRET"),
+)
+
+
+@asynccontextmanager
+async def lifespan(_):
+    began = asyncio.Event()
+    follower = asyncio.create_task(tokens.follow(began))
+    await began.wait()
+    yield
+    follower.cancel()
+
+
+app = FastAPI(lifespan=lifespan, default_response_class=PlainTextResponse)
+
+
+async def member(authorization: Annotated[str | None, Header()] = None):
+    return tokens.verify(authorization)
+
+
+Member = Annotated[dict, Depends(member)]
+
+
+class Order(BaseModel):
+    item: str
+
+
+@app.exception_handler(Refused)
+async def refused(_, why):
+    challenge = f'Bearer error="invalid_token", error_description="{why.detail}"'.replace("\n", " ")
+    headers = {"Retry-After": "1"} if why.status == 503 else {"WWW-Authenticate": challenge}
+    body = {"status": why.status, "detail": why.detail}
+    return JSONResponse(body, why.status, headers, media_type="application/problem+json")
+
+
+@app.get("/orders")
+async def orders(user: Member):
+    return f"No orders yet, {user['username']}.\n"
+
+
+@app.post("/orders")
+async def add(order: Order, user: Member):
+    return f"One {order.item} for {user['username']}.\n"

@@ -1,0 +1,103 @@
+"""Verifies the access tokens of auth-service. Once a second it reads the public keys and the revocation list; no request does."""
+
+import asyncio
+import logging
+import time
+
+import httpx
+import jwt
+
+log = logging.getLogger("uvicorn.error")
+CLAIMS = ["sub", "sid", "iat", "exp", "jti", "username", "role"]
+
+
+class Refused(Exception):
+    """The reason for which a request is refused: 401, or 503 while the keys are not known."""
+
+    def __init__(self, status, detail):
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+
+
+class AccessTokens:
+    def __init__(self, auth, audience, issuer="auth-service", secret=None):
+        """`secret` is the text of ACCESS_TOKEN_SECRET, or None where auth-service signs with a private key."""
+        self._auth, self._secret = auth, secret
+        self._expected = {"audience": audience, "issuer": issuer, "leeway": 5, "options": {"require": CLAIMS}}
+        self._keys, self._tag, self._cursor = None, None, None
+        self._sessions = {}  # sid: the time at which its last token has expired
+        self._users = {}  # sub: (notBefore, until)
+        self._away = set()
+
+    async def follow(self, began):
+        """Reads keys and revocations every second, and sets the event `began` after the first time."""
+        async with httpx.AsyncClient(base_url=self._auth, headers={"Cache-Control": "no-cache"}, trust_env=False) as client:
+            while True:
+                await asyncio.gather(self._try("keys", self._read_keys, client), self._try("revocations", self._read_list, client))
+                began.set()
+                await asyncio.sleep(1)
+
+    def verify(self, authorization):
+        """The claims of the token in the value of `Authorization`."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Refused(401, "no access token")
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("typ") != "at+jwt":
+                raise Refused(401, "the token is of another type")
+            key, algorithm = self._key(header)
+            claims = jwt.decode(token, key, algorithms=[algorithm], **self._expected)
+        except jwt.PyJWTError as error:
+            raise Refused(401, str(error)) from error
+        not_before, _ = self._users.get(claims["sub"], (0, 0))
+        if claims["sid"] in self._sessions or claims["iat"] < not_before:
+            raise Refused(401, "the session has ended")
+        return claims
+
+    def _key(self, header):
+        """The key decides on the algorithm, and the header only on the key."""
+        if header.get("alg") == "HS256":
+            if not self._secret:
+                raise Refused(401, "no shared secret is set")
+            return self._secret, "HS256"
+        if self._keys is None:
+            raise Refused(503, "the public keys are not known yet")
+        key = self._keys.get(header.get("kid"))
+        if key is None:
+            raise Refused(401, "the key of the token is not known")
+        return key.key, key.algorithm_name
+
+    async def _read_keys(self, client):
+        answer = await client.get("/.well-known/jwks.json", headers={"If-None-Match": self._tag} if self._tag else {})
+        if answer.status_code == 304:
+            return
+        keys = answer.raise_for_status().json()["keys"]
+        # A key on another curve or for another algorithm is not one of ours.
+        keys = [key for key in keys if key.get("alg") in ("ES256", "EdDSA", "RS256") and key.get("kid")]
+        self._keys = {key["kid"]: jwt.PyJWK.from_dict(key) for key in keys}
+        self._tag = answer.headers.get("ETag")
+
+    async def _read_list(self, client):
+        answer = await client.get("/revocations", params={"after": self._cursor} if self._cursor else {})
+        told, now = answer.raise_for_status().json(), time.time()
+        for entry in told["entries"]:
+            if "sid" in entry:
+                self._sessions[entry["sid"]] = entry["until"]
+            else:
+                self._users[entry["sub"]] = (entry["notBefore"], entry["until"])
+        self._cursor = told["cursor"]
+        self._sessions = {sid: until for sid, until in self._sessions.items() if until >= now}
+        self._users = {sub: entry for sub, entry in self._users.items() if entry[1] >= now}
+
+    async def _try(self, name, read, client):
+        """What was read last counts on during an outage, which is in the log once."""
+        try:
+            await read(client)
+            if name in self._away:
+                log.warning("the %s can be read again", name)
+            self._away.discard(name)
+        except (httpx.HTTPError, jwt.PyJWTError, ValueError, KeyError) as error:
+            if name not in self._away:
+                log.warning("the %s cannot be read: %r", name, error)
+            self._away.add(name)

@@ -1,0 +1,184 @@
+//! The third services in other languages, and verifiers of other makes, against tokens of a secret and of private keys.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::process::{Folder, Output, Program, root};
+use crate::stack::Stack;
+use crate::targets::{binary, is_outside, logged, random_secret, variable};
+
+const PYTHON: &str = "target/tools/orders-fastapi/bin/python";
+
+/// A third service: its folder in examples, its program, and the arguments of that.
+const SERVICES: [(&str, &str, &[&str]); 2] = [
+    ("orders-express", "node", &["server.mjs"]),
+    ("orders-fastapi", PYTHON, &["-m", "uvicorn", "main:app", "--port", "0"]),
+];
+
+/// Verifiers that read the keys by themselves from the address that is their first argument. Each prints the `sub` of the token that
+/// is the second: its name, whether it knows `EdDSA`, its program, the folder that it is in, and its code.
+const VERIFIERS: [(&str, bool, &str, &str, &str); 3] = [
+    (
+        "jose",
+        true,
+        "node",
+        "examples/orders-express",
+        "import { createRemoteJWKSet, jwtVerify } from 'jose';
+        const [url, token] = process.argv.slice(-2);
+        const expected = { typ: 'at+jwt', issuer: 'auth-service', audience: 'orders-service' };
+        console.log((await jwtVerify(token, createRemoteJWKSet(new URL(url)), expected)).payload.sub);",
+    ),
+    (
+        "jsonwebtoken and jwks-rsa",
+        false,
+        "node",
+        "target/tools/jwks-rsa",
+        "import { createRequire } from 'node:module';
+        const require = createRequire(process.cwd() + '/');
+        const jwt = require('jsonwebtoken');
+        const [jwksUri, token] = process.argv.slice(-2);
+        const keys = require('jwks-rsa')({ jwksUri });
+        const key = (header, done) => keys.getSigningKey(header.kid, (error, key) => done(error, key?.getPublicKey()));
+        const expected = { algorithms: ['ES256', 'RS256'], issuer: 'auth-service', audience: 'orders-service' };
+        jwt.verify(token, key, expected, (error, claims) => { if (error) throw error; console.log(claims.sub); });",
+    ),
+    (
+        "PyJWT",
+        true,
+        PYTHON,
+        "examples/orders-fastapi",
+        "import jwt, sys
+url, token = sys.argv[-2:]
+key = jwt.PyJWKClient(url).get_signing_key_from_jwt(token)
+expected = {'issuer': 'auth-service', 'audience': 'orders-service'}
+print(jwt.decode(token, key, algorithms=['ES256', 'EdDSA', 'RS256'], **expected)['sub'])",
+    ),
+];
+
+/// auth-service, which names `orders-service` in its tokens, with the demo users.
+struct Auth {
+    program: Program,
+    url: String,
+    folder: Folder,
+}
+
+impl Auth {
+    /// Signs with `secret`, or with a key of this algorithm.
+    async fn start(secret: Option<&str>, algorithm: &str) -> Self {
+        let (folder, refresh) = (Folder::new(), random_secret());
+        fs::write(folder.path().join("key.pem"), generated(algorithm)).unwrap();
+        let signs = secret.map_or(("ACCESS_TOKEN_KEY_FILE", "key.pem"), |secret| ("ACCESS_TOKEN_SECRET", secret));
+        let settings = [
+            signs,
+            ("AUTH_ADDR", "127.0.0.1:0"),
+            ("AUTH_DATABASE_URL", "sqlite://auth.db?mode=rwc"),
+            ("REFRESH_TOKEN_SECRET", &*refresh),
+            ("ACCESS_TOKEN_AUDIENCE", "auth-service,orders-service"),
+            ("DEMO_DATA", "true"),
+            ("WORKERS", "2"),
+            ("BCRYPT_COST", "4"),
+        ];
+        let program = Program::start(&binary("auth-service"), folder.path(), &settings);
+        Self { url: logged(&program).await, program, folder }
+    }
+
+    /// The service `name` of the examples; its address.
+    async fn join(&self, (name, program, arguments): (&str, &str, &[&str]), secret: Option<&str>) -> (Program, String) {
+        let path = variable("PATH").unwrap();
+        let ours = [("PATH", &*path), ("AUTH_URL", &self.url), ("ORDERS_PORT", "0"), ("PYTHONDONTWRITEBYTECODE", "1")];
+        let settings: Vec<_> = ours.into_iter().chain(secret.map(|secret| ("ACCESS_TOKEN_SECRET", secret))).collect();
+        let program = if program.contains('/') { root().join(program) } else { program.into() };
+        let program = Program::start_with(&program, arguments, &root().join("examples").join(name), &settings);
+        let address = |line: &String| Some(line[line.find("http://127.0.0.1:")?..].split(' ').next()?.to_owned());
+        let address = program.says(|output: &Output| output.out.iter().chain(&output.err).find_map(address)).await;
+        (program, address)
+    }
+}
+
+fn generated(algorithm: &str) -> String {
+    let output = Command::new(binary("auth-service")).args(["keygen", "--algorithm", algorithm]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Waits until `token` is accepted, or refused; a second and a half, and some time for a busy machine.
+async fn wait_until(stack: &Stack, token: &str, is_accepted: bool) {
+    let begun = Instant::now();
+    loop {
+        let answer = stack.books().bearer(token).get("/orders").await;
+        if answer.is_ok() == is_accepted {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(4), "{answer:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn third_services_follow_secret_keys_and_revocations() {
+    if is_outside("third services") {
+        return;
+    }
+    let secret = random_secret();
+    for (secret, algorithm) in [(Some(&*secret), "ES256"), (None, "ES256"), (None, "EdDSA")] {
+        let auth = Auth::start(secret, algorithm).await;
+        for service in SERVICES {
+            println!("{} with {}", service.0, secret.map_or(algorithm, |_| "HS256"));
+            let (_running, orders) = auth.join(service, secret).await;
+            // Orders stand in the place of the books.
+            let stack = Stack::new(service.0, auth.url.clone(), orders);
+            let (anna, john) = (stack.anna().await, stack.john().await);
+            let get = async |token: &str| stack.books().bearer(token).get("/orders").await;
+            assert_eq!(get(&anna.access).await.is(200).body, "No orders yet, anna.\n");
+            let added = stack.books().bearer(&anna.access).post("/orders", json!({"item": "pen"})).await.is(200);
+            assert_eq!(added.body, "One pen for anna.\n");
+            let (rest, signature) = anna.access.rsplit_once('.').unwrap();
+            let forged = format!("{rest}.{}", signature.chars().rev().collect::<String>());
+            for token in ["", "x", &anna.refresh, &forged] {
+                let refused = get(token).await.is(401);
+                assert!(refused.header("www-authenticate").starts_with("Bearer error="), "{refused:#?}");
+                stack.books().bearer(token).post("/orders", json!({"item": "pen"})).await.is(401);
+            }
+            stack.auth().post("/logout", json!({"token": anna.refresh})).await.is(200);
+            wait_until(&stack, &anna.access, false).await;
+            get(&john.access).await.is(200);
+            if secret.is_none() {
+                // The key leaked.
+                fs::write(auth.folder.path().join("key.pem"), generated(algorithm)).unwrap();
+                auth.program.signal(Signal::HUP);
+                wait_until(&stack, &john.access, false).await;
+                let renewed = stack.refresh(&john.refresh).await.tokens();
+                wait_until(&stack, &renewed.access, true).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn verifiers_of_other_makes_accept_published_keys() {
+    if is_outside("verifiers of other makes") {
+        return;
+    }
+    for algorithm in ["ES256", "EdDSA"] {
+        let auth = Auth::start(None, algorithm).await;
+        let stack = Stack::new("verifiers", auth.url.clone(), auth.url.clone());
+        let anna = stack.anna().await;
+        let me = stack.auth().bearer(&anna.access).get("/me").await.is(200).text("id");
+        for (name, knows_eddsa, program, folder, code) in VERIFIERS {
+            if algorithm == "EdDSA" && !knows_eddsa {
+                continue;
+            }
+            let run = if program == "node" { ["--input-type=module", "-e"] } else { ["-B", "-c"] };
+            let program = if program.contains('/') { root().join(program) } else { program.into() };
+            let mut command = Command::new(program);
+            command.args(run).arg(code).arg(format!("{}/.well-known/jwks.json", auth.url)).arg(&anna.access);
+            let done = command.current_dir(root().join(folder)).env("no_proxy", "*").output();
+            let done =
+                done.unwrap_or_else(|error| panic!("{name}: {error}: run ./test, which installs what is missing"));
+            assert_eq!(String::from_utf8_lossy(&done.stdout).trim(), me, "{name}: {done:?}");
+        }
+    }
+}
