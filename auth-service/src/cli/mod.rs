@@ -11,6 +11,8 @@ mod import;
 mod keygen;
 /// `keys`.
 mod keys;
+/// `users list` and `users export`.
+mod listing;
 /// `sessions`.
 mod sessions;
 /// `token`.

@@ -1,10 +1,6 @@
-use std::io;
-
 use clap::{Args, Subcommand};
-use serde_json::json;
 use shared_claims::Role;
-use shared_service::Progress;
-use shared_service::clock::{now_ms, rfc3339};
+use shared_service::clock::now_ms;
 
 use super::import::{ImportArgs, import};
 use super::{CliError, Console, counted, no_user};
@@ -12,10 +8,7 @@ use crate::endings::complete_of;
 use crate::limits::ClientNetwork;
 use crate::passwords::{NotHashed, PasswordHash, Passwords};
 use crate::sessions::SessionStore;
-use crate::users::{Account, Changed, Created, Deleted, Email, NewUser, User, UserChange, Username, Users};
-
-const PAGE: i64 = 500;
-const TITLE: [&str; 6] = ["USERNAME", "ROLE", "STATE", "EMAIL", "CREATED", "ID"];
+use crate::users::{Changed, Created, Deleted, Email, NewUser, User, UserChange, Username, Users};
 
 /// Commands about users.
 #[derive(Debug, Subcommand)]
@@ -196,48 +189,6 @@ impl CliContext<'_> {
                 user.username
             ))
         })
-    }
-
-    async fn list(self, console: &mut Console) -> Result<(), CliError> {
-        let mut rows = vec![TITLE.map(str::to_owned)];
-        self.each(|Account { user, .. }| {
-            let state = if user.disabled { "disabled" } else { "enabled" };
-            let email = user.email.as_ref().map_or("-", Email::as_str);
-            let cells = [user.username.as_str(), user.role.as_str(), state, email, &rfc3339(user.created_at), &user.id];
-            rows.push(cells.map(str::to_owned));
-            Ok(())
-        })
-        .await?;
-        Ok(console.table(&rows)?)
-    }
-
-    async fn export(self, console: &mut Console) -> Result<(), CliError> {
-        let (mut done, progress) = (0, Progress::of("people"));
-        let line = |Account { user, hash }: Account| {
-            done += 1;
-            progress.is_at(done);
-            console.say(json!({
-                "id": user.id.as_str(),
-                "username": user.username.as_str(),
-                "email": user.email.as_ref().map(Email::as_str),
-                "role": user.role.as_str(),
-                "disabled": user.disabled,
-                "createdAt": user.created_at,
-                "passwordHash": hash.as_stored(),
-            }))
-        };
-        self.each(line).await
-    }
-
-    /// Calls `with` for each account, in the order of their ids.
-    async fn each(self, mut with: impl FnMut(Account) -> io::Result<()>) -> Result<(), CliError> {
-        let mut last = String::new();
-        loop {
-            let page = self.users.accounts_after(&last, PAGE).await?;
-            let Some(end) = page.last() else { return Ok(()) };
-            last = end.user.id.to_string();
-            page.into_iter().try_for_each(&mut with)?;
-        }
     }
 }
 
