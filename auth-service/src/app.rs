@@ -17,6 +17,7 @@ use crate::access_keys;
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::grants::Grants;
 use crate::limits::{FailureStore, Limits, LocalRates, RateStore, RedisFailures, RedisRates, SITE, SqlFailures};
+use crate::mail::{self, Recovery};
 use crate::passwords::Passwords;
 use crate::redis::Redis;
 use crate::revocations::RevocationReader;
@@ -55,6 +56,8 @@ pub struct Stores {
     pub sessions: Arc<dyn SessionStore>,
     /// The threads that hash.
     pub passwords: Arc<Passwords>,
+    /// The ways back into an account.
+    pub recovery: Arc<Recovery>,
     limited: Limited,
     pool: Database,
 }
@@ -85,7 +88,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let server = config.server.clone();
     let demo_data = config.demo_data;
     let (calls, failures) = (config.ip_rate_limit, config.account_failure_limit);
-    let Stores { users, sessions, passwords, limited, pool } = open(config.stores).await?;
+    let Stores { users, sessions, passwords, recovery, limited, pool } = open(config.stores).await?;
     if demo_data {
         users.seed_demo(&passwords, now_ms()).await?;
     } else {
@@ -95,14 +98,16 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let revocations = Arc::new(RevocationReader::new(Arc::clone(&sessions), known.clone()));
     revocations.poll(config.revocations.poll).await;
     endings::follow(users.clone(), &sessions, config.revocations.poll);
+    recovery.start_sending();
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
     let limits = limits(&limited, calls, failures);
-    let metrics = RevocationSettings::shown(metrics(server.name, &limited, &passwords), &known);
+    let metrics = RevocationSettings::shown(metrics(server.name, &limited, &passwords, &recovery), &known);
     let allowed_origins = server.allowed_origins.clone();
     let state = State {
         users,
         sessions,
         passwords,
+        recovery,
         grants,
         limits,
         revocations,
@@ -155,12 +160,13 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
         });
         (Arc::<SqlSessions>::clone(&sessions), Limited::Sql { sessions, failures })
     };
-    let users = Users::new(pool.clone());
+    let recovery = Recovery::new(config.mail, &pool, &sessions);
+    let users = recovery.users().clone();
     let passwords = Passwords::start(config.bcrypt_cost, config.pepper)?;
     if let Some(cost) = users.greatest_cost().await? {
         passwords.expect_cost(cost);
     }
-    Ok(Stores { users, sessions, passwords: Arc::new(passwords), limited, pool })
+    Ok(Stores { users, sessions, passwords: Arc::new(passwords), recovery: Arc::new(recovery), limited, pool })
 }
 
 /// All that is done to a new database, in this order.
@@ -168,7 +174,7 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
 pub fn migrations() -> Vec<(&'static str, &'static str)> {
     std::iter::once(users::MIGRATION)
         .chain(sessions::MIGRATIONS)
-        .chain([users::ENDINGS, users::EMAIL_SPELLINGS])
+        .chain([users::ENDINGS, users::EMAIL_SPELLINGS, mail::MIGRATION])
         .collect()
 }
 
@@ -225,11 +231,13 @@ fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
 
 /// What is shown beside requests and stores. Sessions are counted where that is one step: not in Redis, which keeps those of each
 /// user by themselves.
-fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>) -> Metrics {
+fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>, recovery: &Recovery) -> Metrics {
     let queued = Arc::clone(passwords);
+    let register = if recovery.outbox().is_some() { counts::register_with_mail } else { counts::register };
     let depth = ("auth_password_queue_depth", "Passwords that wait for a thread to hash them");
-    let metrics = Metrics::new(service, env!("CARGO_PKG_VERSION"), counts::register)
+    let metrics = Metrics::new(service, env!("CARGO_PKG_VERSION"), register)
         .gauge(depth, move || std::future::ready(Some(as_gauge(queued.queue_depth()))));
+    let metrics = recovery.shown(metrics);
     let Limited::Sql { sessions, .. } = limited else { return metrics };
     let sessions = Arc::clone(sessions);
     metrics.gauge(("auth_sessions_open", "Sessions that have neither ended nor expired"), move || {

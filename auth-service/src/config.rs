@@ -5,6 +5,7 @@ use shared_claims::Secret;
 use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings};
 
 use crate::access_keys::AccessKeys;
+use crate::mail::{MailSettings, Smtp};
 use crate::passwords::{Cost, Pepper};
 use crate::redis::{NotAnAddress, RedisAddress};
 use crate::sessions::Rules;
@@ -52,6 +53,8 @@ pub struct StoreConfig {
     pub bcrypt_cost: Cost,
     /// What every password goes through, beside the database.
     pub pepper: Option<Pepper>,
+    /// The mail server, and the links in mails.
+    pub mail: MailSettings,
 }
 
 impl Config {
@@ -104,6 +107,9 @@ impl Config {
         }
         AccessSettings::require_a_key(settings, settings.is_set("ACCESS_TOKEN_KEY"));
         config.access.keys = config.access_keys.handle();
+        if !config.demo_data && config.stores.mail.smtp.as_ref().is_some_and(Smtp::is_log) {
+            settings.wrong("SMTP_URL", "writes links that open accounts to the log: only with DEMO_DATA=true");
+        }
         config.server.cookies = true;
         config.keep_secrets_apart(settings);
         config
@@ -146,6 +152,7 @@ impl StoreConfig {
                 "Work factor of password hashes; one more doubles the time",
             ),
             pepper: pepper(settings),
+            mail: MailSettings::read(settings),
         }
     }
 

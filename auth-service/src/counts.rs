@@ -6,6 +6,7 @@ use strum::{IntoStaticStr, VariantNames};
 
 const LOGINS: Named = ("auth_login_total", "Logins, by what came of them");
 const REFRESHES: Named = ("auth_refresh_total", "Uses of a refresh token, by what came of them");
+const MAILS: Named = ("mail_total", "Tries to send a mail, by their results");
 /// The time that a thread takes to hash or to verify a password.
 pub(crate) const HASHING: Named = ("auth_password_hash_seconds", "Time that a thread takes to hash a password");
 
@@ -43,6 +44,27 @@ pub(crate) enum RefreshResult {
     Failed,
 }
 
+/// The result of a try to send a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub(crate) enum MailResult {
+    Sent,
+    /// The next try is later.
+    Retried,
+    /// The mailbox had three mails of the kind in the last hour.
+    Limited,
+    /// No enabled account has the address.
+    Dropped,
+    /// It was given up.
+    Failed,
+}
+
+/// The same, where mail is on.
+pub(crate) fn register_with_mail() {
+    register();
+    show_counter(MAILS, MailResult::VARIANTS);
+}
+
 /// Exports all of them from the start.
 pub(crate) fn register() {
     show_counter(LOGINS, LoginResult::VARIANTS);
@@ -53,6 +75,12 @@ pub(crate) fn register() {
 impl LoginResult {
     pub(crate) fn count(self) {
         counter!(LOGINS.0, "result" => <&str>::from(self)).increment(1);
+    }
+}
+
+impl MailResult {
+    pub(crate) fn count(self) {
+        counter!(MAILS.0, "result" => <&str>::from(self)).increment(1);
     }
 }
 

@@ -164,11 +164,14 @@ impl Grants {
         let VerifiedRefreshToken { user_id, session, generation } = &verified;
         // Meets an outage before the rotation: after it, an outage longer than the grace would cost the client the
         // session.
-        self.users.find(user_id).await?;
+        let before = self.users.find(user_id).await?;
         let session = match self.sessions.rotate(user_id, *session, *generation).await? {
             Rotation::Rotated(session) | Rotation::Retried(session) => session,
             Rotation::Unknown => return Err(Refused::UnknownSession(verified)),
-            Rotation::Reused => return Err(Refused::Reused(verified)),
+            Rotation::Reused => {
+                self.users.notify_reuse(before.as_ref()).await;
+                return Err(Refused::Reused(verified));
+            }
         };
         if let Some(user) = self.users.find(user_id).await?.filter(|user| !user.disabled) {
             return Ok(self.grant(user, session).await);

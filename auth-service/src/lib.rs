@@ -19,6 +19,8 @@ pub mod endings;
 pub mod grants;
 /// The limits of calls, and of wrong passwords.
 pub mod limits;
+/// The way back into an account, and the proof of an address, by mail.
+pub mod mail;
 /// What a password must be, how it is stored, and where it is hashed.
 pub mod passwords;
 /// The connection to Redis that sessions, limits and revocations share.

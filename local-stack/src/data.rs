@@ -24,6 +24,7 @@ pub(crate) fn fill(settings: &mut Settings, dir: &Path) -> io::Result<()> {
     // The demo passwords are published.
     settings.fill("AUTH_ADDR", "127.0.0.1:3000");
     settings.fill("BOOKS_ADDR", "127.0.0.1:4000");
+    settings.fill("PUBLIC_URL", "http://localhost:3000");
     // All callers on a developer's machine share one address.
     settings.fill("IP_RATE_LIMIT", "0");
     settings.fill("ACCOUNT_FAILURE_LIMIT", "0");

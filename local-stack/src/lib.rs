@@ -14,16 +14,20 @@ use shared_service::{ServerOptions, Settings};
 /// `DATA_DIR` cannot be written; the message names it.
 pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Config, books_service::Config)> {
     let dir = PathBuf::from(settings.text("DATA_DIR", "./data", "Folder of local-stack's files"));
+    let has_public_url = settings.is_set("PUBLIC_URL");
     data::fill(settings, &dir)?;
     let mut configs = (auth_service::config::Config::read(settings), books_service::Config::read(settings));
+    let [auth, books] = [&configs.0.server, &configs.1.server].map(ServerOptions::local_url);
+    if !has_public_url {
+        configs.0.stores.mail.public_url = auth.parse().ok();
+    }
     // books-service serves the page, which calls auth-service.
     if configs.1.web {
-        let [auth, books] = [&configs.0.server, &configs.1.server].map(ServerOptions::local_url);
         configs.0.server.allowed_origins.push(books);
         configs.1.auth_public_url.get_or_insert(auth);
     }
     // In one process, books-service has the keys without a request.
-    configs.1.access.keys = configs.0.access.keys.clone();
+    configs.1.access.keys.clone_from(&configs.0.access.keys);
     for server in [&mut configs.0.server, &mut configs.1.server] {
         server.loopback_names_only = true;
         // Both share the memory of one process.

@@ -41,6 +41,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::grants::{Grants, LoginRefused};
 use crate::limits::Limits;
+use crate::mail::Recovery;
 use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::revocations::RevocationReader;
 use crate::sessions::{MOST_SESSIONS, SessionStore};
@@ -57,6 +58,8 @@ pub struct State {
     pub sessions: Arc<dyn SessionStore>,
     /// The threads that hash.
     pub passwords: Arc<Passwords>,
+    /// The ways back into an account.
+    pub recovery: Arc<Recovery>,
     /// Login, refresh, logout.
     pub grants: Grants,
     /// Limits of calls and of wrong passwords.

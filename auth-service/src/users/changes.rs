@@ -3,6 +3,7 @@ use shared_service::database::{StoreError, within};
 
 use super::turn::{By, Turn, end_turn};
 use super::{BY_ID, Email, Ends, STORE, User, UserId, Users, endings, rows};
+use crate::mail::{Kind, Mail, add_to};
 use crate::passwords::PasswordHash;
 
 /// What to change about somebody; `None` leaves it.
@@ -24,6 +25,7 @@ pub struct UserChange {
 
 /// What became of a [`UserChange`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one is made for each change, and none is kept")]
 pub enum Changed {
     /// It is done.
     Done {
@@ -53,7 +55,8 @@ pub enum Deleted {
 
 const OTHER_ADMINS: &str = "SELECT count(*) FROM users WHERE role = 'admin' AND disabled = 0 AND id <> $1";
 const UPDATE: &str =
-    "UPDATE users SET role = $2, disabled = $3, email = $4, password_hash = coalesce($5, password_hash)
+    "UPDATE users SET role = $2, disabled = $3, email = $4, password_hash = coalesce($5, password_hash),
+    email_verified_at = CASE WHEN email = $4 THEN email_verified_at END
     WHERE id = $1";
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
@@ -100,9 +103,35 @@ impl Users {
         change: &UserChange,
     ) -> Result<Option<Changed>, StoreError> {
         let Some(mut turn) = self.take_turn(by).await? else { return Ok(None) };
-        let outcome = change_user(&mut turn, id, change).await?;
+        let outcome = self.change_in(&mut turn, id, change).await?;
         end_turn(turn, matches!(outcome, Changed::Done { .. })).await?;
+        if let Some(outbox) = &self.outbox {
+            outbox.wake();
+        }
         Ok(Some(outcome))
+    }
+
+    /// The same in a turn of the caller's, who wakes the outbox afterwards. A change of the password or the address is told
+    /// to the owner, at the address before.
+    pub(crate) async fn change_in(
+        &self,
+        turn: &mut Turn,
+        id: &UserId,
+        change: &UserChange,
+    ) -> Result<Changed, StoreError> {
+        let changed = change_user(turn, id, change).await?;
+        if let (Some(_), Changed::Done { before, after }) = (&self.outbox, &changed)
+            && let Some(email) = &before.email
+        {
+            let news = [(change.hash.is_some(), Kind::NewPassword), (before.email != after.email, Kind::NewAddress)];
+            for (_, kind) in news.into_iter().filter(|(is_so, _)| *is_so) {
+                // A flood of mails must not keep a user from a new password.
+                if !add_to(&mut **turn, Mail { kind, email, user_id: id }).await? {
+                    log::warn!(user = id.as_str(); "a notice is not sent, because the outbox is full");
+                }
+            }
+        }
+        Ok(changed)
     }
 
     async fn delete_in_turn(&self, by: Option<By<'_>>, id: &UserId) -> Result<Option<Deleted>, StoreError> {
@@ -139,6 +168,9 @@ impl UserChange {
         User {
             role: self.role.unwrap_or(before.role),
             disabled: self.disabled.unwrap_or(before.disabled),
+            email_verified_at: before
+                .email_verified_at
+                .filter(|_| self.email.as_ref().is_none_or(|email| *email == before.email)),
             email: self.email.clone().unwrap_or_else(|| before.email.clone()),
             ..before.clone()
         }

@@ -5,6 +5,7 @@ use sqlx::{Any, Executor};
 use super::rows::{columns, is_taken};
 use super::turn::{By, end_turn};
 use super::{Email, STORE, User, UserId, Username, Users};
+use crate::mail::{Kind, Mail, add_to, is_full};
 use crate::passwords::PasswordHash;
 
 /// Somebody who is not there yet.
@@ -31,7 +32,7 @@ pub enum Created {
     EmailTaken,
 }
 
-const INSERT: &str = concat!("INSERT INTO users (", columns!(), ") VALUES ($1, $2, $3, $4, $5, 0, $6)");
+const INSERT: &str = concat!("INSERT INTO users (", columns!(), ") VALUES ($1, $2, $3, NULL, $4, $5, 0, $6)");
 
 impl Users {
     /// Adds somebody. The database decides who was first.
@@ -40,6 +41,30 @@ impl Users {
     /// The store's.
     pub async fn create(&self, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
         within(STORE, insert(&self.pool, new, now_ms)).await
+    }
+
+    /// The same for a person who registers. With mail on the address is theirs once they have verified it, so that the answer
+    /// does not tell whether it is taken; without mail it is theirs at once.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn register(&self, mut new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
+        let Some(outbox) = &self.outbox else { return self.create(new, now_ms).await };
+        let Some(email) = new.email.take() else { return self.create(new, now_ms).await };
+        let created = within(STORE, async {
+            let mut step = self.pool.begin().await?;
+            let created = insert(&mut *step, new, now_ms).await?;
+            if let Created::User(user) = &created
+                && !add_to(&mut *step, Mail { kind: Kind::Verify, email: &email, user_id: &user.id }).await?
+            {
+                return Err(is_full());
+            }
+            end_turn(step, matches!(created, Created::User(_))).await?;
+            Ok::<_, StoreError>(created)
+        });
+        let created = created.await?;
+        outbox.wake();
+        Ok(created)
     }
 
     /// The same on behalf of an account, as [`Users::change_by`].
@@ -69,7 +94,15 @@ async fn insert<'c>(on: impl Executor<'c, Database = Any>, new: NewUser, now_ms:
     let inserted = insert.execute(on).await;
     let NewUser { username, email, role, .. } = new;
     match inserted {
-        Ok(_) => Ok(Created::User(User { id, username, email, role, disabled: false, created_at: now_ms })),
+        Ok(_) => Ok(Created::User(User {
+            id,
+            username,
+            email,
+            email_verified_at: None,
+            role,
+            disabled: false,
+            created_at: now_ms,
+        })),
         Err(error) if is_taken(&error, "username") => Ok(Created::UsernameTaken),
         Err(error) if is_taken(&error, "email") => Ok(Created::EmailTaken),
         Err(error) => Err(error.into()),

@@ -1,5 +1,7 @@
 //! The people: who they are, what they may do, and what is stored of their passwords. Knows SQL and no HTTP.
 
+/// The proof of an address.
+mod addresses;
 /// Changes that could take the last admin away.
 mod changes;
 /// Somebody new.
@@ -25,12 +27,16 @@ mod transfer;
 /// Writes that happen one after the other, and on whose behalf.
 mod turn;
 
+use std::sync::Arc;
+
 use shared_claims::Role;
 use shared_service::database::{Database, StoreError, within};
 use sqlx::any::AnyRow;
 
+use crate::mail::Outbox;
 use crate::passwords::{Cost, PasswordHash};
 
+pub(crate) use addresses::{EmailVerified, mark_verified, verify_email};
 pub use changes::{Changed, Deleted, UserChange};
 pub use creation::{Created, NewUser};
 pub use demo::{DEMO_PEOPLE, SeedError};
@@ -41,6 +47,7 @@ pub use respelling::respell_emails;
 use rows::columns;
 pub use transfer::{Import, ImportedUser, NotImported};
 pub use turn::By;
+pub(crate) use turn::{account_in, end_turn};
 
 /// What `database::open` needs for this module.
 pub const MIGRATION: (&str, &str) = ("0001_users", include_str!("../../migrations/0001_users.sql"));
@@ -62,6 +69,8 @@ pub struct User {
     pub username: Username,
     /// Unique where there is one, lower case.
     pub email: Option<Email>,
+    /// The time at which the user proved to read its mail, in milliseconds since 1970.
+    pub email_verified_at: Option<i64>,
     /// What they may do.
     pub role: Role,
     /// May not sign in or refresh.
@@ -98,6 +107,8 @@ impl Account {
 #[derive(Clone, Debug)]
 pub struct Users {
     pool: Database,
+    /// For notices of changes; none where mail is off.
+    outbox: Option<Arc<Outbox>>,
 }
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM users WHERE id = $1");
@@ -110,7 +121,13 @@ impl Users {
     /// On a database that is at [`ENDINGS`] or newer.
     #[must_use]
     pub fn new(pool: Database) -> Self {
-        Self { pool }
+        Self { pool, outbox: None }
+    }
+
+    /// The same with mail: changes of an account also write a notice to its owner.
+    #[must_use]
+    pub fn with_notices(self, outbox: Option<Arc<Outbox>>) -> Self {
+        Self { outbox, ..self }
     }
 
     /// The user of this id.

@@ -81,7 +81,7 @@ impl Email {
     }
 
     /// An address that went through [`parse`](Self::parse) before it was stored.
-    pub(super) fn stored(email: String) -> Self {
+    pub(crate) fn stored(email: String) -> Self {
         Self(email)
     }
 

@@ -9,7 +9,7 @@ use crate::passwords::PasswordHash;
 /// The columns that [`account`] reads. Named one by one, so that an older instance lives through a migration.
 macro_rules! columns {
     () => {
-        "id, username, email, password_hash, role, disabled, created_at"
+        "id, username, email, email_verified_at, password_hash, role, disabled, created_at"
     };
 }
 pub(super) use columns;
@@ -33,6 +33,7 @@ pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
         email: row.try_get::<Option<String>, _>("email")?.map(Email::stored),
         role,
         disabled: disabled != 0,
+        email_verified_at: row.try_get("email_verified_at")?,
         created_at: row.try_get("created_at")?,
         id,
     })

@@ -113,7 +113,7 @@ impl Users {
 
 /// Adds what can be added; the names of those rows.
 async fn add(transaction: &mut Transaction, rows: &[Row<'_>]) -> Result<HashSet<String>, sqlx::Error> {
-    let values: Vec<_> = (0..rows.len()).map(|row| placeholders(row * 7 + 1, 7)).collect();
+    let values: Vec<_> = (0..rows.len()).map(|row| placeholders(row * 8 + 1, 8)).collect();
     let text = format!(
         concat!("INSERT INTO users (", columns!(), ") VALUES {} ON CONFLICT DO NOTHING RETURNING username"),
         values.join(", ")
@@ -124,6 +124,8 @@ async fn add(transaction: &mut Transaction, rows: &[Row<'_>]) -> Result<HashSet<
             .bind(user.id.unwrap_or_else(Uuid::now_v7).to_string())
             .bind(name.as_str())
             .bind(user.email.as_ref().map(Email::as_str))
+            // Verified nowhere but here.
+            .bind(None::<i64>)
             .bind(user.hash.as_stored())
             .bind(user.role.as_str())
             .bind(i64::from(user.disabled))

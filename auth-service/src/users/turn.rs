@@ -1,4 +1,4 @@
-use shared_service::database::{StoreError, Transaction};
+use shared_service::database::{Connection, StoreError, Transaction};
 
 use super::{Account, BY_ID, STORE, Users, rows};
 
@@ -13,13 +13,13 @@ pub enum By<'a> {
 }
 
 /// A transaction that no other of its kind runs beside. What is read in it stays true until it ends.
-pub(super) type Turn = Transaction;
+pub(crate) type Turn = Transaction;
 
 const TAKE_TURN: &str = "UPDATE users_turn SET turn = turn + 1 WHERE id = 1";
 
 impl Users {
     /// Waits for a turn; `None` where the account `by` may not write any more.
-    pub(super) async fn take_turn(&self, by: Option<By<'_>>) -> Result<Option<Turn>, StoreError> {
+    pub(crate) async fn take_turn(&self, by: Option<By<'_>>) -> Result<Option<Turn>, StoreError> {
         let mut turn = self.pool.begin().await?;
         let taken = sqlx::query(TAKE_TURN).execute(&mut *turn).await?;
         if taken.rows_affected() != 1 {
@@ -41,8 +41,7 @@ impl By<'_> {
             Self::Admin(id) => id,
             Self::Owner(account) => account.user.id.as_str(),
         };
-        let row = sqlx::query(BY_ID).bind(id).fetch_optional(&mut **turn).await?;
-        let Some(now) = row.as_ref().map(rows::account).transpose()? else { return Ok(false) };
+        let Some(now) = account_in(turn, id).await? else { return Ok(false) };
         Ok(match self {
             Self::Admin(_) => now.user.is_enabled_admin(),
             Self::Owner(account) => account.still_counts(&now),
@@ -50,7 +49,13 @@ impl By<'_> {
     }
 }
 
+/// The account of this id, read in a transaction of the caller's.
+pub(crate) async fn account_in(on: &mut Connection, id: &str) -> Result<Option<Account>, StoreError> {
+    let row = sqlx::query(BY_ID).bind(id).fetch_optional(on).await?;
+    row.as_ref().map(rows::account).transpose()
+}
+
 /// Commits what was done in `turn`, or undoes it.
-pub(super) async fn end_turn(turn: Turn, keep: bool) -> Result<(), sqlx::Error> {
+pub(crate) async fn end_turn(turn: Turn, keep: bool) -> Result<(), sqlx::Error> {
     if keep { turn.commit().await } else { turn.rollback().await }
 }

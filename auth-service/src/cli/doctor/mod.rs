@@ -1,5 +1,7 @@
 //! `doctor`: what is wrong, before it hurts.
 
+/// The mail server.
+mod mail;
 /// What Redis says of itself.
 mod redis;
 
@@ -25,6 +27,7 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
     start_logging(&mut settings);
     let config = Config::read(&mut settings);
     let redis_is_wrong = config.stores.redis_url.is_none() && settings.is_set("REDIS_URL");
+    let mail_is_set = settings.is_set("SMTP_URL");
     let mut report = Report::new(console.output());
     report.print(doctor::settings(settings))?;
     report.print(secrets(&config))?;
@@ -39,6 +42,7 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
         None if redis_is_wrong => vec![CheckResult::fail("redis", "not asked, because of REDIS_URL: see settings")],
         None => vec![CheckResult::ok("redis", "no REDIS_URL: sessions are in the database")],
     })?;
+    report.print(time_limited("mail", mail::mail(&config.stores.mail, mail_is_set)).await)?;
     report.print(future_revocations(&config.stores).await)?;
     if !config.demo_data {
         report.print(demo_people(config.stores).await)?;

@@ -1,0 +1,102 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::tickets::{Purpose, Ticket};
+
+/// The address of auth-service as a browser sees it. Every link begins with it, and none with the `Host` of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// Without a slash at the end.
+    text: String,
+    host: String,
+    travels_in_clear: bool,
+}
+
+/// A text that is no [`PublicUrl`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be an address such as https://auth.example.org, without user, query and fragment")]
+pub struct NotAPublicUrl;
+
+impl PublicUrl {
+    /// The page where `ticket` is redeemed. The fragment reaches no server, log or `Referer`.
+    pub(super) fn link(&self, purpose: Purpose, ticket: &Ticket) -> String {
+        let page = match purpose {
+            Purpose::Reset => "reset",
+            Purpose::Verify => "verify",
+        };
+        format!("{self}/{page}#token={}", ticket.expose_secret())
+    }
+
+    /// The host name, by which auth-service presents itself to a mail server.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// True if links go over HTTP to another machine.
+    #[must_use]
+    pub fn travels_in_clear(&self) -> bool {
+        self.travels_in_clear
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = NotAPublicUrl;
+
+    fn from_str(text: &str) -> Result<Self, NotAPublicUrl> {
+        let url = Url::parse(text).map_err(|_| NotAPublicUrl)?;
+        let host = url.host_str().ok_or(NotAPublicUrl)?.to_owned();
+        let bare = url.username().is_empty() && url.password().is_none() && url.query().or(url.fragment()).is_none();
+        if !bare || !["http", "https"].contains(&url.scheme()) {
+            return Err(NotAPublicUrl);
+        }
+        let travels_in_clear = url.scheme() == "http" && !is_loopback(&host);
+        Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), host, travels_in_clear })
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// True if the host of a URL is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_url_is_a_web_address_without_decoration() {
+        for (text, expected) in [
+            ("https://auth.example.org", Some("https://auth.example.org")),
+            ("https://Example.org/auth/", Some("https://example.org/auth")),
+            ("http://localhost:3000/", Some("http://localhost:3000")),
+            ("auth.example.org", None),
+            ("ftp://auth.example.org", None),
+            ("https://", None),
+            ("https://user@auth.example.org", None),
+            ("https://auth.example.org/?a=b", None),
+            ("https://auth.example.org/#a", None),
+        ] {
+            assert_eq!(text.parse::<PublicUrl>().ok().map(|url| url.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn http_to_another_machine_travels_in_clear() {
+        for (text, expected) in
+            [("http://auth.example.org", true), ("https://auth.example.org", false), ("http://[::1]:3000", false)]
+        {
+            assert_eq!(text.parse::<PublicUrl>().map(|url| url.travels_in_clear()), Ok(expected), "{text}");
+        }
+    }
+}

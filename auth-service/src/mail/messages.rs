@@ -1,0 +1,57 @@
+use super::Kind;
+use crate::users::Username;
+
+/// A mail in words. Of what a person typed it holds the user name alone.
+#[derive(Debug)]
+pub(super) struct Letter {
+    pub subject: &'static str,
+    pub body: String,
+}
+
+/// A link to set another password.
+pub(super) fn reset(name: &Username, link: &str) -> Letter {
+    let body = format!(
+        "Hello {name},\n\nsomeone asked for a new password for your account. To set one, open this page within 30 minutes:\n\n\
+        {link}\n\nIf it was not you, ignore this mail: your password stays as it is.\n"
+    );
+    Letter { subject: "Set a new password", body }
+}
+
+/// A link to verify an address.
+pub(super) fn verify(name: &Username, link: &str) -> Letter {
+    let body = format!(
+        "Hello {name},\n\nthis address was given for the account {name}. To confirm it, open this page within 24 hours and \
+        enter the password of the account:\n\n{link}\n\nIf it was not you, ignore this mail: the address is not used.\n"
+    );
+    Letter { subject: "Confirm your address", body }
+}
+
+/// Word to the owner of an address that it was given for another account.
+pub(super) fn taken(name: &Username) -> Letter {
+    let body = format!(
+        "Hello {name},\n\nthis address was given for another account. It belongs to the account {name} and stays there.\n\n\
+        If it was you: log in as {name}, or ask for a new password if you forgot yours. If it was not you, ignore this mail.\n"
+    );
+    Letter { subject: "You have an account already", body }
+}
+
+/// A notice of what happened to an account.
+pub(super) fn notice(kind: Kind, name: &Username) -> Letter {
+    let (subject, what) = match kind {
+        Kind::NewAddress => (
+            "Your address is being changed",
+            "another address was given for your account, to take the place of this one.",
+        ),
+        Kind::Reuse => (
+            "A device was signed out",
+            "a refresh token of your account was used a second time, as it happens when it was copied. The session has ended.",
+        ),
+        Kind::NewPassword | Kind::Reset | Kind::Verify => {
+            ("Your password was changed", "your account has a new password, and other devices were signed out.")
+        }
+    };
+    let body = format!(
+        "Hello {name},\n\n{what}\n\nIf it was you, there is nothing to do. If it was not you, ask for a new password at once.\n"
+    );
+    Letter { subject, body }
+}

@@ -1,0 +1,203 @@
+use std::time::Duration;
+
+use shared_service::database::{Database, StoreError, within};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Executor, Row};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::STORE;
+use super::tickets::digest;
+use crate::users::Email;
+
+/// The mails that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A link to set another password, if the address has an account.
+    Reset,
+    /// A link to verify an address, or word to its owner that it is taken.
+    Verify,
+    /// Notice of a new password.
+    NewPassword,
+    /// Notice of a new address, to the one before.
+    NewAddress,
+    /// Notice of a session that ended because a refresh token was used again.
+    Reuse,
+}
+
+/// A mail that is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Mail<'a> {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its recipient.
+    pub email: &'a Email,
+    /// The user that it is about; "" where the worker looks the user up.
+    pub user_id: &'a str,
+}
+
+/// A mail that one worker has to itself until its next try.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    pub id: String,
+    pub kind: Kind,
+    pub email: Email,
+    pub user_id: String,
+    /// The claims of it, this one included.
+    pub attempts: i64,
+}
+
+/// Mails to be sent, shared by all instances.
+#[derive(Debug)]
+pub struct Outbox {
+    pub(super) pool: Database,
+    wake: Notify,
+}
+
+/// The tries of one mail: at once, and after 1 min, 5 min, 30 min and 2 h.
+pub(super) const TRIES: i64 = 5;
+/// The most mails that wait.
+const MOST: i64 = 10_000;
+/// The due mails that one claim looks at: other workers may take some of them first.
+const SOME: i64 = 16;
+const HOUR: i64 = 3_600_000;
+
+/// A mail that waits already stays, and costs as much.
+const INSERT: &str = "
+INSERT INTO outbox (id, kind, email, user_id, next_at, attempts)
+SELECT $1, $2, $3, $4, 0, 0 WHERE (SELECT count(*) FROM outbox) < $5
+ON CONFLICT (kind, email, user_id) DO UPDATE SET kind = excluded.kind";
+const DUE: &str = "SELECT id FROM outbox WHERE next_at <= $1 ORDER BY next_at, id LIMIT $2";
+/// Only the worker whose update finds the row due has it. A worker that dies leaves it to the next try.
+const CLAIM: &str = "
+UPDATE outbox SET attempts = attempts + 1, next_at = $1 + CASE attempts
+    WHEN 0 THEN 60000 WHEN 1 THEN 300000 WHEN 2 THEN 1800000 ELSE 7200000 END
+WHERE id = $2 AND next_at <= $1
+RETURNING id, kind, email, user_id, attempts";
+const DELETE: &str = "DELETE FROM outbox WHERE id = $1";
+const OLDEST: &str = "SELECT min(id) FROM outbox";
+const PASS: &str = "
+INSERT INTO mailboxes (mailbox, first_at, second_at, third_at) VALUES ($1, 0, 0, $2)
+ON CONFLICT (mailbox) DO UPDATE SET
+    first_at = mailboxes.second_at, second_at = mailboxes.third_at, third_at = $2
+WHERE mailboxes.first_at <= $3";
+const SWEEP: &str = "DELETE FROM mailboxes WHERE third_at <= $1";
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Reset, Self::Verify, Self::NewPassword, Self::NewAddress, Self::Reuse];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Verify => "verify",
+            Self::NewPassword => "new_password",
+            Self::NewAddress => "new_address",
+            Self::Reuse => "reuse",
+        }
+    }
+
+    /// Mails with one name are counted together for the limit of a mailbox. A stranger can ask for links, so they must not
+    /// use up what a notice needs.
+    const fn counted_as(self) -> &'static str {
+        match self {
+            Self::Reset | Self::Verify => "link",
+            notice => notice.as_str(),
+        }
+    }
+}
+
+impl Outbox {
+    pub(super) fn new(pool: Database) -> Self {
+        Self { pool, wake: Notify::new() }
+    }
+
+    /// Has `mail` sent.
+    ///
+    /// # Errors
+    /// The store's; the outbox is full.
+    pub async fn add(&self, mail: Mail<'_>) -> Result<(), StoreError> {
+        if !within(STORE, add_to(&self.pool, mail)).await? {
+            return Err(is_full());
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// Tells the worker of this process that there is something to send.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Takes a mail that is due. No other worker gets it before its next try.
+    pub(super) async fn claim(&self, now_ms: i64) -> Result<Option<Claimed>, StoreError> {
+        let due = sqlx::query_scalar::<_, String>(DUE).bind(now_ms).bind(SOME);
+        for id in within(STORE, due.fetch_all(&self.pool)).await? {
+            let claim = sqlx::query(CLAIM).bind(now_ms).bind(&id);
+            if let Some(row) = within(STORE, claim.fetch_optional(&self.pool)).await? {
+                return read(&row).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets a mail.
+    pub(super) async fn delete(&self, id: &str) -> Result<(), StoreError> {
+        within(STORE, sqlx::query(DELETE).bind(id).execute(&self.pool)).await.map(drop)
+    }
+
+    /// Counts a mail of this kind to `email`; false if the mailbox had three in the last hour, which is the limit.
+    pub(super) async fn pass(&self, kind: Kind, email: &Email, now_ms: i64) -> Result<bool, StoreError> {
+        let mailbox = digest(&format!("{}\n{}", kind.counted_as(), email.as_str()));
+        within(STORE, sqlx::query(SWEEP).bind(now_ms - HOUR).execute(&self.pool)).await?;
+        let pass = sqlx::query(PASS).bind(mailbox).bind(now_ms).bind(now_ms - HOUR);
+        Ok(within(STORE, pass.execute(&self.pool)).await?.rows_affected() == 1)
+    }
+
+    /// The time that the oldest mail has waited.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn age(&self, now_ms: i64) -> Result<Duration, StoreError> {
+        let oldest = sqlx::query_scalar::<_, Option<String>>(OLDEST);
+        let oldest = within(STORE, oldest.fetch_one(&self.pool)).await?;
+        let began = oldest.and_then(|id| Uuid::try_parse(&id).ok()?.get_timestamp()).map(|time| time.to_unix().0);
+        let now = u64::try_from(now_ms / 1000).unwrap_or_default();
+        Ok(began.map_or(Duration::ZERO, |began| Duration::from_secs(now.saturating_sub(began))))
+    }
+}
+
+/// Writes `mail` in a transaction of the caller's, who wakes the worker afterwards; false if the outbox is full.
+///
+/// # Errors
+/// The store's.
+pub async fn add_to<'c>(on: impl Executor<'c, Database = Any>, mail: Mail<'_>) -> Result<bool, StoreError> {
+    let insert = sqlx::query(INSERT)
+        .bind(Uuid::now_v7().to_string())
+        .bind(mail.kind.as_str())
+        .bind(mail.email.as_str())
+        .bind(mail.user_id)
+        .bind(MOST);
+    Ok(insert.execute(on).await?.rows_affected() == 1)
+}
+
+/// The error of a call that needs a mail while the outbox is full.
+#[must_use]
+pub fn is_full() -> StoreError {
+    StoreError::unavailable(STORE, format!("{MOST} mails wait to be sent"))
+}
+
+fn read(row: &AnyRow) -> Result<Claimed, StoreError> {
+    let kind: String = row.try_get("kind")?;
+    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind);
+    Ok(Claimed {
+        id: row.try_get("id")?,
+        kind: kind.ok_or_else(|| StoreError::corrupt(STORE, "outbox.kind of no known kind"))?,
+        email: Email::stored(row.try_get("email")?),
+        user_id: row.try_get("user_id")?,
+        attempts: row.try_get("attempts")?,
+    })
+}

@@ -1,0 +1,234 @@
+use std::sync::Arc;
+
+use shared_service::Metrics;
+use shared_service::clock::now_ms;
+use shared_service::database::{Database, StoreError, within};
+
+use super::tickets::{self, Purpose, ValidTicket};
+use super::{Kind, Mail, MailSettings, Outbox, PublicUrl, STORE, worker};
+use crate::endings::complete_of;
+use crate::passwords::PasswordHash;
+use crate::sessions::SessionStore;
+use crate::users::{
+    By, Email, EmailVerified, User, UserChange, UserId, Users, account_in, end_turn, mark_verified, verify_email,
+};
+
+/// The ways back into an account.
+pub struct Recovery {
+    users: Users,
+    sessions: Arc<dyn SessionStore>,
+    pool: Database,
+    outbox: Option<Arc<Outbox>>,
+    settings: MailSettings,
+}
+
+/// A link that lets its holder set a password.
+#[derive(Debug)]
+pub struct Link {
+    /// With the ticket in its fragment.
+    pub url: String,
+    /// Milliseconds since 1970.
+    pub expires_at: i64,
+}
+
+/// The result of asking for a [`Link`].
+#[derive(Debug)]
+pub enum Linked {
+    /// The link.
+    Link(Link),
+    /// There is no such user.
+    NotFound,
+    /// There is no `PUBLIC_URL` for it to begin with.
+    NotConfigured,
+}
+
+/// The result of redeeming a ticket for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// The address is the account's.
+    Done,
+    /// The ticket is used, or its account has changed.
+    Gone,
+    /// Another account has verified the address before.
+    Taken,
+}
+
+impl Recovery {
+    /// On the stores of the service.
+    #[must_use]
+    pub fn new(settings: MailSettings, pool: &Database, sessions: &Arc<dyn SessionStore>) -> Self {
+        let outbox = settings.smtp.as_ref().map(|_| Arc::new(Outbox::new(pool.clone())));
+        let users = Users::new(pool.clone()).with_notices(outbox.clone());
+        Self { users, sessions: Arc::clone(sessions), pool: pool.clone(), outbox, settings }
+    }
+
+    /// The users, whose changes write notices where mail is on.
+    #[must_use]
+    pub fn users(&self) -> &Users {
+        &self.users
+    }
+
+    /// Starts the tasks that send, where mail is on. They end with the sessions' store.
+    pub fn start_sending(&self) {
+        if let Some(outbox) = &self.outbox {
+            worker::start(&self.settings, outbox, &self.users, &self.sessions);
+        }
+    }
+
+    /// Adds the age of the outbox to `metrics`, where mail is on.
+    #[must_use]
+    pub fn shown(&self, metrics: Metrics) -> Metrics {
+        let Some(outbox) = self.outbox.clone() else { return metrics };
+        let age = ("mail_outbox_age_seconds", "Seconds that the oldest mail in the outbox has waited");
+        metrics.gauge(age, move || {
+            let outbox = Arc::clone(&outbox);
+            async move {
+                let age = outbox.age(now_ms()).await;
+                age.inspect_err(|error| log::warn!("the age of the outbox is not known: {error}"))
+                    .ok()
+                    .map(|age| age.as_secs_f64())
+            }
+        })
+    }
+
+    /// The outbox; none where mail is off.
+    #[must_use]
+    pub fn outbox(&self) -> Option<&Arc<Outbox>> {
+        self.outbox.as_ref()
+    }
+
+    /// True if `PUBLIC_URL` is set, so that there can be links.
+    #[must_use]
+    pub fn has_links(&self) -> bool {
+        self.settings.public_url.is_some()
+    }
+
+    /// Has a link to set a password sent to `email`, if that is an account's: only the worker finds out.
+    ///
+    /// # Errors
+    /// The store's; the outbox is full.
+    pub async fn forgot(outbox: &Outbox, email: &Email) -> Result<(), StoreError> {
+        outbox.add(Mail { kind: Kind::Reset, email, user_id: "" }).await
+    }
+
+    /// Has a link sent to `email` by which `user` can make it theirs, and a notice to the address that they have.
+    ///
+    /// # Errors
+    /// The store's; the outbox is full.
+    pub async fn claim(outbox: &Outbox, user: &User, email: &Email) -> Result<(), StoreError> {
+        let user_id = user.id.as_str();
+        if let Some(old) = user.email.as_ref().filter(|old| *old != email) {
+            outbox.add(Mail { kind: Kind::NewAddress, email: old, user_id }).await?;
+        }
+        outbox.add(Mail { kind: Kind::Verify, email, user_id }).await
+    }
+
+    /// The account that `ticket` is for, and what else it proves. It stays good.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find(&self, purpose: Purpose, ticket: &str, now_ms: i64) -> Result<Option<ValidTicket>, StoreError> {
+        within(STORE, async {
+            let mut read = self.pool.begin().await?;
+            let found = tickets::find(&mut read, purpose, ticket, now_ms).await?;
+            read.rollback().await?;
+            Ok::<_, StoreError>(found)
+        })
+        .await
+    }
+
+    /// Redeems a ticket for another password and ends all sessions; false if the ticket is not good any more. Sessions end
+    /// before as well as after: while they cannot be ended, the password stays as it was.
+    ///
+    /// # Errors
+    /// A store is unavailable.
+    pub async fn reset(&self, ticket: &str, hash: PasswordHash, now_ms: i64) -> Result<bool, StoreError> {
+        // The password was hashed meanwhile: a ticket that was used by now must end no session.
+        let Some(proof) = self.find(Purpose::Reset, ticket, now_ms).await? else { return Ok(false) };
+        let user_id = &proof.account.user.id;
+        self.sessions.end_all(user_id, None).await?;
+        let change = UserChange { hash: Some(hash), ..UserChange::default() };
+        if !within(STORE, self.redeem_for_password(&proof, &change, now_ms)).await? {
+            return Ok(false);
+        }
+        self.wake();
+        complete_of(&self.users, &*self.sessions, user_id).await?;
+        Ok(true)
+    }
+
+    async fn redeem_for_password(
+        &self,
+        proof: &ValidTicket,
+        change: &UserChange,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let Some(mut turn) = self.users.take_turn(None).await? else { return Ok(false) };
+        let taken = tickets::take(&mut turn, proof, now_ms).await?;
+        if let Some(ValidTicket { account, email, .. }) = &taken {
+            let user_id = &account.user.id;
+            if email.is_some() {
+                mark_verified(&mut turn, user_id, now_ms).await?;
+            }
+            self.users.change_in(&mut turn, user_id, change).await?;
+            tickets::delete_of(&mut turn, user_id).await?;
+        }
+        end_turn(turn, taken.is_some()).await?;
+        Ok(taken.is_some())
+    }
+
+    /// Redeems a ticket for an address, which becomes the account's.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn verify(&self, proof: &ValidTicket, now_ms: i64) -> Result<Verified, StoreError> {
+        within(STORE, self.verify_in_turn(proof, now_ms)).await
+    }
+
+    async fn verify_in_turn(&self, proof: &ValidTicket, now_ms: i64) -> Result<Verified, StoreError> {
+        let Some(mut turn) = self.users.take_turn(None).await? else { return Ok(Verified::Gone) };
+        let verified = match tickets::take(&mut turn, proof, now_ms).await? {
+            Some(ValidTicket { account, email: Some(email), .. }) => {
+                match verify_email(&mut turn, &account.user.id, &email, now_ms).await? {
+                    EmailVerified::Done => Verified::Done,
+                    EmailVerified::Taken => Verified::Taken,
+                }
+            }
+            _ => Verified::Gone,
+        };
+        end_turn(turn, verified == Verified::Done).await?;
+        Ok(verified)
+    }
+
+    /// A link by which the user `id` can set a password; on behalf of an admin, or of the operator. `None` where the admin
+    /// is one no more.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn link(&self, by: Option<By<'_>>, id: &UserId, now_ms: i64) -> Result<Option<Linked>, StoreError> {
+        let Some(public_url) = &self.settings.public_url else { return Ok(Some(Linked::NotConfigured)) };
+        within(STORE, self.link_in_turn(public_url, by, id, now_ms)).await
+    }
+
+    async fn link_in_turn(
+        &self,
+        public_url: &PublicUrl,
+        by: Option<By<'_>>,
+        id: &UserId,
+        now_ms: i64,
+    ) -> Result<Option<Linked>, StoreError> {
+        let Some(mut turn) = self.users.take_turn(by).await? else { return Ok(None) };
+        let Some(account) = account_in(&mut turn, id).await? else {
+            end_turn(turn, false).await?;
+            return Ok(Some(Linked::NotFound));
+        };
+        let (ticket, expires_at) = tickets::issue(&mut turn, Purpose::Reset, &account, None, now_ms).await?;
+        end_turn(turn, true).await?;
+        Ok(Some(Linked::Link(Link { url: public_url.link(Purpose::Reset, &ticket), expires_at })))
+    }
+
+    fn wake(&self) {
+        if let Some(outbox) = &self.outbox {
+            outbox.wake();
+        }
+    }
+}

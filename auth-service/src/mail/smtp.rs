@@ -1,0 +1,231 @@
+use std::str::FromStr;
+use std::time::Duration;
+
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::{Error, SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT};
+use lettre::{Address, address::AddressError};
+use percent_encoding::percent_decode_str;
+use tokio::time::timeout;
+use url::Url;
+use uuid::Uuid;
+
+use super::links::{PublicUrl, is_loopback};
+use super::messages::Letter;
+use crate::users::Email;
+
+/// A mail is sent within this, or tried again. Shorter than the pause before the second try, so that no other worker sends it
+/// meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The mail is the server's already when its `QUIT` is waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// The recipient is refused (RFC 5321 section 4.2.3): another try would be refused, too. Other replies may be about this
+/// service, and change when an operator has mended its settings.
+const REFUSES_RECIPIENT: std::ops::RangeInclusive<u16> = 550..=553;
+
+/// The mail server, or the log in its place.
+#[derive(Clone)]
+pub struct Smtp(Option<Server>);
+
+#[derive(Clone)]
+struct Server {
+    host: String,
+    port: u16,
+    encryption: Encryption,
+    credentials: Option<Credentials>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encryption {
+    None,
+    /// Before anything is said.
+    Tls,
+    /// By STARTTLS, which the server must offer.
+    StartTls,
+}
+
+/// A text that is no address of a mail server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAServer {
+    /// Another scheme, or no host.
+    #[error("must be smtps://user:password@host:465, smtp://user:password@host:587, smtp+plain://localhost:25 or log:")]
+    Form,
+    /// A password may be said without encryption to this machine alone.
+    #[error("must be smtps:// or smtp://: smtp+plain:// is not encrypted, and for localhost, 127.0.0.1 or [::1] alone")]
+    NotLoopback,
+}
+
+/// The reason why a mail was not sent. Its text never quotes the server, whose words may hold the address.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotSent {
+    #[error("the mail server refuses the recipient, with {0}")]
+    Recipient(u16),
+    #[error("the mail server answered {0}")]
+    Reply(u16),
+    #[error("no answer of the mail server within {} s", PATIENCE.as_secs())]
+    Silence,
+    #[error("the answer of the mail server is not understood")]
+    Nonsense,
+    #[error("the mail server cannot be used: {0}")]
+    Connection(Error),
+    #[error("the mail cannot be written: {0}")]
+    Message(#[from] lettre::error::Error),
+    #[error("the address is none that mail can be sent to: {0}")]
+    Address(#[from] AddressError),
+}
+
+impl Smtp {
+    /// True if mails are written to the log.
+    #[must_use]
+    pub fn is_log(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Sends `letter` from `from` to `email`, by a connection of its own. `hello` is the name of this host.
+    pub(super) async fn send(&self, hello: &str, from: &Mailbox, email: &Email, letter: Letter) -> Result<(), NotSent> {
+        let Some(server) = &self.0 else {
+            log::info!("mail to {}: {}\n\n{}", email.as_str(), letter.subject, letter.body);
+            return Ok(());
+        };
+        let message = message(from, email, letter)?;
+        // The time limit of the library is for the connection alone.
+        let sending = async {
+            let mut connection = server.connect(hello).await?;
+            connection.send(message.envelope(), &message.formatted()).await?;
+            Ok::<_, Error>(connection)
+        };
+        let mut connection = timeout(PATIENCE, sending).await.map_err(|_| NotSent::Silence)??;
+        drop(timeout(FAREWELL, connection.quit()).await);
+        Ok(())
+    }
+
+    /// Connects as the host of `public_url`, encrypts, authenticates, and sends nothing.
+    ///
+    /// # Errors
+    /// The reason why no mail can be sent.
+    pub async fn check(&self, public_url: Option<&PublicUrl>) -> Result<(), String> {
+        let Some(server) = &self.0 else { return Ok(()) };
+        let hello = public_url.map_or("localhost", PublicUrl::host);
+        let mut connection = server.connect(hello).await.map_err(|error| NotSent::from(error).to_string())?;
+        drop(timeout(FAREWELL, connection.quit()).await);
+        Ok(())
+    }
+}
+
+impl Server {
+    async fn connect(&self, hello: &str) -> Result<AsyncSmtpConnection, Error> {
+        let hello = ClientId::Domain(hello.to_owned());
+        let tls = || TlsParameters::new(self.host.clone());
+        let at_once = if self.encryption == Encryption::Tls { Some(tls()?) } else { None };
+        let place = (self.host.as_str(), self.port);
+        let mut connection = AsyncSmtpConnection::connect_tokio1(place, Some(PATIENCE), &hello, at_once, None).await?;
+        if self.encryption == Encryption::StartTls {
+            connection.starttls(tls()?, &hello).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(connection)
+    }
+}
+
+impl FromStr for Smtp {
+    type Err = NotAServer;
+
+    fn from_str(text: &str) -> Result<Self, NotAServer> {
+        if text == "log:" {
+            return Ok(Self(None));
+        }
+        let url = Url::parse(text).map_err(|_| NotAServer::Form)?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(NotAServer::Form)?;
+        let (encryption, port) = match url.scheme() {
+            "smtps" => (Encryption::Tls, SUBMISSIONS_PORT),
+            "smtp" => (Encryption::StartTls, SUBMISSION_PORT),
+            "smtp+plain" if is_loopback(host) => (Encryption::None, SMTP_PORT),
+            "smtp+plain" => return Err(NotAServer::NotLoopback),
+            _ => return Err(NotAServer::Form),
+        };
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(String::from).ok();
+        let credentials = match (url.username(), url.password()) {
+            ("", None) => None,
+            (user, Some(password)) if !user.is_empty() => {
+                let (user, password) = decoded(user).zip(decoded(password)).ok_or(NotAServer::Form)?;
+                Some(Credentials::new(user, password))
+            }
+            _ => return Err(NotAServer::Form),
+        };
+        if !matches!(url.path(), "" | "/") || url.query().or(url.fragment()).is_some() {
+            return Err(NotAServer::Form);
+        }
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self(Some(Server { host, port: url.port().unwrap_or(port), encryption, credentials })))
+    }
+}
+
+impl NotSent {
+    /// True if another try is of no use.
+    pub(super) const fn is_final(&self) -> bool {
+        matches!(self, Self::Recipient(_) | Self::Message(_) | Self::Address(_))
+    }
+}
+
+impl From<Error> for NotSent {
+    fn from(error: Error) -> Self {
+        match error.status().map(u16::from) {
+            Some(code) if REFUSES_RECIPIENT.contains(&code) => Self::Recipient(code),
+            Some(code) => Self::Reply(code),
+            None if error.is_response() => Self::Nonsense,
+            None => Self::Connection(error),
+        }
+    }
+}
+
+fn message(from: &Mailbox, email: &Email, letter: Letter) -> Result<Message, NotSent> {
+    let (local, domain) = email.as_str().rsplit_once('@').unwrap_or_default();
+    // Mail servers without RFC 6531 know domains in ASCII alone.
+    let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
+    let id = format!("<{}@{}>", Uuid::new_v4(), from.email.domain());
+    // No automatic answer shall come back (RFC 3834).
+    let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+    let message = Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(None, Address::new(local, domain)?))
+        .subject(letter.subject)
+        .message_id(Some(id))
+        .raw_header(automatic)
+        .header(ContentType::TEXT_PLAIN);
+    Ok(message.body(letter.body)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_of_a_mail_server_names_host_port_and_encryption() {
+        for (text, expected) in [
+            ("smtps://user:p%40ss@mail.example.org", Ok(("mail.example.org", 465, Encryption::Tls, true))),
+            ("smtp://mail.example.org", Ok(("mail.example.org", 587, Encryption::StartTls, false))),
+            ("smtp://mail.example.org:2525/", Ok(("mail.example.org", 2525, Encryption::StartTls, false))),
+            ("smtp+plain://localhost:1025", Ok(("localhost", 1025, Encryption::None, false))),
+            ("smtp+plain://127.0.0.1", Ok(("127.0.0.1", 25, Encryption::None, false))),
+            ("smtp+plain://[::1]:25", Ok(("::1", 25, Encryption::None, false))),
+            ("smtp+plain://mail.example.org", Err(NotAServer::NotLoopback)),
+            ("smtp+plain://localhost.example.org", Err(NotAServer::NotLoopback)),
+            ("http://mail.example.org", Err(NotAServer::Form)),
+            ("mail.example.org:25", Err(NotAServer::Form)),
+            ("smtps://", Err(NotAServer::Form)),
+            ("smtps://user@mail.example.org", Err(NotAServer::Form)),
+            ("smtp://mail.example.org?tls=none", Err(NotAServer::Form)),
+            ("smtp://mail.example.org/path", Err(NotAServer::Form)),
+        ] {
+            let parsed = text.parse::<Smtp>().map(|smtp| smtp.0.unwrap());
+            let seen = parsed.as_ref().map(|it| (&*it.host, it.port, it.encryption, it.credentials.is_some()));
+            assert_eq!(seen.map_err(|error| *error), expected, "{text}");
+        }
+        assert!("log:".parse::<Smtp>().is_ok_and(|smtp| smtp.is_log()));
+    }
+}

@@ -1,0 +1,147 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use shared_service::database::{Connection, StoreError};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::STORE;
+use crate::users::{Account, Email, account_in};
+
+/// A ticket as it stands in a link: 32 random bytes in base64url. It is stored nowhere.
+pub(super) type Ticket = SecretString;
+
+/// The right that a ticket gives, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To set another password.
+    Reset,
+    /// To become the owner of an address.
+    Verify,
+}
+
+/// A ticket that a client presented, and the account that it is for.
+#[derive(Clone, Debug)]
+pub struct ValidTicket {
+    hash: String,
+    purpose: Purpose,
+    /// The account.
+    pub account: Account,
+    /// The address that the ticket was sent to.
+    pub email: Option<Email>,
+}
+
+const MINUTE: i64 = 60_000;
+
+const INSERT: &str =
+    "INSERT INTO tickets (hash, purpose, user_id, email, binding, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
+const FIND: &str = "SELECT user_id, email, binding FROM tickets WHERE hash = $1 AND purpose = $2 AND expires_at > $3";
+/// Decides: of several clients that present one ticket, one gets the row.
+const TAKE: &str = "DELETE FROM tickets WHERE hash = $1 AND purpose = $2 AND expires_at > $3 AND binding = $4";
+const DELETE_OVER: &str = "DELETE FROM tickets WHERE expires_at <= $1";
+const DELETE_OF_USER: &str = "DELETE FROM tickets WHERE user_id = $1";
+/// An address that a user asked for before is not theirs to have any more.
+const DELETE_OTHER_CLAIMS: &str = "DELETE FROM tickets WHERE user_id = $1 AND purpose = 'verify' AND email <> $2";
+
+impl Purpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Verify => "verify",
+        }
+    }
+
+    /// Milliseconds.
+    const fn life(self) -> i64 {
+        match self {
+            Self::Reset => 30 * MINUTE,
+            Self::Verify => 24 * 60 * MINUTE,
+        }
+    }
+}
+
+/// Makes a ticket for `account`; when it expires, too.
+pub(super) async fn issue(
+    on: &mut Connection,
+    purpose: Purpose,
+    account: &Account,
+    email: Option<&Email>,
+    now_ms: i64,
+) -> Result<(Ticket, i64), StoreError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::unavailable(STORE, error))?;
+    let ticket = URL_SAFE_NO_PAD.encode(bytes);
+    let (user_id, expires_at) = (account.user.id.as_str(), now_ms + purpose.life());
+    sqlx::query(DELETE_OVER).bind(now_ms).execute(&mut *on).await?;
+    if let (Purpose::Verify, Some(email)) = (purpose, email) {
+        sqlx::query(DELETE_OTHER_CLAIMS).bind(user_id).bind(email.as_str()).execute(&mut *on).await?;
+    }
+    let insert = sqlx::query(INSERT)
+        .bind(digest(&ticket))
+        .bind(purpose.as_str())
+        .bind(user_id)
+        .bind(email.map(Email::as_str))
+        .bind(binding(account))
+        .bind(expires_at);
+    insert.execute(&mut *on).await?;
+    Ok((ticket.into(), expires_at))
+}
+
+/// The account that `ticket` is for; none if the ticket is unknown, used or expired, the account is gone, disabled or has
+/// another password, or a link for a reset went to an address that is not the account's any more.
+pub(super) async fn find(
+    on: &mut Connection,
+    purpose: Purpose,
+    ticket: &str,
+    now_ms: i64,
+) -> Result<Option<ValidTicket>, StoreError> {
+    find_hash(on, purpose, digest(ticket), now_ms).await
+}
+
+async fn find_hash(
+    on: &mut Connection,
+    purpose: Purpose,
+    hash: String,
+    now_ms: i64,
+) -> Result<Option<ValidTicket>, StoreError> {
+    let found = sqlx::query(FIND).bind(&hash).bind(purpose.as_str()).bind(now_ms).fetch_optional(&mut *on).await?;
+    let Some((user_id, email, bound)) = found.as_ref().map(read).transpose()? else { return Ok(None) };
+    let Some(account) = account_in(on, &user_id).await?.filter(|account| !account.user.disabled) else {
+        return Ok(None);
+    };
+    let is_current = purpose == Purpose::Verify || email.is_none() || email == account.user.email;
+    let is_bound = bound == binding(&account);
+    Ok((is_current && is_bound).then_some(ValidTicket { hash, purpose, account, email }))
+}
+
+/// Takes the ticket of `proof` out of the store; none if another client was first, or what it proved is so no more.
+pub(super) async fn take(
+    on: &mut Connection,
+    proof: &ValidTicket,
+    now_ms: i64,
+) -> Result<Option<ValidTicket>, StoreError> {
+    let Some(now) = find_hash(on, proof.purpose, proof.hash.clone(), now_ms).await? else { return Ok(None) };
+    let take = sqlx::query(TAKE).bind(&now.hash).bind(now.purpose.as_str()).bind(now_ms).bind(binding(&now.account));
+    let taken = take.execute(&mut *on).await?;
+    Ok((taken.rows_affected() == 1).then_some(now))
+}
+
+/// Deletes all tickets of a user.
+pub(super) async fn delete_of(on: &mut Connection, user_id: &str) -> Result<(), StoreError> {
+    Ok(sqlx::query(DELETE_OF_USER).bind(user_id).execute(&mut *on).await.map(drop)?)
+}
+
+fn read(row: &AnyRow) -> Result<(String, Option<Email>, String), sqlx::Error> {
+    let email = row.try_get::<Option<String>, _>("email")?.map(Email::stored);
+    Ok((row.try_get("user_id")?, email, row.try_get("binding")?))
+}
+
+fn binding(account: &Account) -> String {
+    digest(account.hash.as_stored())
+}
+
+/// SHA-256 in base64url.
+pub(super) fn digest(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text))
+}

@@ -1,0 +1,144 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use shared_service::clock::now_ms;
+use shared_service::database::{StoreError, within};
+use tokio::time::{sleep, timeout};
+
+use super::messages::{self, Letter};
+use super::outbox::{Claimed, TRIES};
+use super::tickets::{self, Purpose};
+use super::{Kind, MailSettings, Outbox, PublicUrl, STORE, Smtp};
+use crate::counts::MailResult;
+use crate::sessions::SessionStore;
+use crate::users::{Account, Users};
+
+/// Mails sent at once, so that one that the server is slow about holds up no other.
+const SENDERS: usize = 4;
+/// The pause before a look for mails of other instances, and for those that are to be tried again.
+const POLL: Duration = Duration::from_secs(5);
+
+/// The means of a task that sends.
+struct Worker {
+    users: Users,
+    outbox: Arc<Outbox>,
+    smtp: Smtp,
+    from: Mailbox,
+    public_url: PublicUrl,
+}
+
+/// Starts tasks that send the mails in the outbox, as long as there are `sessions`.
+pub(super) fn start(settings: &MailSettings, outbox: &Arc<Outbox>, users: &Users, sessions: &Arc<dyn SessionStore>) {
+    let MailSettings { smtp: Some(smtp), from: Some(from), public_url: Some(public_url) } = settings.clone() else {
+        return;
+    };
+    let worker = Arc::new(Worker { users: users.clone(), outbox: Arc::clone(outbox), smtp, from, public_url });
+    for _ in 0..SENDERS {
+        let (worker, sessions) = (Arc::clone(&worker), Arc::downgrade(sessions));
+        // Not a task of actix, which ends when there is no runtime any more: a connection in use would not survive that.
+        tokio::spawn(async move {
+            while sessions.strong_count() > 0 {
+                match worker.outbox.claim(now_ms()).await {
+                    Ok(Some(mail)) => worker.handle(mail).await,
+                    Ok(None) => drop(timeout(POLL, worker.outbox.woken()).await),
+                    Err(error) => {
+                        log::warn!("the outbox cannot be read: {error}");
+                        sleep(POLL).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl Worker {
+    async fn handle(&self, mail: Claimed) {
+        // There may be more: the next task looks while this one sends.
+        self.outbox.wake();
+        let result = match self.deliver(&mail).await {
+            Ok(result) => result,
+            Err(error) => {
+                log::warn!("a mail was not prepared, the next try is later: {error}");
+                MailResult::Retried
+            }
+        };
+        result.count();
+        if result != MailResult::Retried
+            && let Err(error) = self.outbox.delete(&mail.id).await
+        {
+            log::warn!("a mail stays in the outbox, and may be sent again: {error}");
+        }
+    }
+
+    /// Sends `mail`, and tells what came of it in a word of [`MailResult`].
+    async fn deliver(&self, mail: &Claimed) -> Result<MailResult, StoreError> {
+        let Some(account) = self.subject(mail).await? else { return Ok(MailResult::Dropped) };
+        if mail.attempts > TRIES {
+            return Ok(given_up(mail.kind.as_str(), &account.user.id, "the last try did not end"));
+        }
+        let first = mail.attempts == 1;
+        if first && !self.outbox.pass(mail.kind, &mail.email, now_ms()).await? {
+            return Ok(MailResult::Limited);
+        }
+        let letter = self.letter(mail, &account).await?;
+        let (kind, user) = (mail.kind.as_str(), account.user.id.as_str());
+        let sent = self.smtp.send(self.public_url.host(), &self.from, &mail.email, letter).await;
+        match sent {
+            Ok(()) => {
+                log::info!(target: "audit", event = "mail.sent", kind = kind, user = user; "mail sent");
+                Ok(MailResult::Sent)
+            }
+            Err(error) if mail.attempts < TRIES && !error.is_final() => {
+                log::warn!(kind = kind, user = user; "a mail was not sent, the next try is later: {error}");
+                Ok(MailResult::Retried)
+            }
+            Err(error) => Ok(given_up(kind, user, &error.to_string())),
+        }
+    }
+
+    /// The enabled account that `mail` is about.
+    async fn subject(&self, mail: &Claimed) -> Result<Option<Account>, StoreError> {
+        let account = match mail.kind {
+            Kind::Reset => self.users.account_by_login(mail.email.as_str()).await?,
+            _ => match mail.user_id.parse() {
+                Ok(id) => self.users.account(&id).await?,
+                Err(_) => None,
+            },
+        };
+        Ok(account.filter(|account| !account.user.disabled))
+    }
+
+    async fn letter(&self, mail: &Claimed, account: &Account) -> Result<Letter, StoreError> {
+        let name = &account.user.username;
+        match mail.kind {
+            Kind::Reset => Ok(messages::reset(name, &self.link(Purpose::Reset, mail, account).await?)),
+            Kind::Verify => {
+                let owner = self.users.account_by_login(mail.email.as_str()).await?.map(|owner| owner.user);
+                let owner = owner.filter(|owner| owner.id != account.user.id && owner.email_verified_at.is_some());
+                match owner {
+                    Some(owner) => Ok(messages::taken(&owner.username)),
+                    None => Ok(messages::verify(name, &self.link(Purpose::Verify, mail, account).await?)),
+                }
+            }
+            notice => Ok(messages::notice(notice, name)),
+        }
+    }
+
+    /// A link with a ticket that is made now.
+    async fn link(&self, purpose: Purpose, mail: &Claimed, account: &Account) -> Result<String, StoreError> {
+        let issued = within(STORE, async {
+            let mut step = self.outbox.pool.begin().await?;
+            let issued = tickets::issue(&mut step, purpose, account, Some(&mail.email), now_ms()).await?;
+            step.commit().await?;
+            Ok::<_, StoreError>(issued)
+        });
+        let (ticket, _) = issued.await?;
+        Ok(self.public_url.link(purpose, &ticket))
+    }
+}
+
+fn given_up(kind: &str, user: &str, reason: &str) -> MailResult {
+    log::error!(target: "audit", event = "mail.failed", kind = kind, user = user, reason = reason; "mail given up");
+    MailResult::Failed
+}

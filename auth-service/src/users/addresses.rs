@@ -1,0 +1,54 @@
+use shared_service::database::{Connection, StoreError};
+use sqlx::error::ErrorKind;
+
+use super::{Email, User, Users};
+use crate::mail::{Kind, Mail};
+
+/// The result of the proof of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EmailVerified {
+    /// The address is the user's.
+    Done,
+    /// Another user has verified it before. Nothing else may be done in the transaction.
+    Taken,
+}
+
+const RELEASE: &str =
+    "UPDATE users SET email = NULL WHERE email = $2 AND id <> $1 AND email_verified_at IS NULL RETURNING id";
+const VERIFY: &str = "UPDATE users SET email = $2, email_verified_at = $3 WHERE id = $1";
+const MARK: &str = "UPDATE users SET email_verified_at = coalesce(email_verified_at, $2) WHERE id = $1";
+
+impl Users {
+    /// Tells `user` by mail, if it is on, that a refresh token was used again and the session has ended. The answer to the
+    /// client does not depend on it.
+    pub(crate) async fn notify_reuse(&self, user: Option<&User>) {
+        let Some((outbox, user)) = self.outbox.as_ref().zip(user) else { return };
+        let Some(email) = &user.email else { return };
+        if let Err(error) = outbox.add(Mail { kind: Kind::Reuse, email, user_id: &user.id }).await {
+            log::warn!(user = user.id.as_str(); "no notice of a reuse is sent: {error}");
+        }
+    }
+}
+
+/// Makes `email` the verified address of the user `id`. Another user who never verified it has it no more.
+pub(crate) async fn verify_email(
+    on: &mut Connection,
+    id: &str,
+    email: &Email,
+    now_ms: i64,
+) -> Result<EmailVerified, StoreError> {
+    let release = sqlx::query_scalar::<_, String>(RELEASE).bind(id).bind(email.as_str());
+    for other in release.fetch_all(&mut *on).await? {
+        log::warn!(target: "audit", event = "email.released", user = other.as_str(), by = id; "address lost to the user who verified it");
+    }
+    match sqlx::query(VERIFY).bind(id).bind(email.as_str()).bind(now_ms).execute(on).await {
+        Ok(_) => Ok(EmailVerified::Done),
+        Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::UniqueViolation => Ok(EmailVerified::Taken),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Marks the address that the user `id` has as verified.
+pub(crate) async fn mark_verified(on: &mut Connection, id: &str, now_ms: i64) -> Result<(), StoreError> {
+    Ok(sqlx::query(MARK).bind(id).bind(now_ms).execute(on).await.map(drop)?)
+}
