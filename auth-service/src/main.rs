@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use auth_service::Calls;
 use auth_service::access_keys::AccessKeys;
-use auth_service::app;
+use auth_service::app::{self, Stores};
 use auth_service::cli::{
     Cli, CliContext, CliError, Command, Console, TokenCommand, inspect, key_file, keygen, run_doctor, run_sessions,
     run_users, show_keys, unless_unread, verify,
@@ -19,7 +19,7 @@ use shared_service::{Settings, SettingsError, ShutdownSignal, keep_private, serv
 #[actix_web::main]
 async fn main() -> ExitCode {
     keep_private();
-    let done = run(Cli::parse().command.unwrap_or(Command::Serve)).await.or_else(unless_unread);
+    let done = Box::pin(run(Cli::parse().command.unwrap_or(Command::Serve))).await.or_else(unless_unread);
     let skipped = matches!(done.as_ref().map_err(|error| error.downcast_ref()), Err(Some(CliError::Skipped(..))));
     let code = exit("auth-service", done);
     if skipped { ExitCode::from(3) } else { code }
@@ -39,8 +39,8 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         }
         Command::Users(command) => {
             let stores = app::open(read(StoreConfig::read)?).await?;
-            let context =
-                CliContext { users: &stores.users, passwords: &stores.passwords, sessions: &*stores.sessions };
+            let Stores { users, passwords, sessions, recovery, .. } = &stores;
+            let context = CliContext { users, passwords, sessions: &**sessions, recovery: Some(recovery) };
             run_users(command, context, &mut Console::of_process()).await?;
         }
         Command::Sessions(command) => {

@@ -12,12 +12,16 @@ pub enum ErrorCode {
     InvalidCredentials,
     InsufficientScope,
     InvalidRefreshToken,
+    InvalidResetToken,
+    InvalidVerificationToken,
     OriginNotAllowed,
     NotFound,
+    MailNotConfigured,
     MethodNotAllowed,
     RequestTimeout,
     UsernameTaken,
     EmailTaken,
+    PublicUrlNotConfigured,
     LastAdmin,
     PreconditionFailed,
     ContentTooLarge,
@@ -36,7 +40,7 @@ pub enum ErrorCode {
 /// HTTP status, name and default detail of each code, in the order of the enum.
 type Row = (ErrorCode, u16, &'static str, &'static str);
 
-const TABLE: [Row; 28] = {
+const TABLE: [Row; 32] = {
     use ErrorCode as Code;
     [
         (Code::MalformedBody, 400, "malformed_body", "The body does not have the shape that this needs."),
@@ -63,6 +67,13 @@ const TABLE: [Row; 28] = {
             "invalid_refresh_token",
             "The refresh token is not valid any more. Log in again.",
         ),
+        (Code::InvalidResetToken, 403, "invalid_reset_token", "The link is not valid any more. Ask for another one."),
+        (
+            Code::InvalidVerificationToken,
+            403,
+            "invalid_verification_token",
+            "The link is not valid any more, or it is for another account.",
+        ),
         (
             Code::OriginNotAllowed,
             403,
@@ -71,6 +82,7 @@ const TABLE: [Row; 28] = {
             Sec-Fetch-Site tell; others send it in the body.",
         ),
         (Code::NotFound, 404, "not_found", "There is nothing at this address."),
+        (Code::MailNotConfigured, 404, "mail_not_configured", "This service sends no mail: SMTP_URL is not set."),
         (
             Code::MethodNotAllowed,
             405,
@@ -80,6 +92,12 @@ const TABLE: [Row; 28] = {
         (Code::RequestTimeout, 408, "request_timeout", "The request did not arrive in time."),
         (Code::UsernameTaken, 409, "username_taken", "Another account has this user name."),
         (Code::EmailTaken, 409, "email_taken", "Another account has this email."),
+        (
+            Code::PublicUrlNotConfigured,
+            409,
+            "public_url_not_configured",
+            "There can be no link: PUBLIC_URL is not set.",
+        ),
         (Code::LastAdmin, 409, "last_admin", "This is the last admin; make another one first."),
         (
             Code::PreconditionFailed,

@@ -13,6 +13,8 @@ mod keygen;
 mod keys;
 /// `users list` and `users export`.
 mod listing;
+/// `users reset-link`.
+mod reset_link;
 /// `sessions`.
 mod sessions;
 /// `token`.

@@ -3,9 +3,11 @@ use shared_claims::Role;
 use shared_service::clock::now_ms;
 
 use super::import::{ImportArgs, import};
+use super::reset_link::reset_link;
 use super::{CliError, Console, counted, no_user};
 use crate::endings::complete_of;
 use crate::limits::ClientNetwork;
+use crate::mail::Recovery;
 use crate::passwords::{NotHashed, PasswordHash, Passwords};
 use crate::sessions::SessionStore;
 use crate::users::{Changed, Created, Deleted, Email, NewUser, User, UserChange, Username, Users};
@@ -16,6 +18,7 @@ use crate::users::{Changed, Created, Deleted, Email, NewUser, User, UserChange, 
       auth-service users add alice --role admin              asks for the password\n  \
       echo \"$PASSWORD\" | auth-service users add alice      takes it from a variable\n  \
       auth-service users set-password alice@example.org      a new one; ends her sessions\n  \
+      auth-service users reset-link alice                    a link by which she sets one herself\n  \
       auth-service users export >people.jsonl                holds password hashes: keep it safe, or delete it")]
 pub enum UsersCommand {
     /// Add a user; asks for the password twice, or reads it as one line from standard input
@@ -40,6 +43,8 @@ pub enum UsersCommand {
     },
     /// Give a user another password, and end the sessions; asks as `add` does
     SetPassword(Named),
+    /// Print a link by which a user sets a password, good once, for 30 minutes; needs `PUBLIC_URL`, and no mail
+    ResetLink(Named),
     /// Keep a user from logging in, and end the sessions
     Disable(Named),
     /// Let a user log in again
@@ -82,6 +87,8 @@ pub struct CliContext<'a> {
     pub passwords: &'a Passwords,
     /// Their sessions.
     pub sessions: &'a dyn SessionStore,
+    /// The ways back into an account, for the command that needs them.
+    pub recovery: Option<&'a Recovery>,
 }
 
 /// Runs a command about users.
@@ -103,6 +110,7 @@ pub async fn run_users(command: UsersCommand, context: CliContext<'_>, console: 
             let hash = Some(context.new_hash(console, &user.username, user.email.as_ref()).await?);
             context.change(console, &name, &UserChange { hash, ..none }, "has the new password").await
         }
+        C::ResetLink(Named { name }) => reset_link(context, console, &context.find(&name).await?).await,
         C::Disable(Named { name }) => {
             let change = UserChange { disabled: Some(true), ..none };
             context.change(console, &name, &change, "cannot sign in any more").await

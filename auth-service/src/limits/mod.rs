@@ -91,6 +91,18 @@ impl Limits {
         Ok(checked)
     }
 
+    /// Forgets the failures that were counted for `login` at `from`: the password is another one.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn forget(&self, login: &str, from: ClientNetwork) -> Result<(), StoreError> {
+        let Some((_, store)) = &self.failures else { return Ok(()) };
+        for network in networks(from) {
+            store.forget(&digest(login, network)).await?;
+        }
+        Ok(())
+    }
+
     async fn begin(&self, login: &str, from: ClientNetwork) -> Result<Vec<Counted<'_>>, Throttled> {
         let mut counted = Vec::new();
         let Some((limit, store)) = &self.failures else { return Ok(counted) };

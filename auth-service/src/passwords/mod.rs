@@ -121,6 +121,14 @@ impl Passwords {
         self.pool.run(ClientNetwork::default(), move || hasher.hash(&new)).await?
     }
 
+    /// Hashes a random password, which is then dropped: for an account whose user sets one by a link.
+    ///
+    /// # Errors
+    /// The work was not done.
+    pub async fn hash_random(&self) -> Result<PasswordHash, PoolError> {
+        self.hash(NewPassword::random()).await
+    }
+
     /// Holds the password `text` against `hash`.
     ///
     /// # Errors

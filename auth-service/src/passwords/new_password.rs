@@ -1,6 +1,7 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 use zxcvbn::Score;
 use zxcvbn::feedback::Feedback;
 
@@ -67,6 +68,11 @@ impl NewPassword {
     #[must_use]
     pub fn of_demo(text: &'static str) -> Self {
         Self(text.into())
+    }
+
+    /// 244 random bits.
+    pub(super) fn random() -> Self {
+        Self(format!("{}{}", Uuid::new_v4(), Uuid::new_v4()).into())
     }
 
     pub(super) fn text(&self) -> &str {

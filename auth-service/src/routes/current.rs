@@ -16,6 +16,9 @@ pub(super) struct CurrentUser {
     pub(super) account: Account,
 }
 
+/// A [`CurrentUser`], if the request has an access token. One that is not valid is refused all the same.
+pub(super) struct PerhapsCurrentUser(pub(super) Option<CurrentUser>);
+
 /// A [`CurrentUser`] who is an admin by the access token and by the store.
 pub(super) struct CurrentAdmin(pub(super) Admin);
 
@@ -30,6 +33,22 @@ impl FromRequest for CurrentUser {
             let (member, state) = (member.await?, state.ok_or_else(Problem::internal)?);
             let account = current(&state, &member).await?;
             Ok(Self { member, account })
+        })
+    }
+}
+
+impl FromRequest for PerhapsCurrentUser {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let user = CurrentUser::from_request(request, payload);
+        Box::pin(async move {
+            match user.await {
+                Ok(user) => Ok(Self(Some(user))),
+                Err(problem) if problem.code() == "missing_token" => Ok(Self(None)),
+                Err(problem) => Err(problem),
+            }
         })
     }
 }

@@ -19,8 +19,11 @@ use crate::users::{Account, By, Deleted, Email, UserChange};
 /// Read the caller's account
 #[utoipa::path(get, path = "/me", operation_id = "readMe", security(("accessToken" = [])),
     responses((status = 200, description = "The account.", body = Profile)))]
-pub(super) async fn read(CurrentUser { account, .. }: CurrentUser) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(Profile::from(&account.user)))
+pub(super) async fn read(
+    CurrentUser { account, .. }: CurrentUser,
+    state: Data<State>,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(Profile::of(&account.user, &state)))
 }
 
 /// Set another password
@@ -36,7 +39,7 @@ pub(super) async fn change_password(
     body: Body<PasswordChange>,
 ) -> Result<HttpResponse, Problem> {
     let PasswordChange { current_password, new_password: Parsed(new) } = body.read()?;
-    confirm_password(&state, &caller, &member, &account, current_password).await?;
+    confirm_password(&state, &caller, &account, current_password, || log_wrong(&member)).await?;
     let about = [account.user.username.as_str(), account.user.email.as_ref().map_or("", Email::as_str)];
     let hash = state
         .passwords
@@ -67,7 +70,7 @@ pub(super) async fn delete(
     state: Data<State>,
     body: Body<PasswordProof>,
 ) -> Result<HttpResponse, Problem> {
-    confirm_password(&state, &caller, &member, &account, body.read()?.current_password).await?;
+    confirm_password(&state, &caller, &account, body.read()?.current_password, || log_wrong(&member)).await?;
     owns(&state, &member, &account).await?;
     // While sessions cannot be ended, nobody is half gone. Before as well as after, unless it may be the last admin, who stays.
     if account.user.role == Role::Admin {
@@ -146,19 +149,19 @@ pub(super) async fn sign_out_everywhere(
 }
 
 /// Refuses a `password` that is not the current one of `account`. Whoever found or stole an access token guesses no faster here
-/// than at the login.
-async fn confirm_password(
+/// than at the login. `log` says that it was wrong.
+pub(super) async fn confirm_password(
     state: &State,
     caller: &Caller,
-    member: &Member,
     account: &Account,
     password: SecretString,
+    log: impl FnOnce(),
 ) -> Result<(), Problem> {
     let (name, hash, from) = (account.user.username.as_str(), &account.hash, caller.address.into());
     let check = async {
         let is_right = state.passwords.is_right(from, password, hash).await?;
         if !is_right {
-            log_event(member, "password.wrong", "wrong current password");
+            log();
         }
         Ok(is_right.then_some(()))
     };
@@ -168,16 +171,20 @@ async fn confirm_password(
 
 /// Refuses whoever proved to own `account`, if that was disabled, deleted or given another password since: what was confirmed
 /// proves nothing any more, and must not end a session.
-async fn owns(state: &State, member: &Member, account: &Account) -> Result<(), Problem> {
+pub(super) async fn owns(state: &State, member: &Member, account: &Account) -> Result<(), Problem> {
     state.check_session(member).await?;
     let now = state.users.account(&account.user.id).await?;
     now.filter(|now| account.still_counts(now)).map(drop).ok_or_else(|| Problem::new(InvalidCredentials))
 }
 
 /// A line about what somebody did with their own account.
-fn log_event(member: &Member, event: &'static str, text: &'static str) {
+pub(super) fn log_event(member: &Member, event: &'static str, text: &'static str) {
     let (user, session) = (member.user_id.as_str(), member.session_id.as_str());
     log::info!(target: "audit", event = event, user = user, session = session; "{text}");
+}
+
+pub(super) fn log_wrong(member: &Member) {
+    log_event(member, "password.wrong", "wrong current password");
 }
 
 fn session_id(member: &Member) -> Option<SessionId> {

@@ -14,8 +14,12 @@ mod me;
 mod metadata;
 /// Calls of OAuth 2.0 for clients and services of other makes.
 mod oauth;
+/// The pages that links in mails lead to.
+mod pages;
 /// A caller who was let in.
 mod rate_limited;
+/// Passwords that were forgotten, and addresses to verify.
+mod recovery;
 /// Registration.
 mod registration;
 /// Bodies of answers.
@@ -97,6 +101,12 @@ pub fn table(config: &mut ServiceConfig) {
         .service(at("/.well-known/jwks.json").get(keys::read))
         .service(at("/.well-known/oauth-authorization-server").get(metadata::read))
         .service(at("/.well-known/openid-configuration").get(metadata::read))
+        .service(at("/password/forgot").post(recovery::forgot))
+        .service(at("/reset").get(pages::reset))
+        .service(at("/verify").get(pages::verify))
+        // The holder of a ticket.
+        .service(at("/password/reset").post(recovery::reset))
+        .service(at("/email/verify").post(recovery::verify))
         // With a refresh token.
         .service(at("/token").post(sessions::refresh))
         .service(at("/refresh").post(sessions::refresh))
@@ -107,12 +117,14 @@ pub fn table(config: &mut ServiceConfig) {
         // Members.
         .service(at("/me").get(me::read).delete(me::delete))
         .service(at("/me/password").put(me::change_password))
+        .service(at("/me/email").put(recovery::change_email))
         .service(at("/me/sessions").get(me::devices).delete(me::sign_out_everywhere))
         .service(at("/me/sessions/{id}").delete(me::sign_out_device))
         // Admins.
         .service(at("/users").get(users::list).post(users::add))
         .service(at("/users/{id}").get(users::read).patch(users::change).delete(users::delete))
-        .service(at("/users/{id}/sessions").delete(users::sign_out));
+        .service(at("/users/{id}/sessions").delete(users::sign_out))
+        .service(at("/users/{id}/reset-link").post(recovery::link));
 }
 
 impl From<PoolError> for Problem {
@@ -180,13 +192,15 @@ fn email_taken() -> Problem {
         is on. To try a call of members or admins: `POST /login`, then paste its `accessToken` under *Authorize*."),
     tags((name = "sessions", description = "Register, log in, refresh, log out."),
         (name = "me", description = "The caller's own account and devices."),
+        (name = "mail", description = "A forgotten password, and the proof of an address."),
         (name = "users", description = "Users, managed by admins."),
         (name = "revocations", description = "For the services that take access tokens."),
         (name = "oauth", description = "For clients and services of other makes (RFC 7009, 7517, 7662, 8414).")),
     paths(registration::register, sessions::log_in, sessions::refresh, sessions::log_out, me::read, me::change_password,
         me::delete, me::devices, me::sign_out_device, me::sign_out_everywhere, users::list, users::add, users::read,
         users::change, users::delete, users::sign_out, revocations::read,
-        keys::read, metadata::read, oauth::revoke, introspection::introspect),
+        keys::read, metadata::read, oauth::revoke, introspection::introspect, recovery::forgot, recovery::reset,
+        recovery::change_email, recovery::verify, recovery::link, pages::reset, pages::verify),
     modifiers(&Extra)
 )]
 pub struct Calls;

@@ -1,5 +1,6 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web::Data};
+use secrecy::SecretString;
 use shared_claims::ErrorCode::{Busy, EmailTaken, TooManyRequests, Unavailable, UsernameTaken};
 use shared_claims::{Admin, Problem, Role};
 use shared_service::Caller;
@@ -8,9 +9,10 @@ use shared_service::http::request::{Body, Parsed};
 
 use super::rate_limited::RateLimited;
 use super::replies::{Profile, Registered};
-use super::requests::Registration;
+use super::requests::{ProposedPassword, Registration};
 use super::{State, email_taken, no_admin, not_hashed};
-use crate::users::{By, Created, Email, NewUser, User};
+use crate::passwords::NotHashed;
+use crate::users::{By, Created, Email, NewUser, User, Username};
 
 /// Become a member
 #[utoipa::path(post, path = "/register", operation_id = "register", tag = "sessions", request_body = Registration,
@@ -21,14 +23,32 @@ pub(super) async fn register(
     state: Data<State>,
     body: Body<Registration>,
 ) -> Result<HttpResponse, Problem> {
-    let user = body.read()?.create(&state, &caller, Role::Member, None).await?;
+    let Registration { username, email, password } = body.read()?;
+    let user = Candidate::new(username, email, Some(password)).create(&state, &caller, Role::Member, None).await?;
     log::info!(target: "audit", event = "user.registered", user = user.id.as_str(); "registered");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, "/me"))
-        .json(Registered { message: "User registered successfully", user: Profile::from(&user) }))
+        .json(Registered { message: "User registered successfully", user: Profile::of(&user, &state) }))
 }
 
-impl Registration {
+/// A user to be stored.
+pub(super) struct Candidate {
+    username: Username,
+    email: Option<Email>,
+    /// None where the user sets one by a link.
+    password: Option<SecretString>,
+}
+
+impl Candidate {
+    pub(super) fn new(
+        Parsed(username): Parsed<Username>,
+        email: Option<Parsed<Email>>,
+        password: Option<Parsed<ProposedPassword>>,
+    ) -> Self {
+        let (email, password) = (email.map(|Parsed(email)| email), password.map(|Parsed(password)| password.0));
+        Self { username, email, password }
+    }
+
     /// Stores a user of the role `role`, on behalf of the admin `by` if there is one.
     pub(super) async fn create(
         self,
@@ -37,17 +57,16 @@ impl Registration {
         role: Role,
         by: Option<&Admin>,
     ) -> Result<User, Problem> {
-        let Self { username: Parsed(username), email, password: Parsed(password) } = self;
-        let email = email.map(|Parsed(email)| email);
+        let Self { username, email, password } = self;
         let about = [username.as_str(), email.as_ref().map_or("", Email::as_str)];
-        let hash = state
-            .passwords
-            .hash_new(caller.address.into(), password.0, &about)
-            .await
-            .map_err(|error| not_hashed(error, "password"))?;
+        let hash = match password {
+            Some(password) => state.passwords.hash_new(caller.address.into(), password, &about).await,
+            None => state.passwords.hash_random().await.map_err(NotHashed::from),
+        };
+        let hash = hash.map_err(|error| not_hashed(error, "password"))?;
         let new = NewUser { username, email, hash, role };
         let created = match by {
-            None => state.users.create(new, now_ms()).await?,
+            None => state.users.register(new, now_ms()).await?,
             Some(admin) => {
                 state.check_session(admin).await?;
                 let by = By::Admin(&admin.user_id);

@@ -5,6 +5,7 @@ use shared_claims::{Member, Role};
 use shared_service::clock::rfc3339;
 use utoipa::ToSchema;
 
+use super::State;
 use crate::sessions::Session;
 use crate::tokens::TokenPair;
 use crate::users::{Email, User};
@@ -18,6 +19,9 @@ pub(super) struct Profile<'a> {
     id: &'a str,
     username: &'a str,
     email: Option<&'a str>,
+    /// True if the user proved to read mail to `email`. Absent where mail is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_verified: Option<bool>,
     role: Role,
     #[schema(format = DateTime)]
     created_at: String,
@@ -46,6 +50,17 @@ pub(super) struct UserAdded<'a> {
     /// For people.
     pub message: &'static str,
     pub user: Record<'a>,
+}
+
+/// A link by which a user sets a password.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ResetLink {
+    /// With the ticket in its fragment.
+    #[schema(format = "uri")]
+    pub url: String,
+    #[schema(format = DateTime)]
+    pub expires_at: String,
 }
 
 /// The answer of a call that has nothing else to say.
@@ -90,21 +105,22 @@ pub(super) struct Device<'a> {
     current: bool,
 }
 
-impl<'a> From<&'a User> for Profile<'a> {
-    fn from(user: &'a User) -> Self {
+impl<'a> Profile<'a> {
+    pub(super) fn of(user: &'a User, state: &State) -> Self {
         Self {
             id: &user.id,
             username: user.username.as_str(),
             email: user.email.as_ref().map(Email::as_str),
+            email_verified: state.recovery.outbox().map(|_| user.email_verified_at.is_some()),
             role: user.role,
             created_at: rfc3339(user.created_at),
         }
     }
 }
 
-impl<'a> From<&'a User> for Record<'a> {
-    fn from(user: &'a User) -> Self {
-        Self { profile: user.into(), disabled: user.disabled }
+impl<'a> Record<'a> {
+    pub(super) fn of(user: &'a User, state: &State) -> Self {
+        Self { profile: Profile::of(user, state), disabled: user.disabled }
     }
 }
 

@@ -33,7 +33,8 @@ pub(super) struct Registration {
     pub password: Parsed<ProposedPassword>,
 }
 
-/// `POST /users`: a registration with a role.
+/// `POST /users`: a registration with a role. Without a password it is an invitation, where `PUBLIC_URL` is set: the user sets one
+/// by a link.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({"username": "ada", "password": "nine small boats at noon", "role": "admin"}))]
 pub(super) struct NewUser {
@@ -47,8 +48,23 @@ pub(super) struct NewUser {
     #[schema(value_type = Option<String>, format = Email, max_length = 254)]
     pub email: Option<Parsed<Email>>,
     /// As in `Registration`.
-    #[schema(value_type = String, min_length = 8, max_length = 1024)]
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 1024)]
+    pub password: Option<Parsed<ProposedPassword>>,
+}
+
+/// The same where there are no links.
+#[derive(Deserialize)]
+pub(super) struct NewUserWithPassword {
+    pub role: Option<Parsed<Role>>,
+    pub username: Parsed<Username>,
+    pub email: Option<Parsed<Email>>,
     pub password: Parsed<ProposedPassword>,
+}
+
+impl From<NewUserWithPassword> for NewUser {
+    fn from(NewUserWithPassword { role, username, email, password }: NewUserWithPassword) -> Self {
+        Self { role, username, email, password: Some(password) }
+    }
 }
 
 /// `PATCH /users/{id}`: at least one of these; an absent member stays as it is.

@@ -8,8 +8,9 @@ use shared_service::{Caller, link_next};
 use utoipa::IntoParams;
 
 use super::current::CurrentAdmin;
+use super::registration::Candidate;
 use super::replies::{Record, UserAdded};
-use super::requests::{ListUsers, NewUser, Registration, USERS, UserPatch};
+use super::requests::{ListUsers, NewUser, NewUserWithPassword, USERS, UserPatch};
 use super::{State, email_taken, no_admin, not_hashed};
 use crate::endings::complete_of;
 use crate::users::{By, Changed, Deleted, Email, InvalidUserId, User, UserChange, UserId};
@@ -18,7 +19,7 @@ use crate::users::{By, Changed, Deleted, Email, InvalidUserId, User, UserChange,
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "it describes the path alone")]
-struct UserParam {
+pub(super) struct UserParam {
     /// The `id` of an account.
     #[param(format = "uuid")]
     id: String,
@@ -43,7 +44,7 @@ pub(super) async fn list(
     if let Some(next) = &page.next {
         response.insert_header((LINK, link_next("/users", request.query_string(), next)));
     }
-    Ok(response.json(page.items.iter().map(Record::from).collect::<Vec<_>>()))
+    Ok(response.json(page.items.iter().map(|user| Record::of(user, &state)).collect::<Vec<_>>()))
 }
 
 /// Read an account
@@ -51,10 +52,13 @@ pub(super) async fn list(
     responses((status = 200, description = "The account.", body = Record)))]
 pub(super) async fn read(_: CurrentAdmin, state: Data<State>, id: Path<String>) -> Result<HttpResponse, Problem> {
     let user = state.users.find(&user_id(&id)?).await?.ok_or_else(|| Problem::not_found("user"))?;
-    Ok(HttpResponse::Ok().json(Record::from(&user)))
+    Ok(HttpResponse::Ok().json(Record::of(&user, &state)))
 }
 
 /// Add a user
+///
+/// Without a password it is an invitation, where the service has a `PUBLIC_URL`: `POST /users/{id}/reset-link` makes the link by
+/// which the user sets one.
 #[utoipa::path(post, path = "/users", operation_id = "addUser", request_body = NewUser, security(("accessToken" = [])),
     responses((status = 201, description = "The user can log in.", body = UserAdded)),
     extensions(("x-errors" = json!([UsernameTaken, EmailTaken, Busy]))))]
@@ -64,13 +68,14 @@ pub(super) async fn add(
     state: Data<State>,
     body: Body<NewUser>,
 ) -> Result<HttpResponse, Problem> {
-    let NewUser { role, username, email, password } = body.read()?;
+    let NewUser { role, username, email, password } =
+        if state.recovery.has_links() { body.read()? } else { body.read_as::<NewUserWithPassword>()?.into() };
     let role = role.map_or(Role::Member, |Parsed(role)| role);
-    let user = Registration { username, email, password }.create(&state, &caller, role, Some(&admin)).await?;
+    let user = Candidate::new(username, email, password).create(&state, &caller, role, Some(&admin)).await?;
     log::info!(target: "audit", event = "user.added", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "added");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
-        .json(UserAdded { message: "User added successfully", user: Record::from(&user) }))
+        .json(UserAdded { message: "User added successfully", user: Record::of(&user, &state) }))
 }
 
 /// Change a user's role, email or password; disable or enable the account
@@ -107,7 +112,7 @@ pub(super) async fn change(
     };
     log_change(&admin, &before, &after, change.hash.is_some());
     complete_of(&state.users, &*state.sessions, &id).await?;
-    Ok(HttpResponse::Ok().json(Record::from(&after)))
+    Ok(HttpResponse::Ok().json(Record::of(&after, &state)))
 }
 
 /// Delete a user
@@ -157,7 +162,7 @@ pub(super) async fn sign_out(
 }
 
 /// The id in a path; a text of another form is the id of no user.
-fn user_id(id: &str) -> Result<UserId, Problem> {
+pub(super) fn user_id(id: &str) -> Result<UserId, Problem> {
     id.parse().map_err(|InvalidUserId| Problem::not_found("user"))
 }
 

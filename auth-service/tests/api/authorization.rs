@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::forge::access_claims;
+use crate::mail::TO_LOG;
 use crate::service::{GOOD, Person, Service, new_name, text};
 
 /// A call, and what becomes of it for nobody, a member and an admin. In path and body stand for the member or admin who
@@ -15,15 +16,23 @@ use crate::service::{GOOD, Person, Service, new_name, text};
 /// name that nobody has.
 type Row = (&'static str, &'static str, &'static str, [u16; 3]);
 
-const ROWS: [Row; 42] = [
+const ROWS: [Row; 51] = [
     ("POST", "/register", r#"{"username":"{new}","password":"vK7#qz!Lw2"}"#, [201, 201, 201]),
     ("POST", "/login", r#"{"username":"{me}","password":"vK7#qz!Lw2"}"#, [200, 200, 200]),
     ("POST", "/token", r#"{"token":"{refresh}"}"#, [200, 200, 200]),
     ("POST", "/refresh", r#"{"token":"{refresh}"}"#, [200, 200, 200]),
     ("POST", "/logout", r#"{"token":"{refresh}"}"#, [200, 200, 200]),
+    ("POST", "/password/forgot", r#"{"email":"nobody@example.org"}"#, [202, 202, 202]),
+    ("POST", "/password/reset", r#"{"token":"x","newPassword":"Mz4?tuRnip-9"}"#, [403, 403, 403]),
+    ("POST", "/email/verify", r#"{"token":"x"}"#, [401, 403, 403]),
+    ("GET", "/reset", "", [200, 200, 200]),
+    ("HEAD", "/reset", "", [200, 200, 200]),
+    ("GET", "/verify", "", [200, 200, 200]),
+    ("HEAD", "/verify", "", [200, 200, 200]),
     ("GET", "/me", "", [401, 200, 200]),
     ("HEAD", "/me", "", [401, 200, 200]),
     ("PUT", "/me/password", r#"{"currentPassword":"vK7#qz!Lw2","newPassword":"Mz4?tuRnip-9"}"#, [401, 204, 204]),
+    ("PUT", "/me/email", r#"{"email":"new@example.org","currentPassword":"vK7#qz!Lw2"}"#, [401, 202, 202]),
     ("GET", "/me/sessions", "", [401, 200, 200]),
     ("HEAD", "/me/sessions", "", [401, 200, 200]),
     ("DELETE", "/me/sessions/{session}", "", [401, 204, 204]),
@@ -37,6 +46,7 @@ const ROWS: [Row; 42] = [
     ("PATCH", "/users/{id}", r#"{"role":"admin"}"#, [401, 403, 200]),
     ("DELETE", "/users/{id}", "", [401, 403, 204]),
     ("DELETE", "/users/{id}/sessions", "", [401, 403, 204]),
+    ("POST", "/users/{id}/reset-link", "{}", [401, 403, 201]),
     ("GET", "/revocations", "", [200, 200, 200]),
     ("HEAD", "/revocations", "", [200, 200, 200]),
     ("GET", "/.well-known/jwks.json", "", [200, 200, 200]),
@@ -62,6 +72,9 @@ const ROWS: [Row; 42] = [
 
 /// What every service has, and a path where there is nothing.
 const BESIDE_THE_TABLE: [&str; 6] = ["/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/nowhere"];
+
+/// Mail is on. The refresh token that stands in two calls is used twice.
+const SETTINGS: [(&str, &str); 4] = [("REFRESH_GRACE", "1h"), TO_LOG[0], TO_LOG[1], TO_LOG[2]];
 
 impl Service {
     pub async fn new_admin(&self, root: &Caller<'_>) -> Person {
@@ -92,8 +105,7 @@ impl Service {
 
 #[tokio::test]
 async fn every_route_knows_who_may_call() {
-    // Whose refresh token stands in two calls, used it twice.
-    let service = Service::start([("REFRESH_GRACE", "1h")]).await;
+    let service = Service::start(SETTINGS).await;
     let root = service.admin().await;
     for row in ROWS {
         let (_, _, _, [nobody, member, admin]) = row;

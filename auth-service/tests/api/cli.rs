@@ -48,7 +48,8 @@ impl Desk {
     async fn run_to_the_end(&self, arguments: &[&str], input: &str) -> (String, Result<(), CliError>) {
         let printed = Printed::default();
         let mut console = Console::piped(Cursor::new(input.to_owned()), printed.clone());
-        let context = CliContext { users: &self.stage.users, passwords: &self.passwords, sessions: &self.sessions };
+        let (users, passwords, sessions) = (&self.stage.users, &self.passwords, &self.sessions);
+        let context = CliContext { users, passwords, sessions, recovery: None };
         let done = run_users(command(arguments), context, &mut console).await;
         (String::from_utf8(printed.0.lock().unwrap().clone()).unwrap(), done)
     }

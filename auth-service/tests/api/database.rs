@@ -15,7 +15,12 @@ pub struct Database {
 
 enum Place {
     Folder(PathBuf),
-    Server { url: String, name: String },
+    Server {
+        url: String,
+        name: String,
+    },
+    /// Another process has it.
+    Elsewhere,
 }
 
 impl Database {
@@ -32,6 +37,11 @@ impl Database {
         Self { url: format!("{server}/{name}"), place: Place::Server { url, name } }
     }
 
+    /// The one that stands at `url` already, and stays.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), place: Place::Elsewhere }
+    }
+
     /// Runs `sql` behind the service's back.
     pub async fn execute(&self, sql: &str) {
         execute(&self.url, sql).await;
@@ -46,6 +56,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         match &self.place {
             Place::Folder(folder) => drop(std::fs::remove_dir_all(folder)),
+            Place::Elsewhere => {}
             Place::Server { url, name } => {
                 let (url, sql) = (url.clone(), format!("DROP DATABASE {name} WITH (FORCE)"));
                 let dropping = thread::spawn(move || System::new().block_on(execute(&url, &sql)));

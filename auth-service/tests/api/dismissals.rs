@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use crate::caller::Caller;
 use crate::database::Database;
+use crate::mail::TO_LOG;
 use crate::outages::keep_to_one_processor;
 use crate::service::{GOOD, Person, Service, new_name, on_each_store};
 
@@ -24,6 +25,8 @@ const DISMISSALS: [(&str, bool); 3] = [
 
 /// Long enough for a call to be past the check of who may call; if not, it is refused there.
 const CHECKED: Duration = Duration::from_millis(300);
+
+const SETTINGS: [(&str, &str); 4] = [("BCRYPT_COST", "9"), TO_LOG[0], TO_LOG[1], TO_LOG[2]];
 
 /// A call that writes.
 type Write = (Method, String, Value);
@@ -53,6 +56,13 @@ impl Scene {
             writes.push((Method::DELETE, "/me".to_owned(), json!({"currentPassword": GOOD})));
         }
         writes
+    }
+
+    /// The same with the call for another address, which takes no turn.
+    fn hashed_or_mailed(&self, of_owner: bool) -> Vec<Write> {
+        let address = json!({"email": "new@example.org", "currentPassword": GOOD});
+        let mailed = of_owner.then(|| (Method::PUT, "/me/email".to_owned(), address));
+        self.hashed(of_owner).into_iter().chain(mailed).collect()
     }
 
     /// The other calls that write.
@@ -96,7 +106,7 @@ fn dismissal(text: &str, scene: &Scene) -> AssertSqlSafe<String> {
 async fn account_dismissed_while_a_password_is_hashed_writes_nothing() {
     keep_to_one_processor();
     for database in [Database::sqlite(), Database::postgres().await] {
-        let service = Service::start_on(database, [("BCRYPT_COST", "9")]).await;
+        let service = Service::start_on(database, SETTINGS).await;
         let root = service.admin().await;
         for (text, of_owner) in DISMISSALS {
             println!("{text}");
@@ -105,7 +115,7 @@ async fn account_dismissed_while_a_password_is_hashed_writes_nothing() {
             let crowd = (0..14).map(|_| async { drop(service.try_log_in((&new_name(), GOOD)).await) });
             let calls = async {
                 sleep(CHECKED / 3).await;
-                scene.refused(&service, scene.hashed(of_owner)).await;
+                scene.refused(&service, scene.hashed_or_mailed(of_owner)).await;
             };
             let dismissal = async {
                 sleep(CHECKED).await;
@@ -121,14 +131,14 @@ async fn account_dismissed_while_a_password_is_hashed_writes_nothing() {
 #[tokio::test]
 async fn session_ended_while_a_password_is_hashed_writes_nothing() {
     keep_to_one_processor();
-    on_each_store([("BCRYPT_COST", "9")], async |service| {
+    on_each_store(SETTINGS, async |service| {
         let root = service.admin().await;
         let scene = Scene::new(service, &root).await;
         let crowd = (0..14).map(|_| async { drop(service.try_log_in((&new_name(), GOOD)).await) });
         let calls = async {
             sleep(CHECKED / 3).await;
             let rogue = service.bearer(&scene.rogue.pair.access);
-            let writes = scene.hashed(true);
+            let writes = scene.hashed_or_mailed(true);
             let calls =
                 writes.iter().map(|(method, path, body)| rogue.call(method.clone(), path, Some(body.to_string())));
             for answer in join_all(calls).await {

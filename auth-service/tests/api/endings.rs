@@ -225,7 +225,8 @@ async fn change_by_a_command_is_completed_by_a_running_service() {
     let service = Service::start([("REDIS_URL", url.as_str()), ("REVOCATION_POLL", "100ms")]).await;
     let settings = [("AUTH_DATABASE_URL", service.database.url.as_str()), ("REDIS_URL", &url), ("BCRYPT_COST", "4")];
     let stores = app::open(StoreConfig::read(&mut Settings::from_pairs(settings))).await.unwrap();
-    let context = CliContext { users: &stores.users, passwords: &stores.passwords, sessions: &*stores.sessions };
+    let (users, passwords, sessions) = (&stores.users, &*stores.passwords, &*stores.sessions);
+    let context = CliContext { users, passwords, sessions, recovery: None };
     let commands: [fn(String) -> UsersCommand; 3] = [
         |name| UsersCommand::Disable(Named { name }),
         |name| UsersCommand::SetPassword(Named { name }),

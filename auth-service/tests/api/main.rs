@@ -19,6 +19,7 @@ mod keys;
 mod limits;
 mod login;
 mod logout;
+mod mail;
 mod me;
 mod oauth;
 mod outages;

@@ -30,13 +30,13 @@ use crate::secrets;
 use crate::service::{ACCESS_SECRET, GOOD, REFRESH_SECRET};
 
 /// A folder of an operator's own, and the settings that stand in its environment.
-struct Desk {
-    folder: PathBuf,
+pub struct Desk {
+    pub folder: PathBuf,
     settings: Vec<(&'static str, String)>,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let settings = [
             ("AUTH_ADDR", "127.0.0.1:0"),
             ("AUTH_DATABASE_URL", "sqlite://auth.db?mode=rwc"),
@@ -54,7 +54,7 @@ impl Desk {
         desk
     }
 
-    fn set(mut self, name: &'static str, value: &str) -> Self {
+    pub fn set(mut self, name: &'static str, value: &str) -> Self {
         self.settings.push((name, value.to_owned()));
         self
     }
@@ -73,14 +73,14 @@ impl Desk {
         command
     }
 
-    fn run(&self, arguments: &[&str], input: &str) -> Ended {
+    pub fn run(&self, arguments: &[&str], input: &str) -> Ended {
         let mut child = self.command(arguments).spawn().unwrap();
         // A command that needs no input may have ended by now.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
         Ended::from(child.wait_with_output().unwrap())
     }
 
-    fn serve(&self) -> Served {
+    pub fn serve(&self) -> Served {
         Served::of(self.command(&[]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
     }
 }
@@ -93,10 +93,10 @@ impl Drop for Desk {
 
 /// How a command ended.
 #[derive(Debug)]
-struct Ended {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Ended {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl From<Output> for Ended {
@@ -108,14 +108,14 @@ impl From<Output> for Ended {
 
 impl Ended {
     #[track_caller]
-    fn is(self, code: i32) -> Self {
+    pub fn is(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:?}");
         self
     }
 }
 
 /// A service in a process of its own.
-struct Served {
+pub struct Served {
     process: Child,
     addr: SocketAddr,
     log: Option<JoinHandle<String>>,
@@ -142,16 +142,21 @@ impl Served {
         Self { process, addr, log: Some(log) }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
     /// Its exit code and the rest of its log.
-    async fn end(mut self) -> (Option<i32>, String) {
+    pub async fn end(mut self) -> (Option<i32>, String) {
         let ended = async {
             loop {
                 if let Some(status) = self.process.try_wait().unwrap() {

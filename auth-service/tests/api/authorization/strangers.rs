@@ -2,7 +2,7 @@
 
 use shared_claims::AccessClaims;
 
-use super::ROWS;
+use super::{ROWS, SETTINGS};
 use crate::caller::Caller;
 use crate::forge::{access_claims, access_token, expired_access, signed, tampered};
 use crate::service::{ACCESS_SECRET, MEMBER, Person, REFRESH_SECRET, Service};
@@ -34,7 +34,7 @@ fn strangers<'a>(service: &'a Service, admin: &Person) -> Vec<(Caller<'a>, u16, 
 
 #[tokio::test]
 async fn a_token_that_is_worth_nothing_opens_nothing() {
-    let service = Service::start([("REFRESH_GRACE", "1h")]).await;
+    let service = Service::start(SETTINGS).await;
     let admin = service.new_admin(&service.admin().await).await;
     // What stands in the calls that anybody may make.
     let member = service.newcomer().await;

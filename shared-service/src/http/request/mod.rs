@@ -65,6 +65,16 @@ impl<T: DeserializeOwned> Body<T> {
     }
 }
 
+impl<T> Body<T> {
+    /// Reads the members as another type: which ones are required may depend on the settings of the service.
+    ///
+    /// # Errors
+    /// All that [`read`] finds.
+    pub fn read_as<U: DeserializeOwned>(self) -> Result<U, Problem> {
+        Ok(read(&self.0)?)
+    }
+}
+
 impl<T: DeserializeOwned> MaybeBody<T> {
     /// Deserializes the body, if there is one.
     ///
