@@ -4,16 +4,19 @@ import { button, busy, date, dialog, el, field, form, moment, scroll, skeleton, 
 /** The user's own account. */
 export async function account(signal) {
   const profile = await calls.profile(signal);
-  const facts = [['User name', profile.username], ['Email', profile.email ?? 'none'], ['Role', profile.role], ['Here since', date(profile.createdAt)]];
+  const address = profile.email ? `${profile.email}${profile.emailVerified === false ? ' (not confirmed)' : ''}` : 'none';
+  const facts = [['User name', profile.username], ['Email', address], ['Role', profile.role], ['Here since', date(profile.createdAt)]];
   return [
     el('div', { className: 'head' }, el('h1', {}, 'My account')),
     el('section', { className: 'card' }, el('dl', {}, ...facts.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))))),
     devices(signal),
+    // Only where auth-service sends mail.
+    profile.emailVerified !== undefined && email(),
     password(profile),
     el('section', { className: 'card' }, el('h2', {}, 'Delete the account'),
       el('p', {}, 'Your account and all its sessions are gone at once, for good.'),
       el('div', { className: 'actions' }, button('Delete my account …', leave, 'danger'))),
-  ];
+  ].filter(Boolean);
 }
 
 /** A browser and a system, as far as a `User-Agent` tells. */
@@ -45,6 +48,19 @@ function devices(signal) {
   });
   return el('section', { className: 'card' }, el('h2', {}, 'Where you are signed in'), ...scroll(list, calls.devices, load, item, () => ''),
     el('div', { className: 'actions' }, button('Sign out everywhere', everywhere, 'danger')));
+}
+
+function email() {
+  const submit = async (fields) => {
+    await calls.changeEmail(fields).catch(explainPassword);
+    node.reset();
+    toast(`A mail is on its way to ${fields.email}. The address is yours once you confirm it by the link.`);
+  };
+  const node = form([
+    field('email', 'New email', { type: 'email', autocomplete: 'email', required: true }),
+    field('currentPassword', 'Your password', { type: 'password', autocomplete: 'current-password', required: true }),
+  ], 'Change email', submit);
+  return el('section', { className: 'card' }, el('h2', {}, 'Email'), node);
 }
 
 function password({ username }) {

@@ -42,19 +42,25 @@ export const library = {
   remove: (id, tag) => call(`${books}/${id}`, { method: 'DELETE', headers: { 'If-Match': tag } }),
 };
 
+/** A call of auth-service by a user who is not signed in. */
+async function post(path, fields) {
+  const response = await fetch(`${auth}${path}`, json('POST', fields)).catch(() => {
+    throw new SessionError({ code: 'unreachable', detail: `${auth} cannot be reached.` });
+  });
+  if (!response.ok) throw await SessionError.of(response);
+  return response.json();
+}
+
 /** The calls of auth-service about the user's own account. */
 export const account = {
-  register: async (fields) => {
-    const response = await fetch(`${auth}/register`, json('POST', fields)).catch(() => {
-      throw new SessionError({ code: 'unreachable', detail: `${auth} cannot be reached.` });
-    });
-    if (!response.ok) throw await SessionError.of(response);
-  },
+  register: async (fields) => (await post('/register', fields)).user,
+  forgot: (fields) => post('/password/forgot', fields),
   profile: async (signal) => (await call(`${auth}/me`, { signal })).json(),
   devices: `${auth}/me/sessions`,
   page,
   endDevice: (id) => call(`${auth}/me/sessions/${id}`, { method: 'DELETE' }),
   endAll: () => call(`${auth}/me/sessions`, { method: 'DELETE' }),
+  changeEmail: (fields) => call(`${auth}/me/email`, json('PUT', fields)),
   changePassword: (fields) => call(`${auth}/me/password`, json('PUT', fields)),
   leave: (fields) => call(`${auth}/me`, json('DELETE', fields)),
 };
@@ -64,5 +70,6 @@ export const people = {
   first: (q) => `${auth}/users?${new URLSearchParams({ limit: 40, q })}`,
   page,
   change: async (id, fields) => (await call(`${auth}/users/${id}`, json('PATCH', fields))).json(),
+  resetLink: async (id) => (await call(`${auth}/users/${id}/reset-link`, { method: 'POST' })).json(),
   endSessions: (id) => call(`${auth}/users/${id}/sessions`, { method: 'DELETE' }),
 };

@@ -1,7 +1,7 @@
 import { people as calls, session } from './api.js';
-import { busy, date, el, notice, scroll, skeleton, toast } from './ui.js';
+import { button, busy, date, dialog, el, field, moment, notice, scroll, skeleton, toast } from './ui.js';
 
-/** Accounts, for an admin: found, given a role, disabled, signed out. */
+/** Accounts, for an admin: found, given a role, disabled, signed out, given a link to set a password. */
 export function people(signal) {
   const search = el('input', { type: 'search', id: 'search', maxLength: 200, placeholder: 'User name or email', autocomplete: 'off', spellcheck: false });
   const results = el('div');
@@ -51,10 +51,19 @@ function row(user) {
     const other = role === 'admin' ? 'member' : 'admin';
     return [
       control(`Make ${other}`, () => change({ role: other }, { role }, `${username} is ${other === 'admin' ? 'an admin' : 'a member'} now.`)),
+      control('Reset link', async () => showLink(username, await calls.resetLink(user.id))),
       control('Sign out', async () => (await calls.endSessions(user.id), toast(`${username} is signed out everywhere.`))),
       control(disabled ? 'Enable' : 'Disable', () => change({ disabled: !disabled }, { disabled }, `${username} is ${disabled ? 'enabled' : 'disabled and signed out'}.`), disabled ? '' : 'danger'),
     ];
   };
   draw();
   return node;
+}
+
+function showLink(username, { url, expiresAt }) {
+  const link = field('link', 'Link', { value: url, readOnly: true });
+  const select = () => link.querySelector('input').select();
+  const copy = ({ target }) => navigator.clipboard.writeText(url).then(() => (target.textContent = 'Copied'), select);
+  dialog(`A link for ${username}`, el('p', {}, 'It sets a password, once, until ', moment(expiresAt), '. Send it to this user alone.'),
+    link, el('div', { className: 'actions' }, button('Copy', copy, 'primary')));
 }

@@ -4,11 +4,11 @@ import { spine } from './spine.js';
 
 const SHELF = [[310, 'en'], [784, 'da'], [209, 'ga'], [928, 'it'], [420, 'fr'], [150, 'el'], [640, 'ru'], [260, 'ja'], [520, 'ig'], [340, 'sv'], [180, 'he'], [700, 'hi'], [230, 'pt'], [450, 'zh']];
 
-/** The door: signing in, and registering. `why` says why a session ended. */
+/** The door: signing in, registering, and the way back for a forgotten password. `why` says why a session ended. */
 export function welcome(why) {
   const card = el('section', { className: 'card door' });
-  const turn = (isNew) => card.replaceChildren(...(isNew ? newcomer(turn) : member(turn, why)));
-  turn(false);
+  const turn = (view) => card.replaceChildren(...view(turn, why));
+  turn(member);
   const shelf = el('div', { className: 'shelf-picture', 'aria-hidden': 'true' }, ...SHELF.map(([pages, language], place) => {
     const node = spine({ pages, language });
     node.style.setProperty('--height', `${150 + ((place * 53) % 70)}px`);
@@ -29,15 +29,16 @@ function member(turn, why) {
     el('h1', {}, 'Sign in'),
     el('p', { className: 'why', role: 'status' }, why),
     form([field('username', 'User name or email', { autocomplete: 'username', autocapitalize: 'none', spellcheck: false, required: true }), field('password', 'Password', { type: 'password', autocomplete: 'current-password', required: true })], 'Sign in', wrong),
-    el('p', { className: 'aside' }, 'New here? ', link('Register', () => turn(true))),
+    el('p', { className: 'aside' }, 'New here? ', link('Register', () => turn(newcomer))),
+    el('p', { className: 'aside' }, link('Forgot your password?', () => turn(forgotten))),
   ];
 }
 
 function newcomer(turn) {
   const submit = async ({ username, email, password }) => {
-    await account.register({ username, password, ...(email ? { email } : {}) });
+    const { emailVerified } = await account.register({ username, password, ...(email ? { email } : {}) });
     await session.signIn({ username, password });
-    toast(`Welcome, ${username}.`);
+    toast(`Welcome, ${username}.${email && emailVerified === false ? ' A mail is on its way: its link confirms your address.' : ''}`);
   };
   return [
     el('h1', {}, 'Register'),
@@ -46,7 +47,23 @@ function newcomer(turn) {
       field('email', 'Email', { type: 'email', autocomplete: 'email' }, 'If you like; you can sign in with it, too.'),
       field('password', 'Password', { type: 'password', autocomplete: 'new-password', required: true }, 'At least 8 characters, and not easy to guess: a few unusual words do well.'),
     ], 'Register', submit),
-    el('p', { className: 'aside' }, 'Here before? ', link('Sign in', () => turn(false))),
+    el('p', { className: 'aside' }, 'Here before? ', link('Sign in', () => turn(member))),
+  ];
+}
+
+function forgotten(turn) {
+  const sent = el('p', { className: 'why', role: 'status' });
+  const submit = async (fields) => {
+    await account.forgot(fields);
+    node.hidden = true;
+    sent.textContent = 'If the address belongs to an account, a mail with a link is on its way.';
+  };
+  const node = form([field('email', 'Email', { type: 'email', autocomplete: 'email', required: true })], 'Send a link', submit);
+  return [
+    el('h1', {}, 'Forgot your password?'),
+    sent,
+    node,
+    el('p', { className: 'aside' }, link('Back to sign in', () => turn(member))),
   ];
 }
 

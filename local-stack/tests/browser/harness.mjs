@@ -1,11 +1,12 @@
 // What the tests in a browser share: the stack, a proxy in front of auth-service, a site with a bare page, Chromium.
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const endings = [];
@@ -46,6 +47,26 @@ export const freePort = async () => {
   await new Promise((done) => server.close(done));
   return port;
 };
+
+const MAIL = new URL('../../../auth-service/tests/api/mail/server.py', import.meta.url);
+
+/** A mail server: the settings of local-stack that lead to it, and the links that it got for an address. */
+export async function startMail() {
+  const kept = folder();
+  // Not the first python3 in PATH, which may be another than Debian's.
+  const program = spawn('/usr/bin/python3', [fileURLToPath(MAIL), kept, 'plain'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  endings.push(() => void program.kill());
+  const port = await new Promise((done, failed) => {
+    program.stdout.on('data', (text) => done(Number(text)));
+    program.on('exit', () => failed(new Error('no aiosmtpd: run ./test')));
+  });
+  const link = (address, page) => until(() => {
+    const names = existsSync(path.join(kept, address)) ? readdirSync(path.join(kept, address)) : [];
+    const bodies = names.filter((name) => name.endsWith('.json')).map((name) => JSON.parse(readFileSync(path.join(kept, address, name))).body);
+    return bodies.map((body) => new RegExp(`http\\S+/${page}#token=\\S+`).exec(body)?.[0]).find(Boolean);
+  }, `a mail to ${address} with a link to ${page}`);
+  return { link, settings: { SMTP_URL: `smtp+plain://127.0.0.1:${port}`, MAIL_FROM: 'no-reply@example.org' } };
+}
 
 /** local-stack as a program, with these settings. */
 export async function startStack(settings = {}) {

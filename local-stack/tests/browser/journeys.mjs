@@ -49,6 +49,15 @@ describe('the page', { concurrency: 4 }, () => {
     is_clean(page);
   });
 
+  journey('forgotten_password_without_mail_says_that_an_admin_makes_a_link', async () => {
+    const page = await desk.page();
+    await page.getByRole('button', { name: 'Forgot your password?' }).click();
+    await page.getByLabel('Email').fill('anna@example.org');
+    await page.getByRole('button', { name: 'Send a link' }).click();
+    await page.getByText('This service sends no mail. Ask an admin for a link.').waitFor();
+    is_clean(page);
+  });
+
   journey('search_sort_and_pages_that_follow_as_they_are_scrolled_to', async () => {
     await desk.addBooks(90, 'Shelfmark');
     const { page } = await desk.member();

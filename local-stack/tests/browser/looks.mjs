@@ -30,7 +30,8 @@ before(async () => {
 /** Each view by its name, and how john gets there. */
 const VIEWS = [
   ['door', (page) => page.getByRole('heading', { name: 'Sign in' }).waitFor()],
-  ['catalogue', async (page) => (await desk.signIn(page, 'john', 'password123admin'), await page.getByText('The Idiot').waitFor())],
+  ['forgotten', (page) => page.getByRole('button', { name: 'Forgot your password?' }).click()],
+  ['catalogue', async (page) => (await page.getByRole('button', { name: 'Back to sign in' }).click(), await desk.signIn(page, 'john', 'password123admin'), await page.getByText('The Idiot').waitFor())],
   ['nothing', async (page) => (await page.getByLabel('Search').fill('no such book'), await page.getByRole('heading', { name: 'No book matches' }).waitFor())],
   ['book', async (page) => (await page.getByLabel('Search').fill('goriot'), await page.getByRole('link', { name: /Goriot/ }).click(), await page.getByRole('button', { name: 'Edit' }).waitFor())],
   ['editor', async (page) => {
@@ -40,7 +41,9 @@ const VIEWS = [
     await page.getByText('Pages must be an integer.').waitFor();
   }],
   ['people', async (page) => (await page.keyboard.press('Escape'), await page.getByRole('link', { name: 'People' }).click(), await page.getByText('anna', { exact: true }).waitFor())],
+  ['link', async (page) => (await page.getByRole('button', { name: 'Reset link: anna' }).click(), await page.getByRole('dialog').getByLabel('Link').waitFor())],
   ['toast', async (page) => {
+    await page.keyboard.press('Escape');
     await page.getByRole('button', { name: 'Sign out: anna' }).click();
     await page.locator('.toast').waitFor();
   }],
@@ -56,7 +59,7 @@ async function inspect(page, name, theme, width) {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(wide <= 0, `${name} at ${width}: ${wide} px stick out`);
   await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))));
-  await page.screenshot({ path: `${pictures}${name}-${theme}-${width}.png`, fullPage: !['editor', 'toast'].includes(name) });
+  await page.screenshot({ path: `${pictures}${name}-${theme}-${width}.png`, fullPage: !['editor', 'link', 'toast'].includes(name) });
   // The document is the same at each width, so one width shows what is wrong with it.
   if (width !== 1280) return;
   const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));

@@ -55,6 +55,11 @@ fn page_serves_every_journey_of_member_and_admin() {
 }
 
 #[test]
+fn links_by_mail_and_by_an_admin_lead_back_into_an_account() {
+    tell("mail.mjs");
+}
+
+#[test]
 fn page_is_accessible_and_fits_every_width_in_both_themes() {
     tell("looks.mjs");
 }
