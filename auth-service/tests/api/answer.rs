@@ -1,11 +1,11 @@
-//! What callers are answered, and what every answer keeps to.
+//! Responses, and the properties that every response has.
 
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::Value;
 
 use crate::service::{TokenPair, text};
 
-/// What a caller was answered.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub asked: String,
@@ -15,7 +15,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// This answer, if it keeps what is promised of every answer, whoever asked for what.
+    /// Checks the properties of every response.
     #[track_caller]
     pub fn sound(self) -> Self {
         assert!(!self.header("x-request-id").is_empty(), "{self:?}");
@@ -102,7 +102,7 @@ impl Answer {
         TokenPair { access: text(&body["accessToken"]), refresh: text(&body["refreshToken"]) }
     }
 
-    /// Where `Link` says that the next page is.
+    /// The URL of the next page in `Link`.
     pub fn next(&self) -> Option<String> {
         let link = self.headers.get("link")?.to_str().unwrap();
         let path = link.strip_prefix('<').and_then(|link| link.strip_suffix(r#">; rel="next""#));

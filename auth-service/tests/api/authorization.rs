@@ -1,4 +1,4 @@
-//! Who may call what: every route times everybody.
+//! Every route for every role.
 
 mod strangers;
 
@@ -11,9 +11,8 @@ use crate::forge::access_claims;
 use crate::mail::TO_LOG;
 use crate::service::{GOOD, Person, Service, new_name, text};
 
-/// A call, and what becomes of it for nobody, a member and an admin. In path and body stand for the member or admin who
-/// calls `{me}` the name, `{refresh}` the refresh token and `{session}` the session; `{id}` is another user, and `{new}` a
-/// name that nobody has.
+/// A call, and its status without a token, for a member, and for an admin. Path and body may contain the caller's name
+/// `{me}`, refresh token `{refresh}` and session `{session}`; `{id}` is another user, and `{new}` a free name.
 type Row = (&'static str, &'static str, &'static str, [u16; 3]);
 
 const ROWS: [Row; 51] = [
@@ -70,7 +69,7 @@ const ROWS: [Row; 51] = [
     ("GET", "/nowhere", "", [404, 404, 404]),
 ];
 
-/// What every service has, and a path where there is nothing.
+/// Paths that every service has, and one that does not exist.
 const BESIDE_THE_TABLE: [&str; 6] = ["/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/nowhere"];
 
 /// Mail is on. The refresh token that stands in two calls is used twice.
@@ -84,7 +83,7 @@ impl Service {
         Person { pair: self.log_in((&name, GOOD)).await, name, id }
     }
 
-    /// What becomes of the call that `row` is, if `caller` makes it, and `person` and the id `other` stand in it.
+    /// Makes the call of `row` as `caller`, with the values of `person` and the id `other`.
     async fn try_row(&self, row: Row, caller: &Caller<'_>, person: &Person, other: &str) -> Answer {
         let (method, path, body, _) = row;
         let fill = |text: &str| {

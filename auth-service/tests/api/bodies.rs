@@ -1,4 +1,4 @@
-//! What every body must be, on every route that reads one.
+//! Rules for every body, on every route that reads one.
 
 mod limits;
 
@@ -9,8 +9,7 @@ use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::service::{GOOD, MEMBER, Service};
 
-/// Routes that read a body, a member that they take, and a status that an object without members has: whoever needs no
-/// body is content with it.
+/// Routes that read a body, a member that they accept, and the status for an object without members.
 const ROUTES: [(&str, &str, &str, u16); 9] = [
     ("POST", "/register", "username", 422),
     ("POST", "/login", "username", 422),

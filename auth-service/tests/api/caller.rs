@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::answer::Answer;
 use crate::service::Service;
 
-/// Somebody who calls a service.
+/// A client of a service.
 #[derive(Clone)]
 pub struct Caller<'a> {
     pub service: &'a Service,

@@ -1,4 +1,4 @@
-//! The command line, on a console that nobody sits at. What it does to the database is seen through the domain.
+//! The command line, without a terminal. Its effect on the database is checked through the domain.
 
 mod exports;
 mod import;
@@ -38,7 +38,7 @@ impl Desk {
         [Self::of(sqlite).await, Self::of(postgres).await]
     }
 
-    /// What `auth-service users` prints when it is given `arguments` and `input`.
+    /// The output of `auth-service users` with `arguments` and `input`.
     async fn run(&self, arguments: &[&str], input: &str) -> Result<String, CliError> {
         let (said, done) = self.run_to_the_end(arguments, input).await;
         done.map(|()| said)

@@ -17,7 +17,7 @@ async fn service() -> Service {
     Service::start([("ALLOWED_ORIGINS", "https://app.example,http://localhost:5173")]).await
 }
 
-/// The same where a token works once and never again: so that a use that nobody should have made is noticed.
+/// The same without a grace, so that an unexpected use of a token is noticed.
 async fn strict_service() -> Service {
     let origins = ("ALLOWED_ORIGINS", "https://app.example,http://localhost:5173");
     Service::start([origins, ("REFRESH_GRACE", "0")]).await
@@ -50,7 +50,7 @@ impl Service {
         self.page(origin).post("/login", &body).await.is(200).cookie()
     }
 
-    /// Nobody has used this cookie, or ended its session.
+    /// Checks that this cookie was not used, and that its session is alive.
     async fn assert_untouched(&self, cookie: &Cookie) {
         let answer = self.page(APP).with("Cookie", format!("{SECURE}={}", cookie.value)).send("/token").await.is(200);
         let (old, new) = (refresh_claims(&cookie.value), refresh_claims(&answer.cookie().value));

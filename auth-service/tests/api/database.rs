@@ -1,4 +1,4 @@
-//! Databases that nobody has used, on the servers that `./test` starts.
+//! New, empty databases on the servers that `./test` starts.
 
 use std::path::PathBuf;
 use std::thread;
@@ -7,7 +7,7 @@ use actix_web::rt::System;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use uuid::Uuid;
 
-/// An SQL database that nobody has used. It goes away with the test.
+/// A new SQL database, deleted after the test.
 pub struct Database {
     pub url: String,
     place: Place,

@@ -16,7 +16,7 @@ use crate::service::{GOOD, Person, Service, new_name, on_each_store};
 
 const NEW: &str = "Mz4?tuRnip-9";
 
-/// What takes the right of the user of this id away, and whether they lose their account, too.
+/// Ways to take a user's rights away, and true if they take the account too.
 const DISMISSALS: [(&str, bool); 3] = [
     ("UPDATE users SET role = 'member' WHERE id = '{id}'", false),
     ("UPDATE users SET disabled = 1 WHERE id = '{id}'", true),

@@ -29,7 +29,7 @@ const SOURCES: [&str; 7] =
     ["disable", "password by an admin", "role change", "sign-out by an admin", "delete", "password change", "leave"];
 
 impl Service {
-    /// Whose callers take 503 for an answer.
+    /// Callers accept 503 without a retry.
     fn impatient(mut self) -> Self {
         self.patience = 0;
         self

@@ -1,4 +1,4 @@
-//! Whether a stranger can tell who is there from how a login is refused.
+//! A refused login must not reveal if the account exists.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ const KINDS: usize = 7;
 /// Why a login is refused, the name, and the password.
 type Login = (&'static str, String, &'static str);
 
-/// Logins that are refused: of accounts whose hash is current or outdated, enabled or disabled, and of nobody.
+/// Refused logins: accounts whose hash is current or outdated, enabled or disabled, and no account.
 async fn logins(service: &Service) -> [Login; KINDS] {
     let [there, outdated, disabled, both] = [
         account(service, false, false).await,
@@ -52,7 +52,7 @@ async fn account(service: &Service, outdated: bool, disabled: bool) -> String {
     person.name
 }
 
-/// What is the same in every answer: all but its date and its id.
+/// The parts that all responses share: everything but date and id.
 fn lasting(answer: &Answer) -> (u16, Vec<(String, String)>, serde_json::Value) {
     let mut headers: Vec<_> =
         answer.headers.iter().map(|(name, _)| (name.to_string(), answer.header(name.as_str()))).collect();
@@ -75,14 +75,14 @@ async fn every_refused_login_is_the_same_to_the_letter() {
     assert_eq!(answers.len(), 1, "{answers:#?}");
 }
 
-/// What this share of the times does not exceed.
+/// This percentile of the times.
 fn at<'a>(times: impl Iterator<Item = &'a f64>, percent: usize) -> f64 {
     let mut times: Vec<f64> = times.copied().collect();
     times.sort_by(f64::total_cmp);
     times[times.len() * percent / 100]
 }
 
-/// How much more the most is than the least, as a share.
+/// The difference between the largest and the smallest time, relative to the smallest.
 fn spread(times: &[f64]) -> f64 {
     let (least, most) =
         times.iter().fold((f64::MAX, 0.0_f64), |(least, most), time| (least.min(*time), most.max(*time)));
@@ -108,7 +108,7 @@ async fn every_refused_login_takes_the_same_time() {
     panic!("the machine is too busy to tell");
 }
 
-/// How long it takes to refuse each kind of login, in milliseconds.
+/// The time to refuse each kind of login, in milliseconds.
 async fn measure(service: &Service, logins: &[Login; KINDS]) -> [Vec<f64>; KINDS] {
     let mut times: [Vec<f64>; KINDS] = Default::default();
     for round in 0..ROUNDS {

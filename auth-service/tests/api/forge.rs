@@ -1,4 +1,4 @@
-//! Tokens as the service signs them, by somebody who has its secrets.
+//! Tokens signed with the service's secrets, with other claims.
 
 use std::time::Duration;
 

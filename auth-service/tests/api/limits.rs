@@ -1,4 +1,4 @@
-//! Who guesses or calls too often is slowed down, and nobody else.
+//! Rate limits slow down one client and no other.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::service::{GOOD, MEMBER, Service, new_name, on_each_store};
 const PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
 const THREE: (&str, &str) = ("ACCOUNT_FAILURE_LIMIT", "3");
 
-/// Somebody at an address of their own: the test's, behind a proxy that is the test, too.
+/// A client with its own address: the test acts as the proxy too.
 fn at<'a>(service: &'a Service, address: &str) -> Caller<'a> {
     service.nobody().with("X-Forwarded-For", address)
 }

@@ -152,7 +152,7 @@ async fn a_stranger_learns_nothing_of_who_is_there() {
     assert_eq!(bodies.len(), 1, "{bodies:?}");
 }
 
-/// What an Express service stores of this password.
+/// A password, and its hash in an Express service.
 const EXPRESS: (&str, &str) = ("correct horse battery", "$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK");
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A store that is away, silent or slow: 503 soon, nobody logged out, nothing lost, and back without help.
+//! A store that is unavailable, silent or slow: 503 in time, no user logged out, nothing lost, automatic recovery.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::forge::{expired_refresh, tampered};
 use crate::redis_server::{Cluster, Redis, Watched};
 use crate::service::{GOOD, MEMBER, Service, TokenPair};
 
-/// What a store is given to answer, and half as much again for a busy machine.
+/// The time limit of a store, and half as much again for a busy machine.
 const SOON: Duration = Duration::from_millis(1500);
 
 /// Within this of its return, the store's first request succeeds.
@@ -58,11 +58,11 @@ async fn assert_away(service: &Service, pair: &TokenPair) {
     assert_eq!(answer.header("retry-after"), "1");
     soon(nobody.get("/livez")).await.is(200);
     soon(member.get("/me")).await.is(200);
-    // Nor is a wrong password told from a right one: nobody could count how often that was tried.
+    // A wrong password gets the same response as a right one: the attempts could not be counted.
     refused(service.try_log_in((MEMBER.0, "wrong"))).await;
 }
 
-/// What is not proven is refused as ever: so the store was not asked.
+/// Invalid tokens are refused as ever, so the store was not asked.
 async fn assert_forgeries_are_refused(service: &Service, pair: &TokenPair) {
     for token in [tampered(&pair.refresh), expired_refresh(&pair.refresh), pair.access.clone(), "garbage".to_owned()] {
         soon(service.refresh(&token)).await.fails(403, "invalid_refresh_token");
@@ -105,7 +105,7 @@ async fn a_redis_that_says_nothing_logs_nobody_out() {
     service.nobody().get("/readyz").await.is(200);
 }
 
-/// Refreshes until `over`; all that anybody is told is to come back later.
+/// Refreshes until `over`; every failure must be 503.
 async fn refreshing(service: &Service, mut pair: TokenPair, over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
         let answer = service.refresh(&pair.refresh).await;
@@ -206,8 +206,8 @@ async fn a_database_that_is_busy_logs_nobody_out() {
     service.log_in(MEMBER).await;
 }
 
-/// Sessions are elsewhere, and would go on: but then nobody could be told of it, and who came back after the grace would be taken
-/// for a thief.
+/// The sessions are in another store and could be refreshed, but the response could not be made; after the grace, the
+/// retry would count as a reuse.
 #[tokio::test]
 async fn a_database_that_is_away_for_longer_than_the_grace_logs_nobody_out() {
     let redis = server("TEST_REDIS_URL");

@@ -80,7 +80,7 @@ async fn one_password_in_two_unicode_forms_is_one() {
     }
 }
 
-/// What follows byte 72 was never compared, and at byte 72 plain bcrypt sees no end.
+/// Bytes after the 72nd were never compared; plain bcrypt does not even see if the password ends there.
 #[tokio::test]
 async fn plain_hash_of_72_bytes_and_more_is_never_rewritten() {
     let passwords = plain();

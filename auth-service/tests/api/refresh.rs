@@ -26,7 +26,7 @@ impl Service {
 }
 
 impl Answer {
-    /// One answer for every token that is not good any more: which of the reasons applies is nobody's business.
+    /// Every invalid token gets the same response: the reason is not revealed.
     #[track_caller]
     fn refused(self) {
         let this = self.fails(403, "invalid_refresh_token");

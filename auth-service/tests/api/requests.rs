@@ -1,4 +1,4 @@
-//! What is the same for every request.
+//! Properties of every request.
 
 use std::collections::HashSet;
 

@@ -16,7 +16,8 @@ use crate::service::{GOOD, Person, Service, on_each_store, text};
 const SOON: (&str, &str) = ("REVOCATION_POLL", "20ms");
 const NEW: &str = "Mz4?tuRnip-9";
 
-/// What ends tokens: how it is called, and what the list says then of the user and of their two sessions.
+/// Ways to revoke tokens: the name, true if the list names the user, and true for each of their two sessions that it
+/// names.
 const SOURCES: [(&str, bool, [bool; 2]); 11] = [
     ("logout", false, [true, false]),
     ("replay", false, [true, false]),
@@ -37,7 +38,7 @@ impl Service {
         self.nobody().get(&format!("/revocations{query}")).await
     }
 
-    /// What was revoked behind `cursor`, and the next cursor.
+    /// The entries after `cursor`, and the next cursor.
     async fn revoked_since(&self, cursor: &str) -> (Vec<Value>, String) {
         let list = self.revocations(&format!("?after={cursor}")).await.is(200).json();
         assert_eq!(names(&list), ["cursor", "entries"]);

@@ -1,4 +1,4 @@
-//! What must be in no log, whatever test it is that fills the log.
+//! Texts that must never appear in a log, in any test.
 
 use std::fmt::Write;
 use std::sync::{Mutex, Once};
@@ -11,20 +11,20 @@ use crate::service::{ACCESS_SECRET, ADMIN, GOOD, MEMBER, REFRESH_SECRET};
 /// Lines that hold what they must not.
 static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Whether `text` holds a token, or a password or a secret of the tests.
+/// True if `text` contains a token, or a password or a secret of the tests.
 pub fn is_in(text: &str) -> bool {
     [ACCESS_SECRET, REFRESH_SECRET, GOOD, ADMIN.1, MEMBER.1].iter().any(|secret| text.contains(secret))
         || text.match_indices("eyJ").any(|(start, _)| is_token(&text[start..]))
         || text.match_indices("$2").any(|(start, _)| is_hash(&text[start..]))
 }
 
-/// Whether a bcrypt hash begins here: `$2b$12$`, and 53 letters.
+/// True if a bcrypt hash begins here: `$2b$12$`, and 53 characters.
 fn is_hash(text: &str) -> bool {
     let letters = text.bytes().skip(7).take_while(|byte| byte.is_ascii_alphanumeric() || b"./".contains(byte));
     text.as_bytes().get(6) == Some(&b'$') && letters.count() >= 53
 }
 
-/// Whether a token begins here: two objects in base64url, with a full stop between them.
+/// True if a token begins here: two objects in base64url, separated by a full stop.
 fn is_token(text: &str) -> bool {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c))).unwrap_or(text.len());
     text[end..].starts_with(".eyJ")

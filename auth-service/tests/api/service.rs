@@ -34,20 +34,20 @@ pub struct Service {
     pub addr: SocketAddr,
     pub client: Client,
     pub database: Arc<Database>,
-    /// How often callers come back where the answer is 503: a busy machine is no failure, unless it is what is tested.
+    /// The number of retries after a 503: a busy machine is no failure, unless that is tested.
     pub patience: u32,
     server: ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a client holds of a session.
+/// The tokens of a session.
 #[derive(Clone, Debug)]
 pub struct TokenPair {
     pub access: String,
     pub refresh: String,
 }
 
-/// Somebody who registered, and is signed in on one device.
+/// A registered user with one session.
 pub struct Person {
     pub name: String,
     pub id: String,
@@ -134,7 +134,7 @@ impl Service {
         self.nobody().post("/logout", &json!({"token": token})).await
     }
 
-    /// Registers somebody whose password is [`GOOD`], and logs them in.
+    /// Registers a user with the password [`GOOD`], and logs in.
     pub async fn newcomer(&self) -> Person {
         let name = new_name();
         let answer = self.nobody().post("/register", &json!({"username": name, "password": GOOD})).await.is(201);
@@ -142,7 +142,7 @@ impl Service {
         Person { pair: self.log_in((&name, GOOD)).await, name, id }
     }
 
-    /// The devices that whoever has this access token is signed in on.
+    /// The sessions of the user with this access token.
     pub async fn devices(&self, access: &str) -> Vec<Value> {
         self.bearer(access).get("/me/sessions").await.is(200).json().as_array().unwrap().clone()
     }
@@ -187,7 +187,7 @@ fn own((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// A user name that nobody has.
+/// A free user name.
 pub fn new_name() -> String {
     format!("u{}", &Uuid::new_v4().simple().to_string()[..24])
 }

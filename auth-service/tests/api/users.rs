@@ -19,7 +19,7 @@ const NOW: i64 = 1_769_860_800_000;
 const HASH: &str = "fixed:$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK";
 const OTHER_HASH: &str = "$2a$05$J5AksRWOrMDG6ocj3g1xguE71P77jF7lCdq9y4sbHdDAwcwjgVbHC";
 
-/// A new database with nobody in it, which goes away with the test or with the test's server.
+/// A new database without users, deleted after the test.
 pub struct Stage {
     pub users: Users,
     pub pool: Database,
@@ -61,7 +61,7 @@ impl Stage {
         }
     }
 
-    /// Adds somebody whose name is free.
+    /// Adds a user with a free name.
     pub async fn add(&self, name: &str, email: Option<&str>, role: Role) -> User {
         match self.users.create(somebody(name, email, role), NOW).await.unwrap() {
             Created::User(user) => user,

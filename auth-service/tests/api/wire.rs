@@ -1,4 +1,4 @@
-//! What clients send who are no clients: beneath HTTP, and slower than anybody means well.
+//! Malformed and slow requests, below HTTP.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 /// All that is answered within a second to what was sent at once, and whether the connection was closed then.
 async fn told(addr: SocketAddr, bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
-    // Whoever refuses a head of megabytes has hung up before its end.
+    // A server that refuses a head of megabytes closes the connection before its end.
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
@@ -202,7 +202,7 @@ async fn endless_chunk_is_one_4xx_and_the_connection_is_closed() {
     join_all(asked).await;
 }
 
-/// How a client takes its time, one step a second.
+/// The way in which a client is slow, one step a second.
 #[derive(Clone, Copy, Debug)]
 enum Slow {
     /// It sends nothing.
@@ -271,7 +271,7 @@ async fn slow_clients_are_cut_off_and_hold_nobody_up() {
             let started = Instant::now();
             service.nobody().get("/livez").await.is(200);
             service.log_in(MEMBER).await;
-            // Whoever was held up by them would wait for three times as long, and a busy machine does not.
+            // A request held up by them would take three times as long, even on a busy machine.
             assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
         }
     };

@@ -36,7 +36,7 @@ fn strangers<'a>(service: &'a Service, admin: &Person) -> Vec<(Caller<'a>, u16, 
 async fn a_token_that_is_worth_nothing_opens_nothing() {
     let service = Service::start(SETTINGS).await;
     let admin = service.new_admin(&service.admin().await).await;
-    // What stands in the calls that anybody may make.
+    // The values in calls that need no token.
     let member = service.newcomer().await;
     for row in ROWS {
         let (method, _, _, [nobody, ..]) = row;

@@ -1,4 +1,4 @@
-//! How much of a body is read, and when.
+//! The limits of a body's size and time.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -32,7 +32,7 @@ async fn a_body_has_at_most_64_kilobytes() {
     assert_eq!(status_of_chunks(&service, "POST /login HTTP/1.1", &of_size(1 << 20)), 413, "long before its end");
 }
 
-/// What is answered to `body` in chunks, whose length nothing tells before they are there.
+/// The status of the response to `body` in chunks, without a `Content-Length`.
 fn status_of_chunks(service: &Service, head: &str, body: &str) -> u16 {
     let mut stream = TcpStream::connect(service.addr).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();

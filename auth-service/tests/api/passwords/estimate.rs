@@ -15,7 +15,8 @@ const CHILD: &str = "ESTIMATE_IN_A_PROCESS_OF_ITS_OWN";
 const LONGEST: Duration = Duration::from_millis(50);
 const MOST_MEMORY: u64 = 10 << 20;
 
-/// What zxcvbn looks for: symbols of letters, repeats, sequences, rows of keys, dates, words, letters that grow in lower case.
+/// Patterns that zxcvbn looks for: symbols of letters, repeats, sequences, rows of keys, dates, words, letters that
+/// grow in lower case.
 const PIECES: [&str; 26] = [
     "0",
     "4",
@@ -67,7 +68,7 @@ fn cut(text: &str, bytes: usize) -> String {
     text.chars().scan(0, |taken, c| (*taken += c.len_utf8(), (*taken <= bytes).then_some(c)).1).collect()
 }
 
-/// What estimating costs this thread: the least of three times, because the machine does other things too.
+/// The time of an estimate on this thread: the least of three, because the machine does other things too.
 fn time(password: &str, about: &[&str]) -> Duration {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     let once = |_| {

@@ -1,4 +1,4 @@
-//! What the log says of security: one line an event, with who, where from, and in which request.
+//! The audit log: one line per event, with user, address and request id.
 
 use reqwest::{Client, Method};
 use rustix::process::Signal;

@@ -6,7 +6,7 @@ use super::{Desk, Ended};
 use crate::database::Database;
 use crate::service::{ADMIN, GOOD, MEMBER};
 
-/// How a start ends that does not succeed.
+/// The result of a start that fails.
 async fn refused(desk: &Desk) -> Ended {
     let mut child = desk.command(&[]).spawn().unwrap();
     let began = Instant::now();

@@ -7,7 +7,7 @@ use crate::database::{Database, server};
 use crate::redis_server::{Cluster, Redis, Watched};
 use crate::service::{ACCESS_SECRET, REFRESH_SECRET};
 
-/// What starts with `verdict` is said of `what`.
+/// The messages about `what` with the status `verdict`.
 fn said(ended: &Ended, verdict: &str, what: &str) -> Vec<String> {
     let lines = ended.out.lines().filter_map(|line| line.strip_prefix(verdict)?.trim_start().strip_prefix(what));
     lines.map(|line| line.trim().to_owned()).collect()

@@ -1,4 +1,4 @@
-//! What `.env` may hold, and what it may not.
+//! Accepted and refused forms of `.env`.
 
 use shared_claims::Secret;
 

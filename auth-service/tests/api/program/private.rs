@@ -26,7 +26,7 @@ fn with_file() -> Desk {
     desk
 }
 
-/// The program in a shell whose umask lets everybody read.
+/// The program in a shell whose umask makes new files readable by all users.
 fn under_common_umask(desk: &Desk, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "umask 022; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_auth-service")]).args(arguments);

@@ -46,7 +46,7 @@ fn access_claims() -> Value {
     })
 }
 
-/// What fails, in the order it is told.
+/// The failed checks, in order.
 fn failing(ended: &Ended) -> Vec<&str> {
     let lines = ended.out.lines().filter_map(|line| line.strip_prefix("FAIL  "));
     lines.map(|line| line.split_whitespace().next().unwrap()).collect()

@@ -21,7 +21,7 @@ pub use self::sentinel::Watched;
 /// Longer than anything here takes; only a test that fails waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What makes a Redis keep all that it acknowledged.
+/// Arguments that make Redis durable.
 const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 /// A `redis-server`.
@@ -93,7 +93,7 @@ impl Redis {
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
-    /// What it answers to a command, its words apart by spaces.
+    /// The reply to a command, whose words are separated by spaces.
     pub async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
         let words: Vec<_> = command.split(' ').collect();
         redis::cmd(words[0]).arg(&words[1..]).query_async(&mut self.raw("").await).await.unwrap()

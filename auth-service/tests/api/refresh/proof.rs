@@ -1,4 +1,4 @@
-//! What is a refresh token, and what is none.
+//! Valid and invalid refresh tokens.
 
 use futures_util::future::join_all;
 use reqwest::Method;

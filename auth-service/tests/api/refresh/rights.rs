@@ -1,4 +1,4 @@
-//! What a person may do, at each refresh.
+//! A user's rights are read again at each refresh.
 
 use serde_json::json;
 

@@ -69,7 +69,7 @@ impl Flawed {
         ms(self.rules.refresh_ttl)
     }
 
-    /// What becomes of a record, and of who presents a generation of it.
+    /// Presents a generation of a record.
     fn rotated(&self, record: &mut Record, user_id: &str, presented: i64) -> Rotation {
         let (now, grace) = (self.now(), ms(self.rules.grace));
         let Record { session, graced_at, ended } = record;

@@ -29,7 +29,7 @@ pub struct Case<'a> {
     tokens: Vec<Issued>,
     /// The one text of each refresh token.
     texts: HashMap<(usize, i64), String>,
-    /// What may be: more than one world where things happened at once.
+    /// The possible states: more than one after concurrent events.
     worlds: Vec<World>,
     history: Vec<String>,
 }
@@ -40,7 +40,7 @@ struct Issued {
     text: String,
 }
 
-/// What the subject answers, before its sessions and times are put in the model's terms.
+/// The subject's answer, before its sessions and times are translated into the model's.
 enum Reply {
     Granted(Box<TokenResponse>),
     Plain(Answer),
@@ -128,7 +128,7 @@ impl<'a> Case<'a> {
         self.present(vec![(Event::Refresh(one.token), one.text), (rival, two.text)]).await
     }
 
-    /// A token, or what somebody made of it.
+    /// A token, or a forgery made from it.
     fn presented(&self, which: Which, forgery: Option<Forgery>) -> Option<Issued> {
         let last = self.sessions.len().checked_sub(1)?;
         let of_session = |issued: &&Issued| issued.token.session == last - which.session % (last + 1);
@@ -166,8 +166,8 @@ impl<'a> Case<'a> {
         Some(Issued { token, text })
     }
 
-    /// Whether its user may go on. Where not, a refresh is two steps, the advance and the end that follows, and what
-    /// happens at the same time may fall between them: nothing to be learnt.
+    /// True if its user is enabled. Otherwise a refresh is two steps, the rotation and the end of the session, and
+    /// concurrent events may fall between them, so that nothing can be concluded.
     fn goes_on(&self, issued: &Issued) -> bool {
         self.worlds.iter().all(|world| world.users[issued.token.user].may_sign_in())
     }
@@ -358,7 +358,7 @@ fn choices(events: &[Event], order: &[usize], rules: &Rules) -> Vec<(Vec<usize>,
     (0..most).map(|choice| (order.to_vec(), choice)).collect()
 }
 
-/// Whether the answers are the foreseen ones; equal events may have swapped theirs.
+/// True if the answers are the expected ones; equal concurrent events may have swapped theirs.
 fn same(events: &[Event], foreseen: &[Answer], answers: &[Answer]) -> bool {
     if events.iter().any(|event| *event != events[0]) {
         return foreseen == answers;

@@ -22,7 +22,7 @@ use self::subject::{Place, Subject};
 const RULES: Rules = Rules { ttl: 239, max_age: 599, grace: 19, most: 3 };
 const STRICT: Rules = Rules { grace: 0, ..RULES };
 
-/// How many things happen in a case at most.
+/// The maximum number of events in a case.
 const LENGTH: usize = 60;
 
 fn runtime() -> Runtime {
@@ -71,7 +71,7 @@ fn redis_agrees_with_the_model() {
     agrees(Place::Redis, 6000);
 }
 
-/// How many steps the long tests take: `MODEL_STEPS`, so that a night can be spent on millions.
+/// The number of steps of the long tests: `MODEL_STEPS`, so that millions can run in a night.
 #[expect(clippy::disallowed_methods, reason = "it is no setting of the service")]
 fn many() -> usize {
     std::env::var("MODEL_STEPS").map_or(100_000, |steps| steps.parse().expect("MODEL_STEPS is a number"))

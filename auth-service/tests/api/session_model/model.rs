@@ -3,13 +3,13 @@
 //! Time is counted in half minutes from the beginning. All rules are an odd number of them and all steps of time an even
 //! one, so the seconds that a real store takes never decide.
 
-/// How long things last, in half minutes.
+/// Durations, in half minutes.
 pub struct Rules {
     pub ttl: i64,
     pub max_age: i64,
     /// Zero is never.
     pub grace: i64,
-    /// How many sessions of a user live at most.
+    /// The maximum number of live sessions per user.
     pub most: usize,
 }
 
@@ -25,7 +25,7 @@ pub struct User {
     pub admin: bool,
     pub disabled: bool,
     pub deleted: bool,
-    /// Whether all sessions are still to end because the user was disabled. The next login does it first.
+    /// True if all sessions still have to end because the user was disabled. The next login does that first.
     pub owes_end: bool,
 }
 
@@ -51,14 +51,14 @@ pub struct Token {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
-    /// Somebody proves who they are; `outdated` if the password changes before the session is there.
+    /// A login; `outdated` if the password changes before the session exists.
     LogIn {
         user: usize,
         outdated: bool,
     },
     Refresh(Token),
     LogOut(Token),
-    /// Ends all sessions of somebody but one, as a password change does; or all.
+    /// Ends all sessions of a user, or all but one, as a password change does.
     EndAll {
         user: usize,
         except: Option<usize>,
@@ -92,16 +92,16 @@ pub enum Answer {
     Gone,
     Replayed,
     NoUser,
-    /// Whether it was alive.
+    /// True if it was alive.
     Ended(bool),
-    /// How many were.
+    /// The number of live sessions.
     AllEnded(u64),
     Done,
 }
 
 impl World {
-    /// What becomes of the world, and what is answered. Of sessions that were used last in the same half minute, `choice` says which
-    /// one a login ends.
+    /// Applies an event, and returns the answer. Of sessions last used in the same half minute, `choice` determines the
+    /// one that a login ends.
     pub fn step(&mut self, rules: &Rules, now: i64, event: &Event, choice: usize) -> Answer {
         match event {
             Event::LogIn { user, outdated } => self.log_in(rules, now, (*user, *outdated), choice),
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    /// The living sessions of somebody.
+    /// The live sessions of a user.
     pub fn living(&self, now: i64, user: usize) -> Vec<usize> {
         let alive = |&session: &usize| self.sessions[session].user == user && self.sessions[session].is_alive(now);
         (0..self.sessions.len()).filter(alive).collect()

@@ -1,4 +1,4 @@
-//! What may happen, before it is known what is there: so that a script can be made shorter and still make sense.
+//! Scripts of events, independent of the state, so that a script can be shortened and still makes sense.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ pub enum Op {
         user: usize,
         outdated: bool,
     },
-    /// That many uses at once of a token.
+    /// So many concurrent uses of a token.
     Refresh {
         which: Which,
         copies: usize,
@@ -57,7 +57,7 @@ pub struct Which {
     pub behind: i64,
 }
 
-/// What somebody may make of a token; the last three know the secret.
+/// Forgeries of a token; the last three need the secret.
 #[derive(Clone, Copy, Debug)]
 pub enum Forgery {
     Tampered,

@@ -40,7 +40,7 @@ pub enum Place {
 pub struct Subject {
     pub rules: Rules,
     pub sessions: Arc<dyn SessionStore>,
-    /// What is wrong with what stands before the store.
+    /// The flaw of the layer before the store.
     pub flaw: Option<Flaw>,
     grants: Grants,
     skew_ms: Arc<AtomicI64>,
@@ -54,7 +54,7 @@ impl Subject {
             Place::Postgres => users::Stage::postgres().await,
             _ => users::Stage::sqlite().await,
         };
-        // Whoever else is an admin may stop being one.
+        // Another admin, so that every other user may be demoted.
         people.add(&new_name(), None, Role::Admin).await;
         let time = |units: i64| Duration::from_millis((units * UNIT).unsigned_abs());
         let lives = auth_service::sessions::Rules {
@@ -97,7 +97,7 @@ impl Subject {
         now_ms() + self.skew_ms.load(Ordering::Relaxed)
     }
 
-    /// Somebody new; their id.
+    /// Adds a user; returns the id.
     pub async fn add(&self) -> String {
         let username = Username::parse(&new_name()).unwrap();
         let new = NewUser { username, email: None, hash: hash(0), role: Role::Member };
@@ -107,7 +107,7 @@ impl Subject {
         }
     }
 
-    /// What becomes of somebody who has proven who they are; `outdated` if the password changes meanwhile.
+    /// The result of a login with the right password; `outdated` if the password changes meanwhile.
     pub async fn log_in(&self, user: &str, outdated: bool) -> Option<TokenResponse> {
         let id = user.parse().unwrap();
         let account = self.people.users.account(&id).await.unwrap()?;

@@ -1,4 +1,4 @@
-//! Masters that die, pause, or move their keys: nobody loses a session, and no used token works again.
+//! Masters that die, pause, or move their keys: no session is lost, and no used token works again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn audience(stage: &Arc<Stage>) -> (Vec<Owner>, Vec<Owner>) {
     (gone, probes)
 }
 
-/// The first request of each is served, and whoever logged out stays out.
+/// The first request of each is served, and ended sessions stay ended.
 async fn assert_recovered(gone: &[Owner], probes: &mut [Owner]) {
     sleep(RECOVERY).await; // What is promised is a time.
     for probe in probes {
@@ -78,7 +78,7 @@ async fn a_cluster_that_loses_masters_loses_nobody() {
     cluster.promoted(3).await;
     assert_recovered(&gone, &mut probes).await;
 
-    // Silent, not gone: whoever waits for an answer waits for ever.
+    // A paused server closes no connection: a client without a timeout would wait for ever.
     cluster.nodes[1].signal(Signal::STOP);
     cluster.promoted(4).await;
     assert_recovered(&gone, &mut probes).await;
@@ -142,7 +142,7 @@ async fn a_slot_that_moves_is_followed() {
     owner.settle().await;
 }
 
-/// Somebody whose sessions lie beside the list's name.
+/// A user whose sessions are in the slot of the list's name.
 async fn beside_the_name(stage: &Arc<Stage>) -> Owner {
     loop {
         let owner = Owner::new(stage).await;
@@ -152,7 +152,7 @@ async fn beside_the_name(stage: &Arc<Stage>) -> Owner {
     }
 }
 
-/// Keys move one by one: whoever comes between is told to come again, and loses nothing.
+/// Keys move one by one: calls meanwhile get an error that allows a retry, and lose nothing.
 #[tokio::test]
 async fn a_slot_that_moves_bit_by_bit_loses_nobody() {
     let cluster = Cluster::start().await;
@@ -206,8 +206,8 @@ async fn a_slot_that_moves_bit_by_bit_loses_nobody() {
     }
 }
 
-/// For a while two servers are masters, and each is told of an end. Whoever read the one that is given up has read further than
-/// what the other was told in the meantime.
+/// For a while two servers are masters, and each ends a session. A reader of the abandoned one has a later position
+/// than the entry on the other one.
 #[tokio::test]
 async fn a_server_with_another_history_tells_all_of_it() {
     let (old, new) = (Redis::with(&["--repl-diskless-sync-delay", "0"]).await, Redis::start().await);

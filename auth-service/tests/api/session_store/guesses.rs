@@ -15,7 +15,7 @@ impl Stage {
         self.failures.attempt(name, LIMIT).await.unwrap()
     }
 
-    /// Whether what came of a free attempt may be told.
+    /// True if the result of a free attempt may be revealed.
     async fn settle(&self, name: &str, success: bool) -> bool {
         self.failures.settle(name, LIMIT, success).await.unwrap().is_none()
     }

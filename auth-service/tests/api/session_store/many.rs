@@ -16,7 +16,7 @@ use super::records::index_of;
 use super::{HOUR, Kind, MINUTE, RULES, SECOND, Stage, redis_stage, rotated};
 use crate::redis_server::Redis;
 
-/// What verifiers know after they have read the list.
+/// A verifier's list after reading all entries.
 async fn known(stage: &Stage) -> Revocations {
     let known = Revocations::new(None);
     RevocationReader::new(Arc::clone(&stage.store), known.clone()).read_on().await.unwrap();
@@ -213,7 +213,7 @@ fn old_session(stage: &Stage, number: i64, now: i64) -> Session {
     }
 }
 
-/// How long a step takes.
+/// The duration of a step.
 async fn timed<T>(what: &str, step: impl Future<Output = T>) -> (T, Duration) {
     let began = Instant::now();
     let done = step.await;
@@ -301,7 +301,7 @@ pub async fn a_login_brings_an_older_version_within_the_bound(kind: Kind) {
     }
 }
 
-/// What is dead is removed a batch at a time, and counts as ended at once.
+/// Ended sessions are deleted in batches, and count as ended at once.
 #[tokio::test]
 async fn a_sweep_removes_what_ended_with_all_others() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
@@ -326,7 +326,7 @@ async fn a_sweep_removes_what_ended_with_all_others() {
     }
 }
 
-/// Another user's logins go on while somebody with many sessions does all that is to be had.
+/// Logins of other users go on while a user with many sessions runs every kind of step.
 #[tokio::test]
 async fn an_account_with_many_sessions_delays_no_other() {
     for kind in [Kind::Sqlite, Kind::Postgres, Kind::Redis] {

@@ -16,7 +16,7 @@ use crate::redis_server::Redis;
 
 use super::{Kind, RULES, SECOND, Stage, redis_stage, redis_url, rotated};
 
-/// What a store is given to answer, and half as much again for a busy machine.
+/// The time limit of a store, and half as much again for a busy machine.
 const SOON: Duration = Duration::from_millis(1500);
 
 /// Within this of its return, the store's first request succeeds.
@@ -99,7 +99,7 @@ async fn a_redis_that_pauses_loses_nothing() {
     server.signal(Signal::CONT);
 }
 
-/// Where an advance goes whose first answer was lost: the same place, whether or not it took effect.
+/// The generation after a retried rotation: the same, whether or not the first try took effect.
 fn successor(outcome: Rotation) -> i64 {
     match outcome {
         Rotation::Rotated(session) | Rotation::Retried(session) => session.generation,

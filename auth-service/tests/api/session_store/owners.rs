@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::{Stage, new_user};
 use crate::redis_server::until;
 
-/// Somebody with one session. Their grace is longer than any outage here.
+/// A user with one session. The grace is longer than any outage here.
 pub struct Owner {
     stage: Arc<Stage>,
     pub user: String,
@@ -105,7 +105,7 @@ impl Load {
         until("they go on", async || self.uses.load(Ordering::Relaxed) >= enough).await;
     }
 
-    /// Ends it, and looks at every session: nobody lost theirs, and no used token has a second life.
+    /// Ends the session, and checks every session: none was lost, and no used token works again.
     pub async fn settle(self) {
         self.over.store(true, Ordering::Relaxed);
         let owners = self.owners.join_all().await;

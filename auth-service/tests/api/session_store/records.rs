@@ -1,4 +1,4 @@
-//! What the stores keep, what they leave behind, and what they make of a record that is not theirs.
+//! The records of the stores: content, expiry, and corrupt ones.
 
 use auth_service::revocations::RevocationReader;
 use auth_service::sessions::{Cursor, Rotation, Session, SessionStore};
@@ -56,12 +56,12 @@ impl Stage {
     }
 }
 
-/// What names the sixteen slots in which sessions are.
+/// The hash tags of the sixteen slots with sessions.
 pub const TAGS: [&str; 16] =
     ["07", "1oy", "2cx", "3r", "4ex", "5y", "64", "7xz", "8u", "9vz", "aoo", "bed", "cy", "dcd", "es", "fg"];
 
-/// Where Redis keeps the sessions of a user: in one of sixteen slots, named by the first four bits of the slot that the user's id
-/// alone would have.
+/// The key of a user's sessions in Redis: in one of sixteen slots, determined by the first four bits of the slot of the
+/// user's id.
 pub fn index_of(user: &str) -> String {
     let crc = user.bytes().fold(0_u16, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| crc << 1 ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 })
@@ -112,7 +112,7 @@ async fn a_sweep_takes_what_is_over_and_nothing_else() {
     }
 }
 
-/// Nobody wrote down how long its tokens live.
+/// The record does not contain the lifetime of its tokens.
 #[tokio::test]
 async fn a_session_that_an_older_version_opened_is_listed_when_it_ends() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
@@ -249,7 +249,7 @@ async fn what_cannot_be_found_cannot_be_advanced() {
     stage.assert_only_the_cut_off_is_left(&mut redis).await;
 }
 
-/// What no version of this program writes. Postgres takes no such row.
+/// An entry that no version of this program writes. Postgres refuses such a row.
 #[tokio::test]
 async fn a_row_that_is_no_revocation_is_left_out_of_the_list() {
     let (stage, store) = Kind::Sqlite.sql_stage(RULES).await;

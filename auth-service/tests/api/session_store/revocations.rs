@@ -1,4 +1,4 @@
-//! What the list of revocations says, and what it does to tokens.
+//! The revocation list, and the tokens that it revokes.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Kind, MINUTE, RULES, SECOND, Stage, ms, new_user};
 
-/// Somebody who reads the list, and looks at what is about one user and their sessions.
+/// A reader of the list that looks for entries about one user and their sessions.
 struct Reader<'a> {
     stage: &'a Stage,
     cursor: Cursor,
@@ -27,7 +27,7 @@ impl<'a> Reader<'a> {
         Self { stage, cursor: Cursor::default(), ids, known: vec![] }
     }
 
-    /// What came since it was called last.
+    /// The entries since the last call.
     async fn read(&mut self) -> Vec<Revocation> {
         let mut read = vec![];
         loop {
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a token that the session has been given is refused, by what was read.
+    /// True if a token of the session is refused, according to the entries read.
     fn refuses(&self, session: &Session) -> bool {
         self.known.iter().any(|entry| match entry {
             Revocation::Session { sid, .. } => *sid == session.id.to_string(),
