@@ -1,5 +1,5 @@
-//! The private key that signs access tokens, and the keys before and after it. A key is standby where it is published only, in use
-//! where it signs, previous where it is published only again, and revoked where it is nowhere.
+//! The private key that signs access tokens, and the keys before and after it. A standby key is only published, the key
+//! in use also signs, a previous key is only published again, a revoked key is not published.
 
 use std::io;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct AccessKeys {
 }
 
 impl AccessKeys {
-    /// Reads them; what is wrong is told by [`Settings::finish`].
+    /// Reads them; errors are reported by [`Settings::finish`].
     pub fn read(settings: &mut Settings) -> Self {
         let why = "Private key (PEM, PKCS#8) that signs access tokens; without it, the secret signs. Also ACCESS_TOKEN_KEY_FILE";
         let signing = settings.secret_text(KEY, why).and_then(|pem| {
@@ -46,13 +46,13 @@ impl AccessKeys {
         Self { signing, previous, is_set: settings.is_set(KEY) || settings.is_set(PREVIOUS) }
     }
 
-    /// All keys whose tokens are accepted, the one that signs first.
+    /// All published keys, the signing key first.
     #[must_use]
     pub fn published(&self) -> Vec<PublicKey> {
         self.signing.iter().filter_map(SigningKey::public).chain(&self.previous).cloned().collect()
     }
 
-    /// A handle on the published keys; `None` where no setting names a key.
+    /// A shared handle on the published keys; `None` if no key is set.
     #[must_use]
     pub fn handle(&self) -> Option<PublicKeys> {
         self.is_set.then(|| PublicKeys::own(self.published()))
@@ -66,7 +66,7 @@ impl AccessKeys {
         in_use.into_iter().chain(self.previous.iter().map(|key| (key.clone(), "standby or previous"))).collect()
     }
 
-    /// A line of the audit log for the key that signs from now on.
+    /// Writes an audit event for the signing key.
     pub fn log(&self) {
         if let Some(key) = self.signing.as_ref().and_then(SigningKey::public) {
             let (kid, alg) = (key.key_id(), key.algorithm());
@@ -75,11 +75,11 @@ impl AccessKeys {
     }
 }
 
-/// Reads the keys again at each SIGHUP. Where they cannot be used then, those that count go on.
+/// Reads the keys again at each SIGHUP. If they are invalid then, the old ones stay.
 ///
 /// # Errors
-/// The signal cannot be had.
-pub fn follow_hangups(tokens: Arc<Tokens>) -> io::Result<()> {
+/// The signal handler cannot be installed.
+pub fn reload_on_hangup(tokens: Arc<Tokens>) -> io::Result<()> {
     let mut hangups = signal(SignalKind::hangup())?;
     rt::spawn(async move {
         while hangups.recv().await.is_some() {

@@ -31,30 +31,30 @@ use crate::{counts, endings};
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 const SWEEP_BATCH: u32 = 500;
 
-/// Why the service does not start.
+/// The reason why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A database.
+    /// A database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The tokens.
+    /// The tokens cannot be signed.
     #[error(transparent)]
     Tokens(#[from] SetupError),
-    /// The address, or threads.
+    /// The address cannot be used, or the system provides no threads.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The demo people.
+    /// The demo users cannot be added.
     #[error(transparent)]
     Seed(#[from] SeedError),
 }
 
-/// What the service keeps and hashes, also for commands that work beside a running service.
+/// The stores and hashing threads, also for commands that run beside the service.
 pub struct Stores {
-    /// People.
+    /// The users.
     pub users: Users,
     /// Their sessions.
     pub sessions: Arc<dyn SessionStore>,
-    /// The threads that hash.
+    /// The hashing threads.
     pub passwords: Arc<Passwords>,
     /// The ways back into an account.
     pub recovery: Arc<Recovery>,
@@ -62,14 +62,14 @@ pub struct Stores {
     pool: Database,
 }
 
-/// The place where limits are counted: where sessions are.
+/// The store of rate limits: the one of the sessions.
 enum Limited {
     Sql { sessions: Arc<SqlSessions>, failures: Arc<SqlFailures> },
     Redis(Redis),
 }
 
-/// Starts the service that `config` describes. It serves once the result is waited for. What is revoked is `known` from
-/// then on, for verifiers of the same process, too.
+/// Starts the service that `config` describes; it serves once the result is awaited. `known` gets all revocations, for
+/// verifiers in the same process.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -78,7 +78,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let keys = config.access.keys.clone();
     if keys.is_some() {
         config.access_keys.log();
-        access_keys::follow_hangups(Arc::clone(&tokens))?;
+        access_keys::reload_on_hangup(Arc::clone(&tokens))?;
     }
     let auth = Data::new(config.access.bearer_auth(AUDIENCE)?.with_revocations(known.clone()));
     log_secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref());
@@ -97,7 +97,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let readiness = readiness(pool, &sessions);
     let revocations = Arc::new(RevocationReader::new(Arc::clone(&sessions), known.clone()));
     revocations.poll(config.revocations.poll).await;
-    endings::follow(users.clone(), &sessions, config.revocations.poll);
+    endings::complete_in_background(users.clone(), &sessions, config.revocations.poll);
     recovery.start_sending();
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
     let limits = limits(&limited, calls, failures);
@@ -134,7 +134,7 @@ fn introspector(config: &Config) -> Result<Option<Introspector>, SetupError> {
     Ok(Some(Introspector { secret, issuer: config.access.issuer.clone(), verifiers }))
 }
 
-/// Opens the stores that `config` names.
+/// Opens the stores of `config`.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -169,7 +169,7 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
     Ok(Stores { users, sessions, passwords: Arc::new(passwords), recovery: Arc::new(recovery), limited, pool })
 }
 
-/// All that is done to a new database, in this order.
+/// All migrations, in order.
 #[must_use]
 pub fn migrations() -> Vec<(&'static str, &'static str)> {
     std::iter::once(users::MIGRATION)
@@ -178,11 +178,10 @@ pub fn migrations() -> Vec<(&'static str, &'static str)> {
         .collect()
 }
 
-/// People and sessions as they are: the database is not brought up to date, nor made. For questions that are asked beside a
-/// running service.
+/// Opens users and sessions without creating or migrating the database, for commands that run beside the service.
 ///
 /// # Errors
-/// An address is none, or the database does not answer.
+/// An address is invalid, or the database does not answer.
 pub async fn open_existing(config: &StoreConfig) -> Result<(Users, Arc<dyn SessionStore>), StoreError> {
     let pool = database::open_existing(&config.database_url)?;
     let sessions: Arc<dyn SessionStore> = match config.redis_url.clone() {
@@ -192,9 +191,9 @@ pub async fn open_existing(config: &StoreConfig) -> Result<(Users, Arc<dyn Sessi
     Ok((Users::new(pool), sessions))
 }
 
-/// Calls `sweep` again and again, until it says that there is nothing to sweep any more.
+/// Calls `sweep` every minute, until it returns `None`.
 ///
-/// Not a task of actix's own, which ends when there is no runtime any more: a connection in hand would not survive that.
+/// Not an actix task: actix ends its tasks before requests in flight are finished.
 fn every_minute<S: Future<Output = Option<()>> + Send>(sweep: impl Fn() -> S + Send + 'static) {
     tokio::spawn(async move {
         loop {
@@ -206,7 +205,7 @@ fn every_minute<S: Future<Output = Option<()>> + Send>(sweep: impl Fn() -> S + S
     });
 }
 
-/// So many calls a minute, and so many failures in a row; 0 is without end.
+/// Limits of `calls` per minute and of consecutive `failures`; 0 disables a limit.
 fn limits(limited: &Limited, calls: u32, failures: u32) -> Limits {
     let store: Arc<dyn FailureStore> = match limited {
         Limited::Sql { failures, .. } => Arc::<SqlFailures>::clone(failures),
@@ -229,8 +228,8 @@ fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
     rates
 }
 
-/// What is shown beside requests and stores. Sessions are counted where that is one step: not in Redis, which keeps those of each
-/// user by themselves.
+/// Metrics besides those of requests and stores. Sessions are counted if that is one query: not in Redis, which stores
+/// them by user.
 fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>, recovery: &Recovery) -> Metrics {
     let queued = Arc::clone(passwords);
     let register = if recovery.outbox().is_some() { counts::register_with_mail } else { counts::register };
@@ -249,7 +248,7 @@ fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>,
     })
 }
 
-/// Precise up to four thousand million.
+/// Exact up to four thousand million.
 fn as_gauge(count: impl TryInto<u32>) -> f64 {
     f64::from(count.try_into().unwrap_or(u32::MAX))
 }

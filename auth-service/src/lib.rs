@@ -25,7 +25,7 @@ pub mod mail;
 pub mod passwords;
 /// The connection to Redis that sessions, limits and revocations share.
 pub mod redis;
-/// The list of revocations.
+/// The revocation list.
 pub mod revocations;
 /// The HTTP calls: URL table, handlers, requests and responses.
 mod routes;

@@ -1,4 +1,4 @@
-//! The two tokens of a session: made together, and the refresh token proven before any store is asked.
+//! The tokens of a session: issued as a pair; a refresh token is verified before any store is asked.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::users::{User, UserId};
 /// Signs both kinds of token, and verifies those that clients present to auth-service.
 pub struct Tokens {
     access: ArcSwap<Signer<AccessClaims>>,
-    voice: Voice,
+    access_config: AccessTokenConfig,
     keys: Option<PublicKeys>,
     access_verifier: Verifier<AccessClaims>,
     access_ttl: u64,
@@ -25,14 +25,14 @@ pub struct Tokens {
     refresh_verifier: Verifier<RefreshClaims>,
 }
 
-/// What every access token says beside its claims, and the secret that signs where there is no private key.
-struct Voice {
+/// Issuer and audience of access tokens, and the secret that signs if there is no private key.
+struct AccessTokenConfig {
     issuer: String,
     audience: Vec<String>,
     secret: Option<Secret>,
 }
 
-impl Voice {
+impl AccessTokenConfig {
     fn signer(&self, keys: &AccessKeys) -> Result<Signer<AccessClaims>, SetupError> {
         match (&keys.signing, &self.secret) {
             (Some(key), _) => Signer::with_key(&self.issuer, &self.audience, key.clone()),
@@ -42,17 +42,17 @@ impl Voice {
     }
 }
 
-/// What a client gets for a session. It cannot be printed or stored, only sent.
+/// The tokens of a session. Has no `Debug`, so that they cannot be logged.
 pub struct TokenPair {
-    /// For every service in the audience, until `expires_in` seconds have passed.
+    /// For every service in the audience, for `expires_in` seconds.
     pub access_token: String,
-    /// For auth-service, once.
+    /// For auth-service, valid once.
     pub refresh_token: String,
-    /// The access token's life in seconds.
+    /// The lifetime of the access token, in seconds.
     pub expires_in: u64,
 }
 
-/// A refresh token that was ours: which generation of which session of whom.
+/// The claims of a verified refresh token.
 #[derive(Debug)]
 pub struct VerifiedRefreshToken {
     /// The user.
@@ -64,7 +64,7 @@ pub struct VerifiedRefreshToken {
 }
 
 impl Tokens {
-    /// As `config` says.
+    /// The tokens of this configuration.
     ///
     /// # Errors
     /// A secret or a name is missing, or the crypto fails its self-test.
@@ -72,10 +72,10 @@ impl Tokens {
         let secret = config.refresh_secret.as_ref().ok_or(SetupError::Key)?;
         let issuer = &config.access.issuer;
         let (audience, access_secret) = (config.access_audience.clone(), config.access.secret.clone());
-        let voice = Voice { issuer: issuer.clone(), audience, secret: access_secret };
+        let access_config = AccessTokenConfig { issuer: issuer.clone(), audience, secret: access_secret };
         Ok(Self {
-            access: ArcSwap::from_pointee(voice.signer(&config.access_keys)?),
-            voice,
+            access: ArcSwap::from_pointee(access_config.signer(&config.access_keys)?),
+            access_config,
             keys: config.access.keys.clone(),
             access_verifier: config.access.verifier(AUDIENCE)?,
             access_ttl: config.access.ttl.as_secs(),
@@ -90,19 +90,19 @@ impl Tokens {
         })
     }
 
-    /// Signs access tokens by `keys` from now on, and accepts those that they publish.
+    /// Signs with `keys` from now on, and accepts tokens of the keys that they publish.
     ///
     /// # Errors
-    /// Nothing would sign; then nothing has changed.
+    /// There is no signing key; nothing has changed.
     pub fn change_keys(&self, keys: &AccessKeys) -> Result<(), SetupError> {
-        let signer = self.voice.signer(keys)?;
+        let signer = self.access_config.signer(keys)?;
         let publish = |before: Vec<PublicKey>| {
             let Some(published) = &self.keys else { return };
             let new = keys.published();
             let old = before.into_iter().filter(|key| !new.contains(key));
             published.replace(new.iter().cloned().chain(old).collect());
         };
-        // The new key is accepted before its first token is out, the old one until after its last.
+        // The new key is accepted before its first token is sent, the old one until after its last.
         publish(self.keys.as_ref().map_or_else(Vec::new, PublicKeys::keys));
         self.access.store(Arc::new(signer));
         publish(Vec::new());
@@ -110,11 +110,11 @@ impl Tokens {
         Ok(())
     }
 
-    /// Both tokens of `session`, which is `user`'s.
+    /// Issues both tokens of `session`, which belongs to `user`.
     ///
-    /// The refresh token follows from the session alone, so that asking twice gives the same one. The access token is dated
-    /// as the session says, because cut-offs are told by that clock; it ends with the session, if that is sooner than its
-    /// own life.
+    /// The refresh token depends on the session alone, so a retry gets the same one. The access token has the date in
+    /// the session, because `notBefore` uses the same clock; it expires with the session, if that is before the end of
+    /// its own lifetime.
     #[must_use]
     pub fn issue(&self, user: &User, session: &Session) -> TokenPair {
         let date = seconds(session.issued_at);
@@ -143,19 +143,19 @@ impl Tokens {
         }
     }
 
-    /// What `token` presents, if it is a living refresh token of ours at `now_ms`.
+    /// Verifies that `token` is a valid refresh token at `now_ms`.
     ///
     /// # Errors
-    /// Why it is not.
+    /// The reason why it is not.
     pub fn verify(&self, token: &str, now_ms: i64) -> Result<VerifiedRefreshToken, TokenError> {
         self.refresh_verifier.verify(token, seconds(now_ms)).and_then(|claims| verified(&claims))
     }
 
-    /// User and session of any token of the session that was ever signed here: a refresh token, or else an access token.
-    /// A used or expired token is accepted too.
+    /// User and session of any token that was ever signed for the session: a refresh token, or else an access token.
+    /// Used and expired ones are accepted.
     ///
     /// # Errors
-    /// The reason why the token is not a refresh token, where it is neither.
+    /// The reason why it is not a refresh token, if it is neither.
     pub fn session_to_end(&self, token: &str, now_ms: i64) -> Result<(String, SessionId), TokenError> {
         let now = seconds(now_ms);
         let refresh = self.refresh_verifier.verify_expired_too(token, now).and_then(|claims| verified(&claims));
@@ -180,7 +180,7 @@ fn refresh_jti(session: SessionId, generation: u64) -> String {
     format!("{session}.{generation}")
 }
 
-/// Whole seconds since 1970, as tokens count.
+/// Whole seconds since 1970.
 fn seconds(ms: i64) -> u64 {
     u64::try_from(ms / 1000).unwrap_or(0)
 }

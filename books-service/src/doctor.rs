@@ -31,7 +31,7 @@ pub async fn doctor(mut settings: Settings, out: impl Write) -> io::Result<usize
     report.print([doctor::certificate(config.server.tls.as_ref(), now_ms())])?;
     report.print(time_limited("address", doctor::address(&config.server)).await)?;
     report.print(time_limited("database", doctor::database(&config.database_url, &MIGRATIONS)).await)?;
-    report.print(time_limited(AUTH, async { [followed(&config).await] }).await)?;
+    report.print(time_limited(AUTH, async { [revocation_list(&config).await] }).await)?;
     Ok(report.failed())
 }
 
@@ -52,22 +52,22 @@ async fn published(url: &str) -> CheckResult {
 }
 
 /// Checks that the revocation list can be read.
-async fn followed(config: &Config) -> CheckResult {
+async fn revocation_list(config: &Config) -> CheckResult {
     let Some(url) = &config.auth_url else {
-        return CheckResult::ok(AUTH, "no AUTH_URL: a token counts until its exp");
+        return CheckResult::ok(AUTH, "no AUTH_URL: a token is valid until its exp");
     };
     let poller = Poller { start_timeout: doctor::PATIENCE * 3 / 4, ..Poller::new(url) };
     match poller.start().await {
         Ok(list) if list.age().is_some() => {
-            CheckResult::ok(AUTH, format!("auth-service tells what is revoked: {} entries", list.len()))
+            CheckResult::ok(AUTH, format!("auth-service answers with the revocation list: {} entries", list.len()))
         }
         Ok(_) if config.revocations.max_age.is_some() => CheckResult::fail(
             AUTH,
-            "auth-service does not tell what is revoked: with REVOCATION_MAX_AGE, nobody is let in",
+            "auth-service does not answer with the revocation list: with REVOCATION_MAX_AGE, all tokens are refused",
         ),
         Ok(_) => CheckResult::warn(
             AUTH,
-            "auth-service does not tell what is revoked: until it does, a token counts until its exp",
+            "auth-service does not answer with the revocation list: until it does, a token is valid until its exp",
         ),
         Err(error) => CheckResult::fail(AUTH, format!("AUTH_URL: {error}")),
     }

@@ -7,10 +7,10 @@ use shared_claims::SigningKey;
 use shared_service::open_trusted;
 use uuid::Uuid;
 
-/// Prints [`env_lines`], or puts one secret into each of `files`.
+/// Prints [`env_lines`], or writes one secret into each of `files`.
 ///
 /// # Errors
-/// The system gives no random bytes, or a file cannot be written; the text names it.
+/// The system provides no random bytes, or a file cannot be written; the message names it.
 pub fn keygen(files: &[PathBuf]) -> io::Result<()> {
     if files.is_empty() {
         return io::stdout().write_all(env_lines()?.as_bytes());
@@ -18,10 +18,11 @@ pub fn keygen(files: &[PathBuf]) -> io::Result<()> {
     files.iter().try_for_each(|file| kept(file, secret).map(drop))
 }
 
-/// Makes a private key for `algorithm`: into `file`, unless it holds one already, and prints its kid; without a file, prints the key.
+/// Makes a private key for `algorithm`: writes it to `file`, unless that holds one already, and prints its kid; without a
+/// file, prints the key.
 ///
 /// # Errors
-/// The system gives no random bytes, or the file cannot be written or holds something else; the text names it.
+/// The system provides no random bytes, or the file cannot be written or holds something else; the message names it.
 pub fn key_file(algorithm: &str, file: Option<&Path>) -> io::Result<()> {
     let make =
         || SigningKey::generate_pem(algorithm).ok_or_else(|| io::Error::other("the system gives no random bytes"));
@@ -34,16 +35,16 @@ pub fn key_file(algorithm: &str, file: Option<&Path>) -> io::Result<()> {
     }
 }
 
-/// Two lines for `.env`, each with a fresh secret of 32 random bytes in hex, as `crypto.randomBytes` makes them.
+/// Two lines for `.env`, each with a random secret of 32 bytes in hex, as by `crypto.randomBytes`.
 ///
 /// # Errors
-/// The system gives no random bytes.
+/// The system provides no random bytes.
 pub fn env_lines() -> io::Result<String> {
     Ok(format!("ACCESS_TOKEN_SECRET={}\nREFRESH_TOKEN_SECRET={}\n", secret()?, secret()?))
 }
 
-/// What `file` holds, which is what `make` makes if it is not there yet. A file that is there stays as it is, and is taken
-/// only from this user or root. A new one is for its owner alone, and appears whole or not at all.
+/// Returns the content of `file`, which `make` creates if it does not exist. An existing file stays unchanged, and must
+/// be owned by this user or root. A new one is readable by its owner only, and is written completely or not at all.
 ///
 /// # Errors
 /// The file cannot be read or made, or others can write it; the text names it.
@@ -55,7 +56,7 @@ pub fn kept(file: &Path, make: impl FnOnce() -> io::Result<String>) -> io::Resul
     open_trusted(file).and_then(io::read_to_string).map_err(named)
 }
 
-/// Of those that write at the same time, the first one wins.
+/// Of concurrent writers, the first one wins.
 fn write_new(file: &Path, text: &str) -> io::Result<()> {
     let draft = file.with_file_name(format!(".{}.draft", Uuid::new_v4().simple()));
     let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;

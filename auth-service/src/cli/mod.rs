@@ -109,7 +109,7 @@ pub enum CliError {
     #[error("{0}")]
     Refused(String),
     /// Nobody was imported; these lines are why.
-    #[error("nobody was imported, because of {} of the lines{}", .0.len(), import::report(.0))]
+    #[error("no user was imported, because of {} of the lines{}", .0.len(), import::report(.0))]
     Import(Vec<BadLine>),
     /// The other lines were imported; these stand in the file, if there is one.
     #[error("{} of the lines were not imported{}", .0.len(), .1.as_ref().map_or_else(
@@ -146,7 +146,7 @@ pub fn unless_unread(error: Box<dyn Error>) -> Result<(), Box<dyn Error>> {
 }
 
 fn no_user(name: &str) -> CliError {
-    CliError::refused(format!("there is nobody called {name:?}"))
+    CliError::refused(format!("there is no user called {name:?}"))
 }
 
 fn counted(sessions: u64) -> String {

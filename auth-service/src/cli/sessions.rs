@@ -14,7 +14,7 @@ const TITLE: [&str; 6] = ["ID", "OPENED", "USED", "ENDS", "ADDRESS", "DEVICE"];
 #[command(after_help = "Examples:\n  \
       auth-service sessions list anna                 where anna is signed in\n  \
       auth-service sessions revoke-all anna           sign her out everywhere; the account stays\n\n\
-    An access token that is out lives on until its exp, unless services follow what is revoked.")]
+    An issued access token is valid until its exp, unless services poll the revocation list.")]
 pub enum SessionsCommand {
     /// Show the sessions of a user
     List(Named),

@@ -1,4 +1,4 @@
-//! `token inspect` and `token verify`: the claims of a token, and the status on it.
+//! `token inspect` and `token verify`: the claims of a token, and its validity.
 
 use std::io;
 
@@ -19,7 +19,7 @@ use crate::sessions::{SessionStore, all_revoked, list_all};
 use crate::tokens::{Tokens, VerifiedRefreshToken};
 use crate::users::InvalidUserId;
 
-/// The claims that are times, in seconds since 1970.
+/// The claims with times in seconds since 1970.
 const TIMES: [&str; 4] = ["iat", "nbf", "exp", "auth_time"];
 
 /// Commands about a token.
@@ -34,26 +34,26 @@ pub enum TokenCommand {
         /// The token; - reads it from standard input, which keeps it out of the process list
         token: String,
     },
-    /// Show what a token says, and whether it is taken or why it is refused: exit code 0 if it is taken
+    /// Show a token, and if it is accepted or why it is refused: exit code 0 if it is accepted
     ///
-    /// Access and refresh tokens, told apart by their typ. The status is the services' own verifier's, and that of the stores:
-    /// whether the session and its user still stand.
+    /// An access or a refresh token, by its typ. It is checked by the services' own verifier and against the stores:
+    /// the session and its user must be alive.
     Verify {
         /// The token; - reads it from standard input, which keeps it out of the process list
         token: String,
-        /// The service that it is meant for
+        /// The service that is meant to accept it
         #[arg(long, value_name = "NAME", default_value = AUDIENCE)]
         audience: String,
     },
 }
 
-/// A token that the verifier takes.
+/// The claims of a verified token.
 enum VerifiedToken {
     Access(AccessClaims),
     Refresh(VerifiedRefreshToken),
 }
 
-/// Shows `token`, but for its signature.
+/// Shows `token` without its signature.
 ///
 /// # Errors
 /// There is no token, or the output cannot be written.
@@ -61,7 +61,7 @@ pub fn inspect(token: &str, console: &mut Console) -> Result<(), CliError> {
     Ok(show(&given(token, console)?, console, now_ms())?)
 }
 
-/// Shows `token`, and says whether it is taken.
+/// Shows `token`, and if it is accepted.
 ///
 /// # Errors
 /// It is refused, or there is none.
@@ -84,7 +84,7 @@ pub async fn verify(token: &str, audience: &str, config: &Config, console: &mut 
     }
 }
 
-/// A token that says that it is a refresh token is judged as one where those are taken.
+/// A token with the `typ` of a refresh token is verified as one if the audience is auth-service.
 fn verify_token(token: &str, audience: &str, config: &Config, now_ms: i64) -> Result<VerifiedToken, CliError> {
     let header = token.split('.').next().and_then(members).unwrap_or_default();
     let typ = header.get("typ").and_then(Value::as_str).unwrap_or_default();
@@ -97,7 +97,7 @@ fn verify_token(token: &str, audience: &str, config: &Config, now_ms: i64) -> Re
     verified.map_err(|error| CliError::refused(format!("refused: {error}")))
 }
 
-/// The session and the user of a token, as the stores have them.
+/// Checks the session and the user of a token in the stores.
 async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Result<Vec<CheckResult>, StoreError> {
     let (users, sessions) = app::open_existing(&config.stores).await?;
     let (sub, sid) = match verified {
@@ -133,19 +133,19 @@ async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Res
     Ok(vec![session, user.map_or_else(|why| CheckResult::fail("user", why), |says| CheckResult::ok("user", says))])
 }
 
-/// A store that does not answer condemns no token.
+/// A store that does not answer is a warning, not a refusal.
 fn not_asked(why: &str) -> CheckResult {
     CheckResult::warn("session", format!("not asked whether it has ended: {why}"))
 }
 
-/// By the whole list.
+/// Looks the token up in the whole revocation list.
 async fn is_revoked(sessions: &dyn SessionStore, claims: &AccessClaims) -> Result<bool, StoreError> {
     let known = Revocations::new(None);
     known.add(&all_revoked(sessions).await?, 0);
     Ok(known.is_revoked(&claims.sid, &claims.sub, claims.iat))
 }
 
-/// The token that is meant, without the white space and the `Bearer` that are copied along.
+/// The token, without white space and a copied `Bearer`.
 fn given(token: &str, console: &mut Console) -> Result<String, CliError> {
     let text = if token == "-" { console.read_line()? } else { token.to_owned() };
     let text = text.trim();
@@ -153,7 +153,7 @@ fn given(token: &str, console: &mut Console) -> Result<String, CliError> {
     if token.is_empty() { Err(CliError::refused("no token: give it as one line")) } else { Ok(token.to_owned()) }
 }
 
-/// Header and claims, a member a line, times readable.
+/// Shows header and claims, one member per line, with readable times.
 fn show(token: &str, console: &mut Console, now_ms: i64) -> io::Result<()> {
     let segments: Vec<&str> = token.split('.').collect();
     for (name, segment) in ["header", "claims"].iter().zip(segments.iter().copied().chain(["", ""])) {
@@ -182,12 +182,12 @@ fn show(token: &str, console: &mut Console, now_ms: i64) -> io::Result<()> {
 /// The JSON object in a segment.
 fn members(segment: &str) -> Option<Map<String, Value>> {
     let bytes = URL_SAFE_NO_PAD.decode(segment).ok()?;
-    // The verifier's reader decides what an object is; the other one keeps more of what is in it.
+    // The verifier's strict parser decides if it is an object; the other one keeps all its values.
     Members::parse(&bytes).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
-/// `2026-01-31T12:00:00Z, 14 min ago`, in the greatest unit that is full.
+/// `2026-01-31T12:00:00Z, 14 min ago`, in the largest unit that is full.
 fn moment(seconds: i64, now_ms: i64) -> String {
     let text = rfc3339(seconds.saturating_mul(1000)).replace(".000Z", "Z");
     let away = seconds.saturating_sub(now_ms / 1000);

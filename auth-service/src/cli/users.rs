@@ -133,8 +133,8 @@ impl CliContext<'_> {
         let hash = self.new_hash(console, &username, email.as_ref()).await?;
         match self.users.create(NewUser { username, email, hash, role }, now_ms()).await? {
             Created::User(user) => Ok(console.say(format!("{} is there, as {}", user.username, user.role))?),
-            Created::UsernameTaken => Err(CliError::refused("somebody has that name")),
-            Created::EmailTaken => Err(CliError::refused("somebody has that email")),
+            Created::UsernameTaken => Err(CliError::refused("another account has that name")),
+            Created::EmailTaken => Err(CliError::refused("another account has that email")),
         }
     }
 
@@ -169,7 +169,7 @@ impl CliContext<'_> {
             }
             Changed::NotFound => Err(no_user(name)),
             Changed::LastAdmin => Err(last_admin()),
-            Changed::EmailTaken => Err(CliError::refused("somebody has that email")),
+            Changed::EmailTaken => Err(CliError::refused("another account has that email")),
         }
     }
 

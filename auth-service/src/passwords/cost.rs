@@ -5,7 +5,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost(u32);
 
-/// A cost that bcrypt does not know.
+/// The number is not a bcrypt cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a number from 4 to 31")]
 pub struct WrongCost;
@@ -17,7 +17,7 @@ impl Cost {
         self.0
     }
 
-    /// Whether a thief of the hashes could try passwords by the thousand a second.
+    /// True if stolen hashes of this cost could be tried at thousands of passwords a second.
     #[must_use]
     pub const fn is_low(self) -> bool {
         self.0 < 10

@@ -1,28 +1,28 @@
 use zxcvbn::{Entropy, zxcvbn};
 
-/// Characters of a password that are estimated. Those after them make it no weaker.
+/// The number of characters that are estimated; more do not make a password weaker.
 const CHARACTERS: usize = 64;
-/// Words about the person.
+/// The number of words about the user.
 const WORDS: usize = 8;
-/// Characters of a word about the person.
+/// The length of a word about the user, in characters.
 const LONGEST_WORD: usize = 32;
-/// Ways to read the symbols of a password as letters.
+/// The number of readings of a password's symbols as letters.
 const READINGS: usize = 8;
 
-/// The symbols that zxcvbn reads as one letter (a, c, g, i, l, s, t), where it has more than one. A symbol that an earlier
-/// letter has too stands twice, because it doubles the readings. The digits alone have 8.
+/// The symbols that zxcvbn reads as one letter (a, c, g, i, l, s, t), for letters with more than one symbol. A symbol
+/// shared with an earlier letter is listed twice, because it doubles the readings. The digits alone give 8.
 const LETTERS: [&str; 7] = ["4@", "({[<", "69", "1!|", "11||7", "5$", "+77"];
 
-/// The symbols of [`LETTERS`] that are no digits, and the letter of each.
+/// The symbols of [`LETTERS`] that are not digits, each with its letter.
 const AS_LETTERS: &str = "@a (c {c [c <c !i |l $s +t";
-/// Symbols, and what their key types without shift.
+/// Symbols, each with the character of its key without shift.
 const AS_KEYS: &str = r"!1 @2 #3 $4 %5 ^6 &7 *8 (9 )0 _- += {[ }] |\ <, >.";
 
-/// The estimate of zxcvbn. `about` are words that an attacker tries first; they are looked for whole and in parts.
+/// The estimate of zxcvbn. An attacker tries the words in `about` first; they count whole and in parts.
 ///
-/// zxcvbn keeps each match of each word in each reading of the symbols, so time and memory are the product of what is
-/// bounded here. A password with more readings is estimated twice: with its symbols read as letters, and as keys; the lower
-/// estimate counts.
+/// zxcvbn keeps each match of each word in each reading of the symbols, so time and memory are the product of the
+/// limits here. A password with more readings is estimated twice, with its symbols read as letters and as keys; the
+/// lower estimate counts.
 pub(super) fn estimate(text: &str, about: &[impl AsRef<str>]) -> Entropy {
     let (text, words) = (bounded(text, about), words(about));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -34,7 +34,7 @@ pub(super) fn estimate(text: &str, about: &[impl AsRef<str>]) -> Entropy {
     if keys.guesses() < letters.guesses() { keys } else { letters }
 }
 
-/// `ann.smith@example.org` is as easy to guess by its parts as whole.
+/// Splits the words: `ann.smith@example.org` is as easy to guess by its parts as whole.
 fn words(about: &[impl AsRef<str>]) -> Vec<String> {
     let parts = about.iter().flat_map(|word| word.as_ref().split(|c: char| !c.is_alphanumeric()));
     let mut words = Vec::new();
@@ -47,7 +47,7 @@ fn words(about: &[impl AsRef<str>]) -> Vec<String> {
     words
 }
 
-/// The start of `text`, in which a word about the person is as short as in [`words`].
+/// The start of `text`, with words about the user cut as in [`words`].
 fn bounded(text: &str, about: &[impl AsRef<str>]) -> String {
     let mut text = text.to_owned();
     for word in about.iter().map(|word| word.as_ref().to_lowercase()) {
@@ -63,7 +63,7 @@ fn shorten(word: &str) -> String {
     word.chars().take(LONGEST_WORD).collect()
 }
 
-/// How many readings zxcvbn makes of the symbols of `text`, at most.
+/// The maximum number of readings that zxcvbn makes of the symbols of `text`.
 fn readings(text: &str) -> usize {
     LETTERS.iter().map(|symbols| symbols.chars().filter(|symbol| text.contains(*symbol)).count().max(1)).product()
 }

@@ -4,7 +4,7 @@ use bcrypt::HashParts;
 
 use super::Cost;
 
-/// What is stored of a password: bcrypt, with the name of the key that the password went through before it.
+/// A stored password: a bcrypt hash, with the name of the key applied before bcrypt.
 ///
 /// | stored | made of |
 /// |---|---|
@@ -12,7 +12,7 @@ use super::Cost;
 /// | `pepper-1f0c22d9:$2b$12$…` | the same under the `PASSWORD_PEPPER` of that name |
 /// | `$2a$…`, `$2b$…`, `$2y$…` | plain bcrypt of the first 72 bytes, as Node's `bcrypt` makes it: an import |
 ///
-/// It is no [`NewPassword`](super::NewPassword) and cannot become one; `Debug` shows neither salt nor hash.
+/// It cannot be turned into a [`NewPassword`](super::NewPassword); `Debug` shows neither salt nor hash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash {
     stored: String,
@@ -20,24 +20,24 @@ pub struct PasswordHash {
     salt: [u8; 16],
 }
 
-/// Why a text is no stored password. Never quotes the text.
+/// The reason why a text is not a stored password. Never quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHash {
-    /// Plain text, another algorithm, or cut short.
+    /// Plain text, another algorithm, or a truncated hash.
     #[error("is not a bcrypt hash ($2a$, $2b$ or $2y$, 60 characters)")]
     NotBcrypt,
-    /// What stands before the colon is no name that we give.
+    /// The part before the colon is not a key name.
     #[error("was made with a key of unknown name")]
     UnknownKey,
 }
 
-/// The name of the key that stands in for a pepper.
+/// The key name without a pepper.
 pub(super) const FIXED: &str = "fixed";
-/// What the name of a pepper starts with; eight hex digits follow.
+/// The prefix of a pepper's name; eight hex digits follow.
 pub(super) const PEPPER: &str = "pepper-";
 
 impl PasswordHash {
-    /// Reads what was stored, or a plain bcrypt hash.
+    /// Parses a stored password, or a plain bcrypt hash.
     ///
     /// # Errors
     /// The text is neither.
@@ -51,20 +51,20 @@ impl PasswordHash {
         Ok(Self { stored, cost, salt })
     }
 
-    /// What goes into the database, and nowhere else.
+    /// The text for the database.
     #[must_use]
     pub fn as_stored(&self) -> &str {
         &self.stored
     }
 
-    /// How dear it is to try a password on it.
+    /// Its bcrypt cost.
     #[must_use]
     pub const fn cost(&self) -> Cost {
         self.cost
     }
 
-    /// Whether the two are of one password: equal, or one a rewrite of the other. A new password has a new salt; a rewrite by
-    /// another cost or key keeps it.
+    /// True if both are hashes of the same password: equal, or one a rewrite of the other. A new password has a new
+    /// salt; a rewrite with another cost or key keeps it.
     #[must_use]
     pub fn is_of_the_same_password(&self, other: &Self) -> bool {
         self == other || (!self.is_plain() && !other.is_plain() && self.salt == other.salt)
@@ -74,7 +74,7 @@ impl PasswordHash {
         self.salt
     }
 
-    /// Whether it is an import that no key went into.
+    /// True for an imported hash without a key.
     pub(super) fn is_plain(&self) -> bool {
         self.key().is_none()
     }
@@ -104,7 +104,8 @@ fn is_key_name(name: &str) -> bool {
     name == FIXED || name.strip_prefix(PEPPER).is_some_and(hex)
 }
 
-/// Cost and salt of a well-formed bcrypt hash. `$2x$` marks hashes of a broken implementation, which nothing here can verify.
+/// Cost and salt of a well-formed bcrypt hash. `$2x$` marks hashes of a broken implementation, which cannot be
+/// verified.
 fn parts_of(bcrypt: &str) -> Option<(Cost, [u8; 16])> {
     let parts: HashParts = bcrypt.parse().ok()?;
     let digits = bcrypt.get(4..6)?.bytes().all(|b| b.is_ascii_digit());

@@ -6,29 +6,29 @@ use super::keys::Key;
 use super::text::{forms, prepare};
 use super::{Cost, NewPassword, PasswordCheck, PasswordHash, Pepper, PoolError};
 
-/// A second a try. One such hash makes every failure take as long.
+/// About a second per attempt. One such hash makes every failed login take as long.
 const GREATEST_IMPORTED: u32 = 14;
-/// Bytes of which plain bcrypt sees no end: what follows them is not compared.
+/// The length at which plain bcrypt truncates its input, in bytes.
 const CUT: usize = 72;
 
-/// Why a hash from elsewhere is of no use here.
+/// The reason why an imported hash cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableHash {
-    /// The pepper that it was made with is not set.
+    /// It was made with a pepper that is not set.
     #[error("was made with a PASSWORD_PEPPER that is not set here")]
     OtherPepper,
-    /// Trying a password on it would block a thread for many seconds.
+    /// Verifying it would take many seconds.
     #[error(
         "has a bcrypt cost above 14 and above BCRYPT_COST: every failed login would take as long; import with a higher BCRYPT_COST to take it all the same"
     )]
     TooCostly,
 }
 
-/// The arithmetic of passwords. Every call takes as long as bcrypt does, so it belongs on the [`Pool`](super::Pool).
+/// Hashes and verifies passwords. Every call takes as long as bcrypt, so use it on the [`Pool`](super::Pool).
 #[derive(Debug)]
 pub(super) struct Hasher {
     cost: Cost,
-    /// The costliest hash that was met, at least `cost`: what every failure takes.
+    /// The highest cost of any hash seen so far, at least `cost`: every failure takes that long.
     slowest: AtomicU32,
     pepper: Option<Key>,
     fixed: Key,
@@ -48,7 +48,7 @@ impl Hasher {
         self.slowest.fetch_max(cost.get(), Ordering::Relaxed);
     }
 
-    /// Whether `hash` could be verified here, in a time that a person would wait for.
+    /// Checks that `hash` can be verified here, in reasonable time.
     pub(super) fn check_import(&self, hash: &PasswordHash) -> Result<(), UnusableHash> {
         if !hash.is_plain() && self.key(hash).is_none() {
             return Err(UnusableHash::OtherPepper);
@@ -67,23 +67,24 @@ impl Hasher {
         match self.proof(text, hash) {
             None => PasswordCheck::Wrong,
             Some(proof) if self.is_current(hash) && proof == prepare(text) => PasswordCheck::Correct,
-            // Only its start was compared: another hash might be of another password.
+            // Only its start was compared: the new hash might be of another password.
             Some(proof) if hash.is_plain() && proof.len() >= CUT => PasswordCheck::Correct,
             Some(_) => self.rewrite(text, hash),
         }
     }
 
-    /// The form of `text` that `hash` is of. To find none takes as long as [`verify_dummy`](Self::verify_dummy).
+    /// Returns the form of `text` that matches `hash`. If none does, it takes as long as
+    /// [`verify_dummy`](Self::verify_dummy).
     pub(super) fn proof<'a>(&self, text: &'a str, hash: &PasswordHash) -> Option<Cow<'a, str>> {
         self.expect_cost(hash.cost());
         let key = self.key(hash);
         if key.is_none() && !hash.is_plain() {
-            log::error!("a stored password was made with a PASSWORD_PEPPER that is not set, so nobody can prove it");
+            log::error!("a stored password was made with a PASSWORD_PEPPER that is not set, so it cannot be verified");
             self.verify_dummy(text);
             return None;
         }
         let input = |form: &str| key.map_or_else(|| form.to_owned(), |key| key.derive(form));
-        // bcrypt ends at a NUL in some programs and repeats a text after one: with it, a plain hash is of no text.
+        // Some programs end bcrypt's input at a NUL, others repeat it: a text with one matches no plain hash.
         let is_right = |form: &Cow<'_, str>| {
             bcrypt::verify(input(form), hash.bcrypt()).unwrap_or(false) && !(hash.is_plain() && form.contains('\0'))
         };
@@ -103,14 +104,15 @@ impl Hasher {
         }
     }
 
-    /// After a try at `done`, works on until it took as long as one at the slowest cost: 2ⁿ + 2ⁿ + 2ⁿ⁺¹ + … + 2ᵐ⁻¹ = 2ᵐ.
+    /// After an attempt at cost `done`, works on until the time equals one attempt at the highest cost: 2ⁿ + 2ⁿ + 2ⁿ⁺¹
+    /// + … + 2ᵐ⁻¹ = 2ᵐ.
     fn spend(&self, input: &[u8], done: u32) {
         for cost in done..self.slowest.load(Ordering::Relaxed) {
             spend_once(input, cost);
         }
     }
 
-    /// Keeps the salt of a hash of ours, by which [`PasswordHash::is_of_the_same_password`] knows it again.
+    /// Keeps the salt of our own hash, so that [`PasswordHash::is_of_the_same_password`] recognizes the rewrite.
     fn rewrite(&self, text: &str, old: &PasswordHash) -> PasswordCheck {
         let salt = if old.is_plain() { None } else { Some(old.salt()) };
         self.hash_text(&prepare(text), salt).map_or(PasswordCheck::Correct, PasswordCheck::CorrectButOutdated)
@@ -135,7 +137,7 @@ impl Hasher {
         self.pepper.as_ref().unwrap_or(&self.fixed)
     }
 
-    /// The key that `hash` was made with; none for a plain one, or when we do not have the key.
+    /// The key of `hash`; `None` for a plain hash, or if the key is not set.
     fn key(&self, hash: &PasswordHash) -> Option<&Key> {
         let name = hash.key()?;
         [Some(&self.fixed), self.pepper.as_ref()].into_iter().flatten().find(|key| key.name() == name)
@@ -156,7 +158,7 @@ mod tests {
 
     const AT: u32 = 8;
 
-    /// What `work` costs this thread, whatever else the machine does: the least of several tries.
+    /// The CPU time of `work` on this thread: the least of several tries.
     fn cost_of(work: impl Fn()) -> Duration {
         let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
         let once = |_| {

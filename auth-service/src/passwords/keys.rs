@@ -6,23 +6,23 @@ use sha2::Sha384;
 
 use super::hash::{FIXED, PEPPER};
 
-/// Keys the hash where no pepper is set. No secret: it only keeps our hashes apart from everybody else's.
+/// The key without a pepper. Not secret: it only makes our hashes differ from those of other programs.
 const FIXED_TEXT: &[u8] = b"auth-service password 1";
-/// In bytes: what is shorter can be tried out together with the passwords.
+/// In bytes; a shorter one can be guessed together with the passwords.
 const SHORTEST_PEPPER: usize = 16;
 
-/// A secret that is not in the database and that every password goes through, so that stolen hashes alone are worth
-/// nothing. It has a name, made from it, that stands in each hash.
+/// A secret outside the database that is applied to every password, so that stolen hashes alone are useless. Its name,
+/// derived from it, is part of each hash.
 #[derive(Debug)]
 pub struct Pepper(Key);
 
-/// A pepper that could be guessed.
+/// The pepper is short enough to be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is shorter than 16 bytes; 64 random hex digits are a good one")]
 pub struct ShortPepper;
 
 impl Pepper {
-    /// Takes the bytes of `text`, exactly.
+    /// Uses the bytes of `text` as they are.
     ///
     /// # Errors
     /// It has fewer than 16 bytes.
@@ -41,7 +41,7 @@ impl Pepper {
     }
 }
 
-/// What a password goes through before bcrypt, so that bcrypt's limits of 72 bytes and no NUL are nobody's.
+/// An HMAC key applied before bcrypt, which otherwise truncates at 72 bytes and forbids NUL.
 #[derive(Debug)]
 pub(super) struct Key {
     name: String,
@@ -53,12 +53,12 @@ impl Key {
         Self { name: FIXED.into(), bytes: FIXED_TEXT.to_vec().into() }
     }
 
-    /// What stands before the colon in a stored hash.
+    /// The part before the colon in a stored hash.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// 64 characters for any password.
+    /// Derives 64 characters from any password.
     pub(super) fn derive(&self, text: &str) -> String {
         STANDARD.encode(mac(self.bytes.expose_secret(), text.as_bytes()))
     }
@@ -84,7 +84,7 @@ mod tests {
         }
     }
 
-    /// Stored passwords depend on it for ever. Checked with `openssl dgst -sha384 -hmac`.
+    /// Stored passwords depend on this value. Checked with `openssl dgst -sha384 -hmac`.
     #[test]
     fn the_derivation_is_known() {
         assert_eq!(

@@ -1,13 +1,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// A moving average of what a job takes, in microseconds; 0 before the first. Two threads that report at once may lose
-/// one report, which an average can bear.
+/// A moving average of the duration of a job, in microseconds; 0 before the first. Of two concurrent updates one may be
+/// lost, which hardly changes an average.
 #[derive(Default)]
 pub(super) struct Pace(AtomicU64);
 
 impl Pace {
-    /// A job that began at `start` is done.
+    /// Records a job that began at `start`.
     pub(super) fn took(&self, start: Instant) {
         let took = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         let old = self.0.load(Ordering::Relaxed);
@@ -15,7 +15,7 @@ impl Pace {
         self.0.store(new, Ordering::Relaxed);
     }
 
-    /// How long `waiting` jobs will take `threads` threads, in seconds, 1 to 60.
+    /// The estimated time for `waiting` jobs on `threads` threads, in seconds, 1 to 60.
     pub(super) fn seconds_for(&self, waiting: usize, threads: usize) -> u64 {
         let micros = self.0.load(Ordering::Relaxed).saturating_mul(waiting as u64) / threads as u64;
         micros.div_ceil(1_000_000).clamp(1, 60)

@@ -13,20 +13,19 @@ use super::queue::{Job, PoolError, Queue};
 use crate::counts::HASHING;
 use crate::limits::ClientNetwork;
 
-/// Jobs that may wait, for each thread: at a quarter of a second each, sixteen seconds of patience.
+/// The number of queued jobs per thread: sixteen seconds at a quarter of a second each.
 const QUEUED_PER_THREAD: usize = 64;
-/// Nobody waits longer than this, in seconds, as far as the pace of the last jobs tells.
+/// The longest estimated wait, in seconds; longer ones are refused.
 const LONGEST_WAIT: u64 = 15;
-/// Whoever is refused is told so after this. Clients that come back at once, by the thousand in a second, would leave no
-/// time for those who hash.
+/// The delay of a refusal. Clients that retry at once, thousands a second, would take the CPU time of the hashing
+/// threads.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How much nicer than the threads that serve requests.
+/// The difference in niceness to the threads that serve requests.
 const NICER: i32 = 10;
 
-/// Threads for work that takes the processor for a long time: one for each core, at a lower priority than those that
-/// serve requests, with a bounded queue in front, in which those who ask take turns. A job whose requester has gone is
-/// skipped; a panic costs only the job that panicked. Dropping the pool waits for the jobs that run and forgets those that
-/// wait.
+/// Threads for CPU-bound work: one per core, at a lower priority than those that serve requests, behind a bounded queue
+/// in which clients take turns. A job whose client has gone is skipped; a panic only fails its own job. Dropping the
+/// pool waits for running jobs and discards queued ones.
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -53,9 +52,9 @@ impl<F: FnOnce() -> T + Send, T: Send> Job for QueuedJob<F, T> {
     fn run(self: Box<Self>) {
         let start = Instant::now();
         let done = (self.work)();
-        // Before the answer: whoever has that finds the work counted.
+        // Recorded before the result is sent, so that the receiver finds it recorded.
         metrics::histogram!(HASHING.0).record(start.elapsed());
-        // Nobody there any more: the answer is worth nothing.
+        // The receiver may be gone.
         let _ = self.reply.send(Ok(done));
     }
 
@@ -66,19 +65,19 @@ impl<F: FnOnce() -> T + Send, T: Send> Job for QueuedJob<F, T> {
 }
 
 impl Pool {
-    /// One thread for each core that this process may use, 64 jobs waiting for each.
+    /// One thread per available core, with 64 queued jobs each.
     ///
     /// # Errors
-    /// The system gives no threads.
+    /// The system provides no threads.
     pub fn start() -> io::Result<Self> {
         let threads = thread::available_parallelism()?;
         Self::of(threads, threads.get() * QUEUED_PER_THREAD)
     }
 
-    /// `threads` threads, and at most `capacity` jobs that wait.
+    /// `threads` threads, and at most `capacity` queued jobs.
     ///
     /// # Errors
-    /// The system gives no threads.
+    /// The system provides no threads.
     pub fn of(threads: NonZeroUsize, capacity: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
@@ -96,10 +95,11 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Does `work` on one of the threads, when it is the turn of `asker`. Dropping the future before the work begins cancels it.
+    /// Runs `work` on one of the threads, when it is the turn of `asker`. Dropping the future before the work begins
+    /// cancels it.
     ///
     /// # Errors
-    /// [`PoolError::Busy`] when the queue is full, [`PoolError::Failed`] when `work` panicked.
+    /// [`PoolError::Busy`] if the queue is full, [`PoolError::Failed`] if `work` panicked.
     pub async fn run<T: Send + 'static>(
         &self,
         asker: ClientNetwork,
@@ -113,7 +113,7 @@ impl Pool {
         answer.await.unwrap_or_else(|_| Err(PoolError::Failed("the job did not end".into())))
     }
 
-    /// Jobs that wait for a thread.
+    /// The number of queued jobs.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.shared.lock().waiting
@@ -126,7 +126,7 @@ impl Drop for Pool {
         drop(forgotten);
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {
-            // A thread of ours cannot panic: it catches what its jobs do.
+            // The threads cannot panic: they catch the panics of jobs.
             let _ = thread.join();
         }
     }
@@ -139,7 +139,7 @@ impl fmt::Debug for Pool {
 }
 
 impl Shared {
-    /// Nothing panics while it holds the lock, so a poisoned one still guards a whole queue.
+    /// No code panics while it holds the lock, so the queue of a poisoned one is intact.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,7 +147,7 @@ impl Shared {
     fn push(&self, asker: ClientNetwork, job: Box<dyn Job>) -> Result<(), PoolError> {
         let mut queue = self.lock();
         if queue.waiting >= self.capacity {
-            // Those who hung up must not keep out those who wait.
+            // Jobs of clients that have gone must not block others.
             queue.prune();
         }
         let busy = |before| PoolError::Busy { retry_after_secs: self.pace.seconds_for(before, self.threads) };
@@ -179,14 +179,14 @@ impl Shared {
         }
     }
 
-    /// The job whose turn it is; `None` when the pool ends.
+    /// The next job; `None` when the pool is dropped.
     fn next(&self) -> Option<Box<dyn Job>> {
         let idle = |queue: &mut Queue| !queue.closed && queue.waiting == 0;
         self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner).pop()
     }
 }
 
-/// On Linux a thread has a priority of its own; elsewhere the whole process would be slowed, so nothing is done.
+/// On Linux each thread has its own priority; elsewhere this would slow the whole process, so it does nothing.
 #[cfg(target_os = "linux")]
 fn lower_priority() {
     let this = Some(rustix::thread::gettid());

@@ -2,23 +2,23 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::limits::ClientNetwork;
 
-/// Why a job was not done.
+/// The reason why a job was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
-    /// The queue is full, or it would take too long; the caller may come back after so many seconds.
+    /// The queue is full, or the wait too long; the client may retry after this time.
     #[error("too many passwords are being hashed; try again in {retry_after_secs} s")]
     Busy {
-        /// When the queue should have become empty, 1 to 60.
+        /// The estimated time until the queue is empty, 1 to 60.
         retry_after_secs: u64,
     },
-    /// The job panicked, the system gave no random numbers, or the program ends.
+    /// The job panicked, the system provided no random numbers, or the program is stopping.
     #[error("hashing failed: {0}")]
     Failed(String),
 }
 
-/// The jobs that wait. Sites take turns, and the networks of a site take its turns, so a site that asks for much
-/// delays another by one job at most, from however many networks it asks. The first job to be refused is of the site that
-/// has the most, and there of the network that has the most.
+/// The queued jobs. Sites take turns, and within a site its networks, so a site with many jobs delays another by one
+/// job at most, from however many networks it sends them. The first job to be refused belongs to the site with the most
+/// jobs, and there to the network with the most.
 #[derive(Default)]
 pub(super) struct Queue {
     jobs: Turns<Turns<VecDeque<Box<dyn Job>>>>,
@@ -38,8 +38,8 @@ impl Queue {
         Some(job)
     }
 
-    /// Takes back the newest job of the site that has the most, if that is more than the site of `asker` would have with
-    /// one more; else of the network in that site, by the same rule.
+    /// Removes the newest job of the site with the most jobs, if those are more than the site of `asker` would have
+    /// with one more; otherwise of a network of that site, by the same rule.
     pub(super) fn take_from_the_greediest(&mut self, asker: ClientNetwork) -> Option<Box<dyn Job>> {
         let site = self.jobs.lanes.get(&asker.site());
         let (of_site, own) = (site.map_or(0, Lane::len), site.map_or(0, |site| site.len_of(asker)));
@@ -51,18 +51,18 @@ impl Queue {
         Some(job)
     }
 
-    /// Lets nobody wait any more; those who did.
+    /// Refuses new jobs, and returns the queued ones.
     pub(super) fn close(&mut self) -> Self {
         std::mem::replace(self, Self { closed: true, ..Self::default() })
     }
 
-    /// Drops the jobs that nobody waits for any more.
+    /// Drops the jobs whose clients have gone.
     pub(super) fn prune(&mut self) {
         self.jobs.prune();
         self.waiting = self.jobs.len();
     }
 
-    /// How many jobs come before the next one of `asker`.
+    /// The number of jobs before the next one of `asker`.
     pub(super) fn before(&self, asker: ClientNetwork) -> usize {
         let site = self.jobs.lanes.get(&asker.site());
         let in_site = site.map_or(0, |site| site.before(asker, site.len_of(asker)));
@@ -70,7 +70,7 @@ impl Queue {
     }
 }
 
-/// Jobs in an order.
+/// An ordered set of jobs.
 trait Lane: Default {
     fn len(&self) -> usize;
     fn pop(&mut self) -> Option<Box<dyn Job>>;
@@ -91,7 +91,7 @@ impl Lane for VecDeque<Box<dyn Job>> {
     }
 }
 
-/// Lanes that take turns. One that became empty stays until its turn.
+/// Lanes that take turns. An empty one stays until its turn.
 #[derive(Default)]
 struct Turns<L> {
     order: VecDeque<ClientNetwork>,
@@ -115,7 +115,7 @@ impl<L: Lane> Turns<L> {
         self.lanes.values_mut().max_by_key(|lane| lane.len()).filter(|lane| lane.len() > bound)
     }
 
-    /// How many jobs come before the one of `asker` that has `own` jobs of its lane before it.
+    /// The number of jobs before the job of `asker` that has `own` jobs of its lane before it.
     fn before(&self, asker: ClientNetwork, own: usize) -> usize {
         let others = self.lanes.iter().filter(|(other, _)| **other != asker);
         own + others.map(|(_, lane)| lane.len().min(own + 1)).sum::<usize>()
@@ -148,7 +148,7 @@ impl<L: Lane> Lane for Turns<L> {
     }
 }
 
-/// A closure and whoever waits for what it says.
+/// A closure, and the receiver of its result.
 pub(super) trait Job: Send {
     fn is_wanted(&self) -> bool;
     fn run(self: Box<Self>);

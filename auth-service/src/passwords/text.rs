@@ -2,8 +2,8 @@ use std::borrow::Cow;
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// A password as it is hashed, by the profile `OpaqueString` of RFC 8265 section 4.2.2: spaces of any kind are U+0020, and
-/// the text is in NFC. Letters of any script, case and control characters stay as they were sent.
+/// Normalizes a password by the profile `OpaqueString` of RFC 8265 section 4.2.2: all kinds of spaces become U+0020,
+/// and the text NFC. Letters of any script, case and control characters stay.
 pub(super) fn prepare(sent: &str) -> Cow<'_, str> {
     if sent.is_ascii() || is_nfc(sent) && !sent.contains(is_other_space) {
         return Cow::Borrowed(sent);
@@ -11,13 +11,13 @@ pub(super) fn prepare(sent: &str) -> Cow<'_, str> {
     Cow::Owned(sent.chars().map(|c| if is_other_space(c) { ' ' } else { c }).nfc().collect())
 }
 
-/// Zs of Unicode, but for U+0020.
+/// Unicode's category Zs without U+0020.
 const fn is_other_space(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
-/// The forms in which a password may have been hashed: prepared, and as it was sent where that differs. Hashes made before
-/// passwords were prepared, and plain imports, are of the latter.
+/// The forms in which a password may have been hashed: normalized, and as sent if that differs. Plain imports, and
+/// hashes made before passwords were normalized, are of the latter.
 pub(super) fn forms(sent: &str) -> Vec<Cow<'_, str>> {
     let prepared = prepare(sent);
     if prepared == sent { vec![prepared] } else { vec![prepared, Cow::Borrowed(sent)] }

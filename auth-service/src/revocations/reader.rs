@@ -80,12 +80,12 @@ impl RevocationReader {
     async fn try_to_read(&self, was_away: bool, patience: Duration) -> bool {
         let outcome = timeout(patience, self.read_on()).await;
         match &outcome {
-            Ok(Ok(())) if was_away => log::info!("the list of revocations can be read again"),
+            Ok(Ok(())) if was_away => log::info!("the revocation list can be read again"),
             Ok(Err(error)) if !was_away => {
-                log::warn!("the list of revocations cannot be read, the last one counts: {error}");
+                log::warn!("the revocation list cannot be read, the last one counts: {error}");
             }
             Err(_) if !was_away => {
-                log::warn!("the list of revocations is not read yet: it takes longer than {patience:?}");
+                log::warn!("the revocation list is not read yet: it takes longer than {patience:?}");
             }
             _ => {}
         }
@@ -150,10 +150,10 @@ impl RevocationReader {
     /// Logs new unreadable entries, and the end of the problem.
     fn log_unreadable(&self, unreadable: Unreadable, known: &Unreadable) {
         for entry in unreadable.entries.iter().filter(|entry| !known.entries.contains(entry)) {
-            log::error!("the list of revocations holds an entry that cannot be read and is left out: {entry}");
+            log::error!("the revocation list holds an entry that cannot be read and is left out: {entry}");
         }
         if unreadable.entries.is_empty() && !known.entries.is_empty() {
-            log::info!("the list of revocations is complete again");
+            log::info!("the revocation list is complete again");
         }
         *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
     }

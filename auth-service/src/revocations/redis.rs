@@ -125,7 +125,7 @@ fn end(newest: &str) -> Result<Position, StoreError> {
 fn position(id: &str) -> Result<Position, StoreError> {
     let parts = id.split_once('-').and_then(|(at, number)| Some((at.parse().ok()?, number.parse().ok()?)));
     parts.map(|(at, number)| Position { at, number }).ok_or_else(|| {
-        StoreError::corrupt(SESSION_STORE, format!("an entry of the list of revocations is called {id:?}"))
+        StoreError::corrupt(SESSION_STORE, format!("an entry of the revocation list is called {id:?}"))
     })
 }
 

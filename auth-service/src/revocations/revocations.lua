@@ -1,4 +1,4 @@
--- What came to one shard of the list of revocations, and the name of the list.
+-- What came to one shard of the revocation list, and the name of the list.
 --
 -- KEYS[1]  the shard, a stream; or the key of the list's name
 -- ARGV     the step, milliseconds to add to the clock (0 outside tests), and the arguments of the step

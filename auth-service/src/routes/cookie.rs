@@ -1,46 +1,47 @@
-//! The refresh token in a cookie, for pages in a browser: no script can read it, and no other site's page can use it.
+//! The refresh token in a cookie, for pages in a browser: no script can read it, and no page of another site can use
+//! it.
 //!
-//! A browser sends a cookie along with whatever any page makes it send, so who presents one must be shown to be a page
-//! that may: by `Origin`, which pages cannot forge, and `Sec-Fetch-Site`, where the browser says it.
+//! A browser adds the cookie to any request that a page triggers. So a request with the cookie must come from an
+//! allowed page, according to `Origin`, which pages cannot forge, and `Sec-Fetch-Site`, if the browser sends it.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
 use shared_claims::{ErrorCode, Problem};
 
-/// Bound by the browser to this host and to TLS, or to localhost: no neighbouring host can plant it.
+/// The browser binds it to this host and to TLS, or to localhost: no other host can set it.
 const NAME: &str = "__Host-refresh_token";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Where a page's refresh token is kept: whoever has one of these was shown to be a page that may use the cookie.
+/// The permission to use the cookie: exists only for a request from an allowed page, or without a page.
 #[derive(Clone, Copy)]
 pub(super) struct RefreshCookie(());
 
 impl RefreshCookie {
-    /// The jar of a page that wants to be given a cookie. A client that names no page gets a page's cookie, too.
+    /// The permission for a login that asks for a cookie. A client that sends no `Origin` gets one too.
     ///
     /// # Errors
-    /// The page may not have one.
+    /// The page is not allowed.
     pub(super) fn for_login(request: &HttpRequest, allowed: &[String]) -> Result<Self, Problem> {
         if request.headers().contains_key(ORIGIN) { Self::of_page(request, allowed) } else { Ok(Self(())) }
     }
 
-    /// The cookie and the refresh token that a request without one in its body presents, if it does.
+    /// The permission, and the refresh token in the request's cookie, if it has one.
     ///
     /// # Errors
-    /// It comes from a page that may not use the cookie, or does not say where from.
+    /// The page is not allowed, or the request has no `Origin`.
     pub(super) fn from_request(request: &HttpRequest, allowed: &[String]) -> Result<Option<(Self, String)>, Problem> {
         let Some(token) = value(request, NAME) else { return Ok(None) };
         Ok(Some((Self::of_page(request, allowed)?, token.to_owned())))
     }
 
-    /// `Set-Cookie` for `token`, for so many seconds.
+    /// The `Set-Cookie` value for `token` with this lifetime.
     #[expect(clippy::unused_self, reason = "it proves that the page may have it")]
     pub(super) fn set(self, token: &str, seconds: i64) -> String {
         format!("{NAME}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict; Secure")
     }
 
-    /// `Set-Cookie` that takes it away.
+    /// The `Set-Cookie` value that deletes it.
     pub(super) fn clear(self) -> String {
         self.set("", 0)
     }
@@ -58,14 +59,14 @@ impl RefreshCookie {
     }
 }
 
-/// The value of a header that may stand once.
+/// The value of a header that may occur once.
 fn only(request: &HttpRequest, name: HeaderName) -> Option<&str> {
     let mut values = request.headers().get_all(name);
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
 }
 
-/// The cookie `name`, if there is exactly one. Other cookies are not looked at: what cannot be read hides nothing but itself.
+/// The cookie `name`, if there is exactly one. Other cookies are ignored, even malformed ones.
 fn value<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
     let cookies = request.headers().get_all(COOKIE).flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
     let named = |cookie: &'r [u8]| cookie.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=");

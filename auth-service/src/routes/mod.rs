@@ -82,7 +82,7 @@ pub struct State {
 
 impl State {
     /// Refuses a caller whose session has ended since the request was admitted: for writes behind the hash of a password, which
-    /// takes a while. The store is asked, not the list of revocations: another change of the same password revokes the access
+    /// takes a while. The store is asked, not the revocation list: another change of the same password revokes the access
     /// tokens of a session that goes on.
     async fn check_session(&self, member: &Member) -> Result<(), Problem> {
         let sessions = self.sessions.list(&member.user_id, None, MOST_SESSIONS).await?;

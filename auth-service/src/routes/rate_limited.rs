@@ -7,8 +7,8 @@ use shared_service::Caller;
 
 use super::{State, too_many};
 
-/// A caller who has not called too often from their address. Standing first in a handler's signature, it is decided before
-/// the body is read.
+/// A caller within the rate limit of their network. As the first parameter of a handler it is checked before the body
+/// is read.
 pub(super) struct RateLimited(pub(super) Caller);
 
 impl FromRequest for RateLimited {

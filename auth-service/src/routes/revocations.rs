@@ -12,13 +12,13 @@ use shared_service::http::request::Query;
 use super::State;
 use super::requests::ListRevocations;
 
-/// A cache that tells an old list lets revoked tokens in.
+/// An outdated list from a cache would let revoked tokens in.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// List the access tokens that were revoked
 ///
-/// The tokens that a service must refuse before their `exp`: all of them, or those that are new after a cursor. Services that
-/// know the address of auth-service (`AUTH_URL`) follow this list by themselves.
+/// The tokens that a service must refuse before their `exp`: all of them, or those that are new after a cursor. A service
+/// with the setting `AUTH_URL` polls this list by itself.
 #[utoipa::path(get, path = "/revocations", operation_id = "listRevocations", params(ListRevocations), responses(
     (status = 200, description = "The list.", body = RevocationList, headers(("Age" = i64, description =
         "Seconds since the list was complete, where an entry of it cannot be read."))),
@@ -35,10 +35,10 @@ pub(super) async fn read(
     let tag = reader.newest().to_string();
     let known = has_tag(&request, &tag);
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    // Weak: of the same list more and more is over.
+    // Weak: entries of the same list expire.
     response.insert_header((CACHE_CONTROL, NO_STORE)).insert_header((ETAG, format!("W/\"{tag}\"")));
     if let Some(age) = reader.incomplete_for() {
-        // So that those who follow do not count it as complete either.
+        // So that pollers do not count the list as complete.
         response.insert_header((AGE, age.as_secs() + 1));
     }
     if known {

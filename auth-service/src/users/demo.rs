@@ -5,15 +5,16 @@ use super::{NewUser, STORE, Username, Users};
 use crate::limits::ClientNetwork;
 use crate::passwords::{NewPassword, Passwords, PoolError};
 
-/// The people of the tutorials: name, password, role. Everybody knows them, so they exist only where `DEMO_DATA` is on.
+/// The demo users of the tutorials: name, password, role. Their passwords are published, so they exist only with
+/// `DEMO_DATA`.
 pub const DEMO_PEOPLE: [(&str, &str, Role); 2] =
     [("john", "password123admin", Role::Admin), ("anna", "password123member", Role::Member)];
 
 const SEEDED: &str = "SELECT seeded FROM users_turn WHERE id = 1";
-/// Comes last, so that a start that was cut off is made up for by the next.
+/// Written last, so that an interrupted start is repeated by the next.
 const MARK: &str = "UPDATE users_turn SET seeded = 1 WHERE id = 1";
 
-/// Why the demo people are not there, or keep a service from starting.
+/// The reason why the demo users cannot be added, or keep a service from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// They could not be stored.
@@ -22,7 +23,7 @@ pub enum SeedError {
     /// Their passwords could not be hashed.
     #[error(transparent)]
     Pool(#[from] PoolError),
-    /// They can sign in with a published password.
+    /// A published password opens their account.
     #[error(
         "DEMO_DATA is false, but a published demo password opens the account {}: set another one \
         (auth-service users set-password), or users disable, or users delete; or set DEMO_DATA=true",
@@ -32,11 +33,11 @@ pub enum SeedError {
 }
 
 impl Users {
-    /// Adds those of [`DEMO_PEOPLE`] whose name is free, the first time: who is there is left alone, changed password and
-    /// all, and who was removed stays away. Several instances may do this at once.
+    /// Adds, once per database, those of [`DEMO_PEOPLE`] whose name is free. Existing users stay unchanged, and deleted
+    /// ones are not added again. Several instances may do this at once.
     ///
     /// # Errors
-    /// The store's, the pool's.
+    /// A store or the hashing pool is unavailable.
     pub async fn seed_demo(&self, passwords: &Passwords, now_ms: i64) -> Result<(), SeedError> {
         if self.is_seeded().await? {
             return Ok(());
@@ -45,17 +46,17 @@ impl Users {
             let username = Username::stored(name.to_owned());
             if self.find_by_username(&username).await?.is_none() {
                 let hash = passwords.hash(NewPassword::of_demo(password)).await?;
-                // Taken by now: another instance was faster.
+                // Otherwise another instance was faster.
                 self.create(NewUser { username, email: None, hash, role }, now_ms).await?;
             }
         }
         Ok(within(STORE, sqlx::query(MARK).execute(&self.pool)).await.map(|_| ())?)
     }
 
-    /// Refuses a database where one of [`DEMO_PEOPLE`] can sign in with a password that stands there, however it came about.
+    /// Refuses a database in which one of [`DEMO_PEOPLE`] has a published password.
     ///
     /// # Errors
-    /// [`SeedError::Published`]; the store's, the pool's.
+    /// [`SeedError::Published`]; a store or the hashing pool is unavailable.
     pub async fn refuse_demo(&self, passwords: &Passwords) -> Result<(), SeedError> {
         let mut open = Vec::new();
         for (name, ..) in DEMO_PEOPLE {

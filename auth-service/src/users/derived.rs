@@ -5,15 +5,15 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{Email, ImportedUser, Username};
 
-/// The most letters of an email in a user name; a number has room behind them.
+/// The maximum length of a derived base name; leaves space for a number.
 const LONGEST: usize = 24;
 const OF_EMAIL: &str = "SELECT username FROM users WHERE email = $1";
 const IS_TAKEN: &str = "SELECT count(*) FROM users WHERE username = $1";
 
-/// User names for people who have none, free in the database and among the other people of an import.
+/// Derives user names that are free in the database and unique in an import.
 pub(super) struct Names {
     taken: HashSet<String>,
-    /// The next number behind each base; without it, a thousand people called `info` would take a million look-ups.
+    /// The next number for each base; without it, a thousand users called `info` would take a million lookups.
     numbers: HashMap<String, usize>,
 }
 
@@ -23,7 +23,7 @@ impl Names {
         Self { taken: taken.collect(), numbers: HashMap::new() }
     }
 
-    /// The user name of `person`, and whether it was derived just now: an account with the same email has one already.
+    /// The user name of `person`, and true if it was derived now: an account with the same email has one already.
     pub(super) async fn of(
         &mut self,
         transaction: &mut Transaction,
@@ -54,7 +54,7 @@ impl Names {
     }
 }
 
-/// The part of `email` before the `@`, as far as a user name may hold it; letters lose their accents.
+/// The part of `email` before the `@`, without characters that a user name cannot have; letters lose their accents.
 fn base(email: &str) -> String {
     let local = email.split('@').next().unwrap_or_default();
     let letters = local.nfd().filter(char::is_ascii).map(|c| match c {

@@ -6,30 +6,30 @@ use uuid::Uuid;
 use super::turn::Turn;
 use super::{STORE, UserId, Users, rows};
 
-/// What a change of a user still has to do in the session store. The transaction of the change writes it.
+/// Work that a change of a user has left in the session store. Written in the transaction of the change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
     /// A `UUIDv7`.
     pub id: String,
-    /// Whose sessions.
+    /// The user.
     pub user_id: UserId,
-    /// What ends.
+    /// The work.
     pub ends: Ends,
 }
 
-/// What ends of a user's sessions.
+/// The extent of an ending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ends {
-    /// The access tokens made so far.
+    /// The access tokens issued so far.
     Tokens,
-    /// All sessions but this one.
+    /// All sessions except this one.
     Sessions {
         /// Its id.
         except: Option<String>,
     },
 }
 
-/// At most so many are read at once.
+/// The maximum number read at once.
 const SOME: i64 = 1000;
 const INSERT: &str = "INSERT INTO endings (id, user_id, tokens_only, goes_on) VALUES ($1, $2, $3, $4)";
 const OLDEST: &str = "SELECT id, user_id, tokens_only, goes_on FROM endings ORDER BY id LIMIT $1";
@@ -37,32 +37,32 @@ const OF_USER: &str = "SELECT id, user_id, tokens_only, goes_on FROM endings WHE
 const DELETE: &str = "DELETE FROM endings WHERE id = $1";
 
 impl Users {
-    /// The oldest [`Ending`]s.
+    /// Reads the oldest [`Ending`]s.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
         read(within(STORE, sqlx::query(OLDEST).bind(SOME).fetch_all(&self.pool)).await?)
     }
 
-    /// The [`Ending`]s of a user, who may be gone by now.
+    /// Reads the [`Ending`]s of a user, who may be deleted.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn endings_of(&self, user_id: &UserId) -> Result<Vec<Ending>, StoreError> {
         read(within(STORE, sqlx::query(OF_USER).bind(user_id.as_str()).fetch_all(&self.pool)).await?)
     }
 
-    /// Forgets an [`Ending`], which was done.
+    /// Deletes a completed [`Ending`].
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn forget_ending(&self, id: &str) -> Result<(), StoreError> {
         within(STORE, sqlx::query(DELETE).bind(id).execute(&self.pool)).await.map(drop)
     }
 }
 
-/// Writes what the change made in `turn` has to do to the sessions of `user_id`.
+/// Writes the ending of the change in `turn` for the sessions of `user_id`.
 pub(super) async fn add(turn: &mut Turn, user_id: &UserId, ends: &Ends) -> Result<(), sqlx::Error> {
     let (tokens_only, goes_on) = match ends {
         Ends::Tokens => (1_i64, ""),

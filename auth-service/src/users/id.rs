@@ -4,17 +4,17 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// The id of a user: the text of a UUID, so that Postgres never sees a NUL in it.
+/// The id of a user: the text of a UUID, so that Postgres never gets a NUL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(String);
 
-/// A text that is the id of no user.
+/// The text is not a UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a UUID")]
 pub struct InvalidUserId;
 
 impl UserId {
-    /// A new one, later in order than those before.
+    /// A new id, in order after all earlier ones.
     pub(super) fn new() -> Self {
         Self(Uuid::now_v7().to_string())
     }

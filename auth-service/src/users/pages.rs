@@ -4,7 +4,7 @@ use shared_service::database::{StoreError, within};
 use super::rows::{self, columns};
 use super::{Account, STORE, User, UserId, Users};
 
-/// `$1` is what the id must be greater than, `$2` a pattern.
+/// `$1` the id to start after, `$2` a pattern.
 const PAGE: &str = concat!(
     "SELECT ",
     columns!(),
@@ -14,15 +14,15 @@ const COUNT: &str = "SELECT count(*) FROM users WHERE username LIKE $1 ESCAPE '\
 const AFTER: &str = concat!("SELECT ", columns!(), " FROM users WHERE id > $1 ORDER BY id LIMIT $2");
 
 impl Users {
-    /// At most `limit` users in the order they were added, those after `cursor` (the `next` of the page before), whose
-    /// name or email contains `q`. `total` counts all that match. A cursor that is none of ours gives the first page.
+    /// Reads at most `limit` users in the order they were added, after `cursor` (the `next` of the page before), whose
+    /// name or email contains `q`. `total` counts all matches. An invalid cursor gives the first page.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn page(&self, limit: i64, cursor: Option<&str>, q: Option<&str>) -> Result<Page<User>, StoreError> {
         let after = cursor.filter(|cursor| cursor.parse::<UserId>().is_ok()).unwrap_or_default();
         let pattern = pattern(q.unwrap_or_default());
-        // One more than asked for tells whether there is a next page.
+        // One more row than asked for shows if there is a next page.
         let page = sqlx::query(PAGE).bind(after).bind(&pattern).bind(limit.saturating_add(1));
         let count = sqlx::query_scalar::<_, i64>(COUNT).bind(&pattern);
         let (found, total) = within(STORE, async {
@@ -36,10 +36,10 @@ impl Users {
         Ok(Page { items, total, next })
     }
 
-    /// At most `limit` accounts after `id` ("" for the first), for the export.
+    /// Reads at most `limit` accounts after `id` ("" for the first), for the export.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn accounts_after(&self, id: &str, limit: i64) -> Result<Vec<Account>, StoreError> {
         let query = sqlx::query(AFTER).bind(id).bind(limit);
         let found = within(STORE, query.fetch_all(&self.pool)).await?;
@@ -47,8 +47,8 @@ impl Users {
     }
 }
 
-/// Contains `q` as it is; names and emails are stored in lower case. No name contains NUL, and Postgres takes none; no
-/// email has 255 characters, and `SQLite` takes no pattern of 50 000.
+/// A pattern for text that contains `q`. Names and emails are stored in lower case; none contains NUL, which Postgres
+/// refuses, or has 255 characters, and `SQLite` refuses a pattern of 50 000.
 fn pattern(q: &str) -> String {
     let mut pattern = String::from("%");
     for c in q.to_lowercase().chars().take(255) {

@@ -6,8 +6,8 @@ use super::Email;
 const PAGE: &str = "SELECT id, email, created_at FROM users WHERE id > $1 AND email IS NOT NULL ORDER BY id LIMIT 500";
 const CHANGE: &str = "UPDATE users SET email = $1 WHERE id = $2 AND NOT EXISTS (SELECT 1 FROM users WHERE email = $1)";
 
-/// Writes each stored email in the one spelling of [`Email`], the oldest account first. Where two accounts have one email
-/// then, the later one keeps the old spelling: its owner logs in by user name.
+/// Rewrites each stored email in the spelling of [`Email`], the oldest account first. If two accounts then have the
+/// same email, the later one keeps the old spelling: its owner logs in by user name.
 pub fn respell_emails(connection: &mut Connection) -> Work<'_> {
     Box::pin(async move {
         let (mut last, mut changes) = (String::new(), Vec::new());

@@ -139,9 +139,9 @@ async fn add_says_why_not() {
         (&["add", "ben"], "", "no password: give it as one line on standard input"),
         (&["add", "ben"], "short\n", "the password must have at least 8 characters"),
         (&["add", "ben"], "Password@123\n", "the password is too easy to guess. "),
-        (&["add", "Anna"], GOOD, "somebody has that name"),
-        (&["add", "ben", "--email", "ANNA@example.org"], GOOD, "somebody has that email"),
-        (&["set-role", "carl", "admin"], "", "there is nobody called \"carl\""),
+        (&["add", "Anna"], GOOD, "another account has that name"),
+        (&["add", "ben", "--email", "ANNA@example.org"], GOOD, "another account has that email"),
+        (&["set-role", "carl", "admin"], "", "there is no user called \"carl\""),
         (&["import", "/nonexistent/people.jsonl"], "", "/nonexistent/people.jsonl: "),
     ] {
         let why = desk.refusal(arguments, input).await;

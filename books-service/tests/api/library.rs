@@ -104,7 +104,7 @@ impl Library {
         Self::start_knowing(database, settings, None).await
     }
 
-    /// The same behind this list of revocations.
+    /// The same behind this revocation list.
     pub async fn start_knowing<const N: usize>(
         database: &str,
         settings: [(&str, &str); N],

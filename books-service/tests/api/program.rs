@@ -41,7 +41,7 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
         assert!(text.contains(&format!("FAIL  {what}")), "{what}: {text}");
     }
     for (url, code, part) in [
-        ("http://127.0.0.1:1", 0, "warn  auth        auth-service does not tell what is revoked"),
+        ("http://127.0.0.1:1", 0, "warn  auth        auth-service does not answer with the revocation list"),
         ("http://anna:hush-hush@127.0.0.1:1", 1, "FAIL  settings    AUTH_URL must look like"),
     ] {
         let (ended, text) = run(&[&good[..], &[("AUTH_URL", url)]].concat(), &["doctor"]);
@@ -51,7 +51,7 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
     }
     let strict = [("AUTH_URL", "http://127.0.0.1:1"), ("REVOCATION_MAX_AGE", "30s")];
     let (ended, text) = run(&[&good[..], &strict].concat(), &["doctor"]);
-    assert!(ended == Some(1) && text.contains("nobody is let in"), "{text}");
+    assert!(ended == Some(1) && text.contains("all tokens are refused"), "{text}");
     database.remove().await;
 }
 

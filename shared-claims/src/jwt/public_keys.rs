@@ -25,7 +25,7 @@ pub struct PublicKeys(pub(crate) Arc<Published>);
 pub(crate) struct Published {
     set: ArcSwap<Set>,
     /// `None` for the keys of this process, which are never stale.
-    followed: Option<Age>,
+    polled: Option<Age>,
 }
 
 /// An immutable key set.
@@ -61,8 +61,8 @@ impl PublicKeys {
         Self::new(Vec::new(), Some(Age::new(max_age)))
     }
 
-    fn new(keys: Vec<PublicKey>, followed: Option<Age>) -> Self {
-        Self(Arc::new(Published { set: ArcSwap::from_pointee(Set::of(keys, 1)), followed }))
+    fn new(keys: Vec<PublicKey>, polled: Option<Age>) -> Self {
+        Self(Arc::new(Published { set: ArcSwap::from_pointee(Set::of(keys, 1)), polled }))
     }
 
     /// Replaces all keys. Tokens signed with a removed key are refused from now on.
@@ -102,18 +102,18 @@ impl PublicKeys {
     /// Time since the set was read from auth-service; `None` before the first time, zero for the keys of this process.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        self.0.followed.as_ref().map_or(Some(Duration::ZERO), Age::get)
+        self.0.polled.as_ref().map_or(Some(Duration::ZERO), Age::get)
     }
 
     /// True if the set was never read, or is older than its maximum age.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.0.followed.as_ref().is_some_and(|age| age.is_stale() || age.get().is_none())
+        self.0.polled.as_ref().is_some_and(|age| age.is_stale() || age.get().is_none())
     }
 
     #[cfg(feature = "revocation")]
     pub(crate) fn confirm(&self, at: std::time::Instant) {
-        if let Some(age) = &self.0.followed {
+        if let Some(age) = &self.0.polled {
             age.confirm(at);
         }
     }

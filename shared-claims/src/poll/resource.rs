@@ -47,7 +47,7 @@ impl ListResource {
 }
 
 impl Resource for ListResource {
-    const NAME: &'static str = "the list of revocations";
+    const NAME: &'static str = "the revocation list";
 
     fn is_loaded(&self) -> Option<bool> {
         self.list.upgrade().map(|list| Revocations(list).age().is_some())

@@ -69,7 +69,7 @@ pub(super) enum FetchError {
     BrokenOff(#[source] reqwest::Error),
     #[error("its answer is longer than 128 MiB")]
     TooLong,
-    #[error("its answer is no list of revocations")]
+    #[error("its answer is not a revocation list")]
     NoList(#[from] serde_json::Error),
     #[error(transparent)]
     NoKeys(#[from] NotAKeySet),

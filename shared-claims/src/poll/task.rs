@@ -57,7 +57,7 @@ impl<F: Resource> PollTask<F> {
     fn succeeded(&mut self, freshness: &Freshness) {
         self.failures = 0;
         match freshness {
-            Freshness::Fresh if self.outage.take().is_some() => log::info!("{} is followed again", F::NAME),
+            Freshness::Fresh if self.outage.take().is_some() => log::info!("{} is up to date again", F::NAME),
             Freshness::Fresh => {}
             Freshness::Stale => {
                 self.log_outage("its answers are old: a cache keeps them, or its clock is behind".to_owned());
@@ -83,7 +83,7 @@ impl<F: Resource> PollTask<F> {
         let is_logged = |outage: &Outage| is_loaded || outage.cause == cause && outage.logged_at.elapsed() < REMINDER;
         if !self.outage.as_ref().is_some_and(is_logged) {
             let so_far = if is_loaded { "" } else { "; so far there is none" };
-            log::warn!("{} cannot be followed{so_far}, auth-service: {cause}", F::NAME);
+            log::warn!("{} cannot be updated{so_far}, auth-service: {cause}", F::NAME);
             self.outage = Some(Outage { cause, logged_at: Instant::now() });
         }
     }

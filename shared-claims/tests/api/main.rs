@@ -71,7 +71,7 @@ mod server;
 mod signer;
 /// Three segments of strict base64url.
 mod spelling;
-/// A server that tells what is revoked, and can misbehave.
+/// A server of a revocation list, which can misbehave.
 #[cfg(feature = "revocation")]
 mod teller;
 /// The crate `jsonwebtoken` as a second verifier of accepted tokens.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-/// A server on a port of its own that tells what is revoked, or misbehaves, and remembers what it was asked.
+/// A server of a revocation list on a port of its own, which can misbehave and records its requests.
 pub struct Teller {
     pub url: String,
     state: Arc<State>,

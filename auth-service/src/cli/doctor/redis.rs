@@ -18,7 +18,7 @@ pub(super) async fn redis(address: &RedisAddress) -> Vec<CheckResult> {
 }
 
 fn away(place: &str, error: &str) -> Vec<CheckResult> {
-    vec![CheckResult::fail(WHAT, format!("no answer from {place}: {error}; nobody can sign in or refresh meanwhile"))]
+    vec![CheckResult::fail(WHAT, format!("no answer from {place}: {error}; logins and refreshes fail meanwhile"))]
 }
 
 fn of(place: &str, facts: &ServerFacts, is_cluster: bool) -> Vec<CheckResult> {
@@ -83,7 +83,7 @@ fn durability(place: &str, facts: &ServerFacts) -> CheckResult {
             CheckResult::warn(WHAT, says)
         }
         (only, _) => {
-            let says = format!("{place} has appendonly {only}: a restart signs everybody out; set yes");
+            let says = format!("{place} has appendonly {only}: a restart logs all users out; set yes");
             CheckResult::warn(WHAT, says)
         }
     }

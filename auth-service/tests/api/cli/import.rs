@@ -101,7 +101,7 @@ async fn an_import_adds_all_or_nobody_and_names_every_bad_line() {
         let both = desk.run(&["import", "-"], &format!("{{}}\n{good}\n2\n")).await.unwrap_err().to_string();
         assert_eq!(
             both,
-            "nobody was imported, because of 2 of the lines\n\
+            "no user was imported, because of 2 of the lines\n\
             line 1: username is missing; --usernames-from-email derives one\nline 3: invalid: must be a JSON object"
         );
         assert!(desk.user("anna").await.is_none(), "the good line was not imported either");

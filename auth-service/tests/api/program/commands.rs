@@ -83,7 +83,7 @@ fn people_are_managed_beside_a_running_service() {
     desk.run(&["users", "add", "anna"], &format!("{GOOD}\n")).is(0);
     assert_eq!(log_in(service.addr, "anna"), 200);
     let ended = desk.run(&["users", "add", "anna"], &format!("{GOOD}\n")).is(1);
-    assert_eq!(ended.err.lines().last(), Some("auth-service: somebody has that name"));
+    assert_eq!(ended.err.lines().last(), Some("auth-service: another account has that name"));
     let ended = desk.run(&["users", "add", "ben"], "short\n").is(1);
     assert!(ended.err.contains("the password must have at least 8 characters"), "{ended:?}");
     desk.run(&["users", "set-role", "anna", "admin"], "").is(0);
@@ -103,7 +103,7 @@ fn import_tells_by_its_exit_code_which_lines_are_there() {
     let people = format!("username,password\nanna,{hash}\nben,plain text\n");
     std::fs::write(desk.folder.join("people.csv"), &people).unwrap();
     let none = desk.run(&["users", "import", "people.csv"], "").is(1);
-    assert!(none.err.contains("nobody was imported, because of 1 of the lines\nline 3: password "), "{none:?}");
+    assert!(none.err.contains("no user was imported, because of 1 of the lines\nline 3: password "), "{none:?}");
     let some = desk.run(&["users", "import", "people.csv", "--skip-invalid"], "").is(3);
     assert!(some.err.ends_with("1 of the lines were not imported: see people.csv.rejected\n"), "{some:?}");
     assert!(some.out.starts_with("1 added; 0 were there already"), "{some:?}");

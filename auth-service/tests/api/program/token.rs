@@ -197,7 +197,7 @@ async fn sessions_are_listed_and_ended_beside_a_running_service() {
         (&["revoke-all", "anna"], 0, "anna: 2 sessions ended"),
         (&["revoke-all", "anna"], 0, "anna: 0 sessions ended"),
         (&["list", "anna"], 0, "anna: 0 sessions"),
-        (&["list", "carl"], 1, "there is nobody called \"carl\""),
+        (&["list", "carl"], 1, "there is no user called \"carl\""),
     ] {
         let ended = desk.run(&[&["sessions"], arguments].concat(), "").is(code);
         assert!(format!("{}{}", ended.out, ended.err).contains(said), "{arguments:?}: {ended:?}");

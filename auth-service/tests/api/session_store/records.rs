@@ -37,7 +37,7 @@ impl Stage {
         assert!(expires_at <= now_ms() + 12_000);
     }
 
-    /// The shard of the list of revocations that lies beside the index.
+    /// The shard of the revocation list that lies beside the index.
     fn list_key(&self) -> String {
         let index = self.index();
         let (place, _) = index.rsplit_once(':').unwrap();
