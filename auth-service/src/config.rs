@@ -1,4 +1,4 @@
-//! What the service is told by its environment, and nothing else.
+//! The settings.
 
 use secrecy::ExposeSecret;
 use shared_claims::Secret;
@@ -10,55 +10,55 @@ use crate::passwords::{Cost, Pepper};
 use crate::redis::{NotAnAddress, RedisAddress};
 use crate::sessions::Rules;
 
-/// The only service that takes a refresh token.
+/// The only service that accepts refresh tokens.
 pub const AUDIENCE: &str = "auth-service";
 
 /// The settings of the service.
 pub struct Config {
-    /// Address, threads, origins.
+    /// The HTTP server.
     pub server: ServerOptions,
-    /// Where people and sessions are.
+    /// The stores of users and sessions.
     pub stores: StoreConfig,
-    /// Access tokens: how they are signed and verified.
+    /// The signing and verification of access tokens.
     pub access: AccessSettings,
     /// The private key that signs access tokens, and those before and after it.
     pub access_keys: AccessKeys,
-    /// How this instance follows what others revoke.
+    /// The poller of the revocation list.
     pub revocations: RevocationSettings,
-    /// The services that may take an access token.
+    /// The services that may accept an access token.
     pub access_audience: Vec<String>,
-    /// Signs refresh tokens; no other service has it.
+    /// The secret that signs refresh tokens; no other service has it.
     pub refresh_secret: Option<Secret>,
-    /// The refresh secret before that one.
+    /// The previous refresh secret.
     pub refresh_previous: Option<Secret>,
     /// Proves a service that introspects tokens; without it, none can.
     pub introspection_secret: Option<Secret>,
-    /// Calls a minute and address on register, login and token; 0 is without end.
+    /// Calls per minute and address on register, login and token; 0 disables the limit.
     pub ip_rate_limit: u32,
-    /// Wrong passwords in a row before there is a wait, per account and address; 0 is never.
+    /// Consecutive wrong passwords without a wait, per account and address; 0 disables the limit.
     pub account_failure_limit: u32,
-    /// Whether the tutorials' people exist.
+    /// True to add the demo users of the tutorials.
     pub demo_data: bool,
 }
 
-/// The settings of what is stored: all that a command about people needs. No signing secret is among them.
+/// The settings of the stores: everything that a command about users needs. Contains no signing secret.
 pub struct StoreConfig {
-    /// Users, and sessions where there is no Redis.
+    /// The database of users, and of sessions without Redis.
     pub database_url: String,
-    /// Sessions; the SQL database where there is none.
+    /// The address of Redis for sessions; without it they are in the database.
     pub redis_url: Option<RedisAddress>,
-    /// How long sessions live.
+    /// The lifetimes of sessions.
     pub rules: Rules,
-    /// The work factor of new hashes.
+    /// The bcrypt cost of new hashes.
     pub bcrypt_cost: Cost,
-    /// What every password goes through, beside the database.
+    /// The secret applied to every password before bcrypt.
     pub pepper: Option<Pepper>,
     /// The mail server, and the links in mails.
     pub mail: MailSettings,
 }
 
 impl Config {
-    /// Reads all settings; what is wrong is told by [`Settings::finish`].
+    /// Reads all settings; errors are reported by [`Settings::finish`].
     pub fn read(settings: &mut Settings) -> Self {
         let mut config = Self {
             server: Self::server(settings),
@@ -115,12 +115,12 @@ impl Config {
         config
     }
 
-    /// Reads the settings of the HTTP server alone.
+    /// Reads the settings of the HTTP server only.
     pub fn server(settings: &mut Settings) -> ServerOptions {
         ServerOptions::read(settings, "auth-service", ("AUTH_ADDR", "0.0.0.0:3000"), "AUTH_METRICS_ADDR")
     }
 
-    /// A refresh secret that verifies access tokens would let every service sign itself a session.
+    /// With a refresh secret that also verifies access tokens, every service could sign itself a session.
     fn keep_secrets_apart(&self, settings: &mut Settings) {
         let refresh = [&self.refresh_secret, &self.refresh_previous];
         let access = [&self.access.secret, &self.access.previous];
@@ -139,7 +139,7 @@ impl Config {
 }
 
 impl StoreConfig {
-    /// Reads them; what is wrong is told by [`Settings::finish`].
+    /// Reads them; errors are reported by [`Settings::finish`].
     pub fn read(settings: &mut Settings) -> Self {
         Self {
             database_url: Self::database_url(settings),
@@ -156,7 +156,7 @@ impl StoreConfig {
         }
     }
 
-    /// Reads where people are, and nothing else.
+    /// Reads the address of the users' database only.
     pub fn database_url(settings: &mut Settings) -> String {
         let why = "Database of the users, sqlite://auth.db?mode=rwc or postgres://user:password@host/database";
         settings.database_url("AUTH_DATABASE_URL", why)

@@ -1,7 +1,7 @@
-//! auth-service knows the people: it registers them, checks passwords, opens sessions and signs the two tokens.
+//! auth-service manages users: it registers them, verifies passwords, opens sessions and signs the two tokens.
 //!
-//! The arrow runs one way: `main -> app -> routes -> domain` (`grants`, `tokens`, `sessions`, `passwords`, `users`), and
-//! the domain knows no HTTP.
+//! The arrow runs one way: `main -> app -> routes -> domain` (`grants`, `tokens`, `sessions`, `passwords`, `users`),
+//! and the domain knows no HTTP.
 
 /// The private key that signs access tokens.
 pub mod access_keys;
@@ -11,31 +11,31 @@ pub mod app;
 pub mod cli;
 /// The settings.
 pub mod config;
-/// Counters of decisions, and the timer of hashing.
+/// Counters of results, and the timer of hashing.
 mod counts;
-/// What a change of an account has left to be done to sessions.
+/// Outstanding ends of sessions after a change of an account.
 pub mod endings;
 /// Login, refresh, logout.
 pub mod grants;
-/// The limits of calls, and of wrong passwords.
+/// Rate limits for calls and wrong passwords.
 pub mod limits;
 /// The way back into an account, and the proof of an address, by mail.
 pub mod mail;
-/// What a password must be, how it is stored, and where it is hashed.
+/// Rules, storage and verification of passwords.
 pub mod passwords;
-/// The connection to Redis that sessions, limits and revocations share.
+/// The connection to Redis, shared by sessions, limits and revocations.
 pub mod redis;
 /// The revocation list.
 pub mod revocations;
 /// The HTTP calls: URL table, handlers, requests and responses.
 mod routes;
-/// Sessions: the record that a refresh token names.
+/// Sessions, with refresh token rotation.
 pub mod sessions;
 /// The SQL database that sessions, limits and revocations share.
 pub mod sql;
 /// The two signed tokens of a session.
 pub mod tokens;
-/// The people.
+/// The users.
 pub mod users;
 
 pub use routes::Calls;

@@ -1,5 +1,5 @@
-//! The command line: what an operator does without a browser. No password and no secret is ever an argument, because
-//! arguments stand in the process list and in the shell's history; a token need not be one.
+//! The command line, for operators. No password and no secret is ever an argument, because other users can see the
+//! arguments of a process, and the shell stores them; a token may be one.
 
 /// Input and output of commands.
 mod console;
@@ -56,12 +56,12 @@ pub use users::{CliContext, Named, UsersCommand, run_users};
       auth-service completions bash >/etc/bash_completion.d/auth-service"
 )]
 pub struct Cli {
-    /// What to do; without one, `serve`.
+    /// The command; without one, `serve`
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What the program can do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answer requests (this is what happens without a command)
@@ -75,7 +75,7 @@ pub enum Command {
     /// Say what a token says, and why it is taken or refused
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Say what is wrong before it hurts: settings, secrets, certificate, address, stores. Exit code 0 unless a line says FAIL
+    /// Check settings, secrets, certificate, address and stores. Exit code 0 unless a line says FAIL
     Doctor,
     /// Make fresh secrets: two as lines for .env, or one in each file
     ///
@@ -97,33 +97,33 @@ pub enum Command {
         #[arg(long, conflicts_with = "jwks")]
         pem: bool,
     },
-    /// What every service can do.
+    /// The commands that every service has.
     #[command(flatten)]
     Common(CommonCommand),
 }
 
-/// Why a command did not do what it was asked to. Displays as one line, but for an import, which names every bad line.
+/// The reason why a command failed. Displays as one line, except for an import, which lists every bad line.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The operator has to ask for something else.
+    /// The command cannot do what was asked.
     #[error("{0}")]
     Refused(String),
-    /// Nobody was imported; these lines are why.
+    /// No user was imported, because of these lines.
     #[error("no user was imported, because of {} of the lines{}", .0.len(), import::report(.0))]
     Import(Vec<BadLine>),
-    /// The other lines were imported; these stand in the file, if there is one.
+    /// The other lines were imported; these were written to the file, if there is one.
     #[error("{} of the lines were not imported{}", .0.len(), .1.as_ref().map_or_else(
         || import::report(.0),
         |file| format!(": see {}", file.display())
     ))]
     Skipped(Vec<BadLine>, Option<PathBuf>),
-    /// A store.
+    /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The hashing threads.
+    /// The hashing pool failed.
     #[error(transparent)]
     Pool(#[from] PoolError),
-    /// The terminal, standard input or output, or a file.
+    /// The terminal, standard input or output, or a file failed.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -134,10 +134,10 @@ impl CliError {
     }
 }
 
-/// Takes a reader that has seen enough (`| head`) for no failure.
+/// Ignores a closed pipe (`| head`).
 ///
 /// # Errors
-/// Any other.
+/// Any other error.
 pub fn unless_unread(error: Box<dyn Error>) -> Result<(), Box<dyn Error>> {
     match error.downcast_ref() {
         Some(CliError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -71,14 +71,14 @@ pub enum UsersCommand {
     Export,
 }
 
-/// The user that a command is about.
+/// The user that a command concerns.
 #[derive(Debug, Args)]
 pub struct Named {
     /// A user name or an email
     pub name: String,
 }
 
-/// The stores and the hashing threads that commands about users need.
+/// The stores and hashing threads for commands about users.
 #[derive(Clone, Copy)]
 pub struct CliContext<'a> {
     /// The users.
@@ -94,7 +94,7 @@ pub struct CliContext<'a> {
 /// Runs a command about users.
 ///
 /// # Errors
-/// The reason why it did not succeed.
+/// The reason of the failure.
 pub async fn run_users(command: UsersCommand, context: CliContext<'_>, console: &mut Console) -> Result<(), CliError> {
     use UsersCommand as C;
     let none = UserChange::default();
@@ -157,8 +157,8 @@ impl CliContext<'_> {
         })
     }
 
-    /// Changes a user, and says what was `done`. The change comes before the end of the sessions: one that is opened in
-    /// between ends as well.
+    /// Changes a user, and prints the result `done`. The change comes before the end of the sessions, so that one
+    /// opened in between ends too.
     async fn change(self, console: &mut Console, name: &str, change: &UserChange, done: &str) -> Result<(), CliError> {
         let user = self.find(name).await?;
         match self.users.change(&user.id, change).await? {
@@ -173,9 +173,9 @@ impl CliContext<'_> {
         }
     }
 
-    /// A session that outlives its user is worth nothing, because a refresh reads the user again.
+    /// A session that outlives its user is useless, because a refresh reads the user again.
     async fn delete(self, console: &mut Console, user: &User) -> Result<(), CliError> {
-        // Before as well as after: where sessions cannot end, the user stays. An admin may be the last, and stay.
+        // Before as well as after: if sessions cannot be ended, the user stays. An admin may be the last one, and stay.
         let early = if user.role == Role::Admin { 0 } else { self.sessions.end_all(&user.id, None).await? };
         match self.users.delete(&user.id).await? {
             Deleted::Done(user) => self.sign_out(console, &user, "is deleted", early).await,
@@ -184,7 +184,7 @@ impl CliContext<'_> {
         }
     }
 
-    /// Ends the sessions of `user`, beside those that ended `early`.
+    /// Ends the sessions of `user`; `early` of them have ended already.
     async fn sign_out(self, console: &mut Console, user: &User, done: &str, early: u64) -> Result<(), CliError> {
         let count = counted(early + self.complete(user, done).await?);
         Ok(console.say(format!("{} {done}; {count} ended", user.username))?)

@@ -1,24 +1,24 @@
-//! Passwords: what a new one must be, how it is stored, how it is proven, and where that work runs.
+//! Passwords: rules, storage, verification, and the threads for it.
 
 /// bcrypt's work factor.
 mod cost;
-/// How many guesses a password withstands, at a bounded price.
+/// An estimate of a password's strength, in bounded time.
 mod estimate;
-/// What is stored of a password.
+/// The stored form of a password.
 mod hash;
 /// Hashing and verifying, without threads.
 mod hasher;
-/// What a password goes through before bcrypt.
+/// The keys applied before bcrypt.
 mod keys;
-/// A password that somebody chose, found good enough.
+/// Rules for new passwords.
 mod new_password;
-/// How long a job takes, as far as is known.
+/// The estimated duration of a job.
 mod pace;
-/// The threads that hash.
+/// The hashing threads.
 mod pool;
-/// Who waits for them.
+/// The queue of hashing jobs.
 mod queue;
-/// The form in which a password is hashed.
+/// Unicode normalization.
 mod text;
 
 use std::io;
@@ -37,34 +37,35 @@ pub use queue::PoolError;
 
 use crate::limits::ClientNetwork;
 
-/// What became of a password that was held against a stored hash.
+/// The result of verifying a password.
 #[derive(Debug)]
 pub enum PasswordCheck {
-    /// It is another password.
+    /// The password is wrong.
     Wrong,
-    /// It is the password.
+    /// The password is correct.
     Correct,
-    /// It is the password, and this should be stored from now on: the old hash is a plain import, of another cost, made with
-    /// another key or of another form of the text. See [`Users::replace_hash`](crate::users::Users::replace_hash).
+    /// The password is correct, and this hash should replace the stored one, which is a plain import, has another cost
+    /// or key, or is of another Unicode form. See [`Users::replace_hash`](crate::users::Users::replace_hash).
     CorrectButOutdated(PasswordHash),
 }
 
-/// Why a new password was not hashed.
+/// The reason why a new password was not hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotHashed {
-    /// The person has to choose another one.
+    /// The user has to choose another one.
     #[error(transparent)]
     Weak(#[from] WeakPassword),
-    /// No thread did the work.
+    /// The work was not done.
     #[error(transparent)]
     Pool(#[from] PoolError),
 }
 
-/// Hashes and verifies passwords on its own threads, never on the caller's; those who ask take turns.
+/// Hashes and verifies passwords on its own threads, in turns between clients.
 ///
-/// Who asks for an unknown user learns nothing from the time it takes, as long as the caller verifies something either
-/// way: [`verify`](Self::verify) for an account that may log in, [`verify_dummy`](Self::verify_dummy) otherwise. Both take
-/// as long as the costliest hash that was met, the configured cost at least; twice as long for a text that is not in NFC.
+/// The time does not reveal if a user exists, provided that the caller verifies something in both cases:
+/// [`verify`](Self::verify) for an account that may log in, [`verify_dummy`](Self::verify_dummy) otherwise. Both take
+/// as long as the costliest hash seen so far, at least the configured cost; twice as long for a text that is not in
+/// NFC.
 #[derive(Debug)]
 pub struct Passwords {
     hasher: Arc<Hasher>,
@@ -72,10 +73,10 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// Starts one thread per core. A `cost` below 10 is warned of.
+    /// Starts one thread per core. Logs a warning for a `cost` below 10.
     ///
     /// # Errors
-    /// The system gives no threads.
+    /// The system provides no threads.
     pub fn start(cost: Cost, pepper: Option<Pepper>) -> io::Result<Self> {
         if cost.is_low() {
             log::warn!("BCRYPT_COST is {cost}: stolen hashes would be cheap to guess; 12 is the default");
@@ -83,17 +84,17 @@ impl Passwords {
         Ok(Self::on(Pool::start()?, cost, pepper))
     }
 
-    /// The same on threads of the caller's choice.
+    /// Uses the threads of `pool`.
     #[must_use]
     pub fn on(pool: Pool, cost: Cost, pepper: Option<Pepper>) -> Self {
         Self { hasher: Arc::new(Hasher::new(cost, pepper)), pool }
     }
 
-    /// Checks a password that somebody chose and hashes it, in one job. `about` is what an attacker tries first: the
-    /// person's name and email.
+    /// Checks and hashes a new password, in one job. An attacker tries the words in `about` first: the user's name and
+    /// email.
     ///
     /// # Errors
-    /// [`NotHashed::Weak`] with advice for the person, [`NotHashed::Pool`] when the work was not done.
+    /// [`NotHashed::Weak`] with advice for the user, [`NotHashed::Pool`] if the work was not done.
     pub async fn hash_new(
         &self,
         asker: ClientNetwork,
@@ -101,7 +102,7 @@ impl Passwords {
         about: &[&str],
     ) -> Result<PasswordHash, NotHashed> {
         let text = text.into();
-        // Told at once: no need to stand in line to learn that a password is too short.
+        // The length is checked before the password is queued.
         check_length(text.expose_secret())?;
         let about: Vec<String> = about.iter().map(|&word| word.to_owned()).collect();
         let hasher = Arc::clone(&self.hasher);
@@ -112,7 +113,7 @@ impl Passwords {
         self.pool.run(asker, work).await?
     }
 
-    /// Hashes a password that was found good before.
+    /// Hashes a password that was checked before.
     ///
     /// # Errors
     /// The work was not done.
@@ -129,10 +130,10 @@ impl Passwords {
         self.hash(NewPassword::random()).await
     }
 
-    /// Holds the password `text` against `hash`.
+    /// Verifies the password `text` against `hash`.
     ///
     /// # Errors
-    /// The work was not done; then nothing is known about the password.
+    /// The work was not done; it is unknown if the password is correct.
     pub async fn verify(
         &self,
         asker: ClientNetwork,
@@ -143,10 +144,10 @@ impl Passwords {
         self.pool.run(asker, move || hasher.verify(text.expose_secret(), &hash)).await
     }
 
-    /// Whether `text` is the password of `hash`; nothing is rewritten.
+    /// True if `text` is the password of `hash`; never returns a rewritten hash.
     ///
     /// # Errors
-    /// The work was not done; then nothing is known about the password.
+    /// The work was not done; it is unknown if the password is correct.
     pub async fn is_right(
         &self,
         asker: ClientNetwork,
@@ -157,7 +158,7 @@ impl Passwords {
         self.pool.run(asker, move || hasher.proof(text.expose_secret(), &hash).is_some()).await
     }
 
-    /// Takes as long as finding `text` wrong for somebody known, and finds nothing.
+    /// Takes as long as a wrong password for an existing user.
     ///
     /// # Errors
     /// The work was not done.
@@ -166,28 +167,27 @@ impl Passwords {
         self.pool.run(asker, move || hasher.verify_dummy(text.expose_secret())).await
     }
 
-    /// Whether a hash from another database will be of use here.
+    /// Checks that an imported hash can be used here.
     ///
     /// # Errors
-    /// Why it will not.
+    /// The reason why it cannot.
     pub fn check_import(&self, hash: &PasswordHash) -> Result<(), UnusableHash> {
         self.hasher.check_import(hash)
     }
 
-    /// Whether each failed login takes longer because `hash` is stored.
+    /// True if storing `hash` makes each failed login take longer.
     #[must_use]
     pub fn is_costly(&self, hash: &PasswordHash) -> bool {
         self.hasher.is_costly(hash.cost())
     }
 
-    /// Makes failures take at least as long as a hash of `cost` does, because such hashes are stored
-    /// ([`Users::greatest_cost`](crate::users::Users::greatest_cost) knows). Hashes that are met later count by
-    /// themselves.
+    /// Makes failures take at least as long as a hash of `cost`, because such hashes are stored (see
+    /// [`Users::greatest_cost`](crate::users::Users::greatest_cost)). Hashes seen later count by themselves.
     pub fn expect_cost(&self, cost: Cost) {
         self.hasher.expect_cost(cost);
     }
 
-    /// Jobs that wait for a thread.
+    /// The number of queued jobs.
     #[must_use]
     pub fn queue_depth(&self) -> usize {
         self.pool.depth()

@@ -8,16 +8,16 @@ use zxcvbn::feedback::Feedback;
 use super::estimate::estimate;
 use super::text::prepare;
 
-/// The shortest password, in characters of its NFC.
+/// The minimum length, in characters of the NFC.
 pub const SHORTEST: usize = 8;
-/// The longest password, in bytes as they are sent: room for any sentence, and an end to the work that a body can cause.
+/// The maximum length, in bytes as sent: enough for any sentence, and a limit to the work that a request can cause.
 pub const LONGEST: usize = 1024;
 
-/// A password that somebody chose and that was found good enough, on its way to being hashed. It cannot be printed or
-/// stored; only [`Passwords`](super::Passwords) can look inside.
+/// A new password that passed the rules, on its way to being hashed. It cannot be printed or stored; only
+/// [`Passwords`](super::Passwords) can read it.
 pub struct NewPassword(SecretString);
 
-/// Why a password is refused; the text tells the person what to do.
+/// The reason why a password is refused; the text tells the user what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
     /// Fewer than 8 characters.
@@ -26,12 +26,12 @@ pub enum WeakPassword {
     /// More than 1024 bytes.
     #[error("must have at most 1024 bytes")]
     TooLong,
-    /// zxcvbn's score is below 3; with its advice.
+    /// zxcvbn's score is below 3; contains its advice.
     #[error("is too easy to guess. {0}")]
     Guessable(String),
 }
 
-/// The part of the rules that costs nothing.
+/// Checks the length, which costs nothing.
 ///
 /// # Errors
 /// [`WeakPassword::TooShort`] or [`WeakPassword::TooLong`].
@@ -46,13 +46,13 @@ pub fn check_length(text: &str) -> Result<(), WeakPassword> {
 }
 
 impl NewPassword {
-    /// All of the rules. `about` are words that an attacker tries first, whole and in parts.
+    /// Checks all rules. An attacker tries the words in `about` first; they count whole and in parts.
     ///
-    /// Takes up to 50 ms, so it belongs on the hashing threads: [`Passwords::hash_new`](super::Passwords::hash_new) does
-    /// that.
+    /// Takes up to 50 ms, so call it on the hashing threads, as [`Passwords::hash_new`](super::Passwords::hash_new)
+    /// does.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first violated rule.
     pub fn parse(text: &str, about: &[impl AsRef<str>]) -> Result<Self, WeakPassword> {
         check_length(text)?;
         let text = prepare(text);
@@ -63,8 +63,8 @@ impl NewPassword {
         Ok(Self(text.into_owned().into()))
     }
 
-    /// The password of a demo person, weak on purpose. Only a text of the program itself fits, never one that a
-    /// request brought.
+    /// The password of a demo user, weak on purpose. Accepts only a constant of the program, never a text from a
+    /// request.
     #[must_use]
     pub fn of_demo(text: &'static str) -> Self {
         Self(text.into())

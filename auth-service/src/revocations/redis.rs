@@ -124,9 +124,9 @@ fn end(newest: &str) -> Result<Position, StoreError> {
 /// Parses an id of a stream, `milliseconds-number`.
 fn position(id: &str) -> Result<Position, StoreError> {
     let parts = id.split_once('-').and_then(|(at, number)| Some((at.parse().ok()?, number.parse().ok()?)));
-    parts.map(|(at, number)| Position { at, number }).ok_or_else(|| {
-        StoreError::corrupt(SESSION_STORE, format!("an entry of the revocation list is called {id:?}"))
-    })
+    parts
+        .map(|(at, number)| Position { at, number })
+        .ok_or_else(|| StoreError::corrupt(SESSION_STORE, format!("an entry of the revocation list is called {id:?}")))
 }
 
 /// `None` if no version of this program writes such an entry.

@@ -7,12 +7,12 @@ use shared_claims::{Admin, Member, Problem, Role};
 use super::{State, no_admin};
 use crate::users::{Account, InvalidUserId};
 
-/// A caller whose account exists and is enabled: an access token may outlive it. The account is read while the body
-/// arrives, so a write reads it again in its own transaction: see [`By`](crate::users::By).
+/// A caller whose account exists and is enabled, which a valid access token does not guarantee. The account is read
+/// while the body arrives, so a write reads it again in its own transaction: see [`By`](crate::users::By).
 pub(super) struct CurrentUser {
-    /// What the access token says.
+    /// The claims of the access token.
     pub(super) member: Member,
-    /// What the store says.
+    /// The account in the store.
     pub(super) account: Account,
 }
 

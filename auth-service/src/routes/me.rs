@@ -47,7 +47,7 @@ pub(super) async fn change_password(
         .await
         .map_err(|error| not_hashed(error, "newPassword"))?;
     owns(&state, &member, &account).await?;
-    // Before as well as after: while sessions cannot be ended, the password stays as it was.
+    // Before as well as after the change: while sessions cannot be ended, the password stays unchanged.
     state.sessions.end_all(&member.user_id, session_id(&member)).await?;
     let goes_on = Some(member.session_id.clone());
     let change = UserChange { hash: Some(hash), goes_on, ..UserChange::default() };
@@ -72,7 +72,8 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, Problem> {
     confirm_password(&state, &caller, &account, body.read()?.current_password, || log_wrong(&member)).await?;
     owns(&state, &member, &account).await?;
-    // While sessions cannot be ended, nobody is half gone. Before as well as after, unless it may be the last admin, who stays.
+    // While sessions cannot be ended, the account is not deleted. Sessions end before as well as after, unless this may
+    // be the last admin, who stays.
     if account.user.role == Role::Admin {
         state.sessions.ping().await?;
     } else {
@@ -103,7 +104,7 @@ pub(super) async fn devices(
     let query = query.read()?;
     let limit = query.limit.map_or(DEVICES, |limit| limit.0);
     let (after, limit) = (query.cursor.map(|Parsed(cursor)| cursor.0), usize::try_from(limit).unwrap_or(MOST_SESSIONS));
-    // One more than asked for tells whether there is a next page.
+    // One more than asked for shows if there is a next page.
     let mut sessions = state.sessions.list(&member.user_id, after, limit + 1).await?;
     let more = sessions.len() > limit;
     sessions.truncate(limit);
@@ -169,15 +170,15 @@ pub(super) async fn confirm_password(
     confirmed.and_then(|right| right.ok_or(LoginRefused::Wrong)).map_err(|why| login_refused(why, "password.throttled"))
 }
 
-/// Refuses whoever proved to own `account`, if that was disabled, deleted or given another password since: what was confirmed
-/// proves nothing any more, and must not end a session.
+/// Refuses a caller whose `account` was disabled, deleted or given another password since the current password was
+/// confirmed: the confirmation is void, and must not end a session.
 pub(super) async fn owns(state: &State, member: &Member, account: &Account) -> Result<(), Problem> {
     state.check_session(member).await?;
     let now = state.users.account(&account.user.id).await?;
     now.filter(|now| account.still_counts(now)).map(drop).ok_or_else(|| Problem::new(InvalidCredentials))
 }
 
-/// A line about what somebody did with their own account.
+/// Writes an audit event about a user's own account.
 pub(super) fn log_event(member: &Member, event: &'static str, text: &'static str) {
     let (user, session) = (member.user_id.as_str(), member.session_id.as_str());
     log::info!(target: "audit", event = event, user = user, session = session; "{text}");

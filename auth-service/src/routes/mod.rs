@@ -1,8 +1,8 @@
-//! The HTTP calls: the URL table, and the state that handlers share.
+//! The HTTP routes: the URL table, and the state of the handlers.
 
 /// The refresh token in a cookie.
 mod cookie;
-/// Callers whose account is there as they call.
+/// Callers whose account exists and is enabled.
 mod current;
 /// Introspection of tokens.
 mod introspection;
@@ -16,21 +16,21 @@ mod metadata;
 mod oauth;
 /// The pages that links in mails lead to.
 mod pages;
-/// A caller who was let in.
+/// Callers within the rate limit.
 mod rate_limited;
 /// Passwords that were forgotten, and addresses to verify.
 mod recovery;
 /// Registration.
 mod registration;
-/// Bodies of answers.
+/// Response bodies.
 mod replies;
-/// Bodies and queries of requests.
+/// Request bodies and queries.
 mod requests;
 /// The revocation list.
 mod revocations;
 /// Login, refresh, logout.
 mod sessions;
-/// Users, managed by admins.
+/// User management, for admins.
 mod users;
 
 use std::sync::Arc;
@@ -54,25 +54,25 @@ use crate::users::Users;
 pub use self::introspection::Introspector;
 pub use self::metadata::Metadata;
 
-/// The state that handlers share.
+/// The state of the handlers.
 pub struct State {
     /// The accounts.
     pub users: Users,
     /// Their sessions.
     pub sessions: Arc<dyn SessionStore>,
-    /// The threads that hash.
+    /// The hashing threads.
     pub passwords: Arc<Passwords>,
     /// The ways back into an account.
     pub recovery: Arc<Recovery>,
     /// Login, refresh, logout.
     pub grants: Grants,
-    /// Limits of calls and of wrong passwords.
+    /// Rate limits.
     pub limits: Limits,
     /// The revocation list.
     pub revocations: Arc<RevocationReader>,
-    /// Origins whose pages may use the cookie.
+    /// The origins of pages that may use the cookie.
     pub allowed_origins: Vec<String>,
-    /// The public keys of access tokens; none where a secret signs.
+    /// The public keys of access tokens; `None` if a secret signs.
     pub keys: Option<PublicKeys>,
     /// Introspection, where it is set up.
     pub introspector: Option<Introspector>,
@@ -81,9 +81,9 @@ pub struct State {
 }
 
 impl State {
-    /// Refuses a caller whose session has ended since the request was admitted: for writes behind the hash of a password, which
-    /// takes a while. The store is asked, not the revocation list: another change of the same password revokes the access
-    /// tokens of a session that goes on.
+    /// Refuses a caller whose session has ended since the request was authenticated: for writes after the hashing of a
+    /// password, which takes a while. Asks the store and not the revocation list: another change of the same password
+    /// revokes the access tokens of a session that goes on.
     async fn check_session(&self, member: &Member) -> Result<(), Problem> {
         let sessions = self.sessions.list(&member.user_id, None, MOST_SESSIONS).await?;
         let is_alive = sessions.iter().any(|session| session.id.to_string() == member.session_id);
@@ -94,7 +94,7 @@ impl State {
 /// The URL table.
 pub fn table(config: &mut ServiceConfig) {
     config
-        // Anyone.
+        // No token.
         .service(at("/register").post(registration::register))
         .service(at("/login").post(sessions::log_in))
         .service(at("/revocations").get(revocations::read))
@@ -107,7 +107,7 @@ pub fn table(config: &mut ServiceConfig) {
         // The holder of a ticket.
         .service(at("/password/reset").post(recovery::reset))
         .service(at("/email/verify").post(recovery::verify))
-        // With a refresh token.
+        // A refresh token.
         .service(at("/token").post(sessions::refresh))
         .service(at("/refresh").post(sessions::refresh))
         .service(at("/logout").post(sessions::log_out))
@@ -141,7 +141,7 @@ impl From<PoolError> for Problem {
     }
 }
 
-/// The answer to credentials that opened nothing; `event` is what the log says of a client that has to wait.
+/// The response to refused credentials; `event` is the audit event for a client that has to wait.
 fn login_refused(why: LoginRefused, event: &'static str) -> Problem {
     match why {
         LoginRefused::Wrong => invalid_credentials(),
@@ -154,13 +154,13 @@ fn login_refused(why: LoginRefused, event: &'static str) -> Problem {
     }
 }
 
-/// 429: come back after `wait`.
+/// 429, with `wait` in `Retry-After`.
 fn too_many(wait: Duration, code: ErrorCode) -> Problem {
-    // The whole second after it.
+    // Rounded up to a whole second.
     Problem::new(code).header("Retry-After", (wait.as_secs() + 1).to_string())
 }
 
-/// A new password that stands in the member `field`.
+/// The response to a refused new password in the member `field`.
 fn not_hashed(error: NotHashed, field: &'static str) -> Problem {
     match error {
         NotHashed::Pool(error) => error.into(),
@@ -174,7 +174,7 @@ fn no_admin() -> Problem {
     Problem::insufficient_scope("This needs the role admin")
 }
 
-/// One text for an unknown name, a wrong password and a disabled account: a stranger learns nothing of who is there.
+/// One response for an unknown name, a wrong password and a disabled account, so that it reveals no account.
 fn invalid_credentials() -> Problem {
     Problem::new(ErrorCode::InvalidCredentials)
 }
@@ -183,7 +183,7 @@ fn email_taken() -> Problem {
     Problem::new(ErrorCode::EmailTaken).error("email", "is taken")
 }
 
-/// The calls as an `OpenAPI` document.
+/// The `OpenAPI` document.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "auth-service", description = "Registers users, checks passwords, keeps their sessions, and signs two \

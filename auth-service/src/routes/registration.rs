@@ -49,7 +49,7 @@ impl Candidate {
         Self { username, email, password }
     }
 
-    /// Stores a user of the role `role`, on behalf of the admin `by` if there is one.
+    /// Creates a user with the role `role`, on behalf of the admin `by` if there is one.
     pub(super) async fn create(
         self,
         state: &State,

@@ -1,4 +1,4 @@
-//! What goes out: the JSON of the HTTP contract, member by member, in this order.
+//! Response bodies, member by member, in this order.
 
 use serde::Serialize;
 use shared_claims::{Member, Role};
@@ -10,7 +10,7 @@ use crate::sessions::Session;
 use crate::tokens::TokenPair;
 use crate::users::{Email, User};
 
-/// The account that its user sees.
+/// An account as its user sees it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = User)]
@@ -27,7 +27,7 @@ pub(super) struct Profile<'a> {
     created_at: String,
 }
 
-/// The account that admins see. It has no hash.
+/// An account as admins see it, without the hash.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UserRecord)]
 pub(super) struct Record<'a> {
@@ -36,7 +36,7 @@ pub(super) struct Record<'a> {
     disabled: bool,
 }
 
-/// A user who registered.
+/// A user who has registered.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Registered<'a> {
     /// For people.
@@ -44,7 +44,7 @@ pub(super) struct Registered<'a> {
     pub user: Profile<'a>,
 }
 
-/// A user whom an admin added.
+/// A user added by an admin.
 #[derive(Serialize, ToSchema)]
 pub(super) struct UserAdded<'a> {
     /// For people.
@@ -63,45 +63,45 @@ pub(super) struct ResetLink {
     pub expires_at: String,
 }
 
-/// The answer of a call that has nothing else to say.
+/// A message.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Message {
     /// For people.
     pub message: &'static str,
 }
 
-/// Both tokens (RFC 6749 section 5.1, in camelCase).
+/// The token response (RFC 6749 section 5.1, in camelCase).
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Tokens<'a> {
     access_token: &'a str,
-    /// Not where it travels in a cookie.
+    /// Absent if it is in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
     /// `Bearer`
     token_type: &'static str,
-    /// The access token's life in seconds.
+    /// The lifetime of the access token, in seconds.
     expires_in: u64,
 }
 
-/// One session, as its owner sees it.
+/// A session as its user sees it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Device<'a> {
     #[schema(format = "uuid")]
     id: String,
-    /// What the client called itself at the login.
+    /// The `User-Agent` of the login.
     label: &'a str,
-    /// Where the login came from.
+    /// The network address of the login.
     address: &'a str,
     #[schema(format = DateTime)]
     opened_at: String,
     #[schema(format = DateTime)]
     last_used_at: String,
-    /// If it is not used before.
+    /// The end of the session if it is not refreshed.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// Whether it is the caller's.
+    /// True for the caller's own session.
     current: bool,
 }
 
@@ -125,7 +125,7 @@ impl<'a> Record<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// The refresh token only where it does not travel in a cookie.
+    /// Without the refresh token if that is in a cookie.
     pub(super) fn of(pair: &'a TokenPair, with_refresh_token: bool) -> Self {
         Self {
             access_token: &pair.access_token,
@@ -137,7 +137,7 @@ impl<'a> Tokens<'a> {
 }
 
 impl<'a> Device<'a> {
-    /// `session` for `member`, who may be using it at this moment.
+    /// `session` as `member` sees it.
     pub(super) fn of(session: &'a Session, member: &Member) -> Self {
         let id = session.id.to_string();
         Self {

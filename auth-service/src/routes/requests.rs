@@ -1,4 +1,4 @@
-//! Bodies and queries of the HTTP contract, member by member; violations are reported in this order.
+//! Request bodies and queries, member by member; violations are reported in this order.
 
 use std::str::FromStr;
 
@@ -13,9 +13,9 @@ use crate::passwords::{WeakPassword, check_length};
 use crate::sessions::SessionPosition;
 use crate::users::{Email, Username};
 
-/// The most devices on one page: all that there are.
+/// The maximum number of sessions per page: all of them.
 pub(super) const DEVICES: i64 = 200;
-/// The most users on one page.
+/// The maximum number of users per page.
 pub(super) const USERS: i64 = 1000;
 
 /// `POST /register`. Other members, such as `role`, are ignored.
@@ -96,7 +96,7 @@ pub(super) struct LoginRequest {
     /// The password.
     #[schema(value_type = String)]
     pub password: Option<SecretString>,
-    /// Whether the refresh token is to be in a cookie alone, for pages in a browser.
+    /// True for the refresh token in a cookie only, for pages in a browser.
     pub cookie: Option<bool>,
 }
 
@@ -185,7 +185,7 @@ impl FromStr for ProposedPassword {
 #[error("must be one that a page gave in its Link")]
 pub(super) struct UnknownCursor;
 
-/// The moment at which a session was opened, and its id.
+/// The time of a session's login, and its id.
 pub(super) struct DeviceCursor(pub SessionPosition);
 
 impl FromStr for DeviceCursor {
@@ -195,7 +195,7 @@ impl FromStr for DeviceCursor {
         let (opened_at, id) = text.split_once('.').ok_or(UnknownCursor)?;
         let position: SessionPosition =
             (opened_at.parse().map_err(|_| UnknownCursor)?, id.parse().map_err(|_| UnknownCursor)?);
-        // Digits alone, as they were written.
+        // Digits only, as written by us.
         if position.0 >= 0 && !opened_at.starts_with('+') { Ok(Self(position)) } else { Err(UnknownCursor) }
     }
 }

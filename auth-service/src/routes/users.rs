@@ -100,7 +100,7 @@ pub(super) async fn change(
         state.check_session(&admin).await?;
     }
     if change.ends_sessions() || change.outdates_tokens() {
-        // While sessions cannot be ended, nobody is half dismissed.
+        // While sessions cannot be ended, the account is not changed.
         state.sessions.ping().await?;
     }
     let changed = state.users.change_by(By::Admin(&admin.user_id), &id, &change).await?.ok_or_else(no_admin)?;
@@ -136,7 +136,7 @@ pub(super) async fn delete(
             log::info!(target: "audit", event = "user.deleted", user = id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "deleted");
         }
     }
-    // Also of somebody who is gone: an earlier try may have got no further.
+    // Also for a deleted user: an earlier attempt may have been interrupted.
     complete_of(&state.users, &*state.sessions, &id).await?;
     if matches!(deleted, Deleted::NotFound) {
         return Err(Problem::not_found("user"));

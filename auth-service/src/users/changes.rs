@@ -6,50 +6,50 @@ use super::{BY_ID, Email, Ends, STORE, User, UserId, Users, endings, rows};
 use crate::mail::{Kind, Mail, add_to};
 use crate::passwords::PasswordHash;
 
-/// What to change about somebody; `None` leaves it.
+/// The changes to a user; `None` leaves a member unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct UserChange {
-    /// What they may do from now on.
+    /// The new role.
     pub role: Option<Role>,
-    /// Whether they may sign in from now on.
+    /// True to disable the account, false to enable it.
     pub disabled: Option<bool>,
-    /// Their email from now on; `Some(None)` takes it away.
+    /// The new email; `Some(None)` removes it.
     pub email: Option<Option<Email>>,
-    /// Their password from now on.
+    /// The hash of the new password.
     pub hash: Option<PasswordHash>,
-    /// Whether their sessions end, whatever else is changed.
+    /// True to end the sessions, whatever else changes.
     pub sign_out: bool,
-    /// The session that goes on where the others end.
+    /// The session that is kept when the others end.
     pub goes_on: Option<String>,
 }
 
-/// What became of a [`UserChange`].
+/// The result of a [`UserChange`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "one is made for each change, and none is kept")]
 pub enum Changed {
-    /// It is done.
+    /// The user was changed.
     Done {
-        /// As they were.
+        /// The user before the change.
         before: User,
-        /// As they are.
+        /// The user after the change.
         after: User,
     },
-    /// There is nobody of that id.
+    /// No user has this id.
     NotFound,
-    /// Nobody could manage people any more. Nothing was changed.
+    /// The user is the last enabled admin. Nothing was changed.
     LastAdmin,
-    /// Somebody else has that email. Nothing was changed.
+    /// Another account has this email. Nothing was changed.
     EmailTaken,
 }
 
-/// What became of a deletion.
+/// The result of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deleted {
-    /// They are gone; this is who they were.
+    /// The deleted user.
     Done(User),
-    /// There is nobody of that id.
+    /// No user has this id.
     NotFound,
-    /// Nobody could manage people any more. They are still there.
+    /// The user is the last enabled admin, and was not deleted.
     LastAdmin,
 }
 
@@ -61,37 +61,37 @@ const UPDATE: &str =
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
 impl Users {
-    /// Changes somebody, as long as an enabled admin remains.
+    /// Changes a user, unless no enabled admin would remain.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn change(&self, id: &UserId, change: &UserChange) -> Result<Changed, StoreError> {
         let done = within(STORE, self.change_in_turn(None, id, change)).await?;
         Ok(done.unwrap_or(Changed::NotFound))
     }
 
-    /// The same on behalf of an account; `None` if it may not write any more. Of two admins who dismiss each other at
-    /// once, one is too late.
+    /// Changes a user on behalf of an account; `None` if that may no longer write. Of two admins who dismiss each other
+    /// at once, one is refused.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn change_by(&self, by: By<'_>, id: &UserId, change: &UserChange) -> Result<Option<Changed>, StoreError> {
         within(STORE, self.change_in_turn(Some(by), id, change)).await
     }
 
-    /// Deletes somebody, as long as an enabled admin remains.
+    /// Deletes a user, unless no enabled admin would remain.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn delete(&self, id: &UserId) -> Result<Deleted, StoreError> {
         let done = within(STORE, self.delete_in_turn(None, id)).await?;
         Ok(done.unwrap_or(Deleted::NotFound))
     }
 
-    /// The same on behalf of an account, as [`Users::change_by`].
+    /// Deletes a user on behalf of an account, as [`Users::change_by`].
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn delete_by(&self, by: By<'_>, id: &UserId) -> Result<Option<Deleted>, StoreError> {
         within(STORE, self.delete_in_turn(Some(by), id)).await
     }
@@ -143,20 +143,20 @@ impl Users {
 }
 
 impl UserChange {
-    /// Whether whoever is signed in is to be signed out.
+    /// True if the user's sessions have to end.
     #[must_use]
     pub fn ends_sessions(&self) -> bool {
         self.disabled == Some(true) || self.hash.is_some() || self.sign_out
     }
 
-    /// Whether access tokens may say of them what is no longer so. Also where nothing seems to change: the change may be a second
-    /// try, and the first have got no further.
+    /// True if issued access tokens may be outdated. Also without an actual change: it may be a retry of a change that
+    /// was interrupted.
     #[must_use]
     pub fn outdates_tokens(&self) -> bool {
         self.role.is_some()
     }
 
-    /// What ends of whoever is `after` now.
+    /// The sessions or tokens that have to end for the user `after`.
     fn ends(&self, after: &User) -> Option<Ends> {
         if after.disabled || self.ends_sessions() {
             return Some(Ends::Sessions { except: self.goes_on.clone() });

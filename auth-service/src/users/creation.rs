@@ -8,37 +8,37 @@ use super::{Email, STORE, User, UserId, Username, Users};
 use crate::mail::{Kind, Mail, add_to, is_full};
 use crate::passwords::PasswordHash;
 
-/// Somebody who is not there yet.
+/// A user to create.
 #[derive(Clone, Debug)]
 pub struct NewUser {
-    /// Their name.
+    /// The user name.
     pub username: Username,
-    /// Their email, if they gave one.
+    /// The email, if there is one.
     pub email: Option<Email>,
-    /// Their password, hashed.
+    /// The hashed password.
     pub hash: PasswordHash,
-    /// What they may do.
+    /// The role.
     pub role: Role,
 }
 
-/// What became of a [`NewUser`].
+/// The result of creating a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Created {
-    /// They exist now.
+    /// The new user.
     User(User),
-    /// Somebody has that name.
+    /// Another account has this user name.
     UsernameTaken,
-    /// Somebody has that email.
+    /// Another account has this email.
     EmailTaken,
 }
 
 const INSERT: &str = concat!("INSERT INTO users (", columns!(), ") VALUES ($1, $2, $3, NULL, $4, $5, 0, $6)");
 
 impl Users {
-    /// Adds somebody. The database decides who was first.
+    /// Creates a user. The database decides between concurrent calls.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn create(&self, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
         within(STORE, insert(&self.pool, new, now_ms)).await
     }
@@ -67,10 +67,10 @@ impl Users {
         Ok(created)
     }
 
-    /// The same on behalf of an account, as [`Users::change_by`].
+    /// Creates a user on behalf of an account, as [`Users::change_by`].
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn create_by(&self, by: By<'_>, new: NewUser, now_ms: i64) -> Result<Option<Created>, StoreError> {
         within(STORE, async {
             let Some(mut turn) = self.take_turn(Some(by)).await? else { return Ok(None) };

@@ -1,30 +1,30 @@
-//! The people: who they are, what they may do, and what is stored of their passwords. Knows SQL and no HTTP.
+//! Users: identity, role and stored password. Uses SQL and no HTTP.
 
 /// The proof of an address.
 mod addresses;
-/// Changes that could take the last admin away.
+/// Changes and deletions, which must leave an admin.
 mod changes;
-/// Somebody new.
+/// New users.
 mod creation;
-/// The people of the tutorials.
+/// The demo users of the tutorials.
 mod demo;
-/// User names for imported people who have none.
+/// User names for imported users without one.
 mod derived;
-/// What a change has left to be done to sessions.
+/// Outstanding ends of sessions after a change.
 mod endings;
 /// Ids of users.
 mod id;
-/// User names and emails that are good enough.
+/// User names and emails.
 mod names;
 /// Lists, a page at a time.
 mod pages;
-/// Emails that were stored before they had one spelling.
+/// A migration step that rewrites emails in one spelling.
 mod respelling;
-/// From a row to a user.
+/// Users in rows of the database.
 mod rows;
-/// Many people at once, in and out.
+/// Import and export.
 mod transfer;
-/// Writes that happen one after the other, and on whose behalf.
+/// Serialized writes, and the accounts on whose behalf they happen.
 mod turn;
 
 use std::sync::Arc;
@@ -49,18 +49,18 @@ pub use transfer::{Import, ImportedUser, NotImported};
 pub use turn::By;
 pub(crate) use turn::{account_in, end_turn};
 
-/// What `database::open` needs for this module.
+/// The first migration, for `database::open`.
 pub const MIGRATION: (&str, &str) = ("0001_users", include_str!("../../migrations/0001_users.sql"));
-/// The same, after those of sessions.
+/// A migration that follows those of sessions.
 pub const ENDINGS: (&str, &str) = ("0006_endings", include_str!("../../migrations/0006_endings.sql"));
-/// The same, with the step [`respell_emails`].
+/// A migration with the step [`respell_emails`].
 pub const EMAIL_SPELLINGS: (&str, &str) =
     ("0007_email_spellings", include_str!("../../migrations/0007_email_spellings.sql"));
 
-/// How the store is called in errors.
+/// The store's name in errors.
 const STORE: &str = "users";
 
-/// Somebody who can sign in, without anything secret.
+/// A user, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// A `UUIDv7`, the `sub` of the tokens.
@@ -71,33 +71,34 @@ pub struct User {
     pub email: Option<Email>,
     /// The time at which the user proved to read its mail, in milliseconds since 1970.
     pub email_verified_at: Option<i64>,
-    /// What they may do.
+    /// The role.
     pub role: Role,
-    /// May not sign in or refresh.
+    /// True if the user cannot log in or refresh.
     pub disabled: bool,
     /// Milliseconds since 1970.
     pub created_at: i64,
 }
 
 impl User {
-    /// Whether they count when the last admin is looked for.
+    /// True if the user counts as an admin who remains.
     #[must_use]
     pub fn is_enabled_admin(&self) -> bool {
         self.role == Role::Admin && !self.disabled
     }
 }
 
-/// A user with what proves that it is them.
+/// A user with the stored password.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// Who it is.
+    /// The user.
     pub user: User,
-    /// What their password is held against.
+    /// The stored password.
     pub hash: PasswordHash,
 }
 
 impl Account {
-    /// Whether a proof of this account is one of `now`, the same account read later: enabled, with the same password.
+    /// True if a password verified for this account is still valid for `now`, the same account read later: enabled,
+    /// with the same password.
     pub(crate) fn still_counts(&self, now: &Self) -> bool {
         !now.user.disabled && now.hash.is_of_the_same_password(&self.hash)
     }
@@ -118,7 +119,7 @@ const REPLACE_HASH: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AN
 const GREATEST_COST: &str = "SELECT max(substr(password_hash, length(password_hash) - 55, 2)) FROM users";
 
 impl Users {
-    /// On a database that is at [`ENDINGS`] or newer.
+    /// Uses a database with the migration [`ENDINGS`] or newer.
     #[must_use]
     pub fn new(pool: Database) -> Self {
         Self { pool, outbox: None }
@@ -130,34 +131,34 @@ impl Users {
         Self { outbox, ..self }
     }
 
-    /// The user of this id.
+    /// Finds a user by id.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn find(&self, id: &UserId) -> Result<Option<User>, StoreError> {
         self.fetch(BY_ID, id).await?.as_ref().map(rows::user).transpose()
     }
 
-    /// The same with the stored password.
+    /// Finds a user and the stored password by id.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn account(&self, id: &UserId) -> Result<Option<Account>, StoreError> {
         self.fetch(BY_ID, id).await?.as_ref().map(rows::account).transpose()
     }
 
-    /// The user of this name.
+    /// Finds a user by name.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn find_by_username(&self, username: &Username) -> Result<Option<User>, StoreError> {
         self.fetch(BY_USERNAME, username.as_str()).await?.as_ref().map(rows::user).transpose()
     }
 
-    /// The account that logs in under `login`, a user name or an email in any spelling that [`canonical_login`] accepts.
+    /// Finds the account for `login`, a user name or an email in any spelling that [`canonical_login`] accepts.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn account_by_login(&self, login: &str) -> Result<Option<Account>, StoreError> {
         let login = canonical_login(login);
         let row = if Username::parse(&login).is_ok() {
@@ -170,21 +171,21 @@ impl Users {
         row.as_ref().map(rows::account).transpose()
     }
 
-    /// Puts `new` in the place of `old`, and says whether `old` still stood there: a rewritten hash must never undo a
-    /// password change that happened since it was read.
+    /// Replaces `old` by `new`; false if `old` was not stored any more: a rewritten hash must never undo a password
+    /// change.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn replace_hash(&self, id: &UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError> {
         let update = sqlx::query(REPLACE_HASH).bind(id.as_str()).bind(old.as_stored()).bind(new.as_stored());
         let done = within(STORE, update.execute(&self.pool)).await?;
         Ok(done.rows_affected() == 1)
     }
 
-    /// The cost of the costliest hash, for [`Passwords::expect_cost`](crate::passwords::Passwords::expect_cost).
+    /// The highest cost of a stored hash, for [`Passwords::expect_cost`](crate::passwords::Passwords::expect_cost).
     ///
     /// # Errors
-    /// The store's; a hash of no known form is corrupt.
+    /// The database is unavailable, or a hash is malformed.
     pub async fn greatest_cost(&self) -> Result<Option<Cost>, StoreError> {
         let query = sqlx::query_scalar::<_, Option<String>>(GREATEST_COST);
         let cost = within(STORE, async { query.fetch_one(&mut *self.pool.list().await?).await }).await?;

@@ -4,20 +4,20 @@ use std::str::FromStr;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// A user name in lower case: `^[a-z0-9][a-z0-9._-]{2,31}$`. It never holds an `@`, so no name looks like an email.
+/// A user name in lower case: `^[a-z0-9][a-z0-9._-]{2,31}$`. It never contains an `@`, so no name looks like an email.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Username(String);
 
-/// A text that is no user name.
+/// The text is not a user name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must have 3 to 32 characters, letters a-z, digits, '.', '_' or '-', the first a letter or digit")]
 pub struct InvalidUsername;
 
 impl Username {
-    /// Folds ASCII letters to lower case and refuses what is not a name then; nothing is repaired.
+    /// Converts ASCII letters to lower case and validates the result.
     ///
     /// # Errors
-    /// The text is no name.
+    /// The text is not a user name.
     pub fn parse(text: &str) -> Result<Self, InvalidUsername> {
         let name = text.to_ascii_lowercase();
         let of_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -26,7 +26,7 @@ impl Username {
         if allowed && starts && (3..=32).contains(&name.len()) { Ok(Self(name)) } else { Err(InvalidUsername) }
     }
 
-    /// A name that went through [`parse`](Self::parse) before it was stored.
+    /// Wraps a name that was parsed before it was stored.
     pub(super) fn stored(name: String) -> Self {
         Self(name)
     }
@@ -52,24 +52,24 @@ impl fmt::Display for Username {
     }
 }
 
-/// An email address in one spelling, at most 254 bytes (RFC 5321 section 4.5.3.1): lower case, NFC, and the domain in its
-/// Unicode form, also where it was given in Punycode (RFC 5891). `Debug` does not show it, so that it does not get into a log.
+/// An email address in one spelling, at most 254 bytes (RFC 5321 section 4.5.3.1): lower case, NFC, the domain in its
+/// Unicode form, even if given in Punycode (RFC 5891). `Debug` does not show it, so that it is not logged.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
-/// A text that is no email address.
+/// The text is not an email address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an email address such as ann@example.org, of at most 254 bytes")]
 pub struct InvalidEmail;
 
 impl Email {
-    /// Brings an address into its one spelling, and refuses a text that is no address. Quoted local parts and address
-    /// literals are legal and unused; they are refused.
+    /// Normalizes and validates an address. Quoted local parts and address literals are valid but unused, and are
+    /// refused.
     ///
     /// # Errors
-    /// The text is no address.
+    /// The text is not an email address.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
-        // The Kelvin sign folds to k: another mailbox would become this one.
+        // The Kelvin sign folds to k, which would turn another mailbox into this one.
         let folds_to_ascii = |c: char| !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
         if text.contains(folds_to_ascii) {
             return Err(InvalidEmail);
@@ -80,7 +80,7 @@ impl Email {
         if email.len() <= 254 && is_local_part(&local) { Ok(Self(email)) } else { Err(InvalidEmail) }
     }
 
-    /// An address that went through [`parse`](Self::parse) before it was stored.
+    /// Wraps an address that was parsed before it was stored.
     pub(crate) fn stored(email: String) -> Self {
         Self(email)
     }
@@ -106,8 +106,8 @@ impl fmt::Debug for Email {
     }
 }
 
-/// The name under which an account is looked up and its failed logins are counted: a user name or an email in its one
-/// spelling, without surrounding white space. Any other text stays as it is, because it names no account.
+/// The canonical form of a login name, by which the account is looked up and failed logins are counted: a user name or
+/// an email in one spelling, without surrounding white space. Any other text is unchanged, because it names no account.
 #[must_use]
 pub fn canonical_login(text: &str) -> String {
     let text = text.trim();
@@ -115,7 +115,7 @@ pub fn canonical_login(text: &str) -> String {
     username.or_else(|_| Email::parse(text).map(|Email(email)| email)).unwrap_or_else(|_| text.to_lowercase())
 }
 
-/// RFC 5322 section 3.2.3, dot-atom, with the letters of RFC 6531 and the marks that combine with them.
+/// A dot-atom (RFC 5322 section 3.2.3) with the letters of RFC 6531 and their combining marks.
 fn is_local_part(local: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || is_combining_mark(c) || "!#$%&'*+/=?^_`{|}~-".contains(c);
     let is_atom = |atom: &str| !atom.is_empty() && !atom.starts_with(is_combining_mark) && atom.chars().all(allowed);

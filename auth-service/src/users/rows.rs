@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use super::{Account, Email, STORE, User, UserId, Username};
 use crate::passwords::PasswordHash;
 
-/// The columns that [`account`] reads. Named one by one, so that an older instance lives through a migration.
+/// The columns that [`account`] reads. Listed one by one, so that an older instance survives a migration.
 macro_rules! columns {
     () => {
         "id, username, email, email_verified_at, password_hash, role, disabled, created_at"
@@ -14,7 +14,7 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// A row of [`columns!`]. What this program would never have written is an error, not a default.
+/// Reads a row of [`columns!`]. A value that this program never writes is an error.
 pub(super) fn account(row: &AnyRow) -> Result<Account, StoreError> {
     let user = user(row)?;
     let stored: String = row.try_get("password_hash")?;
@@ -22,7 +22,7 @@ pub(super) fn account(row: &AnyRow) -> Result<Account, StoreError> {
     Ok(Account { user, hash })
 }
 
-/// The same without the password.
+/// Reads a row without the password.
 pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
     let id = id(row, "id")?;
     let role: String = row.try_get("role")?;
@@ -39,14 +39,14 @@ pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
     })
 }
 
-/// The id of a user in `column`.
+/// Reads the id of a user in `column`.
 pub(super) fn id(row: &AnyRow, column: &str) -> Result<UserId, StoreError> {
     let id: String = row.try_get(column)?;
     id.parse().map_err(|error| corrupt(&id, column, error))
 }
 
-/// Whether a write failed because another row has the same value in `column`. Postgres names the constraint; `SQLite`
-/// names the column, in its message alone.
+/// True if a write failed because another row has the same value in `column`. Postgres reports the constraint; `SQLite`
+/// names the column in its message.
 pub(super) fn is_taken(error: &sqlx::Error, column: &str) -> bool {
     let error = error.as_database_error().filter(|error| error.is_unique_violation());
     error.is_some_and(|error| match error.constraint() {

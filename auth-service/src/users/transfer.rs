@@ -13,35 +13,35 @@ use crate::passwords::PasswordHash;
 /// A user of another database.
 #[derive(Clone, Debug)]
 pub struct ImportedUser {
-    /// Kept where there is one, so that tokens stay good; else a new one is made.
+    /// The existing id, kept so that tokens stay valid; otherwise a new one is made.
     pub id: Option<Uuid>,
-    /// `None` derives one from the email.
+    /// The user name; `None` derives one from the email.
     pub username: Option<Username>,
     /// The email.
     pub email: Option<Email>,
-    /// The password, as it was stored there.
+    /// The stored password.
     pub hash: PasswordHash,
     /// The role.
     pub role: Role,
-    /// May not sign in.
+    /// True if the user cannot log in.
     pub disabled: bool,
     /// Milliseconds since 1970.
     pub created_at: i64,
 }
 
-/// The outcome of an import.
+/// The result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Import {
-    /// Each user is there.
+    /// All users exist now.
     Done {
-        /// How many were added.
+        /// The number of added users.
         added: usize,
-        /// The user names of those who had been there, and were left as they are.
+        /// The names of the users that existed already, and were left unchanged.
         present: Vec<Username>,
-        /// The user names that were derived, each with the index of its user.
+        /// The derived user names, each with the index of its user.
         derived: Vec<(usize, Username)>,
     },
-    /// No user was added: the indexes of those that cannot be, with the reason of each.
+    /// No user was added: the indexes of the invalid ones, with the reasons.
     Refused(Vec<(usize, NotImported)>),
 }
 
@@ -59,25 +59,27 @@ pub enum NotImported {
     NameTaken,
 }
 
-/// A user under the name that the row has or gets.
+/// A user with the name to be stored.
 struct Row<'a> {
     name: Username,
     is_derived: bool,
     user: &'a ImportedUser,
 }
 
-/// Rows in one statement: enough that the way to the database and back is nothing beside them.
+/// The number of rows per statement: enough that the round trip does not matter.
 const BATCH: usize = 200;
-/// Begins the write of `SQLite` before anything is read: a transaction that reads first cannot write once another has.
+/// Starts the write transaction of `SQLite` before any read: a transaction that reads first cannot write once another
+/// has.
 const BEGIN_WRITE: &str = "UPDATE users SET id = id WHERE id = ''";
 const HAS_EMAIL: &str = "SELECT count(*) FROM users WHERE email = $1";
 
 impl Users {
-    /// Adds all of `users`, or none. An account of the same name is left as it is: its password may have been changed or
-    /// rewritten since it was imported first. Takes as long as it takes; `progress` is told how many are done.
+    /// Adds all of `users`, or none. An account with the same name is left unchanged: its password may have been
+    /// changed or rewritten since an earlier import. There is no time limit; `progress` gets the number of finished
+    /// users.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn import(&self, users: &[&ImportedUser], mut progress: impl FnMut(usize)) -> Result<Import, StoreError> {
         let mut transaction = self.pool.begin_unlimited().await?;
         sqlx::query(BEGIN_WRITE).execute(&mut *transaction).await?;
@@ -111,7 +113,7 @@ impl Users {
     }
 }
 
-/// Adds what can be added; the names of those rows.
+/// Adds the rows that can be added, and returns their names.
 async fn add(transaction: &mut Transaction, rows: &[Row<'_>]) -> Result<HashSet<String>, sqlx::Error> {
     let values: Vec<_> = (0..rows.len()).map(|row| placeholders(row * 8 + 1, 8)).collect();
     let text = format!(
@@ -134,7 +136,7 @@ async fn add(transaction: &mut Transaction, rows: &[Row<'_>]) -> Result<HashSet<
     Ok(insert.fetch_all(&mut **transaction).await?.into_iter().collect())
 }
 
-/// Those of the names that accounts have.
+/// The names of `rows` that accounts have already.
 async fn present_of(transaction: &mut Transaction, rows: &[(usize, &Row<'_>)]) -> Result<HashSet<String>, sqlx::Error> {
     if rows.is_empty() {
         return Ok(HashSet::new());
@@ -145,14 +147,14 @@ async fn present_of(transaction: &mut Transaction, rows: &[(usize, &Row<'_>)]) -
     Ok(select.fetch_all(&mut **transaction).await?.into_iter().collect())
 }
 
-/// The reason why `user`, whose name is free, was not added.
+/// The reason why `user`, whose name is free, could not be added.
 async fn obstacle(transaction: &mut Transaction, user: &ImportedUser) -> Result<NotImported, sqlx::Error> {
     let with_email = sqlx::query_scalar::<_, i64>(HAS_EMAIL).bind(user.email.as_ref().map(Email::as_str));
     let taken = with_email.fetch_one(&mut **transaction).await? > 0;
     Ok(if taken { NotImported::EmailTaken } else { NotImported::IdTaken })
 }
 
-/// `($5, $6, $7)` for three from the fifth on.
+/// Placeholders, such as `($5, $6, $7)` for three from the fifth on.
 fn placeholders(first: usize, count: usize) -> String {
     let names: Vec<String> = (first..first + count).map(|number| format!("${number}")).collect();
     format!("({})", names.join(", "))

@@ -2,23 +2,23 @@ use shared_service::database::{Connection, StoreError, Transaction};
 
 use super::{Account, BY_ID, STORE, Users, rows};
 
-/// The account on whose behalf a write happens. The transaction of the write reads it again, because the caller may have
-/// lost the right since the request began.
+/// The account on whose behalf a write happens. The transaction of the write reads it again, because it may have lost
+/// the right since the request began.
 #[derive(Clone, Copy, Debug)]
 pub enum By<'a> {
-    /// The user of this id, who must be an enabled admin.
+    /// An admin with this id, who must be enabled.
     Admin(&'a str),
-    /// The owner of this account, which must be enabled and still have this password.
+    /// The owner of this account, which must be enabled and have the same password.
     Owner(&'a Account),
 }
 
-/// A transaction that no other of its kind runs beside. What is read in it stays true until it ends.
+/// A transaction that excludes all others of its kind, so that its reads stay valid until it ends.
 pub(crate) type Turn = Transaction;
 
 const TAKE_TURN: &str = "UPDATE users_turn SET turn = turn + 1 WHERE id = 1";
 
 impl Users {
-    /// Waits for a turn; `None` where the account `by` may not write any more.
+    /// Waits for the turn; `None` if the account `by` may no longer write.
     pub(crate) async fn take_turn(&self, by: Option<By<'_>>) -> Result<Option<Turn>, StoreError> {
         let mut turn = self.pool.begin().await?;
         let taken = sqlx::query(TAKE_TURN).execute(&mut *turn).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn account_in(on: &mut Connection, id: &str) -> Result<Option<A
     row.as_ref().map(rows::account).transpose()
 }
 
-/// Commits what was done in `turn`, or undoes it.
+/// Commits the writes of `turn`, or rolls back.
 pub(crate) async fn end_turn(turn: Turn, keep: bool) -> Result<(), sqlx::Error> {
     if keep { turn.commit().await } else { turn.rollback().await }
 }

@@ -1,8 +1,8 @@
-//! `doctor`: what is wrong, before it hurts.
+//! The command `doctor`.
 
 /// The mail server.
 mod mail;
-/// What Redis says of itself.
+/// Checks of Redis.
 mod redis;
 
 use shared_claims::{LEEWAY, PublicKey, Revocation};
@@ -19,10 +19,10 @@ use crate::passwords::Passwords;
 use crate::sessions::all_revoked;
 use crate::users::{SeedError, Users};
 
-/// Looks at all that the service needs, a line each, and changes nothing. What is broken hides nothing else.
+/// Checks everything that the service needs, one line each, without changing anything. The checks are independent.
 ///
 /// # Errors
-/// Something does not work, or nobody reads what is said.
+/// A check failed, or the output cannot be written.
 pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result<(), CliError> {
     start_logging(&mut settings);
     let config = Config::read(&mut settings);
@@ -54,7 +54,8 @@ pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result
     }
 }
 
-/// What an outsider could sign in with. Nothing, where the database does not say: that is told of the database.
+/// Checks that no published demo password opens an account. `None` if the database does not answer, which its own check
+/// reports.
 async fn demo_people(stores: StoreConfig) -> Option<CheckResult> {
     let users = Users::new(database::open_existing(&stores.database_url).ok()?);
     let passwords = Passwords::start(stores.bcrypt_cost, stores.pepper).ok()?;
@@ -65,7 +66,8 @@ async fn demo_people(stores: StoreConfig) -> Option<CheckResult> {
     }
 }
 
-/// How long a failed login takes: as long as the costliest hash. Nothing where the database does not tell.
+/// Reports if failed logins take longer than configured, because of a costly stored hash. `None` if the database does
+/// not answer.
 async fn cost_of_failures(stores: &StoreConfig) -> Option<CheckResult> {
     let users = Users::new(database::open_existing(&stores.database_url).ok()?);
     let (usual, costliest) = (stores.bcrypt_cost, users.greatest_cost().await.ok()?);
@@ -79,8 +81,8 @@ async fn cost_of_failures(stores: &StoreConfig) -> Option<CheckResult> {
     Some(CheckResult::warn("passwords", says))
 }
 
-/// Whether the cut-off of a user lies ahead, which is the work of a clock that was. Nothing where the stores cannot say it: why
-/// stands in their own lines.
+/// Counts users whose `notBefore` lies in the future, because of a clock that was ahead. `None` if the stores do not
+/// answer, which their own checks report.
 async fn future_revocations(stores: &StoreConfig) -> Option<CheckResult> {
     let entries = async { all_revoked(&*app::open_existing(stores).await?.1).await };
     let entries = timeout(PATIENCE, entries).await.ok()?.ok()?;
