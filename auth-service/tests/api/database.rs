@@ -89,5 +89,5 @@ pub fn new_folder() -> PathBuf {
 /// The address of a server that `./test` starts.
 #[expect(clippy::disallowed_methods, reason = "where the test's server is, is no setting of the service")]
 pub fn server(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run ./test"))
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run ./test, or see CONTRIBUTING.md"))
 }

@@ -29,6 +29,8 @@ use shared_service::database;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+use crate::database::server;
+
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -136,12 +138,6 @@ fn redis_stage(url: &str, rules: Rules) -> Stage {
 
 fn new_user() -> String {
     Uuid::now_v7().to_string()
-}
-
-/// An address of the servers that `./test` starts.
-#[expect(clippy::disallowed_methods, reason = "it is no setting of the service")]
-fn server(name: &str) -> String {
-    std::env::var(name).expect("run ./test")
 }
 
 fn redis_url() -> String {

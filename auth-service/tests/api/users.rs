@@ -39,7 +39,8 @@ impl Stage {
 
     pub async fn postgres() -> Self {
         #[expect(clippy::disallowed_methods, reason = "it is a setting of the tests, not of the service")]
-        let url = std::env::var("TEST_POSTGRES_URL").expect("no Postgres: run ./test");
+        let url = std::env::var("TEST_POSTGRES_URL")
+            .expect("TEST_POSTGRES_URL is not set: run ./test, or see CONTRIBUTING.md");
         let name = format!("users_{}", Uuid::new_v4().simple());
         let mut server = PgConnection::connect(&url).await.unwrap();
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut server).await.unwrap();

@@ -116,7 +116,7 @@ async fn two_services(settings: &[(&str, &str)]) -> Started {
 
 /// The Redis that all tests share.
 pub fn redis_url() -> String {
-    variable("TEST_REDIS_URL").expect("TEST_REDIS_URL is not set: run ./test")
+    variable("TEST_REDIS_URL").expect("TEST_REDIS_URL is not set: run ./test, or see CONTRIBUTING.md")
 }
 
 /// The address in a service's line "… started on 127.0.0.1:1234".
@@ -159,7 +159,8 @@ impl Started {
 
 impl Database {
     pub async fn new() -> Self {
-        let server = variable("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL is not set: run ./test");
+        let server =
+            variable("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL is not set: run ./test, or see CONTRIBUTING.md");
         let name = format!("journey_{}", Uuid::new_v4().simple());
         execute(&server, format!("CREATE DATABASE {name}")).await;
         let (host, _) = server.rsplit_once('/').unwrap();

@@ -16,7 +16,11 @@ const ENDLESS: &str = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 
 
 #[expect(clippy::disallowed_methods, reason = "where the test's server is, is no setting of a service")]
 fn postgres() -> Database {
-    Database::at(&std::env::var("TEST_POSTGRES_URL").expect("run ./test"), CONNECTIONS).unwrap()
+    Database::at(
+        &std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL is not set: run ./test, or see CONTRIBUTING.md"),
+        CONNECTIONS,
+    )
+    .unwrap()
 }
 
 /// Each database, with a table of one row whose name is the second.
