@@ -80,7 +80,7 @@ pub(super) async fn refresh(
         RefreshResult::Missing.count();
         Problem::new(MissingRefreshToken)
     })?;
-    // A refusal leaves the cookie alone: by now the browser may have another one, from a login in the next tab.
+    // A refusal leaves the cookie unchanged: the browser may have a newer one by now, from a login in another tab.
     let granted = state.grants.refresh(&token, now_ms()).await.map_err(refused)?;
     log_refresh(&granted);
     Ok(reply(&granted, cookie))
@@ -128,7 +128,7 @@ enum NextPair<'a> {
 }
 
 impl LoginRequest {
-    /// The name or the email of the account, the password, and the jar for the cookie if the client wants one.
+    /// The name or email, the password, and the permission for a cookie if the client wants one.
     fn credentials(
         self,
         state: &State,
@@ -153,7 +153,7 @@ impl LoginRequest {
 }
 
 impl TokenRequest {
-    /// The refresh token: `token`, as one tutorial calls it, or `refreshToken`, as another does.
+    /// The refresh token, in the member `token` or `refreshToken` as different tutorials call it.
     fn token(self) -> Result<Option<String>, Problem> {
         let Self { token, refresh_token } = self;
         if token.is_some() && refresh_token.is_some() && token != refresh_token {
@@ -178,7 +178,7 @@ pub(super) fn log_refresh(granted: &TokenResponse) {
     log::info!(target: "audit", event = "refresh.ok", user = user, session:% = session; "refreshed");
 }
 
-/// One answer for a forged, expired, ended and replayed token: only the log has the reason.
+/// One response for every invalid token; only the audit log has the reason.
 pub(super) fn refused(why: Refused) -> Problem {
     let (event, presented) = match why {
         Refused::Store(error) => return error.into(),
@@ -195,7 +195,7 @@ pub(super) fn refused(why: Refused) -> Problem {
     Problem::new(InvalidRefreshToken)
 }
 
-/// What the owner will recognise the session by.
+/// The description by which the user recognizes the session.
 fn label(request: &HttpRequest, caller: &Caller) -> Label {
     let agent =
         request.headers().get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
@@ -209,7 +209,7 @@ fn access_token<'r>(request: &'r HttpRequest, auth: &'r BearerAuth) -> Option<&'
     BearerAuth::unverified_token(values(AUTHORIZATION.as_str()), auth.extra_header().into_iter().flat_map(values))
 }
 
-/// The refresh token of a request and, where it is in none's body, the jar that it came from.
+/// The refresh token in the body, or else in the cookie, with the permission to replace that.
 fn presented(
     state: &State,
     request: &HttpRequest,
@@ -222,11 +222,11 @@ fn presented(
     Ok(presented.map(|(cookie, token)| (token, Some(cookie))))
 }
 
-/// Both tokens; the refresh token in a cookie where there is a cookie, and then nowhere else.
+/// The response with both tokens; the refresh token is either in the body or in a cookie.
 fn reply(granted: &TokenResponse, cookie: Option<RefreshCookie>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some(cookie) = cookie {
-        // As long as the token lives, by the store's clock.
+        // The lifetime of the token, by the store's clock.
         let Session { idle_ends_at, rotated_at, .. } = granted.session;
         response
             .insert_header((SET_COOKIE, cookie.set(&granted.pair.refresh_token, (idle_ends_at - rotated_at) / 1000)));
