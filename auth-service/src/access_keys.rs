@@ -79,7 +79,7 @@ impl AccessKeys {
 ///
 /// # Errors
 /// The signal handler cannot be installed.
-pub fn follow_hangups(tokens: Arc<Tokens>) -> io::Result<()> {
+pub fn reload_on_hangup(tokens: Arc<Tokens>) -> io::Result<()> {
     let mut hangups = signal(SignalKind::hangup())?;
     rt::spawn(async move {
         while hangups.recv().await.is_some() {

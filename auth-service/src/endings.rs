@@ -28,7 +28,7 @@ pub async fn complete_of(users: &Users, sessions: &dyn SessionStore, user_id: &U
 
 /// Completes endings that other processes have left, every `poll`, while there are `sessions`. The process that makes a
 /// change completes it at once, so an ending is left alone when it is first seen; but at the start all are completed.
-pub fn follow(users: Users, sessions: &Arc<dyn SessionStore>, poll: Duration) {
+pub fn complete_in_background(users: Users, sessions: &Arc<dyn SessionStore>, poll: Duration) {
     let sessions = Arc::downgrade(sessions);
     // Not an actix task: actix ends its tasks before requests in flight are finished.
     tokio::spawn(async move {

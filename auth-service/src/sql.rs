@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_databases_can_be_read() {
+    fn clock_of_both_databases_is_parsed() {
         for (text, from, resolution, why) in [
             ("1970-01-01 00:00:00", 0, 1000, "the beginning"),
             ("2000-02-29 23:59:59", 951_868_799_000, 1000, "a leap day"),
@@ -124,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_time_is_refused() {
         for text in ["", "now", "2026-01-31", "2026-01-31 12:00", "2026-01-31 12:00:00.x", "2026-01-31 14:00:00+02"] {
             assert_eq!(Reading::parse(text), None, "{text:?}");
         }
     }
 
     #[test]
-    fn the_smallest_correction_is_taken() {
+    fn smallest_consistent_clock_offset_is_used() {
         let whole = Reading { from: 5000, resolution: 1000 };
         let fine = Reading { from: 5000, resolution: 1 };
         for (reading, asked, answered, offset, why) in [

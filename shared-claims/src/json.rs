@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_one_strict_object_is_refused() {
+    fn text_that_is_no_strict_object_is_refused() {
         let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
         let crowd: Vec<String> = (0..65).map(|n| format!(r#""{n}":0"#)).collect();
         let crowd = format!("{{{}}}", crowd.join(","));

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_steers_the_terminal() {
+    fn control_characters_of_a_label_are_replaced() {
         for (text, expected, why) in [
             ("a\u{9b}31m\u{7f}é", "a\\u{9b}31m\\u{7f}é", "control characters"),
             ("a\nb\tc", "a\\nb\\tc", "lines and tabs"),

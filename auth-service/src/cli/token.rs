@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_says_how_far_away_it_is() {
+    fn time_is_shown_with_its_distance_to_now() {
         let now_ms = 1_769_860_800_250;
         for (seconds, expected) in [
             (1_769_860_800, "2026-01-31T12:00:00Z, in 0 s"),

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_doubles_and_has_an_end() {
+    fn wait_doubles_up_to_15_minutes() {
         let waits: Vec<_> =
             [3, 4, 5, 6, 12, 13, 14, 1000, i64::MAX].map(|failures| wait_after(failures, 4) / 1000).into();
         assert_eq!(waits, [1, 1, 2, 4, 256, 512, 900, 900, 900]);

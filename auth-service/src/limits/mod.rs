@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_folded_and_an_address_is_not_the_name() {
+    fn failure_key_folds_the_name_and_includes_the_network() {
         let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| ClientNetwork::from(address.parse().ok()));
         assert_eq!(digest("Anna", here), digest("anna", here));
         assert_ne!(digest("anna", here), digest("anna", there));

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_is_that_of_one_subscriber() {
+    fn ipv6_network_has_64_bits_and_ipv4_is_one_address() {
         for (address, expected, site) in [
             ("192.0.2.1", "192.0.2.1", "192.0.2.1"),
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", "2001:db8:1::/48"),

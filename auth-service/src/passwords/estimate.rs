@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_about_the_person_are_few_short_and_different() {
+    fn words_about_the_user_are_bounded_and_unique() {
         let email = "Ann.ann.smith-jones@a.very-long-label-of-more-than-thirty-two-characters.one.two.six.example.org";
         let expected = "ann_s ann.ann.smith-jones@a.very-long- ann smith jones very long label";
         assert_eq!(words(&["ann_s", email]), expected.split(' ').collect::<Vec<_>>());
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn all_symbols_at_once_are_not_read_in_all_ways() {
+    fn password_of_many_symbols_has_bounded_readings() {
         let symbols = "4@8({[<369!1|0$5+7%2";
         assert!(readings(symbols) > 800, "zxcvbn makes 800");
         assert_eq!(replace(symbols, AS_LETTERS), "4a8cccc369i1l0s5t7%2");

@@ -120,7 +120,7 @@ mod tests {
     const PLAIN: &str = "$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK";
 
     #[test]
-    fn what_is_stored_is_read_back() {
+    fn stored_hash_parses_to_the_same_hash() {
         for key in ["", "fixed:", "pepper-1f0c22d9:"] {
             let stored = format!("{key}{PLAIN}");
             let hash = PasswordHash::parse(stored.clone()).unwrap();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_hash_is_refused() {
+    fn text_that_is_no_hash_is_refused() {
         let cases = [
             (String::new(), InvalidHash::NotBcrypt, "empty"),
             ("Password@123".into(), InvalidHash::NotBcrypt, "plain text"),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rewrite_is_told_from_a_new_password() {
+    fn rewritten_hash_is_distinguished_from_a_new_password() {
         let hash = |text: String| PasswordHash::parse(text).unwrap();
         let [ours, plain] = ["fixed:", ""].map(|key| hash(format!("{key}{PLAIN}")));
         let rewrite = hash(format!("pepper-1f0c22d9:{}", PLAIN.replace("$04$", "$05$")));

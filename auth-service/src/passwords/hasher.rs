@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_user_costs_as_much_as_a_wrong_password() {
+    fn unknown_user_takes_as_long_as_a_wrong_password() {
         let hasher = hasher(AT);
         let plain = PasswordHash::parse(hash(AT - 1).bcrypt()).unwrap();
         let unknown = cost_of(|| hasher.verify_dummy("a wrong one"));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_wrong_password_costs_depends_on_its_text_alone() {
+    fn wrong_password_takes_the_same_time_for_every_hash() {
         let hasher = hasher(AT);
         let plain = PasswordHash::parse(hash(AT - 1).bcrypt()).unwrap();
         for (text, why) in [
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_hash_costs_more_than_configured_an_unknown_user_does_too() {
+    fn unknown_user_takes_as_long_as_the_costliest_hash() {
         let (told, learned, dear) = (hasher(AT - 3), hasher(AT - 3), hash(AT));
         told.expect_cost(dear.cost());
         learned.verify("a wrong one", &dear);

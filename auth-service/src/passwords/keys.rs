@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_bcrypt_is_given_fits() {
+    fn derived_input_fits_into_bcrypt() {
         for text in [String::new(), "\0".repeat(1024), "é".repeat(512)] {
             let derived = Key::fixed().derive(&text);
             assert_eq!(derived.len(), 64);
@@ -86,7 +86,7 @@ mod tests {
 
     /// Stored passwords depend on this value. Checked with `openssl dgst -sha384 -hmac`.
     #[test]
-    fn the_derivation_is_known() {
+    fn key_derivation_matches_a_known_value() {
         assert_eq!(
             Key::fixed().derive("correct horse battery staple"),
             "ynzUyYRkkNLHd6T/SISQ+pH5P+/D0iXn97PCep6zW9AtJkYvmA6D2wFc6Mj+3W6W"

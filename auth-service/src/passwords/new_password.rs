@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_easy_to_guess_is_refused_with_advice() {
+    fn guessable_password_is_refused_with_advice() {
         let cases = [
             ("password", "the most common one"),
             ("Password@123", "a tutorial's"),

@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn the_threads_give_way() {
+    fn hashing_threads_have_a_lower_priority() {
         let pool = Pool::of(NonZeroUsize::MIN, 1).unwrap();
         let here = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

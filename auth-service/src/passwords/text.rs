@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_has_one_form_however_it_was_typed() {
+    fn unicode_forms_of_a_password_normalize_to_one() {
         for (sent, expected, why) in [
             ("caf\u{e9}", "caf\u{e9}", "composed"),
             ("cafe\u{301}", "caf\u{e9}", "decomposed"),

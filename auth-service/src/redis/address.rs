@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn one_server_has_the_address_that_everybody_knows() {
+    fn redis_url_names_one_server() {
         let Ok(RedisAddress(Kind::One(node))) = "rediss://me:secret@redis.example:7000/3".parse() else { panic!() };
         assert_eq!(places(from_ref(&node)), ["redis.example:7000"]);
         assert!(matches!(node.addr(), ConnectionAddr::TcpTls { insecure: false, .. }));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn sentinels_are_listed_before_the_name_of_the_master() {
+    fn sentinel_url_lists_sentinels_and_the_master_name() {
         let text = "redis+sentinel://:p%40ss@one:1,two,[::1],[::2]:4/mymaster/2";
         let Ok(RedisAddress(Kind::Sentinel { sentinels, name })) = text.parse() else { panic!() };
         let node = &sentinels[0];
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_some_of_its_nodes() {
+    fn cluster_url_lists_nodes() {
         for text in ["rediss-cluster://one:1,two", "rediss-cluster://one:1,two/"] {
             let Ok(RedisAddress(Kind::Cluster(nodes))) = text.parse() else { panic!("{text}") };
             assert_eq!(places(&nodes), ["one:1", "two:6379"]);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_redis_urls_are_refused() {
         for text in [
             "",
             "redis",

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_hash_to_the_middle_of_their_sixteenth() {
+    fn shard_tags_hash_to_evenly_spread_slots() {
         for (number, tag) in TAGS.iter().enumerate() {
             let place = usize::from(slot(tag));
             assert_eq!(place / 1024, number, "{tag}");
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_those_of_redis() {
+    fn slot_numbers_match_redis() {
         assert_eq!(slot("foo"), 12182, "as CLUSTER KEYSLOT says");
         assert_eq!(slot("123456789"), 0x31C3, "the check value of CRC-16/XMODEM");
     }

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_gives_what_came_behind_a_cursor() {
+    fn list_returns_the_entries_after_a_cursor() {
         let mut list = List::default();
         assert_eq!(names(&list, None), [""; 0]);
         list.take(&changes("a", 0, [(true, &[1, 2]), (true, &[])]));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_dropped_by_the_clock_of_the_store() {
+    fn expired_entries_are_dropped_by_the_stores_clock() {
         let mut list = List::default();
         list.take(&changes("a", 0, [(true, &[1, 2]), (true, &[5])]));
         list.take(&changes("a", 1_002_000, [(false, &[]), (false, &[])]));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn another_list_takes_the_place_of_one_that_was_lost() {
+    fn lost_list_is_replaced_by_the_new_one() {
         let mut list = List::default();
         list.take(&changes("a", 0, [(true, &[1, 2]), (true, &[5])]));
         list.take(&changes("a", 0, [(true, &[3]), (false, &[])]));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn long_segments_are_left_alone() {
+    fn long_segment_is_not_extended() {
         let mut list = List::default();
         let many: Vec<u64> = (1..=5000).collect();
         for names in many.chunks(100) {

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_as_it_is_written() {
+    fn cursor_parses_from_its_own_text() {
         let at = |at, number| Position { at, number };
         for (positions, text) in [
             (vec![], "list"),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cursor_is_refused() {
+    fn invalid_cursor_is_refused() {
         for text in ["", ".", ".1", "list.x", "list.+1", "list.1-2-3", "list.10000000000000000", "list.é", "list. 1"] {
             assert_eq!(text.parse::<Cursor>(), Err(NotACursor), "{text:?}");
         }

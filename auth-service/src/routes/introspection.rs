@@ -22,7 +22,7 @@ use crate::users::InvalidUserId;
 /// The state of a token (RFC 7662 section 2.2). Of one that is not active nothing else is told.
 #[derive(Default, Serialize, ToSchema)]
 pub(super) struct Introspection {
-    /// Whether the token is good for the service that asks, at this moment.
+    /// True if the token is valid for the service that asks.
     active: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<String>,
@@ -51,7 +51,7 @@ pub(super) struct Introspection {
     exp: Option<u64>,
 }
 
-/// What introspection needs: the secret of the services, and a verifier for each of them.
+/// The secret of the services, and a verifier for each of them.
 pub struct Introspector {
     /// `INTROSPECTION_SECRET`.
     pub secret: Secret,
@@ -91,7 +91,7 @@ pub(super) async fn introspect(
 }
 
 impl Introspector {
-    /// What `token` says to `service`; `None` where it is not active.
+    /// The claims of `token` for `service`; `None` if it is not active.
     async fn introspect(
         &self,
         state: &State,

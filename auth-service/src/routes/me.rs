@@ -149,8 +149,8 @@ pub(super) async fn sign_out_everywhere(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Refuses a `password` that is not the current one of `account`. Whoever found or stole an access token guesses no faster here
-/// than at the login. `log` says that it was wrong.
+/// Refuses a `password` that is not the current one of `account`, with the same limits as the login: a stolen access
+/// token must not help to guess it. `log` records the failure.
 pub(super) async fn confirm_password(
     state: &State,
     caller: &Caller,

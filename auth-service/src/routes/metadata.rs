@@ -19,7 +19,7 @@ pub struct Metadata {
     jwks_uri: String,
     #[schema(format = "uri")]
     revocation_endpoint: String,
-    /// Where `INTROSPECTION_SECRET` is set.
+    /// Present if `INTROSPECTION_SECRET` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     introspection_endpoint: Option<String>,
     grant_types_supported: [&'static str; 1],

@@ -76,7 +76,7 @@ pub struct State {
     pub keys: Option<PublicKeys>,
     /// Introspection, where it is set up.
     pub introspector: Option<Introspector>,
-    /// Where other makes find the calls of OAuth 2.0; none where the issuer is no address.
+    /// The authorization server metadata (RFC 8414); `None` if the issuer is not a URL.
     pub metadata: Option<Metadata>,
 }
 

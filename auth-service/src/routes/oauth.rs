@@ -92,8 +92,8 @@ pub(super) fn invalid(violations: &Violations) -> Problem {
 
 /// Revoke a token
 ///
-/// As RFC 7009 has it: a refresh token ends its session, used and expired ones too, and so does an access token. Whoever has
-/// the token may revoke it: clients are public. The answer is the same for a token that was not valid.
+/// As RFC 7009 has it: a refresh token, even a used or expired one, ends its session, and so does an access token. The
+/// bearer of the token may revoke it, because clients are public. The response is the same for an invalid token.
 #[utoipa::path(post, path = "/revoke", operation_id = "revokeToken", tag = "oauth",
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "The token is not valid any more."),

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_has_one_name() {
+    fn session_id_has_one_spelling() {
         let id = SessionId::random();
         assert_eq!(id.to_string().parse(), Ok(id));
         let name = "0b6f2c1e-8a53-4d0f-9f6e-2a7c5b1d4e90";

@@ -103,7 +103,7 @@ impl Service {
 }
 
 #[tokio::test]
-async fn every_route_knows_who_may_call() {
+async fn every_route_checks_the_role() {
     let service = Service::start(SETTINGS).await;
     let root = service.admin().await;
     for row in ROWS {
@@ -117,7 +117,7 @@ async fn every_route_knows_who_may_call() {
 }
 
 #[tokio::test]
-async fn no_route_is_forgotten() {
+async fn authorization_table_covers_every_route() {
     let service = Service::start([]).await;
     let table = include_str!("../../src/routes/mod.rs");
     let mut paths: Vec<_> = table.split("at(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();

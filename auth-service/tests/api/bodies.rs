@@ -77,7 +77,7 @@ async fn a_body_is_one_json_object() {
 }
 
 #[tokio::test]
-async fn the_type_of_each_wrong_member_is_told() {
+async fn member_of_the_wrong_type_is_400_with_its_name() {
     let service = Service::start([]).await;
     let body = serde_json::json!({"username": 1, "email": [], "password": null});
     let answer = service.nobody().post("/register", &body).await.fails(400, "malformed_body");
@@ -88,7 +88,7 @@ async fn the_type_of_each_wrong_member_is_told() {
 }
 
 #[tokio::test]
-async fn a_body_says_that_it_is_json() {
+async fn body_of_another_media_type_is_415() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     for (method, path, _, good) in ROUTES {
@@ -126,7 +126,7 @@ async fn a_body_says_that_it_is_json() {
 }
 
 #[tokio::test]
-async fn where_a_body_is_needed_there_is_one() {
+async fn missing_body_is_400_where_required() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     for (method, path, _, good) in ROUTES {

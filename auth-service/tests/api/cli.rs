@@ -115,7 +115,7 @@ fn the_command_line_is_well_formed_and_takes_nothing_secret() {
 }
 
 #[tokio::test]
-async fn add_makes_somebody_who_can_sign_in() {
+async fn added_user_can_log_in() {
     for desk in Desk::each().await {
         let said = desk.run(&["add", "Root", "--role", "admin", "--email", "Root@example.org"], "vK7#qz!Lw2\n").await;
         assert_eq!(said.unwrap(), "root is there, as admin\n");
@@ -129,7 +129,7 @@ async fn add_makes_somebody_who_can_sign_in() {
 }
 
 #[tokio::test]
-async fn add_says_why_not() {
+async fn failed_add_names_the_reason() {
     let desk = Desk::of(Stage::sqlite().await).await;
     desk.run(&["add", "anna", "--email", "anna@example.org"], GOOD).await.unwrap();
     for (arguments, input, expected) in [
@@ -165,7 +165,7 @@ async fn list_shows_a_table() {
 }
 
 #[tokio::test]
-async fn roles_change_but_for_the_last_admin() {
+async fn role_of_the_last_admin_cannot_be_changed() {
     let desk = Desk::of(Stage::sqlite().await).await;
     desk.run(&["add", "root", "--role", "admin"], GOOD).await.unwrap();
     desk.run(&["add", "anna"], GOOD).await.unwrap();
@@ -177,7 +177,7 @@ async fn roles_change_but_for_the_last_admin() {
 }
 
 #[tokio::test]
-async fn what_ends_a_right_ends_the_sessions() {
+async fn command_that_removes_a_right_ends_the_sessions() {
     for desk in Desk::each().await {
         desk.run(&["add", "root", "--role", "admin"], GOOD).await.unwrap();
         desk.run(&["add", "anna", "--email", "anna@example.org"], GOOD).await.unwrap();
@@ -203,7 +203,7 @@ async fn what_ends_a_right_ends_the_sessions() {
 }
 
 #[tokio::test]
-async fn who_is_disabled_can_be_enabled() {
+async fn disabled_user_can_be_enabled() {
     let desk = Desk::of(Stage::sqlite().await).await;
     desk.run(&["add", "anna"], GOOD).await.unwrap();
     desk.run(&["disable", "anna"], "").await.unwrap();

@@ -184,7 +184,7 @@ async fn unreadable_cookie_hides_no_other() {
 }
 
 #[tokio::test]
-async fn a_planted_cookie_is_not_taken() {
+async fn planted_cookie_is_ignored() {
     let service = strict_service().await;
     let cookie = service.log_in_for_cookie(APP).await;
     let page = service.page(APP);
@@ -217,7 +217,7 @@ async fn a_token_in_the_body_goes_before_the_cookie_and_leaves_it_alone() {
 }
 
 #[tokio::test]
-async fn the_flag_is_a_flag() {
+async fn cookie_flag_of_a_login_is_a_boolean() {
     let service = service().await;
     for (flag, status) in [(json!(false), 200), (json!(null), 200), (json!("true"), 400), (json!(1), 400)] {
         let body = json!({"username": MEMBER.0, "password": MEMBER.1, "cookie": flag});

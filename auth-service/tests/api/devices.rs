@@ -19,7 +19,7 @@ async fn log_in_with(service: &Service, agent: &str) -> TokenPair {
 }
 
 #[tokio::test]
-async fn devices_are_listed_as_their_owner_knows_them() {
+async fn sessions_are_listed_with_device_and_address() {
     on_each_store([], async |service| {
         let laptop = log_in_with(service, "Firefox/140").await;
         let phone = log_in_with(service, "Téléphone").await;
@@ -64,7 +64,7 @@ async fn one_device_is_signed_out() {
 }
 
 #[tokio::test]
-async fn nobody_signs_somebody_else_out() {
+async fn session_of_another_user_cannot_be_ended() {
     on_each_store([], async |service| {
         let other = service.log_in(MEMBER).await;
         let admin = service.log_in(ADMIN).await;

@@ -172,7 +172,7 @@ async fn change_is_completed_by_any_instance_when_the_session_store_is_back() {
 }
 
 #[tokio::test]
-async fn what_is_completed_late_ends_no_session_opened_after_the_change() {
+async fn late_ending_spares_sessions_opened_after_the_change() {
     let mut redis = Redis::start().await;
     let url = redis.url();
     for database in [Database::sqlite(), Database::postgres().await] {

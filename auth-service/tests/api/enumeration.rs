@@ -64,7 +64,7 @@ fn lasting(answer: &Answer) -> (u16, Vec<(String, String)>, serde_json::Value) {
 }
 
 #[tokio::test]
-async fn every_refused_login_is_the_same_to_the_letter() {
+async fn refused_logins_have_identical_responses() {
     let service = Service::start([]).await;
     let mut answers = Vec::new();
     for (why, name, password) in logins(&service).await {
@@ -91,7 +91,7 @@ fn spread(times: &[f64]) -> f64 {
 
 #[tokio::test]
 #[ignore = "long: ./test --long runs it, and nothing beside it"]
-async fn every_refused_login_takes_the_same_time() {
+async fn refused_logins_take_the_same_time() {
     let service = Service::start([("BCRYPT_COST", "8"), ("ACCOUNT_FAILURE_LIMIT", "0")]).await;
     let logins = logins(&service).await;
     for _ in 0..ATTEMPTS {

@@ -40,7 +40,7 @@ fn wait(answer: Answer, code: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn who_guesses_waits_and_the_owner_elsewhere_does_not() {
+async fn guessing_client_waits_and_the_owner_elsewhere_does_not() {
     on_each_store([PROXY, THREE], async |service| {
         let (thief, owner) = (at(service, &new_address()), at(service, &new_address()));
         let person = service.newcomer().await;
@@ -152,7 +152,7 @@ async fn flood_of_one_site_delays_others_by_two_seconds_at_most() {
 }
 
 #[tokio::test]
-async fn who_logs_in_many_times_at_once_is_no_thief() {
+async fn concurrent_correct_logins_are_all_accepted() {
     on_each_store([PROXY, THREE], async |service| {
         let (owner, person) = (at(service, &new_address()), service.newcomer().await);
         for answer in join_all((0..20).map(|_| log_in(&owner, &person.name, GOOD))).await {
@@ -163,7 +163,7 @@ async fn who_logs_in_many_times_at_once_is_no_thief() {
 }
 
 #[tokio::test]
-async fn whether_somebody_is_there_does_not_show_in_who_waits() {
+async fn wait_does_not_reveal_if_the_account_exists() {
     let service = Service::start([PROXY, THREE]).await;
     let person = service.newcomer().await;
     for login in [person.name.as_str(), "nobody.at.all", "nobody@example.org", "no name", ""] {
@@ -195,7 +195,7 @@ async fn spellings_of_a_login_count_as_one() {
 }
 
 #[tokio::test]
-async fn the_current_password_is_guessed_no_faster() {
+async fn guesses_of_the_current_password_are_limited_too() {
     let service = Service::start([THREE]).await;
     let person = service.newcomer().await;
     let thief = service.bearer(&person.pair.access);
@@ -209,7 +209,7 @@ async fn the_current_password_is_guessed_no_faster() {
 }
 
 #[tokio::test]
-async fn instances_agree_on_who_waits() {
+async fn instances_share_the_failure_limit() {
     let redis = server("TEST_REDIS_URL");
     for redis in [None, Some(("REDIS_URL", redis.as_str()))] {
         let settings = || [PROXY, THREE].into_iter().chain(redis);
@@ -227,7 +227,7 @@ async fn instances_agree_on_who_waits() {
 }
 
 #[tokio::test]
-async fn many_guesses_at_once_are_as_few_as_one_after_the_other() {
+async fn concurrent_guesses_are_limited_like_consecutive_ones() {
     on_each_store([PROXY, THREE], async |service| {
         let thief = at(service, &new_address());
         let person = service.newcomer().await;
@@ -247,7 +247,7 @@ async fn many_guesses_at_once_are_as_few_as_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn an_address_calls_so_often_a_minute_and_no_more() {
+async fn calls_per_minute_of_an_address_are_limited() {
     on_each_store([PROXY, ("IP_RATE_LIMIT", "4")], async |service| {
         let address = new_address();
         let caller = at(service, &address);
@@ -283,7 +283,7 @@ async fn instances_with_one_redis_count_calls_together() {
 }
 
 #[tokio::test]
-async fn nobody_chooses_their_own_address() {
+async fn forwarded_address_of_an_untrusted_client_is_ignored() {
     let service = Service::start([("TRUSTED_PROXIES", "192.0.2.1"), ("IP_RATE_LIMIT", "2")]).await;
     for _ in 0..2 {
         at(&service, &new_address()).post("/login", &json!({})).await.is(422);
@@ -292,7 +292,7 @@ async fn nobody_chooses_their_own_address() {
 }
 
 #[tokio::test]
-async fn a_page_can_read_that_it_called_too_often() {
+async fn rate_limit_headers_are_readable_by_allowed_pages() {
     let origin = "https://app.example";
     let service = Service::start([("ALLOWED_ORIGINS", origin), ("IP_RATE_LIMIT", "1")]).await;
     let page = service.nobody().with("Origin", origin);

@@ -108,7 +108,7 @@ async fn spellings_of_a_login_name_one_account() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named() {
+async fn missing_login_members_are_named() {
     let service = Service::start([]).await;
     for (body, fields) in [
         (json!({}), &["username", "password"][..]),
@@ -122,7 +122,7 @@ async fn what_is_missing_is_named() {
 }
 
 #[tokio::test]
-async fn a_stranger_learns_nothing_of_who_is_there() {
+async fn refused_login_does_not_reveal_the_account() {
     let service = Service::start([]).await;
     let disabled = service.newcomer().await;
     let body = json!({"disabled": true});
@@ -177,7 +177,7 @@ async fn an_imported_password_is_rewritten_and_no_login_beside_it_fails() {
 }
 
 #[tokio::test]
-async fn another_ending_behind_72_bytes_locks_no_owner_out() {
+async fn imported_password_differing_after_72_bytes_still_logs_in() {
     for database in [Database::sqlite(), Database::postgres().await] {
         let service = Service::start_on(database, []).await;
         let name = service.newcomer().await.name;
@@ -249,7 +249,7 @@ async fn stored_hash(service: &Service, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn demo_people_exist_where_they_are_wanted() {
+async fn demo_users_exist_only_with_demo_data() {
     let service = Service::start([("DEMO_DATA", "false")]).await;
     for person in [ADMIN, MEMBER] {
         service.try_log_in(person).await.is(401);

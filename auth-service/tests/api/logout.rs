@@ -7,7 +7,7 @@ use crate::forge::{access_claims, expired_access, expired_refresh, refresh_claim
 use crate::service::{ACCESS_SECRET, MEMBER, REFRESH_SECRET, Service, on_each_store};
 
 #[tokio::test]
-async fn a_logout_ends_the_session_and_says_so_always() {
+async fn logout_ends_the_session_and_is_200_again_and_again() {
     on_each_store([], async |service| {
         for member in ["token", "refreshToken"] {
             let pair = service.log_in(MEMBER).await;
@@ -27,7 +27,7 @@ async fn a_logout_ends_the_session_and_says_so_always() {
 }
 
 #[tokio::test]
-async fn any_token_that_was_ever_the_sessions_ends_it() {
+async fn used_and_expired_tokens_end_their_session() {
     on_each_store([], async |service| {
         let ahead = |newest: &str| {
             let claims = refresh_claims(newest);
@@ -60,7 +60,7 @@ async fn any_token_that_was_ever_the_sessions_ends_it() {
 }
 
 #[tokio::test]
-async fn what_is_no_token_of_the_session_ends_nothing() {
+async fn logout_with_a_foreign_token_ends_nothing() {
     on_each_store([], async |service| {
         let pair = service.log_in(MEMBER).await;
         let claims = refresh_claims(&pair.refresh);
@@ -144,7 +144,7 @@ async fn a_refresh_token_decides_which_session_ends() {
 }
 
 #[tokio::test]
-async fn two_different_tokens_end_nothing() {
+async fn logout_with_two_different_tokens_ends_nothing() {
     let service = Service::start([]).await;
     let (one, other) = (service.log_in(MEMBER).await.refresh, service.log_in(MEMBER).await.refresh);
     let body = json!({"token": one, "refreshToken": other});
@@ -154,7 +154,7 @@ async fn two_different_tokens_end_nothing() {
 }
 
 #[tokio::test]
-async fn a_logout_wins_over_every_refresh_beside_it() {
+async fn logout_wins_over_concurrent_refreshes() {
     on_each_store([], async |service| {
         for round in 0..10 {
             let first = service.log_in(MEMBER).await.refresh;

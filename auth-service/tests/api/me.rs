@@ -7,7 +7,7 @@ use crate::service::{ADMIN, GOOD, MEMBER, Service, on_each_store};
 const NEW: &str = "Mz4?tuRnip-9";
 
 #[tokio::test]
-async fn everybody_can_see_themselves() {
+async fn every_user_can_read_their_account() {
     let service = Service::start([]).await;
     for ((name, password), role) in [(MEMBER, "member"), (ADMIN, "admin")] {
         let access = service.log_in((name, password)).await.access;
@@ -18,7 +18,7 @@ async fn everybody_can_see_themselves() {
 }
 
 #[tokio::test]
-async fn a_token_may_outlive_its_account() {
+async fn access_token_of_a_deleted_account_is_401() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     for (method, why) in [("PATCH", "disabled"), ("DELETE", "deleted")] {
@@ -66,7 +66,7 @@ async fn a_new_password_ends_all_sessions_but_this_one() {
 }
 
 #[tokio::test]
-async fn a_password_is_changed_by_whoever_knows_it_for_a_good_one() {
+async fn password_change_needs_the_current_and_a_strong_new_password() {
     let service = Service::start([]).await;
     let person = service.newcomer().await;
     let phone = service.log_in((&person.name, GOOD)).await;
@@ -115,7 +115,7 @@ async fn a_login_beside_a_new_password_leaves_no_session_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn of_many_changes_of_a_password_one_counts() {
+async fn one_of_concurrent_password_changes_succeeds() {
     on_each_store([("ACCOUNT_FAILURE_LIMIT", "0")], async |service| {
         let person = service.newcomer().await;
         let caller = service.bearer(&person.pair.access);
@@ -139,7 +139,7 @@ async fn of_many_changes_of_a_password_one_counts() {
 }
 
 #[tokio::test]
-async fn who_leaves_is_gone_everywhere() {
+async fn deleted_account_ends_all_its_sessions() {
     on_each_store([], async |service| {
         let person = service.newcomer().await;
         let phone = service.log_in((&person.name, GOOD)).await;

@@ -73,7 +73,7 @@ async fn assert_forgeries_are_refused(service: &Service, pair: &TokenPair) {
 }
 
 #[tokio::test]
-async fn a_redis_that_stops_logs_nobody_out() {
+async fn stopped_redis_is_503_and_ends_no_session() {
     let mut redis = Redis::start().await;
     let service = impatient(Service::start([("REDIS_URL", &redis.url())]).await);
     let pair = service.log_in(MEMBER).await;
@@ -91,7 +91,7 @@ async fn a_redis_that_stops_logs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_redis_that_says_nothing_logs_nobody_out() {
+async fn silent_redis_is_503_and_ends_no_session() {
     let redis = Redis::start().await;
     let service = impatient(Service::start([("REDIS_URL", &redis.url())]).await);
     let (pair, other) = (service.log_in(MEMBER).await, service.log_in(MEMBER).await);
@@ -120,7 +120,7 @@ async fn refreshing(service: &Service, mut pair: TokenPair, over: &AtomicBool) {
 }
 
 #[tokio::test]
-async fn a_failing_over_redis_logs_nobody_out() {
+async fn redis_failover_ends_no_session() {
     let (mut cluster, mut watched) = tokio::join!(Cluster::start(), Watched::start());
     for url in [cluster.url(), watched.url()] {
         let service = impatient(Service::start([("REDIS_URL", url.as_str()), ("REFRESH_GRACE", "1m")]).await);
@@ -158,7 +158,7 @@ pub fn keep_to_one_processor() {
 }
 
 #[tokio::test]
-async fn a_full_queue_of_passwords_is_told() {
+async fn full_password_queue_is_503_with_retry_after() {
     // 64 passwords wait for the one thread.
     keep_to_one_processor();
     let service = impatient(Service::start([("BCRYPT_COST", "8")]).await);
@@ -189,7 +189,7 @@ async fn a_service_starts_before_its_redis() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_busy_logs_nobody_out() {
+async fn locked_database_is_503_and_ends_no_session() {
     let service = impatient(Service::start([]).await);
     let pair = service.log_in(MEMBER).await;
     let member = service.bearer(&pair.access);
@@ -209,7 +209,7 @@ async fn a_database_that_is_busy_logs_nobody_out() {
 /// The sessions are in another store and could be refreshed, but the response could not be made; after the grace, the
 /// retry would count as a reuse.
 #[tokio::test]
-async fn a_database_that_is_away_for_longer_than_the_grace_logs_nobody_out() {
+async fn database_outage_beyond_the_grace_ends_no_session() {
     let redis = server("TEST_REDIS_URL");
     let settings = [("REDIS_URL", redis.as_str()), ("REFRESH_GRACE", "1s")];
     let service = impatient(Service::start_on(Database::postgres().await, settings).await);
@@ -226,7 +226,7 @@ async fn a_database_that_is_away_for_longer_than_the_grace_logs_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_database_that_hangs_up_is_called_again() {
+async fn closed_database_connections_are_replaced() {
     let service = Service::start_on(Database::postgres().await, []).await;
     let mut pair = service.log_in(MEMBER).await;
     for _ in 0..3 {

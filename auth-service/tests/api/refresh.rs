@@ -81,7 +81,7 @@ async fn fifty_uses_of_one_token_have_one_successor() {
 }
 
 #[tokio::test]
-async fn a_replay_ends_the_session() {
+async fn refresh_reuse_ends_the_session() {
     on_each_store([], async |service| {
         let first = service.log_in(MEMBER).await;
         let second = service.next(&first).await;
@@ -98,7 +98,7 @@ async fn a_replay_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_token_older_than_the_grace_is_a_replay() {
+async fn refresh_after_the_grace_is_reuse() {
     on_each_store([("REFRESH_GRACE", "1ms")], async |service| {
         let first = service.log_in(MEMBER).await;
         let newest = service.next(&first).await;
@@ -110,7 +110,7 @@ async fn a_token_older_than_the_grace_is_a_replay() {
 }
 
 #[tokio::test]
-async fn without_grace_every_second_use_is_a_replay() {
+async fn without_grace_second_use_is_reuse() {
     on_each_store([("REFRESH_GRACE", "0")], async |service| {
         let first = service.log_in(MEMBER).await;
         let newest = service.next(&first).await;
@@ -130,7 +130,7 @@ async fn without_grace_every_second_use_is_a_replay() {
 }
 
 #[tokio::test]
-async fn a_generation_that_the_store_does_not_know_yet_is_a_replay() {
+async fn generation_ahead_of_the_store_is_reuse() {
     on_each_store([], async |service| {
         for ahead in [1, 2, 1 << 40, i64::MAX.unsigned_abs() - 1] {
             let pair = service.log_in(MEMBER).await;

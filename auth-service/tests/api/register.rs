@@ -5,7 +5,7 @@ use crate::answer::names;
 use crate::service::{GOOD, Service, new_name, text};
 
 #[tokio::test]
-async fn anyone_becomes_a_member() {
+async fn registration_makes_a_member() {
     let service = Service::start([]).await;
     let body = json!({"username": "Zoe", "password": GOOD, "email": "Zoe@Example.org"});
     let answer = service.nobody().post("/register", &body).await.is(201);
@@ -26,7 +26,7 @@ async fn anyone_becomes_a_member() {
 }
 
 #[tokio::test]
-async fn what_a_body_says_of_rights_gives_nothing() {
+async fn registration_ignores_a_role_in_the_body() {
     let service = Service::start([]).await;
     for (name, more, why) in [
         ("ada", json!({"role": "admin"}), "a role"),
@@ -93,7 +93,7 @@ async fn a_password_is_taken_as_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_name_and_an_email_belong_to_one() {
+async fn taken_name_or_email_is_409() {
     let service = Service::start([]).await;
     let register = async |name: &str, email: &str| {
         let body = json!({"username": name, "password": GOOD, "email": email});
@@ -114,7 +114,7 @@ async fn a_name_and_an_email_belong_to_one() {
 }
 
 #[tokio::test]
-async fn one_of_many_gets_the_name() {
+async fn one_of_concurrent_registrations_gets_the_name() {
     let service = Service::start([]).await;
     let body = json!({"username": "wanted", "password": GOOD});
     let caller = service.nobody();

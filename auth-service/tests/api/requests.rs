@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::service::{ADMIN, MEMBER, Service};
 
 #[tokio::test]
-async fn each_path_says_what_it_takes() {
+async fn wrong_method_is_405_with_allow() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     for (path, allow) in [
@@ -41,7 +41,7 @@ async fn each_path_says_what_it_takes() {
 }
 
 #[tokio::test]
-async fn there_is_nothing_elsewhere() {
+async fn unknown_path_is_404() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     for path in ["/", "/Login", "/login/", "//login", "/me/", "/users/", "/users/1/", "/users/1/2", "/%00"] {

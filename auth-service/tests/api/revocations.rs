@@ -83,7 +83,7 @@ impl Service {
 }
 
 #[tokio::test]
-async fn each_source_is_told_and_refused_here() {
+async fn each_revocation_is_listed_and_refused_by_auth_service() {
     on_each_store([SOON], async |service| {
         for (source, of_user, [first, second]) in SOURCES {
             println!("{source}");
@@ -123,7 +123,7 @@ fn text_or_empty(value: &Value) -> String {
 }
 
 #[tokio::test]
-async fn whoever_may_come_back_comes_back_at_once() {
+async fn token_issued_after_a_revocation_is_accepted_at_once() {
     on_each_store([SOON], async |service| {
         let person = service.newcomer().await;
         let mut pair = person.pair.clone();
@@ -209,7 +209,7 @@ async fn a_lost_cursor_is_answered_by_the_whole_list() {
 }
 
 #[tokio::test]
-async fn all_instances_tell_the_same() {
+async fn instances_serve_the_same_revocation_list() {
     let redis = server("TEST_REDIS_URL");
     for redis in [None, Some(("REDIS_URL", redis.as_str()))] {
         let one = Service::start_on(Database::postgres().await, redis).await;
@@ -230,7 +230,7 @@ async fn all_instances_tell_the_same() {
 }
 
 #[tokio::test]
-async fn an_outage_is_told_and_ends_by_itself() {
+async fn outage_of_the_list_is_503_and_ends_by_itself() {
     let mut redis = Redis::with(&[]).await;
     let settings = [SOON, ("REDIS_URL", &*redis.url()), ("REVOCATION_MAX_AGE", "1s")];
     let mut service = Service::start(settings).await;
@@ -261,7 +261,7 @@ async fn an_outage_is_told_and_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn without_a_greatest_age_an_outage_lets_everybody_in() {
+async fn without_a_maximum_age_an_outage_refuses_no_token() {
     let mut redis = Redis::with(&[]).await;
     let mut service = Service::start([SOON, ("REDIS_URL", &*redis.url())]).await;
     service.patience = 0;
@@ -276,7 +276,7 @@ async fn without_a_greatest_age_an_outage_lets_everybody_in() {
 }
 
 #[tokio::test]
-async fn whoever_has_the_list_is_told_so() {
+async fn unchanged_list_is_304() {
     // A Redis that no other test writes to.
     let redis = Redis::with(&[]).await;
     for settings in [None, Some(("REDIS_URL", &*redis.url()))] {
@@ -296,7 +296,7 @@ async fn whoever_has_the_list_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_got_half_way_is_finished_by_the_next() {
+async fn interrupted_deletion_is_completed_by_the_next_attempt() {
     let redis = Redis::with(&[]).await;
     let mut service = Service::start([("REDIS_URL", &*redis.url())]).await;
     let (person, admin) = (service.newcomer().await, service.admin().await.headers);

@@ -249,14 +249,14 @@ macro_rules! contract {
 contract! {
     rules:
         a_session_opens_at_the_first_generation
-        the_current_generation_advances
-        one_behind_is_repeated_within_the_grace
+        current_generation_is_rotated
+        generation_one_behind_is_retried_within_the_grace
         the_grace_does_not_slide
-        the_grace_starts_anew_with_each_advance
-        any_other_generation_is_a_replay
-        without_grace_one_behind_is_a_replay
+        grace_starts_again_with_each_rotation
+        any_other_generation_is_reuse
+        without_grace_generation_one_behind_is_reuse
         a_first_generation_has_none_before_it
-        another_users_session_is_gone_and_lives_on
+        session_of_another_user_is_unknown_and_unchanged
         sessions_do_not_touch_each_other
         a_session_ends_once_and_for_good
         all_sessions_but_one_end
@@ -264,7 +264,7 @@ contract! {
         use_keeps_a_session_but_not_beyond_its_end
         no_session_outlives_its_end
         an_expired_session_ends_for_every_clock
-        the_living_are_listed_newest_first
+        live_sessions_are_listed_newest_first
         a_label_comes_back_as_it_was;
     many:
         a_login_at_the_bound_ends_the_session_unused_longest
@@ -279,29 +279,29 @@ contract! {
         each_end_is_listed_and_nothing_else
         a_cursor_gives_what_came_behind_it
         a_cursor_that_was_lost_gives_everything
-        a_cut_off_refuses_what_was_issued_and_nothing_else
-        a_cut_off_refuses_what_a_session_that_goes_on_was_given
+        not_before_refuses_only_tokens_issued_before
+        not_before_refuses_tokens_of_sessions_that_go_on
         signing_out_again_and_again_dates_no_token_far_ahead
-        an_entry_outlives_the_last_token_that_it_kills
-        ends_at_once_are_all_listed
+        entry_outlives_the_last_token_that_it_revokes
+        concurrent_ends_are_all_listed
         the_end_of_a_session_that_was_lost_is_listed_once
         a_shorter_life_of_tokens_ends_no_entry_early
         a_reader_whose_clock_is_ahead_for_a_while_reads_everything
-        who_begins_late_has_read_as_far;
+        new_reader_gets_all_unexpired_entries;
     races:
         fifty_uses_of_one_generation_have_one_successor
-        an_end_wins_over_any_advance
-        an_end_of_all_wins_over_any_advance
-        a_replay_wins_over_any_advance
-        one_of_many_replays_is_told
-        one_of_many_ends_is_told;
+        end_wins_over_concurrent_rotations
+        end_of_all_wins_over_concurrent_rotations
+        reuse_wins_over_concurrent_rotations
+        one_of_concurrent_reuses_is_reported
+        one_of_concurrent_ends_is_reported;
     guesses:
         each_failure_beyond_the_limit_doubles_the_wait
-        a_success_ends_the_row
+        success_resets_the_failures
         names_do_not_touch_each_other
-        a_row_is_forgotten_a_while_after_its_last_wait
-        of_many_who_waited_one_may_try
-        guesses_side_by_side_are_worth_no_more
-        successes_side_by_side_are_all_told
-        a_clock_that_is_set_back_lets_nobody_wait_for_ever;
+        failures_are_forgotten_a_while_after_the_last_wait
+        one_of_concurrent_attempts_after_a_wait_is_allowed
+        concurrent_guesses_reveal_no_more_than_consecutive_ones
+        concurrent_successes_are_all_revealed
+        clock_set_back_bounds_the_wait;
 }

@@ -25,7 +25,7 @@ fn wrong(other: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn what_is_not_set_has_the_default_of_the_readme() {
+fn unset_settings_have_the_documented_defaults() {
     let config = read(&[]).unwrap();
     assert_eq!(config.server.addr.to_string(), "0.0.0.0:3000");
     assert!(config.server.workers > 0 && config.server.allowed_origins.is_empty());
@@ -115,7 +115,7 @@ fn each_wrong_setting_is_told() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once() {
+fn all_wrong_settings_are_reported_at_once() {
     let settings = [
         ("AUTH_DATABASE_URL", ""),
         ("ACCESS_TOKEN_SECRET", "access-secret"),

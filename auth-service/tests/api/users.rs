@@ -150,7 +150,7 @@ async fn names_and_emails_are_unique() {
 }
 
 #[tokio::test]
-async fn of_fifty_who_want_one_name_one_gets_it() {
+async fn one_of_fifty_concurrent_users_gets_the_name() {
     for stage in Stage::each().await {
         stage.warm().await;
         let mut race = JoinSet::new();
@@ -181,7 +181,7 @@ async fn the_greatest_cost_is_known() {
 }
 
 #[tokio::test]
-async fn what_nobody_writes_is_an_error() {
+async fn corrupt_row_is_an_error() {
     for stage in Stage::each().await {
         let anna = stage.add("anna", None, Role::Member).await;
         for (statement, why) in [

@@ -16,7 +16,7 @@ fn usernames(answer: &Answer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_admin_sees_everybody() {
+async fn admin_lists_all_users() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     let person = service.newcomer().await;
@@ -78,7 +78,7 @@ async fn a_list_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_not_found() {
+async fn unknown_user_is_404() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     for id in [Uuid::now_v7().to_string(), "1".into(), "%00".into(), "%ff".into(), "'".into(), "x".repeat(4000)] {

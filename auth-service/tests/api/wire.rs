@@ -43,7 +43,7 @@ fn read(answer: &[u8]) -> (Vec<u16>, Option<Value>) {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused_and_the_connection_closed() {
+async fn malformed_http_is_400_and_the_connection_is_closed() {
     let service = Service::start([]).await;
     let length = BODY.len();
     let sized = |header: &str| format!("{POST}{header}\r\n\r\n{BODY}");
@@ -96,7 +96,7 @@ async fn what_is_no_http_is_refused_and_the_connection_closed() {
 }
 
 #[tokio::test]
-async fn what_is_no_body_is_refused_as_everything_is() {
+async fn malformed_body_framing_is_4xx() {
     let service = Service::start([]).await;
     let chunk = |size: &str| format!("{POST}{CHUNKED}\r\n{size}\r\n{BODY}\r\n0\r\n\r\n");
     let refused = [
@@ -126,7 +126,7 @@ async fn what_is_no_body_is_refused_as_everything_is() {
 }
 
 #[tokio::test]
-async fn what_only_looks_odd_is_answered() {
+async fn unusual_but_valid_http_is_answered() {
     let service = Service::start([]).await;
     let last = "Connection: close\r\n\r\n";
     let chunked = |chunks: &str| format!("{POST}Connection: close\r\n{CHUNKED}\r\n{chunks}");
@@ -260,7 +260,7 @@ async fn an_idle_connection_is_kept_for_a_while_and_not_for_ever() {
 }
 
 #[tokio::test]
-async fn slow_clients_are_cut_off_and_hold_nobody_up() {
+async fn slow_clients_are_disconnected_and_delay_no_other() {
     let service = Service::start([]).await;
     let slow = [Slow::Silent, Slow::Head, Slow::Body, Slow::Chunks];
     let crowd = slow.iter().flat_map(|slow| std::iter::repeat_n(*slow, 40));

@@ -46,7 +46,7 @@ fn for_another() -> String {
 }
 
 #[tokio::test]
-async fn every_route_knows_who_may_call() {
+async fn every_route_checks_the_role() {
     on_each_database(async |library| {
         let unknown_role = token(&AccessClaims { role: "owner".to_owned(), ..claims(Role::Admin) });
         let strangers = [
@@ -78,7 +78,7 @@ async fn every_route_knows_who_may_call() {
 }
 
 #[tokio::test]
-async fn who_may_call_is_decided_before_the_body_is_read() {
+async fn role_is_checked_before_the_body_is_read() {
     on_each_database(async |library| {
         let rubbish = || Some("{".repeat(100_000));
         for (caller, status) in [(library.nobody(), 401), (library.member(), 403), (library.admin(), 413)] {
@@ -125,7 +125,7 @@ async fn a_token_signed_with_the_secret_before_counts() {
 }
 
 #[tokio::test]
-async fn what_there_is_not_is_said_so() {
+async fn unknown_path_is_404_and_wrong_method_405() {
     on_each_database(async |library| {
         let admin = library.admin();
         let answer = admin.put("/books", &a_book()).await.problem(405, "method_not_allowed");

@@ -68,7 +68,7 @@ async fn excluded_version_is_not_changed() {
 }
 
 #[tokio::test]
-async fn any_version_will_do_where_the_client_says_so() {
+async fn if_match_star_accepts_every_version() {
     on_each_database(async |library| {
         let path = format!("/books/{}", library.add(a_book()).await["id"].as_str().unwrap());
         let any = library.admin().with("If-Match", "*");
@@ -81,7 +81,7 @@ async fn any_version_will_do_where_the_client_says_so() {
 }
 
 #[tokio::test]
-async fn of_many_who_change_one_version_one_wins() {
+async fn one_of_concurrent_changes_of_a_version_succeeds() {
     on_each_database(async |library| {
         let path = format!("/books/{}", library.add(a_book()).await["id"].as_str().unwrap());
         for version in 1..=5 {
@@ -119,7 +119,7 @@ async fn edits_without_a_condition_all_count() {
 }
 
 #[tokio::test]
-async fn who_has_the_newest_is_not_sent_it_again() {
+async fn current_etag_is_304() {
     on_each_database(async |library| {
         let path = format!("/books/{}", library.add(a_book()).await["id"].as_str().unwrap());
         for address in [&path, "/books", "/books?limit=1", "/books?q=nothing"] {

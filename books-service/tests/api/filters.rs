@@ -133,7 +133,7 @@ async fn a_list_is_sorted() {
 }
 
 #[tokio::test]
-async fn a_query_that_makes_no_sense_is_refused_by_name() {
+async fn invalid_query_is_refused_with_its_parameter() {
     on_each_database(async |library| {
         let long = format!("title={}", "x".repeat(201));
         for (query, fields, why) in [

@@ -33,7 +33,7 @@ async fn no_list_is_older_than_the_request_for_it() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_gone_is_no_reason_to_tell_old_stories() {
+async fn unavailable_database_is_503_and_no_cached_list() {
     on_each(async |database| {
         let library = Library::start(&database.url, [("DEMO_DATA", "true")]).await;
         library.member().get("/books").await.is(200);

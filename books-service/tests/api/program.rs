@@ -24,7 +24,7 @@ fn run(settings: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn the_doctor_finds_what_is_well_and_what_is_not() {
+async fn doctor_reports_healthy_and_broken_parts() {
     let database = Database::sqlite();
     let _library = Library::start(&database.url, [("DEMO_DATA", "true")]).await;
     let good =
@@ -90,7 +90,7 @@ fn new_databases_are_private() {
 }
 
 #[test]
-fn the_settings_that_count_are_shown_without_what_is_secret() {
+fn effective_settings_are_shown_without_secrets() {
     let settings =
         [("ACCESS_TOKEN_SECRET", SECRET), ("BOOKS_DATABASE_URL", "postgres://anna:hush-hush@localhost/books")];
     let (code, text) = run(&settings, &["config"]);

@@ -34,7 +34,7 @@ mod tests {
     use super::{add, list};
 
     #[actix_web::test]
-    async fn orders_are_for_members() {
+    async fn orders_need_a_member() {
         let kit = TestKit::new("orders-service").unwrap();
         let app = init_service(App::new().app_data(Data::new(kit.bearer_auth().unwrap())).service(list)).await;
         kit.revoke("s-1");

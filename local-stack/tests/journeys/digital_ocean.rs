@@ -8,7 +8,7 @@ use crate::targets::{walk, walk_with};
 use crate::tokens::{claims, header, signed, tampered, unsigned};
 
 #[tokio::test]
-async fn a_bearer_and_a_secret() {
+async fn tutorial_with_a_bearer_token_and_a_secret() {
     walk(async |stack| {
         a_name_is_no_password(stack).await;
         let anna = stack.anna().await;
@@ -21,7 +21,7 @@ async fn a_bearer_and_a_secret() {
 
 /// There: log in, use the token, and a day later be refused. Here the day is a second, and then it goes on.
 #[tokio::test]
-async fn an_expiry() {
+async fn tutorial_with_an_expiry() {
     walk_with(&[("ACCESS_TOKEN_TTL", "1s")], async |stack| {
         let anna = stack.anna().await;
         assert_eq!(anna.expires_in, 1);

@@ -44,7 +44,7 @@ fn described(document: &Value) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_document_and_its_page_are_for_everybody() {
+async fn document_and_its_page_need_no_token() {
     walk(async |stack| {
         for service in [stack.auth(), stack.books()] {
             let browser = service.clone().with("Accept", "text/html,image/*;q=0.8");

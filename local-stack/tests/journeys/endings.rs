@@ -17,7 +17,7 @@ struct InFlight {
 }
 
 #[tokio::test]
-async fn an_end_finishes_what_is_in_flight() {
+async fn shutdown_finishes_requests_in_flight() {
     for signal in [Signal::TERM, Signal::INT] {
         let folder = Folder::new();
         let (running, stack) = start(&folder).await;

@@ -60,7 +60,7 @@ async fn secrets_that_others_prepared_are_not_adopted() {
 }
 
 #[test]
-fn who_asks_for_help_starts_nothing() {
+fn help_starts_nothing() {
     let folder = Folder::new();
     for (argument, code, part) in
         [("--help", 0, "DEMO_DATA=false AUTH_ADDR=0.0.0.0:3000"), ("--version", 0, "0."), ("x", 2, "'x'")]
@@ -157,7 +157,7 @@ async fn a_second_start_keeps_everything() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_at_once() {
+async fn local_stack_reports_all_wrong_settings_at_once() {
     let settings = [("ACCESS_TOKEN_SECRET", "your_jwt_secret"), ("ACCESS_TOKEN_TTL", "soon"), ("RUST_LOG", "error")];
     let (code, output) = start_with(&Folder::new(), &settings).end().await;
     assert_eq!(code, Some(1));

@@ -16,7 +16,7 @@ async fn register_log_in_and_a_protected_route() {
 
 /// There, the token travels bare in a header of its own. One setting takes it here, in both services.
 #[tokio::test]
-async fn the_header_x_access_token() {
+async fn access_token_in_x_access_token_is_accepted() {
     walk_with(&[("ACCESS_TOKEN_HEADER", "x-access-token")], async |stack| {
         let john = stack.john().await.access;
         for (caller, path) in [(stack.auth(), "/me"), (stack.books(), "/books")] {

@@ -39,7 +39,7 @@ async fn some_load(stack: &Stack) {
 }
 
 #[tokio::test]
-async fn the_pages_count_what_happened_and_hold_what_is_asked_of_them() {
+async fn metrics_count_logins_refreshes_and_requests() {
     let settings = [&ADDRESSES[..], &[("REFRESH_GRACE", "0")]].concat();
     walk_watching(&settings, async |stack, programs| {
         some_load(stack).await;

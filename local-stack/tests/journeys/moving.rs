@@ -37,7 +37,7 @@ async fn start(folder: &Folder, settings: &[(&str, &str)]) -> (Stack, [Program; 
 }
 
 #[tokio::test]
-async fn a_stack_moves_to_postgres_and_nobody_is_logged_out() {
+async fn move_to_postgres_ends_no_session() {
     if is_outside("moving to Postgres") {
         return;
     }

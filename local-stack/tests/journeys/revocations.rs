@@ -97,7 +97,7 @@ async fn reaches_all(source: &str, there: &Stack, services: &[&Stack]) {
 }
 
 #[tokio::test]
-async fn each_source_closes_the_books_in_time() {
+async fn each_revocation_reaches_books_service_in_time() {
     walk(async |stack| {
         let services = [stack];
         join_all(SOURCES.map(|source| reaches_all(source, stack, &services))).await;
@@ -176,7 +176,7 @@ impl Fleet {
 }
 
 #[tokio::test]
-async fn each_source_at_any_instance_closes_all_books_in_time() {
+async fn each_revocation_at_any_instance_reaches_all_books_services_in_time() {
     if is_outside("three instances of auth-service and two of books-service") {
         return;
     }
@@ -198,7 +198,7 @@ async fn each_source_at_any_instance_closes_all_books_in_time() {
 }
 
 #[tokio::test]
-async fn without_auth_service_books_goes_on_or_lets_nobody_in_as_it_was_told() {
+async fn without_auth_service_books_service_uses_the_last_list_or_answers_503() {
     if is_outside("killing auth-service") {
         return;
     }

@@ -163,7 +163,7 @@ async fn secrets_are_replaced_without_one_failed_request() {
 }
 
 #[tokio::test]
-async fn one_step_would_not_be_enough() {
+async fn secret_replaced_in_one_step_refuses_tokens() {
     if is_outside("replacing secrets") {
         return;
     }

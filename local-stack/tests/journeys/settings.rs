@@ -73,7 +73,7 @@ fn settings_document_has_a_row_for_each_setting() {
 
 /// An unknown setting is never read: a typing error would leave the default in force unnoticed.
 #[test]
-fn what_is_deployed_sets_known_settings_alone() {
+fn deployment_files_set_only_known_settings() {
     let known = known();
     let is_known = |name: &str| known.iter().any(|known| known.name == name);
     let (mut files, mut found) = (deployed(&root().join("deploy")), 0);

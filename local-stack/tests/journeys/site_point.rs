@@ -12,7 +12,7 @@ const SECRET: &str = "a secret of the tests, of 32 bytes and more";
 async fn roles_and_a_users_api() {
     walk(async |stack| {
         only_an_admin_sees_the_users(stack).await;
-        nobody_sees_a_hash(stack).await;
+        no_response_contains_a_password_hash(stack).await;
         a_role_changes_with_the_next_token(stack).await;
         who_is_disabled_is_out(stack).await;
         who_is_deleted_is_gone(stack).await;
@@ -63,7 +63,7 @@ async fn only_an_admin_sees_the_users(stack: &Stack) {
 }
 
 /// In that tutorial, the list contained all password hashes.
-async fn nobody_sees_a_hash(stack: &Stack) {
+async fn no_response_contains_a_password_hash(stack: &Stack) {
     let john = admin(stack).await;
     let id = add(&john, json!({"username": unique("lakindu"), "password": PASSWORD})).await;
     for path in ["/users?limit=1000", &format!("/users/{id}"), "/me"] {

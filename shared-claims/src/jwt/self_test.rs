@@ -81,7 +81,7 @@ fn passes() -> jsonwebtoken::errors::Result<bool> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn this_machine_passes() {
+    fn crypto_self_test_passes() {
         assert!(super::self_test().is_ok());
     }
 }

@@ -130,7 +130,7 @@ async fn body_read_by_the_handler_ends_in_an_error_where_the_token_is_revoked() 
 
 /// Extractors that read nothing, or only a part, do not keep the member waiting.
 #[actix_web::test]
-async fn body_that_no_extractor_reads_is_not_waited_for() {
+async fn unread_body_does_not_delay_the_response() {
     let (_, services) = following(None);
     for path in ["/unread", "/part"] {
         let slow = Slow::post(&services[0], path, &token_in(path, "u-1", now(), now() + LIFE)).await;

@@ -123,7 +123,7 @@ fn claims_are_taken_as_they_stand() {
 }
 
 #[test]
-fn a_role_that_we_do_not_know_is_none() {
+fn unknown_role_has_no_rights() {
     for (role, known) in [("member", Some(Role::Member)), ("admin", Some(Role::Admin))] {
         assert_eq!(verdict(&with("role", format!(r#""{role}""#))).unwrap().known_role(), known);
     }

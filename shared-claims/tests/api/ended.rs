@@ -57,7 +57,7 @@ async fn a_revocation_counts_at_once() {
 }
 
 #[actix_web::test]
-async fn a_list_that_is_too_old_clears_nobody() {
+async fn stale_list_is_503_and_still_revokes() {
     let list = stale();
     for service in behind(&list, &[]) {
         for path in ["/member", "/admin"] {

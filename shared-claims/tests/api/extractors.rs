@@ -17,7 +17,7 @@ async fn without_a_token_the_challenge_says_no_more() {
 }
 
 #[actix_web::test]
-async fn a_member_is_let_in_as_who_they_are() {
+async fn member_has_the_claims_of_the_token() {
     for service in Service::on_each(None) {
         let iat = now() - 60;
         let claims = claims_of("member").with("iat", iat).with("exp", iat + LIFE);
@@ -116,7 +116,7 @@ async fn every_description_is_fit_for_a_header() {
 }
 
 #[actix_web::test]
-async fn without_a_guard_nobody_is_let_in() {
+async fn missing_bearer_auth_is_500() {
     let service = Service::unguarded();
     for path in ["/member", "/admin"] {
         let answer = service.with_bearer(path, &token_of("admin")).await;

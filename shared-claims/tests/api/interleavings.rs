@@ -101,7 +101,7 @@ fn end(revocation: &Revocation) -> u64 {
 
 proptest! {
     #[test]
-    fn a_token_is_refused_if_and_only_if_what_was_told_refuses_it(
+    fn token_is_refused_if_and_only_if_an_entry_revokes_it(
         skew in -5..=5_i64, events in prop::collection::vec(some_event(), 0..60),
     ) {
         let mut world = World::new(skew);

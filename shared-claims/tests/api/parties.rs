@@ -52,7 +52,7 @@ fn the_audience_names_this_service() {
 }
 
 #[test]
-fn the_issuer_is_ours_to_the_letter() {
+fn issuer_must_match_exactly() {
     check([(with("iss", r#""auth\u002dservice""#), Ok(()), "escapes are JSON's")]);
     for iss in [
         r#""books-service""#,

@@ -123,7 +123,7 @@ async fn missing_address_is_an_empty_set() {
 }
 
 #[tokio::test]
-async fn set_from_a_cache_is_no_news() {
+async fn key_set_from_a_cache_changes_nothing() {
     let publisher = Publisher::start(set(&[0])).await;
     let keys = publisher.poller().keys().await.unwrap();
     publisher.state.lock().unwrap().age = Some("60");
@@ -149,7 +149,7 @@ async fn set_survives_an_outage_until_its_greatest_age() {
 }
 
 #[tokio::test]
-async fn unknown_kids_cause_no_question() {
+async fn unknown_kid_causes_no_request() {
     let publisher = Publisher::start(set(&[0])).await;
     let poller = Poller { poll: Duration::from_mins(1), ..publisher.poller() };
     let verifier = verifier_of(Keyring::new([], Some(poller.keys().await.unwrap())).unwrap());

@@ -63,7 +63,7 @@ async fn unless_told_otherwise_it_asks_every_second() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_nothing_new_is_up_to_date() {
+async fn not_modified_confirms_the_list() {
     let teller = Teller::start(&[]).await;
     let list = Poller { max_age: Some(Duration::from_secs(10)), ..quick(&teller) }.start().await.unwrap();
     teller.is_asked_again(3).await;
@@ -74,7 +74,7 @@ async fn whoever_asks_for_nothing_new_is_up_to_date() {
 }
 
 #[tokio::test]
-async fn a_list_is_as_old_as_its_question() {
+async fn age_of_the_list_counts_from_the_request() {
     let teller = Teller::start(&[]).await;
     let pause = Duration::from_millis(300);
     teller.behave(Manner::Slow(pause));
@@ -105,7 +105,7 @@ async fn an_outage_changes_nothing_but_the_age() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_whole_or_not_understood_counts_for_nothing() {
+async fn incomplete_or_invalid_answer_changes_nothing() {
     let list = list_of("odd");
     let cut = &list[..list.len() - 1];
     let unknown = r#"{"cursor":"odd","entries":[{"sid":"odd","until":4000000000},{"jti":"t-1","until":4000000000}]}"#;
@@ -153,7 +153,7 @@ async fn an_answer_that_is_not_whole_or_not_understood_counts_for_nothing() {
 
 /// Behind one address there may be many, and a connection is to one of them.
 #[tokio::test]
-async fn whoever_fails_is_not_asked_by_the_same_connection_for_ever() {
+async fn failed_request_is_followed_by_a_new_connection() {
     let teller = Teller::start(&[]).await;
     let list = quick(&teller).start().await.unwrap();
     teller.behave(Manner::Ill);
@@ -165,7 +165,7 @@ async fn whoever_fails_is_not_asked_by_the_same_connection_for_ever() {
 
 /// A clock that jumps ahead must not drop entries; here it is the server's.
 #[tokio::test]
-async fn what_is_over_here_and_not_there_is_kept() {
+async fn entry_expired_by_only_one_clock_is_kept() {
     let body = r#"{"cursor": "c", "entries": [{"sid": "s-1", "until": 1767225700}]}"#;
     for (date, is_kept, why) in [
         ("Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n", true, "an hour and more of a clock that is behind"),
@@ -183,7 +183,7 @@ async fn what_is_over_here_and_not_there_is_kept() {
 }
 
 #[tokio::test]
-async fn whoever_starts_first_does_not_wait_for_ever() {
+async fn start_without_auth_service_returns_after_the_timeout() {
     let teller = Teller::start(&[session("s-1", UNTIL)]).await;
     teller.behave(Manner::Dead);
     let impatient = Poller { start_timeout: Duration::from_millis(100), ..quick(&teller) };
@@ -195,7 +195,7 @@ async fn whoever_starts_first_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_no_error() {
+async fn unreachable_auth_service_is_no_start_error() {
     let url = Teller::start(&[]).await.url;
     let poller = Poller { start_timeout: Duration::from_millis(50), ..Poller::new(url) };
     assert_eq!(poller.start().await.unwrap().age(), None);
@@ -210,7 +210,7 @@ async fn a_wrong_address_is_an_error_at_once() {
 }
 
 #[tokio::test]
-async fn it_ends_with_the_last_handle() {
+async fn poll_task_ends_with_the_last_handle() {
     let teller = Teller::start(&[]).await;
     let list = quick(&teller).start().await.unwrap();
     let other = list.clone();

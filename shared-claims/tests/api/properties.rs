@@ -118,7 +118,7 @@ fn some_json() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn what_is_signed_is_read(claims in some_claims(), issuer in some_text(), audience in some_text()) {
+    fn signed_claims_verify_to_the_same_claims(claims in some_claims(), issuer in some_text(), audience in some_text()) {
         let secret = secret(SECRET);
         let config = VerifierConfig { issuer: &issuer, audience: &audience, max_life: Duration::from_secs(LIFE), secret: &secret, previous: None };
         let token = Signer::new(&issuer, &["x".to_owned(), audience.clone()], &secret).unwrap().sign(&claims);
@@ -134,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_may_be_put_in(place in any::<prop::sample::Index>(), new in "\\PC{1,4}|[A-Za-z0-9._=-]{1,4}|[\\x00-\\x7f]") {
+    fn inserted_text_invalidates_a_token(place in any::<prop::sample::Index>(), new in "\\PC{1,4}|[A-Za-z0-9._=-]{1,4}|[\\x00-\\x7f]") {
         for mut changed in honest() {
             changed.insert_str(place.index(changed.len() + 1), &new);
             prop_assert!(verdict(&changed).is_err(), "{changed}");
@@ -142,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_may_be_put_instead(at in any::<prop::sample::Index>(), length in 1usize..60, new in "[A-Za-z0-9._-]{0,60}") {
+    fn replaced_text_invalidates_a_token(at in any::<prop::sample::Index>(), length in 1usize..60, new in "[A-Za-z0-9._-]{0,60}") {
         for honest in honest() {
             let at = at.index(honest.len());
             let mut changed = honest.clone();
@@ -152,33 +152,33 @@ proptest! {
     }
 
     #[test]
-    fn another_secret_proves_nothing(other in "[!-~]{32,80}") {
+    fn token_of_another_secret_is_refused(other in "[!-~]{32,80}") {
         let message = format!("{}.{}", b64(header().text()), b64(access().text()));
         prop_assert_eq!(verdict(&signed(&message, other)), Err(TokenError::Signature));
     }
 
     #[test]
-    fn no_text_is_a_token(text: String, dotted in "[A-Za-z0-9_-]{0,80}(\\.[A-Za-z0-9_-]{0,80}){0,5}") {
+    fn random_text_is_refused(text: String, dotted in "[A-Za-z0-9_-]{0,80}(\\.[A-Za-z0-9_-]{0,80}){0,5}") {
         prop_assert!(verdict(&text).is_err());
         prop_assert!(verdict(&dotted).is_err());
     }
 
     #[test]
-    fn no_signed_bytes_are_a_token(bytes: Vec<u8>, segment in "[A-Za-z0-9_-]{0,80}") {
+    fn random_signed_bytes_are_refused(bytes: Vec<u8>, segment in "[A-Za-z0-9_-]{0,80}") {
         prop_assert!(verdict(&texts(&bytes, access().text())).is_err());
         prop_assert!(verdict(&texts(header().text(), &bytes)).is_err());
         prop_assert!(verdict(&segments(&segment, &segment)).is_err());
     }
 
     #[test]
-    fn no_json_makes_the_verifier_stumble(json in some_json()) {
+    fn random_json_never_panics(json in some_json()) {
         // Whatever the answer: there is one.
         let _ = verdict(&texts(&json, access().text()));
         prop_assert!(verdict(&texts(header().text(), &json)).is_err());
     }
 
     #[test]
-    fn what_is_read_as_an_object_is_one(json in some_json(), bytes: Vec<u8>) {
+    fn accepted_object_is_valid_json(json in some_json(), bytes: Vec<u8>) {
         for text in [json.into_bytes(), bytes] {
             let Ok(members) = Members::parse(&text) else { continue };
             let Ok(Value::Object(object)) = serde_json::from_slice(&text) else { panic!("{text:?}") };

@@ -124,7 +124,7 @@ fn only_keys_that_fit_are_taken_from_a_set() {
 }
 
 #[test]
-fn name_that_stands_for_two_keys_stands_for_none() {
+fn duplicate_kid_names_no_key() {
     let [ec, ed, rsa] = PAIRS.each_ref().map(jwk);
     let keys = PublicKeys::unknown(None);
     let twice = with(ed, &[("kid", ec["kid"].clone())]);

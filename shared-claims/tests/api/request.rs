@@ -37,7 +37,7 @@ async fn the_scheme_is_bearer_in_any_case() {
 }
 
 #[actix_web::test]
-async fn what_is_no_token_behind_bearer_is_a_bad_token() {
+async fn invalid_credentials_behind_bearer_are_401() {
     for service in Service::on_each(None) {
         let good = token_of("member");
         let other = token_of("admin");

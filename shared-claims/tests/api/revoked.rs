@@ -78,7 +78,7 @@ fn not_before_far_ahead_is_taken_as_now_plus_the_leeway() {
 }
 
 #[test]
-fn not_before_of_a_clock_that_is_right_again_is_brought_back() {
+fn not_before_in_the_future_is_corrected() {
     let list = Revocations::new(None);
     list.add(&[subject("u-1", NOW + 3600, NOW + 9000)], NOW + 3600);
     assert!(list.is_revoked("s-1", "u-1", NOW + LEEWAY), "while the clock is ahead");
@@ -88,7 +88,7 @@ fn not_before_of_a_clock_that_is_right_again_is_brought_back() {
 }
 
 #[test]
-fn a_later_list_takes_nothing_back() {
+fn entry_missing_from_a_later_list_is_kept() {
     let list = list_of(&[session("s-1", LATER), subject("u-1", NOW, LATER)]);
     list.add(&[], NOW);
     list.add(&[session("s-2", LATER), subject("u-1", NOW - 100, NOW + 1)], NOW);
@@ -117,7 +117,7 @@ fn nothing_is_forgotten_before_the_clock_here_has_passed_its_end() {
 }
 
 #[test]
-fn what_is_over_goes_bit_by_bit_while_other_things_come() {
+fn expired_entries_are_swept_in_parts() {
     let list = list_of(&(0..1000).map(|n| session(&format!("s-{n}"), NOW)).collect::<Vec<_>>());
     let mut before = list.len();
     for _ in 0..ROUNDS {

@@ -109,7 +109,7 @@ fn replacing_the_secret_logs_nobody_out() {
 }
 
 #[test]
-fn a_signer_knows_who_it_is_and_whom_it_writes_to() {
+fn signer_needs_an_issuer_and_an_audience() {
     let of = |issuer: &str, audience: &[&str]| {
         let audience: Vec<String> = audience.iter().map(|&name| name.to_owned()).collect();
         Signer::<AccessClaims>::new(issuer, &audience, &secret(SECRET)).map(|_| ())

@@ -23,7 +23,7 @@ const VALUES: &str =
     r#""books-service" ["books-service"] ["x","books-service"] ["x"] [] "auth-service" "" null 1 1.5 {} 1e400"#;
 
 #[test]
-fn whatever_is_accepted_here_is_accepted_there() {
+fn accepted_token_is_accepted_by_jsonwebtoken() {
     let verifier = shared_claims::Verifier::<AccessClaims>::new(&verifier_config(&secret(SECRET), None)).unwrap();
     let now = get_current_timestamp();
     // Away from the edges of the leeway, since the crate asks a clock of its own.
@@ -45,7 +45,7 @@ fn whatever_is_accepted_here_is_accepted_there() {
 }
 
 #[test]
-fn the_third_opinion_is_one() {
+fn jsonwebtoken_refuses_wrong_signatures() {
     let now = get_current_timestamp();
     let claims = access().with("iat", now - 100).with("exp", now + LIFE - 100);
     let token = token(&header(), &claims);

@@ -86,7 +86,7 @@ fn a_life_is_as_long_as_configured() {
 }
 
 #[test]
-fn no_clock_makes_the_verifier_stumble() {
+fn extreme_clocks_never_panic() {
     let extremes = [0, 1, LEEWAY, NOW, u64::MAX - LEEWAY, u64::MAX - 1, u64::MAX];
     for now in extremes {
         for iat in extremes {
@@ -103,7 +103,7 @@ fn no_clock_makes_the_verifier_stumble() {
 }
 
 #[test]
-fn who_signs_out_may_do_so_late_but_not_otherwise() {
+fn logout_accepts_expired_but_not_forged_tokens() {
     let late = NOW + LIFE + 1_000_000;
     let honest = token(&header(), &access());
     let forged = signed(honest.rsplit_once('.').unwrap().0, STRANGER);
@@ -128,7 +128,7 @@ fn who_signs_out_may_do_so_late_but_not_otherwise() {
 }
 
 #[test]
-fn a_verifier_knows_whom_it_believes() {
+fn verifier_needs_an_issuer_and_an_audience() {
     let secret = secret(SECRET);
     let of = |issuer, audience| {
         let config =

@@ -4,7 +4,7 @@ use crate::forge::{access, check, crowd, header, token};
 use crate::json::{member_ignored_in_both, member_refused_in_both, with_member};
 
 #[test]
-fn every_text_is_utf8_though_nobody_reads_it() {
+fn unused_text_must_be_utf8_too() {
     for (bytes, why) in [
         (&b"\"x\":\"\xff\""[..], "no UTF-8 at all"),
         (b"\"x\":\"\xc0\xaf\"", "longer than needed"),
@@ -110,7 +110,7 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
-fn a_crowd_is_refused() {
+fn object_with_too_many_members_is_refused() {
     let there = header().names().len();
     check([
         (with_member(crowd(64 - there))[0].clone(), Ok(()), "64 header members"),

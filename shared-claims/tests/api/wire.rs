@@ -47,7 +47,7 @@ fn unknown_members_are_ignored() {
 }
 
 #[test]
-fn an_entry_that_is_not_understood_spoils_the_list() {
+fn unknown_kind_of_entry_invalidates_the_list() {
     for (entry, why) in [
         (r#"{"jti":"t-1","until":7}"#, "a kind that is not known"),
         (r#"{"until":7}"#, "no kind"),

@@ -12,7 +12,7 @@ pub(crate) const JSON: &str = "application/json";
 /// The media type of a form.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Whether the body is a form.
+/// True if the body is a form.
 pub(crate) fn is_form(request: &HttpRequest) -> bool {
     let line = request.headers().get(CONTENT_TYPE).and_then(|line| line.to_str().ok()).unwrap_or_default();
     line.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM)

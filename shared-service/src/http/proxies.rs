@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_stops_the_start() {
+    fn invalid_trusted_proxy_stops_the_start() {
         for list in ["10.0.0.0/33", "::/129", "10.0.0", "proxy.example", "10.0.0.1/", "*", "10.0.0.0/-1"] {
             let mut settings = Settings::from_pairs([("TRUSTED_PROXIES", list)]);
             TrustedProxies::read(&mut settings);

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn two_of_them_are_none() {
+    fn second_traceparent_is_ignored() {
         let mut headers = HeaderMap::new();
         assert_eq!(Trace::of(&headers), None);
         headers.append(TRACEPARENT, HeaderValue::from_static(GOOD));

@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_wrong_is_told_at_once() {
+    fn all_wrong_settings_are_reported_at_once() {
         let mut settings =
             Settings::from_pairs([("TTL", "soon"), ("PORT", "70000"), ("EMPTY", ""), ("SECRET_FILE", "/no/such")]);
         assert_eq!(settings.duration("TTL", "15m", ""), Duration::from_mins(15));

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_is_shown_and_nothing_secret() {
+    fn effective_settings_contain_no_secret() {
         let mut settings = Settings::from_pairs([
             ("LIMIT", "7"),
             ("KEY", "pQ7vXk2mZ9sLr4tYw8bNc3hJf6dGa1eU"),

@@ -33,7 +33,7 @@ fn strangers<'a>(service: &'a Service, admin: &Person) -> Vec<(Caller<'a>, u16, 
 }
 
 #[tokio::test]
-async fn a_token_that_is_worth_nothing_opens_nothing() {
+async fn invalid_access_token_is_401_on_every_route() {
     let service = Service::start(SETTINGS).await;
     let admin = service.new_admin(&service.admin().await).await;
     // The values in calls that need no token.
@@ -67,7 +67,7 @@ async fn a_token_that_is_worth_nothing_opens_nothing() {
 }
 
 #[tokio::test]
-async fn one_more_header_may_be_set_up() {
+async fn access_token_in_the_configured_header_is_accepted() {
     let service = Service::start([("ACCESS_TOKEN_HEADER", "x-access-token")]).await;
     let good = service.log_in(MEMBER).await.access;
     let nobody = service.nobody();

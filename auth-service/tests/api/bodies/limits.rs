@@ -61,7 +61,7 @@ fn ask_without_body(service: &Service, head: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_may_call_is_decided_before_the_body_is_read() {
+async fn role_is_checked_before_the_body_is_read() {
     let service = Service::start([]).await;
     let (member, admin) = (service.log_in(MEMBER).await.access, service.log_in(ADMIN).await.access);
     let bearer = |token: &str| format!("\r\nAuthorization: Bearer {token}");

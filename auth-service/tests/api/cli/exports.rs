@@ -49,7 +49,7 @@ fn from_mern() -> [(&'static str, String); 6] {
 }
 
 #[tokio::test]
-async fn user_base_without_user_names_comes_along() {
+async fn user_names_are_derived_from_emails() {
     for (format, people) in from_mern() {
         for desk in Desk::each().await {
             desk.run(&["add", "ann-2"], GOOD).await.unwrap();

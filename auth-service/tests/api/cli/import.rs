@@ -24,7 +24,7 @@ fn from_express() -> String {
 }
 
 #[tokio::test]
-async fn people_of_an_express_service_can_sign_in() {
+async fn imported_users_of_an_express_service_can_log_in() {
     for desk in Desk::each().await {
         let people = format!("\u{feff}{}", from_express());
         let said = desk.run(&["import", "-"], &people).await.unwrap();
@@ -60,7 +60,7 @@ async fn a_second_import_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_import_adds_all_or_nobody_and_names_every_bad_line() {
+async fn import_adds_all_or_none_and_names_every_bad_line() {
     let good = format!(r#"{{"username":"anna","passwordHash":"{BCRYPT}"}}"#);
     let with = |fields: &str| format!(r#"{{"username":"ben","passwordHash":"{BCRYPT}",{fields}}}"#);
     for desk in Desk::each().await {
@@ -109,7 +109,7 @@ async fn an_import_adds_all_or_nobody_and_names_every_bad_line() {
 }
 
 #[tokio::test]
-async fn an_import_takes_nobody_elses_email_or_id() {
+async fn import_refuses_taken_emails_and_ids() {
     for desk in Desk::each().await {
         desk.run(&["add", "anna", "--email", "anna@example.org"], GOOD).await.unwrap();
         let id = desk.user("anna").await.unwrap().id;
@@ -125,7 +125,7 @@ async fn an_import_takes_nobody_elses_email_or_id() {
 }
 
 #[tokio::test]
-async fn an_export_moves_everybody_to_another_database() {
+async fn export_moves_all_users_to_another_database() {
     let [sqlite, postgres] = Desk::each().await;
     sqlite.run(&["add", "root", "--role", "admin", "--email", "root@example.org"], GOOD).await.unwrap();
     sqlite.run(&["import", "-"], &from_express()).await.unwrap();

@@ -75,7 +75,7 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn those_who_ask_for_much_delay_others_by_one_job() {
+async fn client_with_many_jobs_delays_others_by_one_job() {
     let blocked = Blocked::with_room_for(4).await;
     let (greedy, modest) = (address("192.0.2.1"), address("192.0.2.2"));
     let (sender, order) = mpsc::channel();
@@ -138,7 +138,7 @@ fn address(text: &str) -> ClientNetwork {
 }
 
 #[tokio::test]
-async fn the_job_of_a_requester_who_is_gone_is_skipped() {
+async fn job_of_a_cancelled_request_is_skipped() {
     let blocked = Blocked::with_room_for(8).await;
     let ran = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&ran);
@@ -150,7 +150,7 @@ async fn the_job_of_a_requester_who_is_gone_is_skipped() {
 }
 
 #[tokio::test]
-async fn who_is_gone_keeps_nobody_out() {
+async fn cancelled_jobs_do_not_fill_the_queue() {
     let blocked = Blocked::with_room_for(2).await;
     for _ in 0..2 {
         hang_up(blocked.queue(|| 1).await).await;
@@ -181,7 +181,7 @@ async fn the_callers_thread_does_not_hash() {
 }
 
 #[tokio::test]
-async fn the_end_waits_for_what_runs_and_forgets_what_waits() {
+async fn dropped_pool_finishes_running_jobs_and_discards_queued_ones() {
     let blocked = Blocked::with_room_for(4).await;
     let ran = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&ran);

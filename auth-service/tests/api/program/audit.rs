@@ -94,7 +94,7 @@ async fn each_security_event_is_one_line() {
 }
 
 #[tokio::test]
-async fn the_secrets_that_count_are_named_by_their_kid() {
+async fn secrets_in_use_are_logged_by_their_kid() {
     let previous = "the access secret before this one, 32 bytes";
     let desk = Desk::new().set("LOG_FORMAT", "json").set("ACCESS_TOKEN_SECRET_PREVIOUS", previous);
     let out = desk.set("AUTH_ADDR", "192.0.2.1:1").run(&[], "").is(1).err;
@@ -107,7 +107,7 @@ async fn the_secrets_that_count_are_named_by_their_kid() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_trusted_is_told_of_once() {
+async fn untrusted_proxy_is_logged_once() {
     let service = Desk::new().serve();
     let client = Client::builder().no_proxy().build().unwrap();
     for _ in 0..3 {

@@ -63,7 +63,7 @@ fn wrong_settings_stop_the_start_with_one_message() {
 }
 
 #[test]
-fn what_cannot_be_had_is_said() {
+fn unusable_address_or_file_is_named() {
     for (name, value, expected) in [
         ("AUTH_DATABASE_URL", "sqlite:///nonexistent/auth.db", "unable to open database file"),
         ("AUTH_ADDR", "192.0.2.1:3000", "192.0.2.1:3000 cannot be had"),
@@ -75,7 +75,7 @@ fn what_cannot_be_had_is_said() {
 }
 
 #[test]
-fn people_are_managed_beside_a_running_service() {
+fn users_are_managed_beside_a_running_service() {
     let desk = Desk::new();
     let service = desk.serve();
     let ended = desk.run(&["users", "add", "Root", "--role", "admin"], &format!("{GOOD}\n")).is(0);
@@ -97,7 +97,7 @@ fn people_are_managed_beside_a_running_service() {
 }
 
 #[test]
-fn import_tells_by_its_exit_code_which_lines_are_there() {
+fn import_exit_code_tells_which_lines_were_added() {
     let desk = Desk::new();
     let hash = "$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK";
     let people = format!("username,password\nanna,{hash}\nben,plain text\n");
@@ -118,7 +118,7 @@ fn import_tells_by_its_exit_code_which_lines_are_there() {
 }
 
 #[test]
-fn a_health_check_tells_by_its_exit_code() {
+fn healthcheck_exit_code_is_the_result() {
     let desk = Desk::new();
     let service = desk.serve();
     desk.run(&["healthcheck", &service.url("/readyz")], "").is(0);
@@ -133,7 +133,7 @@ fn a_health_check_tells_by_its_exit_code() {
 }
 
 #[test]
-fn the_settings_that_count_are_shown_without_what_is_secret() {
+fn effective_settings_are_shown_without_secrets() {
     let desk = Desk::new()
         .set("AUTH_DATABASE_URL", "postgres://anna:hush-hush@localhost/auth")
         .set("REDIS_URL", "redis://:hush-hush@localhost:6379")
@@ -172,7 +172,7 @@ fn an_address_with_a_password_may_be_a_file() {
 
 /// As in `auth-service openapi | head`.
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn closed_pipe_is_no_error() {
     let desk = Desk::new();
     for arguments in [&["openapi"][..], &["config"], &["completions", "bash"]] {
         let mut child = desk.command(arguments).spawn().unwrap();

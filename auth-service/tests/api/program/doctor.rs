@@ -22,7 +22,7 @@ fn examine(desk: &Desk, code: i32) -> Ended {
 }
 
 #[tokio::test]
-async fn a_service_that_runs_well_is_found_well() {
+async fn doctor_of_a_healthy_service_has_no_warning() {
     let (database, redis) = (Database::postgres().await, Redis::start().await);
     let desk = Desk::new().set("AUTH_DATABASE_URL", &database.url).set("REDIS_URL", &redis.url());
     let desk = desk.set("ACCESS_TOKEN_SECRET_PREVIOUS", "an access secret of last year, of 32 bytes and more");
@@ -59,7 +59,7 @@ fn redis_cli(redis: &Redis, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn everything_is_looked_at_while_everything_is_broken() {
+fn doctor_runs_every_check_if_all_fail() {
     // It takes connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap();
@@ -89,7 +89,7 @@ fn everything_is_looked_at_while_everything_is_broken() {
 }
 
 #[tokio::test]
-async fn each_trouble_is_named() {
+async fn doctor_names_each_problem() {
     let file = |name: &str| format!("sqlite://{name}?mode=rwc");
     let evicting = Redis::with(&["--maxmemory-policy", "allkeys-lru"]).await;
     let guarded = Redis::with(&["--requirepass", "right"]).await;
@@ -156,7 +156,7 @@ async fn hash_of_a_high_cost_is_named_by_import_and_doctor() {
 }
 
 #[tokio::test]
-async fn who_takes_writes_is_found_behind_sentinels_and_in_a_cluster() {
+async fn doctor_finds_the_masters_of_sentinels_and_clusters() {
     let (watched, cluster) = (Watched::start().await, Cluster::start().await);
     for (url, part) in [
         (watched.url(), format!("{} is a master, replicas: 2", watched.servers[0].place())),
@@ -170,7 +170,7 @@ async fn who_takes_writes_is_found_behind_sentinels_and_in_a_cluster() {
 }
 
 #[test]
-fn a_certificate_that_ends_soon_is_noticed() {
+fn certificate_near_its_end_is_a_warning() {
     let desk = Desk::new().set("TLS_CERT", "tls.pem").set("TLS_KEY", "tls.key");
     for (days, verdict, part) in
         [("90", "ok", "good until"), ("36500", "ok", "good until 21"), ("3", "warn", "renew it, then send SIGHUP")]

@@ -27,7 +27,7 @@ async fn status(service: &Served) -> u16 {
 }
 
 #[tokio::test]
-async fn redis_is_spoken_to_over_tls_if_its_certificate_is_good() {
+async fn redis_over_tls_needs_a_valid_certificate() {
     let desk = Desk::new();
     certify(&desk.folder);
     let file = |name: &str| desk.folder.join(name).display().to_string();
@@ -48,7 +48,7 @@ async fn redis_is_spoken_to_over_tls_if_its_certificate_is_good() {
 }
 
 #[tokio::test]
-async fn postgres_is_spoken_to_over_tls_if_the_address_says_so() {
+async fn postgres_over_tls_follows_sslmode() {
     let database = Database::postgres().await;
     let on = |mode: &str| Desk::new().set("AUTH_DATABASE_URL", &format!("{}?sslmode={mode}", database.url));
     let service = on("require").serve();

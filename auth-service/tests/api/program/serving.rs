@@ -9,7 +9,7 @@ use super::{Desk, head_of_login, login_body, status};
 use crate::service::{ACCESS_SECRET, GOOD, REFRESH_SECRET};
 
 #[tokio::test]
-async fn what_is_in_flight_is_finished_before_the_end() {
+async fn sigterm_finishes_requests_in_flight() {
     for signal in [Signal::TERM, Signal::INT] {
         let desk = Desk::new();
         desk.run(&["users", "add", "anna"], GOOD).is(0);
@@ -37,7 +37,7 @@ async fn what_is_in_flight_is_finished_before_the_end() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_does_not_hold_the_end_up() {
+async fn idle_connection_does_not_delay_the_shutdown() {
     let service = Desk::new().serve();
     let mut idle = TcpStream::connect(service.addr).unwrap();
     write!(idle, "GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
@@ -65,7 +65,7 @@ async fn hangup_without_tls_changes_nothing() {
 }
 
 #[tokio::test]
-async fn nothing_secret_gets_into_the_log() {
+async fn log_contains_no_secrets() {
     let desk = Desk::new().set("RUST_LOG", "debug").set("DEMO_DATA", "true");
     let service = desk.serve();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -69,7 +69,7 @@ fn a_certificate_makes_it_https_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_shown_after_a_hangup_and_a_broken_one_never() {
+async fn hangup_loads_a_new_certificate_and_ignores_a_broken_one() {
     let (desk, service) = https();
     certify(&desk.folder, "new");
     get(&desk, &service, "new", &[]).is(60);
@@ -121,7 +121,7 @@ fn unusable_form_of_a_key_is_refused_by_name() {
 }
 
 #[test]
-fn what_cannot_be_shown_stops_the_start() {
+fn unusable_certificate_stops_the_start() {
     let files = Desk::new();
     certify(&files.folder, "one");
     certify(&files.folder, "two");

@@ -53,7 +53,7 @@ fn failing(ended: &Ended) -> Vec<&str> {
 }
 
 #[test]
-fn verdict_on_a_token_is_the_verifiers() {
+fn token_verify_agrees_with_the_verifier() {
     let desk = Desk::new();
     let access = |change: Value, more: Value| {
         token(&with(header("at+jwt", ACCESS_SECRET), &change), &with(access_claims(), &more), ACCESS_SECRET)
@@ -98,7 +98,7 @@ fn verdict_on_a_token_is_the_verifiers() {
 }
 
 #[test]
-fn token_is_judged_where_it_is_meant_to_go() {
+fn token_verify_checks_the_audience() {
     let desk = Desk::new().set("ACCESS_TOKEN_SECRET_PREVIOUS", OTHER_SECRET);
     for (secret, code) in [(ACCESS_SECRET, 0), (OTHER_SECRET, 0), (REFRESH_SECRET, 1)] {
         let token = token(&header("at+jwt", secret), &access_claims(), secret);

@@ -12,7 +12,7 @@ use crate::forge::{expired_refresh, refresh_claims, refresh_token, signed, tampe
 use crate::service::{ACCESS_SECRET, ADMIN, MEMBER, REFRESH_SECRET, Service, TokenPair, on_each_store};
 
 #[tokio::test]
-async fn without_a_token_there_is_a_challenge() {
+async fn missing_refresh_token_is_401_with_a_challenge() {
     let service = Service::start([]).await;
     for body in
         [json!({}), json!({"token": null}), json!({"token": ""}), json!({"refreshToken": ""}), json!({"other": 1})]
@@ -74,7 +74,7 @@ fn forgeries(pair: &TokenPair) -> Vec<(String, &'static str)> {
 }
 
 #[tokio::test]
-async fn what_is_not_proven_changes_nothing() {
+async fn unverified_token_changes_nothing() {
     on_each_store([], async |service| {
         let pair = service.log_in(MEMBER).await;
         let forgeries = forgeries(&pair);
@@ -94,7 +94,7 @@ async fn what_is_not_proven_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_is_worth_something_for_its_own_session_only() {
+async fn refresh_token_is_valid_for_its_own_session_only() {
     on_each_store([], async |service| {
         let (mine, other) = (service.log_in(MEMBER).await, service.log_in(ADMIN).await);
         let (claims, others) = (refresh_claims(&mine.refresh), refresh_claims(&other.refresh));

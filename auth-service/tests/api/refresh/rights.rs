@@ -6,7 +6,7 @@ use crate::forge::parts;
 use crate::service::{GOOD, TokenPair, on_each_store, text};
 
 #[tokio::test]
-async fn what_a_person_may_do_is_read_again_each_time() {
+async fn refresh_reads_the_role_again() {
     on_each_store([], async |service| {
         let admin = service.admin().await;
         let person = service.newcomer().await;
@@ -31,7 +31,7 @@ async fn what_a_person_may_do_is_read_again_each_time() {
 }
 
 #[tokio::test]
-async fn who_is_gone_or_disabled_behind_our_back_is_refused() {
+async fn refresh_of_a_deleted_or_disabled_user_is_refused() {
     on_each_store([], async |service| {
         let (gone, disabled) = (service.newcomer().await, service.newcomer().await);
         service.database.execute(&format!("DELETE FROM users WHERE id = '{}'", gone.id)).await;

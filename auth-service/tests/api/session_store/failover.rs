@@ -65,7 +65,7 @@ async fn served_again(stage: &Arc<Stage>) {
 }
 
 #[tokio::test]
-async fn a_cluster_that_loses_masters_loses_nobody() {
+async fn cluster_without_some_masters_loses_no_session() {
     let mut cluster = Cluster::start().await;
     let stage = Arc::new(redis_stage(&cluster.url(), RULES));
     let load = Load::start(&stage, OWNERS).await;
@@ -93,7 +93,7 @@ async fn a_cluster_that_loses_masters_loses_nobody() {
 }
 
 #[tokio::test]
-async fn what_no_replica_has_is_not_acknowledged() {
+async fn write_without_a_replica_is_not_acknowledged() {
     let cluster = Cluster::start().await;
     let stage = Arc::new(redis_stage(&cluster.url(), RULES));
     let mut owner = Owner::new(&stage).await;
@@ -154,7 +154,7 @@ async fn beside_the_name(stage: &Arc<Stage>) -> Owner {
 
 /// Keys move one by one: calls meanwhile get an error that allows a retry, and lose nothing.
 #[tokio::test]
-async fn a_slot_that_moves_bit_by_bit_loses_nobody() {
+async fn slot_moved_key_by_key_loses_no_session() {
     let cluster = Cluster::start().await;
     let stage = Arc::new(redis_stage(&cluster.url(), RULES));
     let (mut one, mut two) = (beside_the_name(&stage).await, beside_the_name(&stage).await);
@@ -209,7 +209,7 @@ async fn a_slot_that_moves_bit_by_bit_loses_nobody() {
 /// For a while two servers are masters, and each ends a session. A reader of the abandoned one has a later position
 /// than the entry on the other one.
 #[tokio::test]
-async fn a_server_with_another_history_tells_all_of_it() {
+async fn server_with_another_history_sends_its_whole_list() {
     let (old, new) = (Redis::with(&["--repl-diskless-sync-delay", "0"]).await, Redis::start().await);
     let stage = redis_stage(&old.url(), RULES);
     let [here, there, later] = [stage.open().await, stage.open().await, stage.open().await];
@@ -263,7 +263,7 @@ async fn a_master_that_dies_is_followed_by_another() {
 }
 
 #[tokio::test]
-async fn a_master_that_was_replaced_is_left() {
+async fn replaced_master_is_disconnected() {
     let watched = Watched::start().await;
     let stage = Arc::new(redis_stage(&watched.url(), RULES));
     let load = Load::start(&stage, OWNERS).await;
@@ -285,7 +285,7 @@ async fn a_master_that_was_replaced_is_left() {
 }
 
 #[tokio::test]
-async fn a_server_that_becomes_a_replica_is_left() {
+async fn server_that_becomes_a_replica_is_disconnected() {
     let (one, two) = (Redis::start().await, Redis::start().await);
     let stage = Arc::new(redis_stage(&one.url(), RULES));
     let mut owner = Owner::new(&stage).await;

@@ -54,7 +54,7 @@ pub async fn each_failure_beyond_the_limit_doubles_the_wait(kind: Kind) {
     stage.assert_waits(&name, 15 * MINUTE).await;
 }
 
-pub async fn a_success_ends_the_row(kind: Kind) {
+pub async fn success_resets_the_failures(kind: Kind) {
     let (stage, name) = (kind.stage(RULES).await, new_name());
     for _ in 0..3 {
         stage.exhaust(&name).await;
@@ -77,7 +77,7 @@ pub async fn names_do_not_touch_each_other(kind: Kind) {
     stage.assert_waits(&one, SECOND).await;
 }
 
-pub async fn a_row_is_forgotten_a_while_after_its_last_wait(kind: Kind) {
+pub async fn failures_are_forgotten_a_while_after_the_last_wait(kind: Kind) {
     let (stage, name) = (kind.stage(RULES).await, new_name());
     stage.exhaust(&name).await;
     stage.pass(14 * MINUTE);
@@ -87,7 +87,7 @@ pub async fn a_row_is_forgotten_a_while_after_its_last_wait(kind: Kind) {
     stage.assert_waits(&name, SECOND).await;
 }
 
-pub async fn of_many_who_waited_one_may_try(kind: Kind) {
+pub async fn one_of_concurrent_attempts_after_a_wait_is_allowed(kind: Kind) {
     let (stage, name) = (kind.stage(RULES).await, new_name());
     stage.exhaust(&name).await;
     stage.pass(SECOND);
@@ -97,7 +97,7 @@ pub async fn of_many_who_waited_one_may_try(kind: Kind) {
     assert!(others.iter().all(|answer| matches!(answer, Attempt::Wait(_))), "{others:?}");
 }
 
-pub async fn guesses_side_by_side_are_worth_no_more(kind: Kind) {
+pub async fn concurrent_guesses_reveal_no_more_than_consecutive_ones(kind: Kind) {
     let (stage, name) = (kind.stage(RULES).await, new_name());
     for _ in 0..20 {
         assert_eq!(stage.attempt(&name).await, Attempt::Free, "all began while none had failed");
@@ -111,13 +111,13 @@ pub async fn guesses_side_by_side_are_worth_no_more(kind: Kind) {
     stage.assert_waits(&name, 2 * SECOND).await;
 }
 
-pub async fn successes_side_by_side_are_all_told(kind: Kind) {
+pub async fn concurrent_successes_are_all_revealed(kind: Kind) {
     let (stage, name) = (kind.stage(RULES).await, new_name());
     let told = join_all((0..20).map(|_| stage.settle(&name, true))).await;
     assert!(told.iter().all(|told| *told), "{told:?}");
 }
 
-pub async fn a_clock_that_is_set_back_lets_nobody_wait_for_ever(kind: Kind) {
+pub async fn clock_set_back_bounds_the_wait(kind: Kind) {
     let (stage, name) = (kind.stage(RULES).await, new_name());
     stage.exhaust(&name).await;
     stage.set_back(100 * MINUTE);

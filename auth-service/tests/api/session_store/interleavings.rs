@@ -167,16 +167,16 @@ fn holds(kind: Kind, cases: u32) {
 }
 
 #[test]
-fn on_sqlite_a_token_is_refused_if_and_only_if_it_was_taken_away() {
+fn sqlite_token_is_refused_if_and_only_if_it_was_revoked() {
     holds(Kind::Sqlite, 12);
 }
 
 #[test]
-fn on_postgres_a_token_is_refused_if_and_only_if_it_was_taken_away() {
+fn postgres_token_is_refused_if_and_only_if_it_was_revoked() {
     holds(Kind::Postgres, 6);
 }
 
 #[test]
-fn on_redis_a_token_is_refused_if_and_only_if_it_was_taken_away() {
+fn redis_token_is_refused_if_and_only_if_it_was_revoked() {
     holds(Kind::Redis, 25);
 }

@@ -53,7 +53,7 @@ async fn config(redis: &mut MultiplexedConnection, name: &str, value: &str) {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_not_there_is_unavailable() {
+async fn missing_redis_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -61,7 +61,7 @@ async fn a_redis_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_redis_that_says_nothing_is_unavailable() {
+async fn silent_redis_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     redis_stage(&url, RULES).assert_unavailable(some_id()).await;
@@ -108,7 +108,7 @@ fn successor(outcome: Rotation) -> i64 {
 }
 
 #[tokio::test]
-async fn a_password_may_be_put_right() {
+async fn corrected_redis_password_is_used_without_a_restart() {
     let server = Redis::with(&["--requirepass", "right"]).await;
     let url = format!("redis://:wrong@127.0.0.1:{}", server.port());
     let stage = redis_stage(&url, RULES);

@@ -63,7 +63,7 @@ pub async fn fifty_uses_of_one_generation_have_one_successor(kind: Kind) {
     rotated(stage.rotate(session.id, 3).await);
 }
 
-pub async fn an_end_wins_over_any_advance(kind: Kind) {
+pub async fn end_wins_over_concurrent_rotations(kind: Kind) {
     let stage = prepared(kind).await;
     for round in 0..ROUNDS {
         let session = stage.open().await;
@@ -78,7 +78,7 @@ pub async fn an_end_wins_over_any_advance(kind: Kind) {
     }
 }
 
-pub async fn an_end_of_all_wins_over_any_advance(kind: Kind) {
+pub async fn end_of_all_wins_over_concurrent_rotations(kind: Kind) {
     let stage = prepared(kind).await;
     for round in 0..ROUNDS {
         let (kept, one, two) = (stage.open().await, stage.open().await, stage.open().await);
@@ -97,7 +97,7 @@ pub async fn an_end_of_all_wins_over_any_advance(kind: Kind) {
     }
 }
 
-pub async fn a_replay_wins_over_any_advance(kind: Kind) {
+pub async fn reuse_wins_over_concurrent_rotations(kind: Kind) {
     let stage = prepared(kind).await;
     for round in 0..ROUNDS {
         let session = stage.open_at(3).await;
@@ -118,7 +118,7 @@ async fn assert_undisturbed(race: JoinSet<Rotation>) {
     }
 }
 
-pub async fn one_of_many_replays_is_told(kind: Kind) {
+pub async fn one_of_concurrent_reuses_is_reported(kind: Kind) {
     let stage = prepared(kind).await;
     for _ in 0..ROUNDS {
         let session = stage.open_at(3).await;
@@ -131,7 +131,7 @@ pub async fn one_of_many_replays_is_told(kind: Kind) {
     }
 }
 
-pub async fn one_of_many_ends_is_told(kind: Kind) {
+pub async fn one_of_concurrent_ends_is_reported(kind: Kind) {
     let stage = prepared(kind).await;
     for _ in 0..ROUNDS {
         let session = stage.open().await;

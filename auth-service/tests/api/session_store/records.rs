@@ -74,7 +74,7 @@ async fn raw_redis() -> MultiplexedConnection {
 }
 
 #[tokio::test]
-async fn what_neither_ended_nor_expired_is_counted() {
+async fn live_sessions_are_counted() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let (stage, store) = kind.sql_stage(RULES).await;
         assert_eq!(store.count_open().await.unwrap(), 0);
@@ -89,7 +89,7 @@ async fn what_neither_ended_nor_expired_is_counted() {
 }
 
 #[tokio::test]
-async fn a_sweep_takes_what_is_over_and_nothing_else() {
+async fn sweep_deletes_only_expired_records() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let (stage, store) = kind.sql_stage(RULES).await;
         for _ in 0..5 {
@@ -239,7 +239,7 @@ async fn the_index_in_redis_heals() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_found_cannot_be_advanced() {
+async fn session_missing_from_the_index_cannot_be_rotated() {
     let mut redis = raw_redis().await;
     let stage = Kind::Redis.stage(RULES).await;
     let session = stage.open().await;

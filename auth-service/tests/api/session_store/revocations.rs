@@ -193,7 +193,7 @@ pub async fn a_cursor_that_was_lost_gives_everything(kind: Kind) {
     }
 }
 
-pub async fn a_cut_off_refuses_what_was_issued_and_nothing_else(kind: Kind) {
+pub async fn not_before_refuses_only_tokens_issued_before(kind: Kind) {
     let stage = kind.stage(RULES).await;
     // So many that it happens within one second, and at the turn of one.
     for round in 0..30 {
@@ -215,7 +215,7 @@ pub async fn a_cut_off_refuses_what_was_issued_and_nothing_else(kind: Kind) {
     }
 }
 
-pub async fn a_cut_off_refuses_what_a_session_that_goes_on_was_given(kind: Kind) {
+pub async fn not_before_refuses_tokens_of_sessions_that_go_on(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let mut session = stage.log_in().await;
     for round in 0..6 {
@@ -247,7 +247,7 @@ pub async fn signing_out_again_and_again_dates_no_token_far_ahead(kind: Kind) {
     }
 }
 
-pub async fn an_entry_outlives_the_last_token_that_it_kills(kind: Kind) {
+pub async fn entry_outlives_the_last_token_that_it_revokes(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let (one, two) = (stage.log_in().await, stage.log_in().await);
     assert!(stage.store.end(&stage.user, one.id).await.unwrap());
@@ -267,7 +267,7 @@ pub async fn an_entry_outlives_the_last_token_that_it_kills(kind: Kind) {
     );
 }
 
-pub async fn ends_at_once_are_all_listed(kind: Kind) {
+pub async fn concurrent_ends_are_all_listed(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let mut sessions = vec![];
     for _ in 0..60 {
@@ -358,7 +358,7 @@ pub async fn a_reader_whose_clock_is_ahead_for_a_while_reads_everything(kind: Ki
     assert!([&early, &session, &late].iter().all(|session| reader.refuses(session)), "{:?}", reader.known);
 }
 
-pub async fn who_begins_late_has_read_as_far(kind: Kind) {
+pub async fn new_reader_gets_all_unexpired_entries(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let shorter = kind.beside(&stage, Rules { access_ttl: SECOND, ..RULES }).await;
     let (long, short) = (stage.log_in().await, shorter.open(stage.new_session()).await.unwrap());

@@ -22,7 +22,7 @@ pub async fn a_session_opens_at_the_first_generation(kind: Kind) {
     assert_ne!(stage.open().await.id, session.id);
 }
 
-pub async fn the_current_generation_advances(kind: Kind) {
+pub async fn current_generation_is_rotated(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let mut session = stage.open().await;
     for _ in 0..5 {
@@ -38,7 +38,7 @@ pub async fn the_current_generation_advances(kind: Kind) {
     }
 }
 
-pub async fn one_behind_is_repeated_within_the_grace(kind: Kind) {
+pub async fn generation_one_behind_is_retried_within_the_grace(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let session = stage.open_at(3).await;
     for _ in 0..3 {
@@ -59,7 +59,7 @@ pub async fn the_grace_does_not_slide(kind: Kind) {
     stage.assert_gone(session.id).await;
 }
 
-pub async fn the_grace_starts_anew_with_each_advance(kind: Kind) {
+pub async fn grace_starts_again_with_each_rotation(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let session = stage.open_at(2).await;
     stage.pass(RULES.grace.saturating_sub(MINUTE));
@@ -68,7 +68,7 @@ pub async fn the_grace_starts_anew_with_each_advance(kind: Kind) {
     assert_eq!(stage.rotate(session.id, 2).await, Rotation::Retried(next));
 }
 
-pub async fn any_other_generation_is_a_replay(kind: Kind) {
+pub async fn any_other_generation_is_reuse(kind: Kind) {
     let stage = kind.stage(RULES).await;
     for (presented, why) in [
         (3, "two behind, even within the grace"),
@@ -87,7 +87,7 @@ pub async fn any_other_generation_is_a_replay(kind: Kind) {
     }
 }
 
-pub async fn without_grace_one_behind_is_a_replay(kind: Kind) {
+pub async fn without_grace_generation_one_behind_is_reuse(kind: Kind) {
     let stage = kind.stage(Rules { grace: Duration::ZERO, ..RULES }).await;
     for (behind, why) in [(Duration::ZERO, "at once"), (SECOND, "by an instance whose clock is behind")] {
         let session = stage.open_at(3).await;
@@ -104,7 +104,7 @@ pub async fn a_first_generation_has_none_before_it(kind: Kind) {
     stage.assert_gone(session.id).await;
 }
 
-pub async fn another_users_session_is_gone_and_lives_on(kind: Kind) {
+pub async fn session_of_another_user_is_unknown_and_unchanged(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let session = stage.open_at(2).await;
     let stranger = "0198c0de-0000-7000-8000-000000000000";
@@ -198,7 +198,7 @@ pub async fn an_expired_session_ends_for_every_clock(kind: Kind) {
     assert_eq!(stage.rotate(session.id, 1).await, Rotation::Unknown, "the logout was acknowledged");
 }
 
-pub async fn the_living_are_listed_newest_first(kind: Kind) {
+pub async fn live_sessions_are_listed_newest_first(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let mut expected = vec![];
     for generation in [3, 1, 2, 1] {

@@ -36,7 +36,7 @@ fn with_email(email: Option<&str>) -> UserChange {
 }
 
 #[tokio::test]
-async fn a_change_changes_what_it_names() {
+async fn user_change_changes_only_its_members() {
     for stage in Stage::each().await {
         stage.add("root", None, Role::Admin).await;
         let anna = stage.add("anna", Some("anna@example.org"), Role::Member).await;
@@ -67,7 +67,7 @@ async fn a_change_changes_what_it_names() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_changes_nothing() {
+async fn failed_user_change_changes_nothing() {
     for stage in Stage::each().await {
         let anna = stage.add("anna", Some("anna@example.org"), Role::Member).await;
         stage.add("ben", Some("ben@example.org"), Role::Member).await;
@@ -109,7 +109,7 @@ async fn the_last_admin_stays() {
 }
 
 #[tokio::test]
-async fn of_two_admins_removed_at_once_one_stays() {
+async fn one_of_two_concurrently_removed_admins_stays() {
     for stage in Stage::each().await {
         stage.warm().await;
         for round in 0..30 {

@@ -41,7 +41,7 @@ async fn an_admin_adds_people() {
 }
 
 #[tokio::test]
-async fn an_admin_changes_what_is_named_and_nothing_else() {
+async fn admin_patch_changes_only_the_given_members() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     let person = service.newcomer().await;
@@ -85,7 +85,7 @@ async fn an_admin_changes_what_is_named_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_email_belongs_to_one() {
+async fn taken_email_is_409() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     let (ann, ben) = (service.newcomer().await, service.newcomer().await);

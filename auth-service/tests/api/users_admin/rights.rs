@@ -13,7 +13,7 @@ async fn own_id(service: &Service) -> String {
 }
 
 #[tokio::test]
-async fn an_admin_remains() {
+async fn last_enabled_admin_cannot_be_removed() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     let john = format!("/users/{}", own_id(&service).await);
@@ -36,7 +36,7 @@ async fn an_admin_remains() {
 }
 
 #[tokio::test]
-async fn of_two_admins_who_remove_each_other_one_remains() {
+async fn one_of_two_admins_removing_each_other_remains() {
     on_each_store([], async |service| {
         let admin = service.admin().await;
         let john = own_id(service).await;
@@ -59,7 +59,7 @@ async fn of_two_admins_who_remove_each_other_one_remains() {
 }
 
 #[tokio::test]
-async fn what_takes_a_right_away_ends_the_sessions() {
+async fn admin_change_that_removes_a_right_ends_the_sessions() {
     on_each_store([], async |service| {
         let admin = service.admin().await;
         let bystander = service.newcomer().await;
@@ -110,7 +110,7 @@ async fn a_change_of_role_ends_no_session() {
 }
 
 #[tokio::test]
-async fn whoever_was_dismissed_cannot_undo_it() {
+async fn dismissed_admin_cannot_undo_the_dismissal() {
     let service = Service::start([]).await;
     let admin = service.admin().await;
     for (dismissal, status, code) in [
@@ -140,7 +140,7 @@ async fn whoever_was_dismissed_cannot_undo_it() {
 }
 
 #[tokio::test]
-async fn of_two_admins_who_dismiss_each_other_one_is_too_late() {
+async fn one_of_two_admins_dismissing_each_other_is_refused() {
     for database in [Database::sqlite(), Database::postgres().await] {
         let service = Service::start_on(database, []).await;
         let john = service.admin().await;

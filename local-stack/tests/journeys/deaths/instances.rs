@@ -34,7 +34,7 @@ async fn three_instances_are_one() {
 }
 
 #[tokio::test]
-async fn one_of_three_dies_and_nobody_notices() {
+async fn death_of_one_of_three_instances_ends_no_session() {
     three(async |services| {
         under_load(services, async {
             let over = Cell::new(false);

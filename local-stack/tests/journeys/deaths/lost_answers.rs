@@ -11,13 +11,13 @@ use crate::targets::{Database, is_outside, redis_url};
 use crate::tokens::claims;
 
 #[tokio::test]
-async fn a_kill_between_the_commit_and_the_answer_costs_nobody_the_session() {
+async fn kill_between_commit_and_response_ends_no_session() {
     die(20).await;
 }
 
 #[tokio::test]
 #[ignore = "long: ./test --long runs it"]
-async fn hundreds_of_kills_between_the_commit_and_the_answer_cost_nobody_the_session() {
+async fn hundreds_of_kills_between_commit_and_response_end_no_session() {
     die(300).await;
 }
 

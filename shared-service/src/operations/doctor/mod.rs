@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_look_takes_longer_than_is_said() {
+    async fn check_is_bounded_by_the_time_limit() {
         let found = time_limited("redis", std::future::pending::<Vec<CheckResult>>()).await;
         assert_eq!(found, [CheckResult::fail("redis", "no answer within 2 s")]);
     }
