@@ -13,9 +13,10 @@ use crate::page::page;
 use crate::routes::{Calls, Library, routes};
 
 /// All migrations, in order.
-pub const MIGRATIONS: [(&str, &str); 2] = [
+pub const MIGRATIONS: [(&str, &str); 3] = [
     ("0001_books", include_str!("../migrations/0001_books.sql")),
     ("0002_search_keys", include_str!("../migrations/0002_search_keys.sql")),
+    ("0003_total", include_str!("../migrations/0003_total.sql")),
 ];
 
 /// The reason why the service does not start.
@@ -49,6 +50,7 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
         None => auth,
     });
     let books = open(&config.database_url).await?;
+    books.count_again().await?;
     if config.demo_data {
         books.seed(demo_books()).await?;
     }

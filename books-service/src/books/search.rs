@@ -39,15 +39,23 @@ impl Arguments {
     }
 }
 
+/// The condition that each book meets.
+const ALL: &str = "1 = 1";
+
 /// Eight columns of the book, its sort key, the total. The outer join keeps a row for the total of an empty page.
 fn statement(listing: &Listing, arguments: &mut Arguments) -> String {
     let filter = filter(listing, arguments);
+    let total = if filter == ALL {
+        "SELECT books AS total FROM catalogue".to_owned()
+    } else {
+        format!("SELECT COUNT(*) AS total FROM books WHERE {filter}")
+    };
     let after = after(listing, arguments);
     let limit = arguments.put(Key::Number(listing.limit + 1));
     let (key, direction) = (column(listing.order.by), direction(listing.order));
     format!(
         "SELECT b.id, b.author, b.country, b.language, b.pages, b.title, b.year, b.version, b.sort_key, c.total \
-         FROM (SELECT COUNT(*) AS total FROM books WHERE {filter}) AS c \
+         FROM ({total}) AS c \
          LEFT JOIN (SELECT books.*, {key} AS sort_key FROM books WHERE {filter} AND {after} \
          ORDER BY {key} {direction}, id {direction} LIMIT {limit}) AS b ON 1 = 1 \
          ORDER BY b.sort_key {direction}, b.id {direction}"
@@ -55,7 +63,7 @@ fn statement(listing: &Listing, arguments: &mut Arguments) -> String {
 }
 
 fn filter(listing: &Listing, arguments: &mut Arguments) -> String {
-    let mut conditions = vec!["1 = 1".to_owned()];
+    let mut conditions = vec![ALL.to_owned()];
     for word in &listing.words {
         // Words contain no white space, so none matches across two columns.
         let everywhere = "(author_key || ' ' || title_key || ' ' || country_key || ' ' || language_key)";
@@ -74,7 +82,7 @@ fn filter(listing: &Listing, arguments: &mut Arguments) -> String {
 
 /// The condition for books after the listing's position, in a form that the order's index answers.
 fn after(listing: &Listing, arguments: &mut Arguments) -> String {
-    let Some(Position { key, id }) = &listing.after else { return "1 = 1".to_owned() };
+    let Some(Position { key, id }) = &listing.after else { return ALL.to_owned() };
     let comparison = if listing.order.descending { '<' } else { '>' };
     let (key, id) = (arguments.put(key.clone()), arguments.put(Key::Text(id.clone())));
     format!("({}, id) {comparison} ({key}, {id})", column(listing.order.by))

@@ -15,6 +15,9 @@ pub(super) const STORE: &str = "books";
 pub(super) const BOOK: &str =
     "SELECT id, author, country, language, pages, title, year, version FROM books WHERE id = $1";
 
+/// True if the stored total is the number of books.
+const IS_COUNTED: &str = "SELECT CASE WHEN books = (SELECT COUNT(*) FROM books) THEN 1 ELSE 0 END FROM catalogue";
+
 /// The number of writes so far.
 pub(super) const REVISION: &str = "SELECT revision FROM catalogue";
 
@@ -41,6 +44,17 @@ impl Books {
     pub async fn get(&self, id: &BookId) -> Result<Option<Book>, StoreError> {
         let query = sqlx::query(BOOK).bind(id.to_string());
         within(STORE, query.fetch_optional(&self.pool)).await?.as_ref().map(read).transpose()
+    }
+
+    /// Counts the books again if the stored total is wrong: instances of a version without the total may have written since it
+    /// was stored.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn count_again(&self) -> Result<(), StoreError> {
+        let mut reading = self.pool.begin_unlimited().await?;
+        let is_counted: i64 = sqlx::query_scalar(IS_COUNTED).fetch_one(&mut *reading).await?;
+        if is_counted == 1 { Ok(()) } else { self.correct_total().await }
     }
 
     /// The number of writes so far; each committed write increments it.

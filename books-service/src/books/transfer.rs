@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use shared_service::database::StoreError;
 use shared_service::http::request::{self, Integer};
 use shared_service::operations::records::Records;
-use sqlx::{query, query_scalar};
+use sqlx::{AssertSqlSafe, query};
 
 use super::store::{STORE, read};
 use super::writes::{Writing, bind};
@@ -15,9 +15,8 @@ use super::{Author, Book, BookId, Books, Details, Name, Pages, Title, Year};
 /// A page of all books in the order in which they were added, with the position of each as the last column.
 const PAGE: &str = "SELECT id, author, country, language, pages, title, year, version, added FROM books \
      WHERE added > $1 OR (added = $1 AND id > $2) ORDER BY added, id LIMIT 500";
-const ADD: &str = "INSERT INTO books (author, author_key, country, country_key, language, language_key, title, \
-     title_key, pages, year, id, added, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
-     ON CONFLICT (id) DO NOTHING";
+/// The number of books that one statement adds. `SQLite` takes long to parse a statement with many more parameters.
+const MANY: usize = 100;
 
 /// A book as one line of JSON: the book of the HTTP contract and its version, so that clients' entity tags stay valid.
 /// A line without an id is a new book.
@@ -90,17 +89,10 @@ impl Books {
     ///
     /// # Errors
     /// See [`NotImported`].
-    pub async fn import(&self, file: impl Read, mut progress: impl FnMut(usize)) -> Result<Imported, NotImported> {
+    pub async fn import(&self, file: impl Read, progress: impl FnMut(usize)) -> Result<Imported, NotImported> {
         let books = read_all(Records::of(file))?;
         let mut writing = Writing::begin(self.pool.begin_unlimited().await.map_err(StoreError::from)?).await?;
-        let added = add(
-            &mut writing,
-            books.iter().enumerate().map(|(done, book)| {
-                progress(done);
-                book
-            }),
-        )
-        .await;
+        let added = add(&mut writing, &books, progress).await;
         writing.end(added.is_ok()).await?;
         let added = added?;
         Ok(Imported { added, present: books.len() as u64 - added })
@@ -108,17 +100,29 @@ impl Books {
 }
 
 /// Each book gets a revision of its own, as if they were added one by one.
-async fn add(writing: &mut Writing, books: impl Iterator<Item = &Book>) -> Result<u64, StoreError> {
-    let mut added = 0;
-    for book in books {
-        let insert = bind(query(ADD), &book.details).bind(book.id.to_string()).bind(writing.revision);
-        let rows = insert.bind(book.version).execute(&mut *writing.transaction).await?.rows_affected();
-        writing.revision += i64::from(rows > 0);
-        added += rows;
+async fn add(writing: &mut Writing, books: &[Book], mut progress: impl FnMut(usize)) -> Result<u64, StoreError> {
+    for (number, chunk) in books.chunks(MANY).enumerate() {
+        progress(number * MANY);
+        let mut insert = query(AssertSqlSafe(insertion(chunk.len())));
+        for book in chunk {
+            insert = bind(insert, &book.details).bind(book.id.to_string()).bind(writing.revision).bind(book.version);
+            writing.revision += 1;
+        }
+        writing.added += insert.execute(&mut *writing.transaction).await?.rows_affected().cast_signed();
     }
-    let raise = query_scalar::<_, i64>("UPDATE catalogue SET revision = $1, seeded = 1 RETURNING revision");
-    raise.bind(writing.revision).fetch_one(&mut *writing.transaction).await?;
-    Ok(added)
+    query("UPDATE catalogue SET seeded = 1").execute(&mut *writing.transaction).await?;
+    Ok(writing.added.cast_unsigned())
+}
+
+/// The statement that adds this number of books, and skips those whose id exists.
+fn insertion(books: usize) -> String {
+    let row = |book: usize| (1..=13).map(|column| format!("${}", book * 13 + column)).collect::<Vec<_>>().join(", ");
+    let rows: Vec<_> = (0..books).map(|book| format!("({})", row(book))).collect();
+    format!(
+        "INSERT INTO books (author, author_key, country, country_key, language, language_key, title, title_key, pages, \
+         year, id, added, version) VALUES {} ON CONFLICT (id) DO NOTHING",
+        rows.join(", ")
+    )
 }
 
 /// Reads all books, or all errors.

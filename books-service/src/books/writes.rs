@@ -94,6 +94,14 @@ impl Books {
         .await
     }
 
+    /// Stores the number of books.
+    pub(super) async fn correct_total(&self) -> Result<(), StoreError> {
+        let mut writing = Writing::begin(self.pool.begin_unlimited().await?).await?;
+        let count = query("UPDATE catalogue SET books = (SELECT COUNT(*) FROM books)");
+        count.execute(&mut *writing.transaction).await?;
+        writing.end(true).await
+    }
+
     /// Runs `work` in one transaction, after all earlier writes; rolls back if it fails.
     async fn write<T, E: From<StoreError>>(
         &self,
@@ -116,17 +124,23 @@ impl Books {
 pub(super) struct Writing {
     pub(super) transaction: Transaction,
     pub(super) revision: i64,
+    /// The books that this write adds, less those that it deletes.
+    pub(super) added: i64,
 }
 
 impl Writing {
     pub(super) async fn begin(mut transaction: Transaction) -> Result<Self, StoreError> {
         let raise = query_scalar("UPDATE catalogue SET revision = revision + 1 RETURNING revision");
         let revision = raise.fetch_one(&mut *transaction).await?;
-        Ok(Self { transaction, revision })
+        Ok(Self { transaction, revision, added: 0 })
     }
 
     /// Commits or rolls back, including the revision.
-    pub(super) async fn end(self, keep: bool) -> Result<(), StoreError> {
+    pub(super) async fn end(mut self, keep: bool) -> Result<(), StoreError> {
+        if keep && self.added != 0 {
+            let total = query("UPDATE catalogue SET books = books + $1, revision = $2");
+            total.bind(self.added).bind(self.revision).execute(&mut *self.transaction).await?;
+        }
         let end = if keep { self.transaction.commit().await } else { self.transaction.rollback().await };
         Ok(end?)
     }
@@ -141,6 +155,7 @@ impl Writing {
         let id = BookId::fresh();
         let add = bind(query(ADD), &details).bind(id.to_string()).bind(self.revision);
         add.execute(&mut *self.transaction).await?;
+        self.added += 1;
         Ok(Book { id, details, version: 1 })
     }
 
@@ -154,6 +169,7 @@ impl Writing {
     async fn delete(&mut self, book: Book) -> Result<(), StoreError> {
         let delete = query("DELETE FROM books WHERE id = $1");
         delete.bind(book.id.to_string()).execute(&mut *self.transaction).await?;
+        self.added -= 1;
         Ok(())
     }
 

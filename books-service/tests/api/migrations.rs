@@ -98,3 +98,35 @@ async fn migration_that_is_killed_halfway_is_done_by_the_next_start() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn total_that_an_older_instance_left_wrong_is_right_after_a_start() {
+    on_each(async |database| {
+        fill(database, 3).await;
+        database.execute("UPDATE catalogue SET books = 7").await;
+        let library = Library::start(&database.url, []).await;
+        let member = library.member();
+        assert_eq!(member.get("/books").await.is(200).header("x-total-count"), "3");
+        library.add(book_with(&json!({"title": "One more"}))).await;
+        assert_eq!(member.get("/books?limit=1").await.is(200).header("x-total-count"), "4");
+        assert_eq!(member.get("/books?title=more").await.is(200).header("x-total-count"), "1");
+    })
+    .await;
+}
+
+/// The stored total after each kind of write, and after those that fail.
+#[tokio::test]
+async fn stored_total_is_the_number_of_books() {
+    on_each(async |database| {
+        let library = Library::start(&database.url, [("DEMO_DATA", "true")]).await;
+        let admin = library.admin();
+        let book = library.add(book_with(&json!({}))).await;
+        let path = format!("/books/{}", book["id"].as_str().unwrap());
+        admin.delete(&path).await.is(204);
+        admin.delete(&path).await.problem(404, "not_found");
+        import(database, &(0..250).map(|_| book_with(&json!({})).to_string()).collect::<Vec<_>>().join("\n"));
+        let there = database.count("SELECT COUNT(*) FROM books").await;
+        assert_eq!((there, database.count("SELECT books FROM catalogue").await), (253, 253));
+    })
+    .await;
+}
