@@ -123,8 +123,8 @@ impl Users {
         if let (Some(_), Changed::Done { before, after }) = (&self.outbox, &changed)
             && let Some(email) = &before.email
         {
-            let changes = [(change.hash.is_some(), Kind::NewPassword), (before.email != after.email, Kind::NewAddress)];
-            for (_, kind) in changes.into_iter().filter(|(is_so, _)| *is_so) {
+            let notices = [(change.hash.is_some(), Kind::NewPassword), (before.email != after.email, Kind::NewAddress)];
+            for (_, kind) in notices.into_iter().filter(|(is_so, _)| *is_so) {
                 // A flood of mails must not keep a user from a new password.
                 if !add_to(&mut **turn, Mail { kind, email, user_id: id }).await? {
                     log::warn!(user = id.as_str(); "a notice is not sent, because the outbox is full");
