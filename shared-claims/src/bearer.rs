@@ -47,7 +47,8 @@ pub struct Admin(pub Member);
 impl BearerAuth {
     /// Accepts tokens from `Authorization: Bearer` only.
     #[must_use]
-    pub const fn new(verifier: Verifier<AccessClaims>) -> Self {
+    pub fn new(verifier: Verifier<AccessClaims>) -> Self {
+        log::info!("access tokens are accepted that name the audience {}", verifier.audience());
         Self { verifier, extra_header: None, revocations: None, on_outcome: |_| () }
     }
 

@@ -3,6 +3,7 @@
 //! A service that only verifies tokens needs this crate alone. It builds a [`Verifier`] from the shared secret, puts a
 //! [`BearerAuth`] into its application data, and names a [`Member`] or an [`Admin`] in a handler's signature. No
 //! request causes a network call or a database query.
+//! The issuer must name the service in its tokens, auth-service by `ACCESS_TOKEN_AUDIENCE`; otherwise each call is 401.
 //!
 //! ```
 //! use actix_web::{App, HttpResponse, test, web};

@@ -3,11 +3,13 @@
 //! It reads the same settings as `orders-service` and gives the same answers.
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
+use env_logger::Env;
 use serde::Deserialize;
 use shared_claims::{BearerAuth, Checked, Member, Poller, Secret, Verifier, VerifierConfig};
 use tokio::net::TcpListener;
@@ -40,7 +42,18 @@ fn setting(name: &str) -> Result<String, String> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    env_logger::Builder::from_env(Env::default().default_filter_or("info")).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("orders-axum: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let verifier = Verifier::new(&VerifierConfig {
         issuer: "auth-service",
         audience: "orders-service",

@@ -6,10 +6,12 @@
 mod orders;
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
+use env_logger::Env;
 use shared_claims::{BearerAuth, Poller, Secret, Verifier, VerifierConfig};
 
 #[expect(
@@ -21,7 +23,18 @@ fn setting(name: &str) -> Result<String, String> {
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    env_logger::Builder::from_env(Env::default().default_filter_or("info")).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("orders-service: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let verifier = Verifier::new(&VerifierConfig {
         issuer: "auth-service",
         audience: "orders-service",

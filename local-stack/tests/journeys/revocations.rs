@@ -69,7 +69,7 @@ async fn revoke(stack: &Stack, source: &str, tokens: &Tokens) {
 }
 
 fn has_ended(answer: &Answer) -> bool {
-    answer.header("www-authenticate").contains(r#"error_description="The session has ended""#)
+    answer.header("www-authenticate").contains(r#"error_description="The session has ended or"#)
 }
 
 /// Waits until books-service refuses this token; returns the time that it took.

@@ -54,6 +54,6 @@ pub enum TokenError {
     #[error("The token lives longer than allowed")]
     LifeTooLong,
     /// Its session or its user is revoked; see [`Revocations`](crate::Revocations).
-    #[error("The session has ended")]
+    #[error("The session has ended or the role has changed: refresh, or log in")]
     Revoked,
 }

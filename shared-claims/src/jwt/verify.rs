@@ -87,6 +87,11 @@ impl<C: Claims> Verifier<C> {
         })
     }
 
+    /// The name of this service, which `aud` must contain.
+    pub(crate) fn audience(&self) -> &str {
+        &self.audience
+    }
+
     /// Verifies `token` at `now` (seconds since 1970) and returns its claims.
     ///
     /// # Errors
@@ -136,11 +141,19 @@ impl<C: Claims> Verifier<C> {
             return Err(TokenError::Issuer);
         }
         let named = match members.get("aud") {
-            Some(Value::Text(one)) => *one == self.audience,
-            Some(Value::Texts(all)) => all.iter().any(|one| *one == self.audience),
+            Some(Value::Text(one)) => std::slice::from_ref(one),
+            Some(Value::Texts(all)) => all,
             _ => return Err(TokenError::Claim("aud")),
         };
-        if named { Ok(()) } else { Err(TokenError::Audience) }
+        if named.iter().any(|one| *one == self.audience) {
+            return Ok(());
+        }
+        log::warn!(
+            "a token for the audience {} is refused: this service is {}, which ACCESS_TOKEN_AUDIENCE of the issuer must name",
+            named.join(" "),
+            self.audience
+        );
+        Err(TokenError::Audience)
     }
 }
 

@@ -57,7 +57,7 @@ impl<F: Resource> PollTask<F> {
     fn succeeded(&mut self, freshness: &Freshness) {
         self.failures = 0;
         match freshness {
-            Freshness::Fresh if self.outage.take().is_some() => log::info!("{} is up to date again", F::NAME),
+            Freshness::Fresh if self.outage.take().is_some() => log::info!("{} is up to date now", F::NAME),
             Freshness::Fresh => {}
             Freshness::Stale => {
                 self.log_outage("its answers are old: a cache keeps them, or its clock is behind".to_owned());

@@ -7,7 +7,7 @@ use crate::forge::{LIFE, STRANGER, header, signed, token};
 use crate::server::{Service, claims_of, now, token_of, verifier};
 use crate::wire::{session, subject};
 
-const CHALLENGE: &str = r#"Bearer error="invalid_token", error_description="The session has ended""#;
+const CHALLENGE: &str = r#"Bearer error="invalid_token", error_description="The session has ended or the role has changed: refresh, or log in""#;
 
 /// The service on every framework, behind a list of these.
 fn behind(list: &Revocations, entries: &[Revocation]) -> Vec<Service> {
@@ -52,7 +52,10 @@ async fn a_revocation_counts_at_once() {
         let token = token(&header(), &claims_of("member").with("sid", format!(r#""{sid}""#)));
         service.with_bearer("/member", &token).await.lets_in("before");
         list.add(&[session(&sid, now() + 1000)], now());
-        service.with_bearer("/member", &token).await.refuses_the_token("The session has ended", "after");
+        service
+            .with_bearer("/member", &token)
+            .await
+            .refuses_the_token("The session has ended or the role has changed: refresh, or log in", "after");
     }
 }
 
@@ -84,7 +87,10 @@ async fn the_first_reason_is_told() {
         let answer = service.with_bearer("/member", &expired).await;
         answer.refuses_the_token(&TokenError::Expired.to_string(), "expired before revoked");
         let answer = service.with_bearer("/member", &token_of("root")).await;
-        answer.refuses_the_token("The session has ended", "revoked before stale and role");
+        answer.refuses_the_token(
+            "The session has ended or the role has changed: refresh, or log in",
+            "revoked before stale and role",
+        );
     }
     for service in behind(&stale(), &[]) {
         let answer = service.with_bearer("/member", &token_of("root")).await;
