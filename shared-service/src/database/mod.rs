@@ -20,6 +20,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use shared_claims::Problem;
+use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 
 pub use self::backup::{BackupError, backup, backup_into};
@@ -37,8 +38,10 @@ const CONNECTIONS: u32 = 8;
 /// The time that a start waits for a database that is not up yet, and the step between two tries.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(250);
-/// `SQLite` cannot open the file: the folder is missing or not writable. Waiting does not help.
-const SQLITE_CANTOPEN: &str = "14";
+/// `SQLITE_CANTOPEN`: the file or its folder is missing, or cannot be written.
+const NO_FILE: &str = "14";
+/// What waiting does not mend; of Postgres, a wrong password, a refused user, and no such database.
+const LASTING: [&str; 4] = [NO_FILE, "28P01", "28000", "3D000"];
 /// `query_canceled` of Postgres, `SQLITE_INTERRUPT`.
 const STOPPED: [&str; 2] = ["57014", "9"];
 
@@ -116,9 +119,12 @@ fn words(error: &sqlx::Error) -> String {
             }
             _ => error.to_string(),
         },
-        sqlx::Error::Database(stopped) if stopped.code().is_some_and(|code| STOPPED.contains(&code.as_ref())) => {
-            format!("the time for this call was up, and the database stopped it: {error}")
+        sqlx::Error::Io(cause) => cause.to_string(),
+        sqlx::Error::Database(stopped) if has_code(error, &STOPPED) => {
+            format!("the time for this call was up, and the database stopped it: {}", stopped.message())
         }
+        // `Display` adds the line of Postgres's own source.
+        sqlx::Error::Database(refused) => refused.message().to_owned(),
         _ => error.to_string(),
     }
 }
@@ -174,12 +180,20 @@ pub async fn open_with(
     steps: &[Step],
 ) -> Result<Database, StoreError> {
     let database = Database::at(url, CONNECTIONS)?;
-    let began = Instant::now();
-    while let Err(error) = Box::pin(migrate(&database, migrations, steps)).await {
+    let (began, mut told) = (Instant::now(), String::new());
+    let prepare = async || {
+        database.probe().await?;
+        migrate(&database, migrations, steps).await
+    };
+    while let Err(error) = Box::pin(prepare()).await {
+        let cause = unprepared(&database, &error);
         if began.elapsed() > START_PATIENCE || !may_pass(&error) {
-            return Err(not_prepared(&error));
+            return Err(cause);
         }
-        log::warn!("the database is not ready, trying again: {error}");
+        if told != cause.to_string() {
+            told = cause.to_string();
+            log::warn!("{told}; trying again for {} s", START_PATIENCE.as_secs());
+        }
         tokio::time::sleep(START_PAUSE).await;
     }
     Ok(database)
@@ -201,13 +215,23 @@ pub fn open_existing(url: &str) -> Result<Database, StoreError> {
     Ok(Database::at(&url.replace("mode=rwc", "mode=rw"), 1)?)
 }
 
-fn not_prepared(error: &sqlx::Error) -> StoreError {
+/// The reason why `database` cannot be used, with its place.
+pub(crate) fn unprepared(database: &Database, error: &sqlx::Error) -> StoreError {
     if let sqlx::Error::Migrate(error) = error
         && let MigrateError::VersionMissing(version) = **error
     {
         return StoreError::Newer { version };
     }
-    StoreError::unavailable("the database", words(error))
+    let remedy = if has_code(error, &[NO_FILE]) {
+        "; its folder must be there, and with ?mode=rwc the start makes the file"
+    } else {
+        ""
+    };
+    StoreError::unavailable("the database", format!("{}: {}{remedy}", database.place(), words(error)))
+}
+
+fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| codes.contains(&code.as_ref()))
 }
 
 /// True if a retry may succeed: the server is starting, or another instance is migrating.
@@ -219,7 +243,7 @@ fn may_pass(error: &sqlx::Error) -> bool {
             M::Execute(cause) | M::ExecuteMigration(cause, _) => may_pass(cause),
             _ => false,
         },
-        E::Database(error) => error.code().is_none_or(|code| code != SQLITE_CANTOPEN),
+        E::Database(_) => !has_code(error, &LASTING),
         E::Io(_) | E::PoolTimedOut => true,
         _ => false,
     }

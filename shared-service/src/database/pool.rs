@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,9 @@ use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-use sqlx::{AssertSqlSafe, Error, Executor, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Error, Executor, SqlSafeStr, SqlStr};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::LIMIT;
 use super::statement::{Statement, Step};
@@ -115,6 +117,26 @@ impl Database {
     #[must_use]
     pub fn connections(&self) -> u32 {
         self.connections
+    }
+
+    /// Opens a connection of its own: the pool does not tell why it has none. `SQLite` tells it anyway.
+    ///
+    /// # Errors
+    /// The server cannot be reached within [`LIMIT`], or refuses.
+    pub(crate) async fn probe(&self) -> Result<(), Error> {
+        let Pool::Postgres(pool) = &self.pool else { return Ok(()) };
+        let connecting = timeout(LIMIT, pool.connect_options().connect()).await;
+        connecting.map_err(|_| Error::Io(io::Error::other("no answer within 1 s")))??.close().await
+    }
+
+    /// The file, or `host:port`.
+    pub(crate) fn place(&self) -> String {
+        match &self.pool {
+            Pool::Sqlite(pool) => pool.connect_options().get_filename().display().to_string(),
+            Pool::Postgres(pool) => {
+                format!("{}:{}", pool.connect_options().get_host(), pool.connect_options().get_port())
+            }
+        }
     }
 
     /// Closes all connections. Later calls fail.

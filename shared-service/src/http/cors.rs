@@ -1,9 +1,15 @@
+use std::collections::HashSet;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use actix_cors::Cors;
+use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 
 use super::options::ServerOptions;
 
 /// The seconds for which a browser may cache a preflight; browsers accept no more.
 const PREFLIGHT_AGE: usize = 7200;
+/// The most origins that the log warns of.
+const MOST_TOLD: usize = 100;
 
 /// Allows pages of the allowed origins to call, and to read the response headers that they need.
 pub(crate) fn cors(options: &ServerOptions) -> Cors {
@@ -28,4 +34,21 @@ pub(crate) fn cors(options: &ServerOptions) -> Cors {
         .max_age(PREFLIGHT_AGE);
     let cors = if options.cookies { cors.supports_credentials() } else { cors };
     options.allowed_origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// Warns, once for each origin, of pages that call and are not `allowed` to read the answer. The browser tells its user alone.
+pub(crate) fn warn_of_origin(headers: &HeaderMap, allowed: &[String]) {
+    static TOLD: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text(ORIGIN.as_str()) else { return };
+    // A page of this service sends its origin too.
+    let is_own = text("sec-fetch-site") == Some("same-origin")
+        || origin.split_once("://").map(|(_, authority)| authority) == text(HOST.as_str());
+    if is_own || allowed.iter().any(|one| one == origin) {
+        return;
+    }
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.len() < MOST_TOLD && told.insert(origin.to_owned()) {
+        log::warn!("pages of {origin} call, and ALLOWED_ORIGINS does not name that origin");
+    }
 }

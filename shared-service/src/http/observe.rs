@@ -7,9 +7,11 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use log::Level;
 use shared_claims::Problem;
 
 use super::caller::{Caller, RequestId};
+use super::cors::warn_of_origin;
 use super::proxies::TrustedProxies;
 use super::route::Route;
 use super::trace::Trace;
@@ -38,6 +40,8 @@ pub(crate) struct Observer {
     pub(crate) encrypted: bool,
     /// The name of the service in the metrics; `None` if requests are not timed.
     pub(crate) timed: Option<&'static str>,
+    /// Origins whose pages may call.
+    pub(crate) origins: Vec<String>,
     /// The route for requests that match no route.
     pub(crate) unmatched: Route,
 }
@@ -58,6 +62,7 @@ impl Observer {
             trace: Trace::of(request.headers()),
         };
         let (id, method) = (caller.request_id.clone(), request.method().clone());
+        warn_of_origin(request.headers(), &self.origins);
         let unread = Unread::of(&mut request);
         let serve = async {
             let response = next.call(request).await?.map_into_left_body();
@@ -72,7 +77,7 @@ impl Observer {
     /// Times and logs the request that began at `started`. Reads the clock only if one of the two is enabled.
     fn account<B>(&self, response: &ServiceResponse<B>, method: &Method, started: Instant) {
         let timed = self.timed.filter(|_| is_on());
-        let logged = log::log_enabled!(target: "http", log::Level::Info);
+        let logged = log::log_enabled!(target: "http", Level::Info);
         if timed.is_none() && !logged {
             return;
         }
@@ -82,7 +87,8 @@ impl Observer {
             route.record(time, service, method, response.status());
         }
         if logged {
-            log_request(response.status(), method, route, time);
+            let service = self.timed.unwrap_or("metrics");
+            log_request(service, response.status(), method, route, time);
         }
     }
 
@@ -116,10 +122,17 @@ fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> Servi
     response
 }
 
-fn log_request(status: StatusCode, method: &Method, route: &Route, time: Duration) {
+fn log_request(service: &str, status: StatusCode, method: &Method, route: &Route, time: Duration) {
     let duration_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    log::info!(
+    // Probes, scrapes and polls would bury all other lines.
+    let level = match (route.pattern(), status.as_u16()) {
+        ("/livez" | "/readyz" | "/metrics" | "/revocations" | "/.well-known/jwks.json", 200 | 304) => Level::Debug,
+        _ => Level::Info,
+    };
+    log::log!(
         target: "http",
+        level,
+        service = service,
         method = method.as_str(),
         route = route.pattern(),
         status = status.as_u16(),

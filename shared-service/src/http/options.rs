@@ -10,6 +10,8 @@ use crate::settings::Settings;
 pub struct ServerOptions {
     /// The service's name, for the log.
     pub name: &'static str,
+    /// The settings of its address and of its metrics address.
+    pub settings: [&'static str; 2],
     /// The address to listen on; port 0 picks a free one.
     pub addr: SocketAddr,
     /// Threads that serve requests.
@@ -41,6 +43,7 @@ impl ServerOptions {
     ) -> Self {
         Self {
             name,
+            settings: [addr, metrics],
             addr: settings.parsed(
                 addr,
                 default,

@@ -47,7 +47,9 @@ impl TlsFiles {
         if chain.is_empty() {
             return Err(named(&self.cert, "holds no certificate"));
         }
-        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| named(&self.key, error))?;
+        let key = PrivateKeyDer::from_pem_slice(&key);
+        let key =
+            key.map_err(|error| named(&self.key, format!("holds no private key in PEM ({error}), see TLS_KEY")))?;
         CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| named(&self.key, error))
     }
 }
@@ -58,7 +60,7 @@ fn named(path: &Path, error: impl Display) -> io::Error {
 
 /// Reads the PEM file `path` of `setting`. An unusable form is refused by its name.
 fn read_pem(setting: &str, path: &Path) -> io::Result<Vec<u8>> {
-    let bytes = std::fs::read(path).map_err(|error| named(path, error))?;
+    let bytes = std::fs::read(path).map_err(|error| named(path, format!("{error}, see {setting}")))?;
     let (text, is_key) = (String::from_utf8_lossy(&bytes), setting == "TLS_KEY");
     if bytes.first() == Some(&DER_SEQUENCE) && !text.contains("-----BEGIN ") {
         let command = if is_key { "pkey" } else { "x509" };

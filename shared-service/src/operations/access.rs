@@ -38,8 +38,7 @@ impl AccessSettings {
         let why = "The access secret before this one: still verified, never signed with";
         let previous = settings.signing_secret("ACCESS_TOKEN_SECRET_PREVIOUS", why);
         let ttl = Self::ttl(settings);
-        let why = "Issuer of every token (iss); as the URL of auth-service it also publishes metadata (RFC 8414)";
-        let issuer = settings.text("TOKEN_ISSUER", "auth-service", why);
+        let issuer = Self::issuer(settings);
         let why = "One more header that may carry an access token, such as x-access-token";
         let header = settings.optional("ACCESS_TOKEN_HEADER", why).and_then(|name| {
             let parsed = name.parse().ok().filter(|name| name != AUTHORIZATION);
@@ -56,6 +55,12 @@ impl AccessSettings {
         if !has_other && !settings.is_set("ACCESS_TOKEN_SECRET") {
             settings.wrong("ACCESS_TOKEN_SECRET", "is not set; make one with `auth-service keygen`");
         }
+    }
+
+    /// Reads the issuer alone.
+    pub fn issuer(settings: &mut Settings) -> String {
+        let why = "Issuer of every token (iss); as the URL of auth-service it also publishes metadata (RFC 8414)";
+        settings.text("TOKEN_ISSUER", "auth-service", why)
     }
 
     /// Reads the longest lifetime of an access token only.

@@ -1,9 +1,10 @@
 use std::fmt::Write as _;
 use std::io::Write;
+use std::str::FromStr;
 
 use env_logger::fmt::Formatter;
-use log::Record;
 use log::kv::{Error, Key, Value, VisitSource};
+use log::{LevelFilter, ParseLevelError, Record};
 use serde_json::Map;
 use strum::EnumString;
 
@@ -18,16 +19,35 @@ enum Format {
     Json,
 }
 
+/// Levels and `module=level` with commas between them, as `env_logger` reads them. It takes any other word for a module.
+struct Filters(String);
+
+impl FromStr for Filters {
+    type Err = ParseLevelError;
+
+    fn from_str(text: &str) -> Result<Self, ParseLevelError> {
+        let parts =
+            text.split('/').next().unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty());
+        let mut levels = parts.map(|part| part.rsplit('=').next().unwrap_or_default().trim().parse::<LevelFilter>());
+        levels.try_for_each(|level| level.map(drop)).map(|()| Self(text.to_owned()))
+    }
+}
+
 /// Starts the log on standard error, as `RUST_LOG` and `LOG_FORMAT` say. A second call changes nothing.
 pub fn start_logging(settings: &mut Settings) {
-    let filter = settings.text("RUST_LOG", "info", "Log level: error, warn, info or debug, also per module");
+    let Filters(filter) = settings.parsed(
+        "RUST_LOG",
+        "info",
+        "a level (error, warn, info, debug, trace, off) or module=level, with commas between them",
+        "Log level: error, warn, info or debug, also per module",
+    );
     let format = settings.parsed("LOG_FORMAT", "text", "text or json", "Format of a log line: text or json");
     let mut log = env_logger::Builder::new();
     // actix-http logs its threads, and each connection that is not HTTP as an error.
-    log.filter_module("actix_http", log::LevelFilter::Off);
+    log.filter_module("actix_http", LevelFilter::Off);
     // redis logs each connection attempt; auth-service logs each outage once.
-    log.filter_module("redis", log::LevelFilter::Off);
-    log.filter_module("actix_server", log::LevelFilter::Warn)
+    log.filter_module("redis", LevelFilter::Off);
+    log.filter_module("actix_server", LevelFilter::Warn)
         .parse_filters(&filter)
         .format(move |out, record| write(format, out, record));
     // Fails if a logger is installed already, as in a process with two services.
@@ -118,6 +138,20 @@ mod tests {
         let record = Record::builder().level(log::Level::Info).target("t").args(args).key_values(&pairs).build();
         for line in [text(&record), json(&record)] {
             assert!(!line.contains(['\n', '\r', '\u{1b}']), "{line}");
+        }
+    }
+
+    #[test]
+    fn filter_without_a_level_is_refused() {
+        for (text, is_right) in [
+            ("info", true),
+            ("WARN,sqlx=debug, shared_service::http=off", true),
+            ("info/started", true),
+            ("inof", false),
+            ("info,sqlx", false),
+            ("sqlx=loud", false),
+        ] {
+            assert_eq!(text.parse::<Filters>().is_ok(), is_right, "{text}");
         }
     }
 

@@ -85,7 +85,8 @@ pub fn bind(
 ) -> io::Result<Running> {
     let name = options.name;
     let tls = options.tls.clone().map(start_tls).transpose()?;
-    let (addr, run) = listen(options, tls, Some(name), configure)?;
+    let named = |setting| move |error: io::Error| io::Error::new(error.kind(), format!("{setting}: {error}"));
+    let (addr, run) = listen(options, tls, Some(name), configure).map_err(named(options.settings[0]))?;
     let (metrics, shown) = match options.metrics {
         None => (None, metrics.shown()),
         Some(addr) => {
@@ -98,7 +99,7 @@ pub fn bind(
                 loopback_names_only: false,
                 ..options.clone()
             };
-            (Some(listen(&own, None, None, show)?), shown)
+            (Some(listen(&own, None, None, show).map_err(named(options.settings[1]))?), shown)
         }
     };
     log::info!("{name} started on {addr}");
@@ -121,7 +122,8 @@ fn listen<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
     let (addr, encrypted, own) = (options.addr, tls.is_some(), options.clone());
     let app = move || {
         let proxies = own.trusted_proxies.clone();
-        let observer = Rc::new(Observer { proxies, encrypted, timed, unmatched: Route::unmatched() });
+        let origins = own.allowed_origins.clone();
+        let observer = Rc::new(Observer { proxies, encrypted, timed, origins, unmatched: Route::unmatched() });
         let only_loopback = own.loopback_names_only && addr.ip().is_loopback();
         let hosts = if only_loopback { Hosts::loopback(&own.allowed_origins) } else { Hosts::Any };
         App::new()

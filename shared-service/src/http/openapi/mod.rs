@@ -7,4 +7,4 @@ mod complete;
 pub(crate) mod serving;
 
 pub use complete::complete;
-pub use serving::docs;
+pub use serving::{docs, docs_at_root};

@@ -47,6 +47,12 @@ pub fn docs(document: fn() -> OpenApi) -> impl Fn(&mut ServiceConfig) + Clone {
     }
 }
 
+/// Sends a browser from `/` to `/docs`: for a service without a page of its own.
+pub fn docs_at_root(config: &mut ServiceConfig) {
+    let to_docs = || std::future::ready(HttpResponse::Found().insert_header((LOCATION, "docs")).finish());
+    config.service(at("/").get(to_docs));
+}
+
 async fn show(request: HttpRequest) -> HttpResponse {
     INDEX.serve(&request)
 }

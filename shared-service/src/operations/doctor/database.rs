@@ -6,7 +6,7 @@ use sqlx::Row;
 
 use super::{CheckResult, clock};
 use crate::clock::now_ms;
-use crate::database::{Database, StoreError, open_existing, version_of};
+use crate::database::{Database, StoreError, open_existing, unprepared, version_of};
 use crate::settings::Kind;
 
 const WHAT: &str = "database";
@@ -58,6 +58,7 @@ fn file_trouble(file: &Path, url: &str) -> Option<CheckResult> {
 
 async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<CheckResult>, StoreError> {
     let pool = open_existing(url)?;
+    pool.probe().await.map_err(|error| unprepared(&pool, &error))?;
     let asked = now_ms();
     sqlx::query("SELECT 1").execute(&pool).await?;
     let mut found = vec![CheckResult::ok(WHAT, format!("{kind} answers, after {} ms", now_ms() - asked))];
