@@ -9,7 +9,7 @@ use actix_web::web::{self, Data};
 use shared_claims::{Revocations, SetupError};
 use shared_service::clock::now_ms;
 use shared_service::database::{self, Database, StoreError};
-use shared_service::http::openapi::docs;
+use shared_service::http::openapi::{docs, docs_at_root};
 use shared_service::operations::document;
 use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
 
@@ -120,7 +120,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let docs = docs(document::<Calls>);
     let routes = move |routes: &mut web::ServiceConfig| {
         routes.app_data(auth.clone()).app_data(state.clone()).configure(health(&readiness)).configure(docs.clone());
-        routes.configure(table);
+        routes.configure(docs_at_root).configure(table);
     };
     Ok(bind(&server, metrics, routes)?)
 }

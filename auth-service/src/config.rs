@@ -66,11 +66,7 @@ impl Config {
             access: AccessSettings::read(settings),
             access_keys: AccessKeys::read(settings),
             revocations: RevocationSettings::read(settings),
-            access_audience: settings.list(
-                "ACCESS_TOKEN_AUDIENCE",
-                "auth-service,books-service",
-                "Services that may accept an access token (aud)",
-            ),
+            access_audience: Self::audience(settings),
             refresh_secret: settings.required_signing_secret(
                 "REFRESH_TOKEN_SECRET",
                 "Signs and verifies refresh tokens; only auth-service has it. Also REFRESH_TOKEN_SECRET_FILE",
@@ -113,6 +109,12 @@ impl Config {
         config.server.cookies = true;
         config.keep_secrets_apart(settings);
         config
+    }
+
+    /// Reads the audience of access tokens alone.
+    pub fn audience(settings: &mut Settings) -> Vec<String> {
+        let why = "Services that may accept an access token (aud)";
+        settings.list("ACCESS_TOKEN_AUDIENCE", "auth-service,books-service", why)
     }
 
     /// Reads the settings of the HTTP server only.

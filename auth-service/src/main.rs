@@ -5,31 +5,25 @@ use std::process::ExitCode;
 
 use auth_service::Calls;
 use auth_service::access_keys::AccessKeys;
-use auth_service::app::{self, Stores};
-use auth_service::cli::{
-    Cli, CliContext, CliError, Command, Console, TokenCommand, inspect, key_file, keygen, run_doctor, run_sessions,
-    run_users, show_keys, unless_unread, verify,
-};
+use auth_service::app;
+use auth_service::cli::{Cli, Command, Console, exit_code, key_file, keygen, read, show_keys};
 use auth_service::config::{Config, StoreConfig};
 use clap::{CommandFactory, Parser};
-use shared_service::operations::cli::{Program, exit};
+use shared_service::operations::cli::Program;
 use shared_service::operations::document;
-use shared_service::{Settings, SettingsError, ShutdownSignal, keep_private, serve, start_logging};
+use shared_service::{Settings, ShutdownSignal, keep_private, serve};
 
 #[actix_web::main]
 async fn main() -> ExitCode {
     keep_private();
-    let done = Box::pin(run(Cli::parse().command.unwrap_or(Command::Serve))).await.or_else(unless_unread);
-    let skipped = matches!(done.as_ref().map_err(|error| error.downcast_ref()), Err(Some(CliError::Skipped(..))));
-    let code = exit("auth-service", done);
-    if skipped { ExitCode::from(3) } else { code }
+    exit_code("auth-service", Box::pin(run(Cli::parse().command.unwrap_or(Command::Serve))).await)
 }
 
 async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Serve => {
             let stop = ShutdownSignal::listen()?;
-            let config = read(|settings| {
+            let config = read(Settings::from_process(), |settings| {
                 let config = Config::read(settings);
                 settings.log();
                 config
@@ -37,21 +31,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             let known = config.revocations.known();
             serve(stop, async { Ok::<_, app::StartError>(vec![app::start(config, known).await?]) }).await?;
         }
-        Command::Users(command) => {
-            let stores = app::open(read(StoreConfig::read)?).await?;
-            let Stores { users, passwords, sessions, recovery, .. } = &stores;
-            let context = CliContext { users, passwords, sessions: &**sessions, recovery: Some(recovery) };
-            run_users(command, context, &mut Console::of_process()).await?;
-        }
-        Command::Sessions(command) => {
-            let stores = app::open(read(StoreConfig::read)?).await?;
-            run_sessions(command, &stores.users, &*stores.sessions, &mut Console::of_process()).await?;
-        }
-        Command::Token(TokenCommand::Inspect { token }) => inspect(&token, &mut Console::of_process())?,
-        Command::Token(TokenCommand::Verify { token, audience }) => {
-            verify(&token, &audience, &read(Config::read)?, &mut Console::of_process()).await?;
-        }
-        Command::Doctor => run_doctor(Settings::from_process(), &mut Console::of_process()).await?,
+        Command::Data(command) => command.run(Settings::from_process()).await?,
         Command::Keygen { algorithm: Some(algorithm), files } => match &files[..] {
             [] => key_file(&algorithm, None)?,
             [file] => key_file(&algorithm, Some(file))?,
@@ -59,7 +39,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
         },
         Command::Keygen { algorithm: None, files } => keygen(&files)?,
         Command::Keys { jwks, pem } => {
-            show_keys(&read(AccessKeys::read)?, jwks, pem, &mut Console::of_process())?;
+            show_keys(&read(Settings::from_process(), AccessKeys::read)?, jwks, pem, &mut Console::of_process())?;
         }
         Command::Common(command) => command.run(program()).await?,
     }
@@ -74,12 +54,4 @@ fn program() -> Program {
         server: Config::server,
         document: document::<Calls>,
     }
-}
-
-fn read<T>(read: impl FnOnce(&mut Settings) -> T) -> Result<T, SettingsError> {
-    let mut settings = Settings::from_process();
-    start_logging(&mut settings);
-    let config = read(&mut settings);
-    settings.finish()?;
-    Ok(config)
 }

@@ -3,7 +3,7 @@ use std::io;
 use actix_web::web::Data;
 use shared_claims::{PollError, Poller, PublicKeys, Revocations, SetupError};
 use shared_service::database::{self, StoreError};
-use shared_service::http::openapi::docs;
+use shared_service::http::openapi::{docs, docs_at_root};
 use shared_service::operations::document;
 use shared_service::{AccessSettings, Metrics, Readiness, RevocationSettings, Running, bind, health};
 
@@ -69,9 +69,10 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     let service = bind(&config.server, metrics, move |app| {
         app.app_data(auth.clone()).app_data(library.clone()).configure(health(&readiness)).configure(docs.clone());
         app.configure(routes);
-        if let Some(page) = &page {
-            app.configure(page);
-        }
+        match &page {
+            Some(page) => app.configure(page),
+            None => app.configure(docs_at_root),
+        };
     });
     Ok(service?)
 }

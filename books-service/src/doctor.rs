@@ -11,16 +11,16 @@ use crate::app::MIGRATIONS;
 const AUTH: &str = "auth";
 const KEYS: &str = "keys";
 
-/// Checks everything that the service needs, without changing anything, and writes one line per check to `out`. The
-/// checks are independent. Returns the number of FAIL lines.
+/// Checks everything that the service needs, without changing anything, and writes one line per check to `out`, as text or
+/// `json`. The checks are independent. Returns the number of FAIL lines.
 ///
 /// # Errors
 /// `out` cannot be written.
-pub async fn doctor(mut settings: Settings, out: impl Write) -> io::Result<usize> {
+pub async fn doctor(mut settings: Settings, json: bool, out: impl Write) -> io::Result<usize> {
     start_logging(&mut settings);
     let config = Config::read(&mut settings);
     let access = &config.access;
-    let mut report = Report::new(out);
+    let mut report = Report::new(out, json);
     report.print(doctor::settings(settings))?;
     if access.secret.is_some() || config.jwks_url.is_none() {
         report.print([doctor::secret("ACCESS_TOKEN_SECRET", access.secret.as_ref(), access.previous.as_ref())])?;

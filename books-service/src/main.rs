@@ -49,7 +49,11 @@ enum Command {
         file: PathBuf,
     },
     /// Check settings, secret, certificate, address and database. Exit code 0 unless a line says FAIL
-    Doctor,
+    Doctor {
+        /// Print a JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// The commands that every service has.
     #[command(flatten)]
     Common(CommonCommand),
@@ -62,7 +66,7 @@ async fn main() -> ExitCode {
         Command::Serve => serve().await,
         Command::Export => export().await,
         Command::Import { file } => import(&file).await,
-        Command::Doctor => run_doctor().await,
+        Command::Doctor { json } => look(json).await,
         Command::Common(command) => command.run(program()).await,
     };
     exit("books-service", done)
@@ -89,8 +93,16 @@ async fn serve() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn books() -> Result<Books, Failure> {
+/// The settings of a command, whose log has warnings alone unless `RUST_LOG` is set.
+fn settings() -> Settings {
     let mut settings = Settings::from_process();
+    settings.fill("RUST_LOG", "warn");
+    settings
+}
+
+async fn books() -> Result<Books, Failure> {
+    let mut settings = settings();
+    start_logging(&mut settings);
     let url = Config::database_url(&mut settings);
     settings.finish()?;
     Ok(open(&url).await?)
@@ -120,8 +132,8 @@ async fn import(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn run_doctor() -> Result<(), Failure> {
-    match doctor(Settings::from_process(), io::stdout().lock()).await? {
+async fn look(json: bool) -> Result<(), Failure> {
+    match doctor(settings(), json, io::stdout().lock()).await? {
         0 => Ok(()),
         some => Err(format!("lines that say FAIL: {some}").into()),
     }

@@ -7,7 +7,7 @@ use shared_claims::SigningKey;
 use shared_service::open_trusted;
 use uuid::Uuid;
 
-/// Prints [`env_lines`], or writes one secret into each of `files`.
+/// Prints [`env_lines`], or writes one secret into each of `files` and says on standard error which are new.
 ///
 /// # Errors
 /// The system provides no random bytes, or a file cannot be written; the message names it.
@@ -15,7 +15,12 @@ pub fn keygen(files: &[PathBuf]) -> io::Result<()> {
     if files.is_empty() {
         return io::stdout().write_all(env_lines()?.as_bytes());
     }
-    files.iter().try_for_each(|file| kept(file, secret).map(drop))
+    files.iter().try_for_each(|file| {
+        let done = if file.exists() { "is there already and stays as it is" } else { "holds a fresh secret" };
+        kept(file, secret)?;
+        eprintln!("{} {done}", file.display());
+        Ok(())
+    })
 }
 
 /// Makes a private key for `algorithm`: writes it to `file`, unless that holds one already, and prints its kid; without a

@@ -1,17 +1,20 @@
 use std::io;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared_service::Progress;
 use shared_service::clock::rfc3339;
 
 use super::{CliContext, CliError, Console};
-use crate::users::{Account, Email};
+use crate::users::{Account, Email, User};
 
 const PAGE: i64 = 500;
 const TITLE: [&str; 6] = ["USERNAME", "ROLE", "STATE", "EMAIL", "CREATED", "ID"];
 
 impl CliContext<'_> {
-    pub(super) async fn list(self, console: &mut Console) -> Result<(), CliError> {
+    pub(super) async fn list(self, console: &mut Console, json: bool) -> Result<(), CliError> {
+        if json {
+            return self.each(|account| console.say(public(&account.user))).await;
+        }
         let mut rows = vec![TITLE.map(str::to_owned)];
         self.each(|Account { user, .. }| {
             let state = if user.disabled { "disabled" } else { "enabled" };
@@ -29,15 +32,9 @@ impl CliContext<'_> {
         let line = |Account { user, hash }: Account| {
             done += 1;
             progress.is_at(done);
-            console.say(json!({
-                "id": user.id.as_str(),
-                "username": user.username.as_str(),
-                "email": user.email.as_ref().map(Email::as_str),
-                "role": user.role.as_str(),
-                "disabled": user.disabled,
-                "createdAt": user.created_at,
-                "passwordHash": hash.as_stored(),
-            }))
+            let mut line = public(&user);
+            line["passwordHash"] = hash.as_stored().into();
+            console.say(line)
         };
         self.each(line).await
     }
@@ -52,4 +49,16 @@ impl CliContext<'_> {
             page.into_iter().try_for_each(&mut with)?;
         }
     }
+}
+
+/// A user as a JSON object, without the password hash.
+fn public(user: &User) -> Value {
+    json!({
+        "id": user.id.as_str(),
+        "username": user.username.as_str(),
+        "email": user.email.as_ref().map(Email::as_str),
+        "role": user.role.as_str(),
+        "disabled": user.disabled,
+        "createdAt": user.created_at,
+    })
 }

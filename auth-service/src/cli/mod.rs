@@ -13,6 +13,8 @@ mod keygen;
 mod keys;
 /// `users list` and `users export`.
 mod listing;
+/// `token mint`.
+mod mint;
 /// `users reset-link`.
 mod reset_link;
 /// `sessions`.
@@ -25,11 +27,15 @@ mod users;
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shared_service::database::StoreError;
-use shared_service::operations::cli::CommonCommand;
+use shared_service::operations::cli::{CommonCommand, exit};
+use shared_service::{Settings, SettingsError, start_logging};
 
+use crate::app::{self, Stores};
+use crate::config::{Config, StoreConfig};
 use crate::passwords::PoolError;
 
 pub use console::Console;
@@ -66,17 +72,9 @@ pub struct Cli {
 pub enum Command {
     /// Answer requests (this is what happens without a command)
     Serve,
-    /// Manage people, also while the service runs
-    #[command(subcommand)]
-    Users(UsersCommand),
-    /// Show and end sessions, also while the service runs
-    #[command(subcommand)]
-    Sessions(SessionsCommand),
-    /// Say what a token says, and why it is taken or refused
-    #[command(subcommand)]
-    Token(TokenCommand),
-    /// Check settings, secrets, certificate, address and stores. Exit code 0 unless a line says FAIL
-    Doctor,
+    /// Commands about its data.
+    #[command(flatten)]
+    Data(DataCommand),
     /// Make fresh secrets: two as lines for .env, or one in each file
     ///
     /// With --algorithm: one private key for access tokens, in PKCS#8, into the file, and its kid is printed; without a file, the
@@ -102,14 +100,89 @@ pub enum Command {
     Common(CommonCommand),
 }
 
-/// The reason why a command failed. Displays as one line, except for an import, which lists every bad line.
+/// Commands about the data of the service, whether it runs or not. local-stack has them too.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Manage people, also while the service runs
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Show and end sessions, also while the service runs
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// Say what a token says, and why it is taken or refused
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Check settings, secrets, certificate, address and stores. Exit code 0 unless a line says FAIL
+    Doctor {
+        /// Print a JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl DataCommand {
+    /// Runs the command with `settings`. The log has warnings alone unless `RUST_LOG` is set.
+    ///
+    /// # Errors
+    /// The reason why it did not succeed.
+    pub async fn run(self, mut settings: Settings) -> Result<(), Box<dyn Error>> {
+        settings.fill("RUST_LOG", "warn");
+        let console = &mut Console::of_process();
+        match self {
+            Self::Users(command) => {
+                let Stores { users, passwords, sessions, recovery, .. } =
+                    &app::open(read(settings, StoreConfig::read)?).await?;
+                let context = CliContext { users, passwords, sessions: &**sessions, recovery: Some(recovery) };
+                run_users(command, context, console).await?;
+            }
+            Self::Sessions(command) => {
+                let stores = app::open(read(settings, StoreConfig::read)?).await?;
+                run_sessions(command, &stores.users, &*stores.sessions, console).await?;
+            }
+            Self::Token(TokenCommand::Inspect { token, json }) => inspect(&token, json, console)?,
+            Self::Token(TokenCommand::Verify { token, audience, json }) => {
+                verify(&token, &audience, json, &read(settings, Config::read)?, console).await?;
+            }
+            Self::Token(TokenCommand::Mint(args)) => mint::mint(&args, settings, console)?,
+            Self::Doctor { json } => run_doctor(settings, json, console).await?,
+        }
+        Ok(())
+    }
+}
+
+/// Reads a part of `settings`, and starts the log.
+///
+/// # Errors
+/// They are wrong.
+pub fn read<T>(mut settings: Settings, read: impl FnOnce(&mut Settings) -> T) -> Result<T, SettingsError> {
+    start_logging(&mut settings);
+    let config = read(&mut settings);
+    settings.finish()?;
+    Ok(config)
+}
+
+/// The exit code of the program `name`: 3 where an import has skipped lines. A reader that has seen enough (`| head`) is no
+/// failure.
+#[must_use]
+pub fn exit_code(name: &str, done: Result<(), Box<dyn Error>>) -> ExitCode {
+    let (mut is_unread, mut has_skipped) = (false, false);
+    match done.as_ref().map_err(|error| error.downcast_ref()) {
+        Err(Some(CliError::Io(error))) => is_unread = error.kind() == io::ErrorKind::BrokenPipe,
+        Err(Some(CliError::Skipped(..))) => has_skipped = true,
+        _ => {}
+    }
+    let code = exit(name, if is_unread { Ok(()) } else { done });
+    if has_skipped { ExitCode::from(3) } else { code }
+}
+
+/// The reason why a command failed. Displays as one line, except for an import, which lists bad lines.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The command cannot do what was asked.
     #[error("{0}")]
     Refused(String),
     /// No user was imported, because of these lines.
-    #[error("no user was imported, because of {} of the lines{}", .0.len(), import::report(.0))]
+    #[error("no user was imported, because of {} of the lines{}", .0.len(), import::listed(.0))]
     Import(Vec<BadLine>),
     /// The other lines were imported; these were written to the file, if there is one.
     #[error("{} of the lines were not imported{}", .0.len(), .1.as_ref().map_or_else(
@@ -131,17 +204,6 @@ pub enum CliError {
 impl CliError {
     fn refused(why: impl std::fmt::Display) -> Self {
         Self::Refused(why.to_string())
-    }
-}
-
-/// Ignores a closed pipe (`| head`).
-///
-/// # Errors
-/// Any other error.
-pub fn unless_unread(error: Box<dyn Error>) -> Result<(), Box<dyn Error>> {
-    match error.downcast_ref() {
-        Some(CliError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error),
     }
 }
 

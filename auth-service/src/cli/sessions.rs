@@ -1,4 +1,5 @@
 use clap::Subcommand;
+use serde_json::{Value, json};
 use shared_service::clock::rfc3339;
 
 use super::console::printable;
@@ -17,7 +18,14 @@ const TITLE: [&str; 6] = ["ID", "OPENED", "USED", "ENDS", "ADDRESS", "DEVICE"];
     An issued access token is valid until its exp, unless services poll the revocation list.")]
 pub enum SessionsCommand {
     /// Show the sessions of a user
-    List(Named),
+    List {
+        /// The user.
+        #[command(flatten)]
+        user: Named,
+        /// Print a JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// End one session: exit code 1 where it was not alive
     Revoke {
         /// The id, as `sessions list` or the claim sid says
@@ -41,7 +49,7 @@ pub async fn run_sessions(
 ) -> Result<(), CliError> {
     use SessionsCommand as C;
     match command {
-        C::List(Named { name }) => list(&find(users, &name).await?, sessions, console).await,
+        C::List { user: Named { name }, json } => list(&find(users, &name).await?, json, sessions, console).await,
         C::Revoke { id, name } => revoke(&find(users, &name).await?, &id, sessions, console).await,
         C::RevokeAll(Named { name }) => {
             let user = find(users, &name).await?;
@@ -51,8 +59,11 @@ pub async fn run_sessions(
     }
 }
 
-async fn list(user: &User, sessions: &dyn SessionStore, console: &mut Console) -> Result<(), CliError> {
+async fn list(user: &User, json: bool, sessions: &dyn SessionStore, console: &mut Console) -> Result<(), CliError> {
     let sessions = list_all(sessions, &user.id).await?;
+    if json {
+        return Ok(sessions.iter().try_for_each(|session| console.say(object(session)))?);
+    }
     let count = u64::try_from(sessions.len()).unwrap_or(u64::MAX);
     if count > 0 {
         let rows: Vec<_> = std::iter::once(TITLE.map(str::to_owned)).chain(sessions.iter().map(row)).collect();
@@ -76,6 +87,18 @@ async fn find(users: &Users, name: &str) -> Result<User, CliError> {
         _ => named,
     };
     found.ok_or_else(|| no_user(name))
+}
+
+/// A session as the API describes a device.
+fn object(session: &Session) -> Value {
+    json!({
+        "id": session.id.to_string(),
+        "label": session.label.user_agent(),
+        "address": session.label.address(),
+        "openedAt": rfc3339(session.opened_at),
+        "lastUsedAt": rfc3339(session.rotated_at),
+        "expiresAt": rfc3339(session.idle_ends_at),
+    })
 }
 
 /// The device is last, because the client chose its text.

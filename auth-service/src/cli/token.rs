@@ -5,13 +5,14 @@ use std::io;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use shared_claims::{AccessClaims, Claims, Members, RefreshClaims, Revocations};
 use shared_service::clock::{now_ms, rfc3339};
 use shared_service::database::StoreError;
 use shared_service::operations::doctor::{CheckResult, PATIENCE, Report, Status};
 
 use super::console::printable;
+use super::mint::MintArgs;
 use super::{CliError, Console};
 use crate::app;
 use crate::config::{AUDIENCE, Config};
@@ -27,12 +28,16 @@ const TIMES: [&str; 4] = ["iat", "nbf", "exp", "auth_time"];
 #[command(after_help = "Examples:\n  \
       auth-service token inspect - <token                            what it says\n  \
       auth-service token verify - <token && echo good                whether it counts\n  \
-      auth-service token verify - --audience books-service <token    whether it counts there")]
+      auth-service token verify - --audience books-service <token    whether it counts there\n  \
+      TEST_TOKEN_SECRET=… auth-service token mint anna               a token for a test, without a login")]
 pub enum TokenCommand {
     /// Show what a token says: header, claims, times. Nothing is checked, no setting is needed
     Inspect {
         /// The token; - reads it from standard input, which keeps it out of the process list
         token: String,
+        /// Print header and claims as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show a token, and if it is accepted or why it is refused: exit code 0 if it is accepted
     ///
@@ -44,7 +49,15 @@ pub enum TokenCommand {
         /// The service that is meant to accept it
         #[arg(long, value_name = "NAME", default_value = AUDIENCE)]
         audience: String,
+        /// Print a JSON object a line: header and claims, the checks, the status
+        #[arg(long)]
+        json: bool,
     },
+    /// Sign an access token for a test, without a login
+    ///
+    /// `TEST_TOKEN_SECRET` signs it, and nothing else does: the services under test have the same text as
+    /// `ACCESS_TOKEN_SECRET`. Issuer, audience and lifetime are read from the settings.
+    Mint(MintArgs),
 }
 
 /// The claims of a verified token.
@@ -56,30 +69,41 @@ enum VerifiedToken {
 /// Shows `token` without its signature.
 ///
 /// # Errors
-/// There is no token, or the output cannot be written.
-pub fn inspect(token: &str, console: &mut Console) -> Result<(), CliError> {
-    Ok(show(&given(token, console)?, console, now_ms())?)
+/// The text is not a token, or the output cannot be written.
+pub fn inspect(token: &str, json: bool, console: &mut Console) -> Result<(), CliError> {
+    let token = given(token, console)?;
+    show(&token, json, console, now_ms())?;
+    let segments: Vec<&str> = token.split('.').collect();
+    let is_token = segments.len() == 3 && segments[..2].iter().all(|segment| members(segment).is_some());
+    if is_token { Ok(()) } else { Err(CliError::refused("this is not a token")) }
 }
 
 /// Shows `token`, and if it is accepted.
 ///
 /// # Errors
 /// It is refused, or there is none.
-pub async fn verify(token: &str, audience: &str, config: &Config, console: &mut Console) -> Result<(), CliError> {
+pub async fn verify(
+    token: &str,
+    audience: &str,
+    json: bool,
+    config: &Config,
+    console: &mut Console,
+) -> Result<(), CliError> {
     let (token, now_ms) = (given(token, console)?, now_ms());
-    show(&token, console, now_ms)?;
+    show(&token, json, console, now_ms)?;
     let verified = verify_token(&token, audience, config, now_ms)?;
     let standing = match tokio::time::timeout(PATIENCE, standing(&verified, config, now_ms)).await {
         Ok(asked) => asked.unwrap_or_else(|error| vec![not_asked(&error.to_string())]),
         Err(_) => vec![not_asked("no answer within 2 s")],
     };
-    Report::new(console.output()).print(standing.clone())?;
+    Report::new(console.output(), json).print(standing.clone())?;
     let refused = |why: &str| Err(CliError::refused(format!("refused: {why}")));
     match (standing.iter().find(|finding| finding.status == Status::Fail), verified) {
         (Some(finding), _) => refused(&finding.message),
         (None, VerifiedToken::Access(claims)) if claims.known_role().is_none() => {
             refused("the token is good, but its role has no rights (403)")
         }
+        _ if json => Ok(console.say(json!({"accepted": true}))?),
         _ => Ok(console.say("accepted")?),
     }
 }
@@ -153,8 +177,12 @@ fn given(token: &str, console: &mut Console) -> Result<String, CliError> {
     if token.is_empty() { Err(CliError::refused("no token: give it as one line")) } else { Ok(token.to_owned()) }
 }
 
-/// Shows header and claims, one member per line, with readable times.
-fn show(token: &str, console: &mut Console, now_ms: i64) -> io::Result<()> {
+/// Shows header and claims: one member per line with readable times, or one JSON object.
+fn show(token: &str, json: bool, console: &mut Console, now_ms: i64) -> io::Result<()> {
+    if json {
+        let mut segments = token.split('.').map(members);
+        return console.say(json!({"header": segments.next().flatten(), "claims": segments.next().flatten()}));
+    }
     let segments: Vec<&str> = token.split('.').collect();
     for (name, segment) in ["header", "claims"].iter().zip(segments.iter().copied().chain(["", ""])) {
         console.say(name)?;

@@ -27,19 +27,23 @@ pub enum UsersCommand {
         name: String,
         /// member or admin
         #[arg(long, default_value = "member")]
-        role: String,
+        role: Role,
         /// So that the user can log in by it, too
         #[arg(long)]
         email: Option<String>,
     },
     /// Show all users
-    List,
-    /// Make a user an admin, or a member again; counts from the next refresh
+    List {
+        /// Print a JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a user an admin, or a member again; access tokens from before are refused, and a refresh brings the new role
     SetRole {
         /// A user name or an email
         name: String,
         /// member or admin
-        role: String,
+        role: Role,
     },
     /// Give a user another password, and end the sessions; asks as `add` does
     SetPassword(Named),
@@ -99,10 +103,9 @@ pub async fn run_users(command: UsersCommand, context: CliContext<'_>, console: 
     use UsersCommand as C;
     let none = UserChange::default();
     match command {
-        C::Add { name, role, email } => context.add(console, &name, &role, email.as_deref()).await,
-        C::List => context.list(console).await,
+        C::Add { name, role, email } => context.add(console, &name, role, email.as_deref()).await,
+        C::List { json } => context.list(console, json).await,
         C::SetRole { name, role } => {
-            let role = parse_role(&role)?;
             context.change(console, &name, &UserChange { role: Some(role), ..none }, &format!("is {role} now")).await
         }
         C::SetPassword(Named { name }) => {
@@ -125,9 +128,8 @@ pub async fn run_users(command: UsersCommand, context: CliContext<'_>, console: 
 }
 
 impl CliContext<'_> {
-    async fn add(self, console: &mut Console, name: &str, role: &str, email: Option<&str>) -> Result<(), CliError> {
+    async fn add(self, console: &mut Console, name: &str, role: Role, email: Option<&str>) -> Result<(), CliError> {
         let username = Username::parse(name).map_err(|error| CliError::refused(format!("the name {error}")))?;
-        let role = parse_role(role)?;
         let email = email.map(Email::parse).transpose();
         let email = email.map_err(|error| CliError::refused(format!("the email {error}")))?;
         let hash = self.new_hash(console, &username, email.as_ref()).await?;
@@ -198,10 +200,6 @@ impl CliContext<'_> {
             ))
         })
     }
-}
-
-fn parse_role(role: &str) -> Result<Role, CliError> {
-    role.parse().map_err(|error| CliError::refused(format!("the role {error}")))
 }
 
 fn last_admin() -> CliError {

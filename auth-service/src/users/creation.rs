@@ -40,7 +40,12 @@ impl Users {
     /// # Errors
     /// The database is unavailable.
     pub async fn create(&self, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
-        within(STORE, insert(&self.pool, new, now_ms)).await
+        self.create_as(UserId::new(), new, now_ms).await
+    }
+
+    /// The same with the given `id`.
+    pub(super) async fn create_as(&self, id: UserId, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
+        within(STORE, insert(&self.pool, id, new, now_ms)).await
     }
 
     /// The same for a person who registers. With mail on the address is theirs once they have verified it, so that the answer
@@ -53,7 +58,7 @@ impl Users {
         let Some(email) = new.email.take() else { return self.create(new, now_ms).await };
         let created = within(STORE, async {
             let mut step = self.pool.begin().await?;
-            let created = insert(&mut *step, new, now_ms).await?;
+            let created = insert(&mut *step, UserId::new(), new, now_ms).await?;
             if let Created::User(user) = &created
                 && !add_to(&mut *step, Mail { kind: Kind::Verify, email: &email, user_id: &user.id }).await?
             {
@@ -74,7 +79,7 @@ impl Users {
     pub async fn create_by(&self, by: By<'_>, new: NewUser, now_ms: i64) -> Result<Option<Created>, StoreError> {
         within(STORE, async {
             let Some(mut turn) = self.take_turn(Some(by)).await? else { return Ok(None) };
-            let created = insert(&mut *turn, new, now_ms).await?;
+            let created = insert(&mut *turn, UserId::new(), new, now_ms).await?;
             end_turn(turn, matches!(created, Created::User(_))).await?;
             Ok::<_, StoreError>(Some(created))
         })
@@ -82,8 +87,12 @@ impl Users {
     }
 }
 
-async fn insert<'c>(on: impl Executor<'c, Database = Any>, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
-    let id = UserId::new();
+async fn insert<'c>(
+    on: impl Executor<'c, Database = Any>,
+    id: UserId,
+    new: NewUser,
+    now_ms: i64,
+) -> Result<Created, StoreError> {
     let insert = sqlx::query(INSERT)
         .bind(id.as_str())
         .bind(new.username.as_str())
@@ -103,7 +112,8 @@ async fn insert<'c>(on: impl Executor<'c, Database = Any>, new: NewUser, now_ms:
             disabled: false,
             created_at: now_ms,
         })),
-        Err(error) if is_taken(&error, "username") => Ok(Created::UsernameTaken),
+        // The id of a demo user is taken where another instance has just added that user.
+        Err(error) if is_taken(&error, "username") || is_taken(&error, "id") => Ok(Created::UsernameTaken),
         Err(error) if is_taken(&error, "email") => Ok(Created::EmailTaken),
         Err(error) => Err(error.into()),
     }

@@ -1,14 +1,37 @@
 use shared_claims::Role;
 use shared_service::database::{StoreError, within};
 
-use super::{NewUser, STORE, Username, Users};
+use super::{NewUser, STORE, UserId, Username, Users};
 use crate::limits::ClientNetwork;
 use crate::passwords::{NewPassword, Passwords, PoolError};
 
-/// The demo users of the tutorials: name, password, role. Their passwords are published, so they exist only with
-/// `DEMO_DATA`.
-pub const DEMO_PEOPLE: [(&str, &str, Role); 2] =
-    [("john", "password123admin", Role::Admin), ("anna", "password123member", Role::Member)];
+/// A user of the tutorials.
+pub struct DemoPerson {
+    /// The id, which is the same in every installation, so that tests can name it.
+    pub id: &'static str,
+    /// The user name.
+    pub name: &'static str,
+    /// The password. It is published.
+    pub password: &'static str,
+    /// The role.
+    pub role: Role,
+}
+
+/// The demo users of the tutorials. Their passwords are published, so they exist only with `DEMO_DATA`.
+pub const DEMO_PEOPLE: [DemoPerson; 2] = [
+    DemoPerson {
+        id: "01900000-0000-7000-8000-000000000001",
+        name: "john",
+        password: "password123admin",
+        role: Role::Admin,
+    },
+    DemoPerson {
+        id: "01900000-0000-7000-8000-000000000002",
+        name: "anna",
+        password: "password123member",
+        role: Role::Member,
+    },
+];
 
 const SEEDED: &str = "SELECT seeded FROM users_turn WHERE id = 1";
 /// Written last, so that an interrupted start is repeated by the next.
@@ -42,12 +65,12 @@ impl Users {
         if self.is_seeded().await? {
             return Ok(());
         }
-        for (name, password, role) in DEMO_PEOPLE {
+        for DemoPerson { id, name, password, role } in DEMO_PEOPLE {
             let username = Username::stored(name.to_owned());
             if self.find_by_username(&username).await?.is_none() {
                 let hash = passwords.hash(NewPassword::of_demo(password)).await?;
                 // Otherwise another instance was faster.
-                self.create(NewUser { username, email: None, hash, role }, now_ms).await?;
+                self.create_as(UserId::demo(id), NewUser { username, email: None, hash, role }, now_ms).await?;
             }
         }
         Ok(within(STORE, sqlx::query(MARK).execute(&self.pool)).await.map(|_| ())?)
@@ -59,10 +82,10 @@ impl Users {
     /// [`SeedError::Published`]; a store or the hashing pool is unavailable.
     pub async fn refuse_demo(&self, passwords: &Passwords) -> Result<(), SeedError> {
         let mut open = Vec::new();
-        for (name, ..) in DEMO_PEOPLE {
+        for DemoPerson { name, .. } in DEMO_PEOPLE {
             let account = self.account_by_login(name).await?.filter(|account| !account.user.disabled);
             let Some(account) = account else { continue };
-            for (_, password, _) in DEMO_PEOPLE {
+            for DemoPerson { password, .. } in DEMO_PEOPLE {
                 if passwords.is_right(ClientNetwork::default(), password, &account.hash).await? {
                     open.push(name);
                 }

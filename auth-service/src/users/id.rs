@@ -19,6 +19,11 @@ impl UserId {
         Self(Uuid::now_v7().to_string())
     }
 
+    /// The id of a demo user.
+    pub(super) fn demo(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -39,7 +39,7 @@ use crate::passwords::{Cost, PasswordHash};
 pub(crate) use addresses::{EmailVerified, mark_verified, verify_email};
 pub use changes::{Changed, Deleted, UserChange};
 pub use creation::{Created, NewUser};
-pub use demo::{DEMO_PEOPLE, SeedError};
+pub use demo::{DEMO_PEOPLE, DemoPerson, SeedError};
 pub use endings::{Ending, Ends};
 pub use id::{InvalidUserId, UserId};
 pub use names::{Email, InvalidEmail, InvalidUsername, Username, canonical_login};

@@ -50,6 +50,7 @@ pub(super) fn id(row: &AnyRow, column: &str) -> Result<UserId, StoreError> {
 pub(super) fn is_taken(error: &sqlx::Error, column: &str) -> bool {
     let error = error.as_database_error().filter(|error| error.is_unique_violation());
     error.is_some_and(|error| match error.constraint() {
+        Some("users_pkey") => column == "id",
         Some(name) => name == format!("users_{column}_key"),
         None => error.message().ends_with(&format!(" users.{column}")),
     })

@@ -9,6 +9,7 @@ use auth_service::cli::{CliContext, Console, Named, UsersCommand, run_users};
 use auth_service::config::StoreConfig;
 use auth_service::users::{UserChange, Users};
 use serde_json::json;
+use shared_claims::Role;
 use shared_service::{Settings, database};
 use sqlx::{AnyConnection, Executor};
 use tokio::time::sleep;
@@ -230,7 +231,7 @@ async fn change_by_a_command_is_completed_by_a_running_service() {
     let commands: [fn(String) -> UsersCommand; 3] = [
         |name| UsersCommand::Disable(Named { name }),
         |name| UsersCommand::SetPassword(Named { name }),
-        |name| UsersCommand::SetRole { name, role: "admin".to_owned() },
+        |name| UsersCommand::SetRole { name, role: Role::Admin },
     ];
     for command in commands {
         let person = service.newcomer().await;

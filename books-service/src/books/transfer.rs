@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared_service::database::StoreError;
 use shared_service::http::request::{self, Integer};
-use shared_service::operations::records::Records;
+use shared_service::operations::records::{Records, listed};
 use sqlx::{AssertSqlSafe, query};
 
 use super::store::{STORE, read};
@@ -32,23 +32,15 @@ struct Line {
     version: Option<Integer<1, { i64::MAX - 1 }>>,
 }
 
-/// The maximum number of lines listed in an error.
-const MOST_WRONG: usize = 100;
-
 /// The reason why nothing was imported.
 #[derive(Debug, thiserror::Error)]
 pub enum NotImported {
     /// The invalid lines, counted from 1, with their errors.
-    #[error("nothing was imported, because of {} of the lines{}", .0.len(), listed(.0))]
+    #[error("nothing was imported, because of {} of the lines{}", .0.len(), listed(.0.iter().map(|(number, why)| (*number, why.as_str()))))]
     Lines(Vec<(u64, String)>),
     /// The database is unavailable.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-fn listed(lines: &[(u64, String)]) -> String {
-    let more = if lines.len() < MOST_WRONG { "" } else { "\nthe lines behind were not read" };
-    lines.iter().map(|(number, why)| format!("\nline {number}: {why}")).chain([more.to_owned()]).collect()
 }
 
 /// The result of an import.
@@ -139,9 +131,6 @@ fn read_all(records: Records<'_>) -> Result<Vec<Book>, NotImported> {
                 }
             },
             Err(why) => wrong.push((number, why)),
-        }
-        if wrong.len() == MOST_WRONG {
-            break;
         }
     }
     if wrong.is_empty() { Ok(books) } else { Err(NotImported::Lines(wrong)) }

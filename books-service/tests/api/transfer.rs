@@ -165,7 +165,8 @@ async fn file_that_is_no_list_of_books_imports_nothing() {
             (&good.replace("226", "\"many\""), "line 1: pages must be an integer"),
             (&good.replace("226", "1e7"), "line 1: pages must be from 1 to 1000000"),
             (&good.replace("Pride", "\u{202e}"), "line 1: title must not contain directional overrides"),
-            (&"{}\n".repeat(150), "because of 100 of the lines"),
+            (&"{}\n".repeat(150), "because of 150 of the lines\nline 1: author is required"),
+            (&"{}\n".repeat(150), "\nand 130 more"),
         ] {
             let told = refused(database, file);
             assert!(told.contains("nothing was imported") && told.contains(why), "{why}: {told}");

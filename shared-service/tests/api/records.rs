@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use serde_json::{Value, json};
-use shared_service::operations::records::{Record, Records};
+use shared_service::operations::records::{self, Record, Records};
 
 /// A file that arrives byte by byte.
 struct Slow<'a>(&'a [u8]);
@@ -107,4 +107,13 @@ fn file_that_cannot_be_read_on_ends() {
         assert!(*number == line && reason.contains(why), "{why}: {number}: {reason}");
     }
     assert_eq!(read(b"\xff\xfea\0,\0b\0\n\0").last().map(|(line, record)| (*line, record.is_err())), Some((1, true)));
+}
+
+#[test]
+fn refusal_lists_twenty_lines_and_counts_the_others() {
+    let listed =
+        |count: u64| records::listed((1..=count).map(|number| (number, "is bad")).collect::<Vec<_>>().into_iter());
+    assert_eq!(listed(2), "\nline 1: is bad\nline 2: is bad");
+    assert_eq!(listed(20).lines().count(), 21);
+    assert!(listed(200_000).ends_with("\nline 20: is bad\nand 199980 more"));
 }

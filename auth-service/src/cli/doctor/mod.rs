@@ -19,16 +19,17 @@ use crate::passwords::Passwords;
 use crate::sessions::all_revoked;
 use crate::users::{SeedError, Users};
 
-/// Checks everything that the service needs, one line each, without changing anything. The checks are independent.
+/// Checks everything that the service needs, one line each, as `json` or text, without changing anything. The checks are
+/// independent.
 ///
 /// # Errors
 /// A check failed, or the output cannot be written.
-pub async fn run_doctor(mut settings: Settings, console: &mut Console) -> Result<(), CliError> {
+pub async fn run_doctor(mut settings: Settings, json: bool, console: &mut Console) -> Result<(), CliError> {
     start_logging(&mut settings);
     let config = Config::read(&mut settings);
     let redis_is_wrong = config.stores.redis_url.is_none() && settings.is_set("REDIS_URL");
     let mail_is_set = settings.is_set("SMTP_URL");
-    let mut report = Report::new(console.output());
+    let mut report = Report::new(console.output(), json);
     report.print(doctor::settings(settings))?;
     report.print(secrets(&config))?;
     let tls = doctor::certificate(config.server.tls.as_ref(), now_ms());

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use shared_service::Progress;
-use shared_service::operations::records::Records;
+use shared_service::operations::records::{self, Records};
 
 use self::person::Row;
 use super::console::printable;
@@ -60,6 +60,11 @@ impl fmt::Debug for BadLine {
 /// The lines with their reasons, one each.
 pub(super) fn report(lines: &[BadLine]) -> String {
     lines.iter().flat_map(|bad| ["\n".to_owned(), format!("{bad:?}")]).collect()
+}
+
+/// The first of `lines`, and how many more there are.
+pub(super) fn listed(lines: &[BadLine]) -> String {
+    records::listed(lines.iter().map(|bad| (bad.number, bad.why.as_str())))
 }
 
 /// A valid line.

@@ -1,6 +1,11 @@
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use auth_service::users::DEMO_PEOPLE;
+use serde_json::Value;
 
 use super::{Desk, log_in};
+use crate::database::server;
 use crate::service::{ACCESS_SECRET, GOOD};
 
 #[test]
@@ -35,13 +40,15 @@ fn keygen_makes_settings_that_are_good() {
 #[test]
 fn keygen_keeps_the_secrets_that_are_there() {
     let desk = Desk::bare();
-    desk.run(&["keygen", "access", "refresh"], "").is(0);
+    let first_run = desk.run(&["keygen", "access", "refresh"], "").is(0);
+    assert_eq!(first_run.err, "access holds a fresh secret\nrefresh holds a fresh secret\n");
     let secrets = || ["access", "refresh"].map(|name| std::fs::read_to_string(desk.folder.join(name)).unwrap());
     let first = secrets();
     assert!(first[0] != first[1] && first.iter().all(|secret| secret.trim_end().len() >= 43));
     let mode = std::fs::metadata(desk.folder.join("access")).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0, "for its owner only: {mode:o}");
-    desk.run(&["keygen", "access", "refresh"], "").is(0);
+    let kept = desk.run(&["keygen", "access", "refresh"], "").is(0);
+    assert!(kept.err.starts_with("access is there already and stays as it is\n"), "{kept:?}");
     assert_eq!(secrets(), first);
     desk.run(&["keygen", "no/such/folder"], "").is(1);
 }
@@ -65,8 +72,9 @@ fn wrong_settings_stop_the_start_with_one_message() {
 #[test]
 fn unusable_address_or_file_is_named() {
     for (name, value, expected) in [
-        ("AUTH_DATABASE_URL", "sqlite:///nonexistent/auth.db", "unable to open database file"),
-        ("AUTH_ADDR", "192.0.2.1:3000", "192.0.2.1:3000 cannot be had"),
+        ("AUTH_DATABASE_URL", "sqlite:///nonexistent/auth.db", "/nonexistent/auth.db: unable to open database file"),
+        ("AUTH_DATABASE_URL", "sqlite://nofile.db", "nofile.db: unable to open database file; its folder"),
+        ("AUTH_ADDR", "192.0.2.1:3000", "AUTH_ADDR: 192.0.2.1:3000 cannot be had"),
     ] {
         let ended = Desk::new().set(name, value).run(&[], "").is(1);
         let last = ended.err.lines().last().unwrap();
@@ -193,4 +201,88 @@ fn each_shell_gets_its_completions() {
         assert!(script.contains("revoke-all") && script.contains("doctor"), "{shell}: {script}");
     }
     desk.run(&["completions", "tcsh"], "").is(2);
+}
+
+#[test]
+fn unreachable_database_is_named_once_with_its_cause() {
+    let desk = Desk::new().set("AUTH_DATABASE_URL", "postgres://auth:hush-hush@127.0.0.1:1/auth");
+    let log = desk.run(&[], "").is(1).err;
+    assert_eq!(
+        log.matches("127.0.0.1:1: Connection refused").count(),
+        2,
+        "once while it waits, once at the end: {log}"
+    );
+    assert_eq!(log.matches("trying again").count(), 1, "{log}");
+    let ended = desk.run(&["doctor"], "").is(1);
+    assert!(
+        ended.out.contains("FAIL  database    the database is unavailable: 127.0.0.1:1: Connection refused"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn refusal_of_the_database_ends_the_start_at_once() {
+    let good = server("TEST_POSTGRES_URL");
+    let place = good.split_once('@').unwrap().1.split_once('/').unwrap().0;
+    for (url, expected) in [
+        (good.replace("test:test", "test:hush-hush"), "password authentication failed for user \"test\""),
+        (good.replace("/postgres", "/nowhere"), "database \"nowhere\" does not exist"),
+    ] {
+        let (desk, began) = (Desk::new().set("AUTH_DATABASE_URL", &url), Instant::now());
+        for arguments in [&[][..], &["users", "list"]] {
+            let ended = desk.run(arguments, "").is(1);
+            let last = ended.err.lines().last().unwrap();
+            assert_eq!(last, format!("auth-service: the database is unavailable: {place}: {expected}"));
+            assert!(!ended.err.contains("trying again") && !ended.err.contains("hush-hush"), "{ended:?}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(6), "{expected}: {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn log_filter_without_a_level_is_refused() {
+    let ended = Desk::new().set("RUST_LOG", "inof").run(&[], "").is(1);
+    assert!(ended.err.contains("\n  RUST_LOG must be a level (error, warn, "), "{ended:?}");
+}
+
+#[test]
+fn command_with_a_typing_error_names_the_right_one() {
+    let desk = Desk::bare();
+    for (arguments, expected) in [
+        (&["user", "list"][..], "subcommands exist: 'serve', 'users'"),
+        (
+            &["users", "add", "ben", "--role", "king"],
+            "invalid value 'king' for '--role <ROLE>': must be member or admin",
+        ),
+    ] {
+        let ended = desk.run(arguments, "").is(2);
+        assert!(ended.err.contains(expected), "{ended:?}");
+    }
+}
+
+#[test]
+fn listings_and_checks_are_json_where_asked() {
+    let desk = Desk::new().set("DEMO_DATA", "true").set("TEST_TOKEN_SECRET", ACCESS_SECRET);
+    let service = desk.serve();
+    assert_eq!(log_in(service.addr, "nobody"), 401);
+    let lines = |arguments: &[&str], input: &str| -> Vec<Value> {
+        let ended = desk.run(arguments, input).is(0);
+        assert!(!ended.err.contains("INFO"), "the log has warnings alone: {ended:?}");
+        ended.out.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    };
+    let users = lines(&["users", "list", "--json"], "");
+    assert_eq!([&users[0]["username"], &users[0]["role"]], ["john", "admin"]);
+    assert_eq!(
+        [&users[0]["id"], &users[1]["id"]],
+        DEMO_PEOPLE.map(|person| person.id),
+        "the same in every installation"
+    );
+    assert!(users.iter().all(|user| user.get("passwordHash").is_none()), "{users:?}");
+    let sessions = lines(&["sessions", "list", "anna", "--json"], "");
+    assert!(sessions.is_empty(), "{sessions:?}");
+    let checks = lines(&["doctor", "--json"], "");
+    assert!(checks.iter().any(|check| check["check"] == "database" && check["status"] == "ok"), "{checks:?}");
+    let token = desk.run(&["token", "mint", "anna"], "").is(0).out;
+    let shown = lines(&["token", "inspect", "-", "--json"], &token);
+    assert_eq!(shown[0]["claims"]["sub"], DEMO_PEOPLE[1].id);
 }

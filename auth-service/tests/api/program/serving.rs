@@ -91,3 +91,35 @@ async fn log_contains_no_secrets() {
         assert!(!log.contains(&secret), "{secret} in {log}");
     }
 }
+
+#[tokio::test]
+async fn probes_and_polls_are_logged_at_debug_and_a_refused_origin_once() {
+    let desk = Desk::new().set("RUST_LOG", "info");
+    let service = desk.serve();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = async |path: &str, name: &str, value: &str| {
+        client.get(service.url(path)).header(name, value).send().await.unwrap();
+    };
+    for _ in 0..2 {
+        ask("/livez", "accept", "*/*").await;
+        ask("/readyz", "origin", &service.url("")).await;
+        ask("/revocations", "accept", "*/*").await;
+        ask("/nowhere", "origin", "https://app.example").await;
+    }
+    service.signal(Signal::TERM);
+    let (_, log) = service.end().await;
+    let requests: Vec<_> = log.lines().filter(|line| line.contains(" http request ")).collect();
+    assert_eq!(requests.len(), 2, "what is not there: {log}");
+    assert!(requests.iter().all(|line| line.contains("service=auth-service")), "{log}");
+    assert_eq!(log.matches("ALLOWED_ORIGINS does not name").count(), 1, "{log}");
+    assert!(log.contains("pages of https://app.example call"), "{log}");
+}
+
+#[tokio::test]
+async fn root_leads_a_browser_to_the_document() {
+    let desk = Desk::new();
+    let service = desk.serve();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(service.url("/")).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.url().path()), (200, "/docs"));
+}

@@ -135,7 +135,7 @@ fn a_token_is_shown_without_its_signature_and_without_settings() {
     }
     assert!(!ended.out.contains(token.rsplit('.').next().unwrap()), "{}", ended.out);
     assert!(!ended.out.contains(['\u{1b}', '\u{9b}']), "nothing steers the terminal: {:?}", ended.out);
-    for (text, code, part) in [("", 1, ""), ("a.b", 0, "must have 3"), ("é.ü.ö", 0, "not base64url")] {
+    for (text, code, part) in [("", 1, ""), ("a.b", 1, "must have 3"), ("é.ü.ö", 1, "not base64url")] {
         let ended = desk.run(&["token", "inspect", "-"], text).is(code);
         assert!(ended.out.contains(part), "{text}: {ended:?}");
     }
@@ -204,4 +204,19 @@ async fn sessions_are_listed_and_ended_beside_a_running_service() {
     }
     let answer = post(&service, "/token", json!({"token": refresh[0]})).await;
     assert_eq!(answer["code"], "invalid_refresh_token", "{answer}");
+}
+
+#[test]
+fn minted_token_is_signed_with_the_test_secret_alone() {
+    let desk = Desk::new();
+    let ended = desk.run(&["token", "mint", "zoe"], "").is(1);
+    assert!(ended.err.starts_with("auth-service: TEST_TOKEN_SECRET is not set") && ended.out.is_empty(), "{ended:?}");
+    let desk = desk.set("TEST_TOKEN_SECRET", OTHER_SECRET);
+    let token = desk.run(&["token", "mint", "zoe", "--role", "admin", "--sub", "u-1"], "").is(0).out;
+    desk.run(&["token", "verify", "-"], &token).is(1);
+    let desk = desk.set("ACCESS_TOKEN_SECRET", OTHER_SECRET);
+    let ended = desk.run(&["token", "verify", "-", "--audience", "books-service"], &token).is(0);
+    for part in ["  sub       \"u-1\"", "  role      \"admin\"", "  username  \"zoe\""] {
+        assert!(ended.out.contains(part), "{part}: {}", ended.out);
+    }
 }

@@ -13,6 +13,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use shared_claims::{LEEWAY, Secret};
 
 use crate::settings::Settings;
@@ -64,27 +65,37 @@ impl CheckResult {
     }
 }
 
-impl fmt::Display for CheckResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = match self.status {
+impl CheckResult {
+    const fn status(&self) -> &'static str {
+        match self.status {
             Status::Ok => "ok",
             Status::Warn => "warn",
             Status::Fail => "FAIL",
-        };
-        write!(f, "{status:<4}  {:<10}  {}", self.what, self.message)
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({"status": self.status(), "check": self.what, "message": self.message})
     }
 }
 
-/// Prints results as they come.
+impl fmt::Display for CheckResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<4}  {:<10}  {}", self.status(), self.what, self.message)
+    }
+}
+
+/// Prints results as they come: as text, or a JSON object a line.
 pub struct Report<W> {
     out: W,
+    json: bool,
     failed: usize,
 }
 
 impl<W: Write> Report<W> {
     /// An empty report.
-    pub const fn new(out: W) -> Self {
-        Self { out, failed: 0 }
+    pub const fn new(out: W, json: bool) -> Self {
+        Self { out, json, failed: 0 }
     }
 
     /// Prints each result on a line. A closed pipe (`| head`) is not an error.
@@ -94,7 +105,8 @@ impl<W: Write> Report<W> {
     pub fn print(&mut self, findings: impl IntoIterator<Item = CheckResult>) -> io::Result<()> {
         for finding in findings {
             self.failed += usize::from(finding.status == Status::Fail);
-            match writeln!(self.out, "{finding}") {
+            let line = if self.json { finding.json().to_string() } else { finding.to_string() };
+            match writeln!(self.out, "{line}") {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 written => written?,
             }
@@ -208,7 +220,7 @@ mod tests {
     #[test]
     fn only_failures_are_counted() -> io::Result<()> {
         let mut out = Vec::new();
-        let mut report = Report::new(&mut out);
+        let mut report = Report::new(&mut out, false);
         report.print([CheckResult::ok("a", "1"), CheckResult::warn("b", "2"), CheckResult::fail("c", "3")])?;
         assert_eq!(report.failed(), 1);
         assert_eq!(String::from_utf8_lossy(&out).lines().count(), 3);

@@ -19,6 +19,16 @@ const LARGEST: usize = 1 << 20;
 /// a string; an empty cell is an absent member.
 pub type Record = (u64, Result<Map<String, Value>, String>);
 
+/// The most bad lines that a refusal lists.
+const MOST_LISTED: usize = 20;
+
+/// The first of the bad `lines` of a file, each with its reason on a line of its own, and how many more there are.
+pub fn listed<'l>(lines: impl ExactSizeIterator<Item = (u64, &'l str)>) -> String {
+    let more = lines.len().saturating_sub(MOST_LISTED);
+    let listed = lines.take(MOST_LISTED).map(|(number, why)| format!("\nline {number}: {why}"));
+    listed.chain((more > 0).then(|| format!("\nand {more} more"))).collect()
+}
+
 /// The text of a file.
 type Text<'a> = Box<dyn BufRead + 'a>;
 
