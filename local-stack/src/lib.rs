@@ -8,14 +8,27 @@ use std::path::PathBuf;
 
 use shared_service::{ServerOptions, Settings};
 
+/// The folder of the files.
+pub fn data_dir(settings: &mut Settings) -> PathBuf {
+    settings.text("DATA_DIR", "./data", "Folder of local-stack's files").into()
+}
+
+/// Sets what is not set, and makes missing secrets and files in `DATA_DIR`.
+///
+/// # Errors
+/// `DATA_DIR` cannot be written; the message names it.
+pub fn fill(settings: &mut Settings) -> io::Result<()> {
+    let dir = data_dir(settings);
+    data::fill(settings, &dir)
+}
+
 /// The settings of both services; missing secrets and files are made in `DATA_DIR` first.
 ///
 /// # Errors
 /// `DATA_DIR` cannot be written; the message names it.
 pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Config, books_service::Config)> {
-    let dir = PathBuf::from(settings.text("DATA_DIR", "./data", "Folder of local-stack's files"));
     let has_public_url = settings.is_set("PUBLIC_URL");
-    data::fill(settings, &dir)?;
+    fill(settings)?;
     let mut configs = (auth_service::config::Config::read(settings), books_service::Config::read(settings));
     let [auth, books] = [&configs.0.server, &configs.1.server].map(ServerOptions::local_url);
     if !has_public_url {

@@ -1,9 +1,10 @@
-//! Both services in one process on embedded storage: `cargo run -p local-stack`. Missing settings get defaults.
+//! Both services in one process on embedded storage: `cargo run --bin local-stack`. Missing settings get defaults.
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
+use auth_service::cli::{DataCommand, exit_code};
 use clap::Parser;
 use shared_service::{Settings, ShutdownSignal, keep_private, serve, start_logging};
 
@@ -17,25 +18,27 @@ use shared_service::{Settings, ShutdownSignal, keep_private, serve, start_loggin
     open them to every address only with\n\
     DEMO_DATA=false AUTH_ADDR=0.0.0.0:3000 BOOKS_ADDR=0.0.0.0:4000 local-stack"
 )]
-struct Cli {}
+struct Cli {
+    /// A command of auth-service, with the secrets and the database of local-stack; without one, both services start.
+    #[command(subcommand)]
+    command: Option<DataCommand>,
+}
 
 #[actix_web::main]
 async fn main() -> ExitCode {
     keep_private();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("local-stack: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("local-stack", Box::pin(run(Cli::parse().command)).await)
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
-    Cli::parse();
-    let stop = ShutdownSignal::listen()?;
+async fn run(command: Option<DataCommand>) -> Result<(), Box<dyn Error>> {
     let mut settings = Settings::from_process();
+    if let Some(command) = command {
+        local_stack::fill(&mut settings)?;
+        return command.run(settings).await;
+    }
+    let stop = ShutdownSignal::listen()?;
     start_logging(&mut settings);
+    let dir = local_stack::data_dir(&mut settings);
     let (auth, books) = local_stack::configs(&mut settings)?;
     settings.log();
     settings.finish()?;
@@ -46,22 +49,36 @@ async fn run() -> Result<(), Box<dyn Error>> {
         let known = auth.revocations.known();
         let auth = auth_service::app::start(auth, known.clone()).await?;
         let books = books_service::start(&books, Some(known)).await?;
-        print!("{}", greeting(scheme, auth.addr(), books.addr(), demo_data));
+        let [auth_url, books_url] = [&auth, &books].map(|one| format!("{scheme}://localhost:{}", one.addr().port()));
+        print!("{}", greeting(&auth_url, &books_url, &std::path::absolute(dir)?));
+        if demo_data {
+            print!("{}", first_steps(&auth_url, &books_url));
+        }
         Ok(vec![auth, books])
     })
     .await
 }
 
-/// The addresses of both services, and a first command to try.
-fn greeting(scheme: &str, auth: SocketAddr, books: SocketAddr, demo_data: bool) -> String {
-    let [auth, books] = [auth, books].map(|addr| format!("{scheme}://localhost:{}", addr.port()));
-    let addresses = format!("\nauth-service   {auth}\nbooks-service  {books}\n\n");
-    if demo_data { addresses + &first_steps(&auth, &books) } else { addresses }
+/// The addresses, the place of the data, and the way to an admin.
+fn greeting(auth: &str, books: &str, dir: &Path) -> String {
+    let (program, dir) = (std::env::args().next().unwrap_or_default(), dir.display());
+    format!(
+        "
+auth-service   {auth}
+books-service  {books}
+API            {auth}/docs, {books}/docs
+data           {dir}, secrets in secrets.env
+a new admin    {program} users add NAME --role admin
+"
+    )
 }
 
+/// The demo users, and lines to try them with.
 fn first_steps(auth: &str, books: &str) -> String {
     format!(
-        r#"Log in, read, add a book; paste these into another terminal:
+        r#"demo users     john / password123admin (admin), anna / password123member (member)
+
+Log in, read, add a book; paste these into another terminal:
 
   TOKEN=$(curl -s {auth}/login -H 'Content-Type: application/json' -d '{{"username":"john","password":"password123admin"}}' | sed 's/.*"accessToken":"\([^"]*\)".*/\1/')
   curl -s {books}/books -H "Authorization: Bearer $TOKEN"

@@ -1,8 +1,9 @@
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -128,6 +129,71 @@ async fn the_printed_lines_work_when_pasted() {
     }
     let added = pasted(&format!("{log_in}\n{add}"));
     assert!(added.contains("Book added successfully"), "{added}");
+}
+
+/// Whoever starts it for the first time reads all of it.
+#[tokio::test]
+async fn greeting_has_what_is_needed_next_in_ten_lines() {
+    let folder = Folder::new();
+    let (running, stack) = start(&folder).await;
+    let said =
+        running.says(|output| output.out.iter().any(|line| line.contains("1813")).then(|| output.out.clone())).await;
+    let said: Vec<String> = said.into_iter().filter(|line| !line.is_empty()).collect();
+    assert!(said.len() <= 10, "{said:#?}");
+    let said = said.join("\n");
+    for part in [&format!("{}/docs", stack.auth), &format!("{}/docs", stack.books), "john / password123admin (admin)"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(said.contains(&format!("{}/data, secrets in secrets.env", folder.path().display())), "{said}");
+    // The line about an admin, as it stands there.
+    let (_, command) = said.lines().find_map(|line| line.split_once("a new admin    ")).unwrap();
+    let script = format!("echo '{PASSWORD}' | {}", command.replace("NAME", "alice"));
+    let done = Command::new("sh").args(["-euc", &script]).current_dir(folder.path()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let alice = stack.log_in("alice", PASSWORD).await;
+    stack.auth().bearer(alice.access).get("/users").await.is(200);
+}
+
+#[tokio::test]
+async fn local_stack_has_the_commands_of_auth_service_with_its_own_settings() {
+    let folder = Folder::new();
+    let (running, stack) = start(&folder).await;
+    let tokens = stack.anna().await;
+    let run = |arguments: &[&str], input: &str| {
+        let mut program = Command::new(binary("local-stack"));
+        program
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .env("AUTH_ADDR", stack.auth.replace("http://localhost", "127.0.0.1"));
+        let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let text = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+        assert!(ended.status.success() && !text.contains("INFO"), "{arguments:?}: {text}");
+        text
+    };
+    assert!(run(&["users", "list"], "").contains("john"));
+    assert!(run(&["token", "verify", "-"], &tokens.access).contains("accepted"));
+    assert!(run(&["sessions", "revoke-all", "anna"], "").contains("1 session ended"));
+    let examined = run(&["doctor"], "");
+    assert!(examined.lines().all(|line| line.starts_with("ok ")), "{examined}");
+    drop(running);
+}
+
+#[tokio::test]
+async fn token_for_another_audience_is_logged_with_both_names() {
+    let folder = Folder::new();
+    let running = start_with(&folder, &[("ACCESS_TOKEN_AUDIENCE", "auth-service,orders-service")]);
+    let stack = greeted(&running).await;
+    let anna = stack.anna().await;
+    stack.books().bearer(anna.access).get("/books").await.refused(401, "invalid_token");
+    let line = |output: &Output| output.err.iter().find(|line| line.contains("a token for the audience")).cloned();
+    let line = running.says(line).await;
+    assert!(line.contains("auth-service orders-service is refused: this service is books-service"), "{line}");
+    let accepts =
+        |output: &Output| output.err.iter().any(|line| line.contains("name the audience books-service")).then_some(());
+    running.says(accepts).await;
 }
 
 #[tokio::test]
