@@ -10,12 +10,13 @@ COPY auth-service/Cargo.toml auth-service/
 COPY books-service/Cargo.toml books-service/
 COPY local-stack/Cargo.toml local-stack/
 COPY bench/Cargo.toml bench/
+COPY examples/orders-axum/Cargo.toml examples/orders-axum/
 COPY examples/orders-service/Cargo.toml examples/orders-service/
 # For the C library of the image's own machine, and linked into the program.
 RUN printf '%s\n' 'set -eu; export RUSTFLAGS="-C target-feature=+crt-static"' \
       'exec cargo build --release --locked --bins -p auth-service -p books-service \
          --target "$(rustc -vV | sed -n "s/^host: //p")"' >/build; \
-    for crate in shared-claims shared-service auth-service books-service local-stack bench examples/orders-service; do \
+    for crate in shared-claims shared-service auth-service books-service local-stack bench examples/orders-axum examples/orders-service; do \
       mkdir $crate/src; echo 'fn main() {}' >$crate/src/main.rs; touch $crate/src/lib.rs; \
     done
 RUN --mount=type=cache,target=/usr/local/cargo/registry sh /build
