@@ -64,6 +64,10 @@ mod backups;
 mod checklist;
 /// The examples of `docs/clients.md` and README.
 mod clients;
+/// The commands of README and runbook.
+mod commands;
+/// Clients made by generators.
+mod generated;
 /// Links between the documents.
 mod links;
 /// `requests.http`, sent from top to bottom.
