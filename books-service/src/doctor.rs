@@ -1,5 +1,7 @@
 use std::io::{self, Write};
+use std::net::IpAddr;
 
+use actix_web::http::Uri;
 use shared_claims::Poller;
 use shared_service::clock::now_ms;
 use shared_service::operations::doctor::{self, CheckResult, Report, time_limited};
@@ -26,6 +28,7 @@ pub async fn doctor(mut settings: Settings, json: bool, out: impl Write) -> io::
         report.print([doctor::secret("ACCESS_TOKEN_SECRET", access.secret.as_ref(), access.previous.as_ref())])?;
     }
     if let Some(url) = &config.jwks_url {
+        report.print(unencrypted(url))?;
         report.print(time_limited(KEYS, async { [published(url).await] }).await)?;
     }
     report.print([doctor::certificate(config.server.tls.as_ref(), now_ms())])?;
@@ -33,6 +36,21 @@ pub async fn doctor(mut settings: Settings, json: bool, out: impl Write) -> io::
     report.print(time_limited("database", doctor::database(&config.database_url, &MIGRATIONS)).await)?;
     report.print(time_limited(AUTH, async { [revocation_list(&config).await] }).await)?;
     Ok(report.failed())
+}
+
+/// A warning if the keys at `url` may travel through networks of others without encryption.
+fn unencrypted(url: &str) -> Option<CheckResult> {
+    let address = url.parse::<Uri>().ok().filter(|address| address.scheme_str() == Some("http"))?;
+    let host = address.host()?.trim_matches(['[', ']']);
+    let is_public = match host.parse() {
+        Ok(IpAddr::V4(ip)) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
+        Ok(IpAddr::V6(ip)) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
+        Err(_) => {
+            host.contains('.') && ![".internal", ".local", ".localhost", ".svc"].iter().any(|end| host.ends_with(end))
+        }
+    };
+    let says = format!("{url} is not encrypted: a server on the way could put a key of its own there; use https");
+    is_public.then(|| CheckResult::warn(KEYS, says))
 }
 
 /// The public keys at `url`.
@@ -70,5 +88,31 @@ async fn revocation_list(config: &Config) -> CheckResult {
             "auth-service does not answer with the revocation list: until it does, a token is valid until its exp",
         ),
         Err(error) => CheckResult::fail(AUTH, format!("AUTH_URL: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unencrypted_keys_from_a_public_host_are_named() {
+        for (host, is_public) in [
+            ("http://auth.example.com", true),
+            ("http://203.0.113.9:3000", true),
+            ("http://[2001:db8::1]", true),
+            ("https://auth.example.com", false),
+            ("http://auth:3000", false),
+            ("http://localhost:3000", false),
+            ("http://127.0.0.1:3000", false),
+            ("http://10.1.2.3", false),
+            ("http://[::1]:3000", false),
+            ("http://[fd00::1]", false),
+            ("http://auth.tokens.svc.cluster.local:3000", false),
+            ("http://auth.internal", false),
+        ] {
+            let url = format!("{host}/.well-known/jwks.json");
+            assert_eq!(unencrypted(&url).is_some(), is_public, "{host}");
+        }
     }
 }

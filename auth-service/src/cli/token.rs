@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
-use shared_claims::{AccessClaims, Claims, Members, RefreshClaims, Revocations};
+use shared_claims::{AccessClaims, Claims, Members, RefreshClaims, Revocations, TokenError};
 use shared_service::clock::{now_ms, rfc3339};
 use shared_service::database::StoreError;
 use shared_service::operations::doctor::{CheckResult, PATIENCE, Report, Status};
@@ -104,7 +104,7 @@ pub async fn verify(
             refused("the token is good, but its role has no rights (403)")
         }
         _ if json => Ok(console.say(json!({"accepted": true}))?),
-        _ => Ok(console.say("accepted")?),
+        _ => Ok(console.say(format!("accepted: {}", signed_with(&token)))?),
     }
 }
 
@@ -118,7 +118,18 @@ fn verify_token(token: &str, audience: &str, config: &Config, now_ms: i64) -> Re
         let verifier = config.access.verifier(audience).map_err(CliError::refused)?;
         verifier.verify(token, u64::try_from(now_ms / 1000).unwrap_or_default()).map(VerifiedToken::Access)
     };
-    verified.map_err(|error| CliError::refused(format!("refused: {error}")))
+    verified.map_err(|error| {
+        let remedy = if error == TokenError::UnknownKey { "; `auth-service keys` lists the known ones" } else { "" };
+        CliError::refused(format!("refused: {error}{remedy}"))
+    })
+}
+
+/// The algorithm and the key that the header of a good token names.
+fn signed_with(token: &str) -> String {
+    let header = token.split('.').next().and_then(members).unwrap_or_default();
+    let text = |name: &str| header.get(name).and_then(Value::as_str).map(printable);
+    let kid = text("kid").map_or_else(String::new, |kid| format!(", kid {kid}"));
+    format!("{}{kid}", text("alg").unwrap_or_default())
 }
 
 /// Checks the session and the user of a token in the stores.

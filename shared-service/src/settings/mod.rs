@@ -215,7 +215,7 @@ impl Settings {
         parse(default).unwrap_or_else(|| panic!("the default of {name} is wrong"))
     }
 
-    fn raw(&self, name: &str) -> Option<&str> {
+    pub(crate) fn raw(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 

@@ -30,6 +30,7 @@ pub async fn run_doctor(mut settings: Settings, json: bool, console: &mut Consol
     let redis_is_wrong = config.stores.redis_url.is_none() && settings.is_set("REDIS_URL");
     let mail_is_set = settings.is_set("SMTP_URL");
     let mut report = Report::new(console.output(), json);
+    report.print(doctor::key_file(&settings, "ACCESS_TOKEN_KEY"))?;
     report.print(doctor::settings(settings))?;
     report.print(secrets(&config))?;
     let tls = doctor::certificate(config.server.tls.as_ref(), now_ms());

@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::slice;
 use std::time::Duration;
@@ -35,6 +35,39 @@ fn keygen_makes_a_private_key_once() {
         assert_eq!(shown, format!("access tokens are signed with ACCESS_TOKEN_SECRET (HS256)\n{other}"));
     }
     Desk::bare().run(&["keygen", "--algorithm", "RS256"], "").is(2);
+}
+
+#[test]
+fn doctor_names_a_key_file_that_every_user_can_read() {
+    let desk = Desk::new().set("ACCESS_TOKEN_KEY_FILE", "key.pem");
+    let kid = desk.run(&["keygen", "--algorithm", "ES256", "key.pem"], "").is(0).out;
+    let examined = |mode| {
+        fs::set_permissions(desk.folder.join("key.pem"), Permissions::from_mode(mode)).unwrap();
+        desk.run(&["doctor"], "").is(0).out
+    };
+    let well = examined(0o440);
+    assert!(well.contains(&format!("ES256 of access tokens, kid {}: in use", kid.trim_end())), "{well}");
+    assert!(!well.contains("every user can read"), "{well}");
+    assert!(examined(0o644).contains("ACCESS_TOKEN_KEY_FILE: every user can read key.pem (mode 644): chmod 600"));
+}
+
+#[tokio::test]
+async fn verdict_names_algorithm_and_key() {
+    let desk = Desk::new().set("ACCESS_TOKEN_KEY_FILE", "key.pem").set("DEMO_DATA", "true");
+    let kid = desk.run(&["keygen", "--algorithm", "ES256", "key.pem"], "").is(0).out;
+    let service = desk.serve();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = serde_json::json!({"username": "anna", "password": "password123member"});
+    let answer = client.post(service.url("/login")).json(&body).send().await.unwrap();
+    let pair: Value = answer.json().await.unwrap();
+    let token = pair["accessToken"].as_str().unwrap();
+    let ended = desk.run(&["token", "verify", "-"], token).is(0);
+    assert!(ended.out.ends_with(&format!("accepted: ES256, kid {kid}")), "{ended:?}");
+    desk.run(&["keygen", "--algorithm", "ES256", "next.pem"], "").is(0);
+    fs::rename(desk.folder.join("next.pem"), desk.folder.join("key.pem")).unwrap();
+    let ended = desk.run(&["token", "verify", "-"], token).is(1);
+    let expected = "refused: The token's key is not known; `auth-service keys` lists the known ones\n";
+    assert!(ended.err.ends_with(expected), "{ended:?}");
 }
 
 async fn kids(service: &Served) -> Vec<Value> {

@@ -10,7 +10,9 @@ mod database;
 mod tls;
 
 use std::fmt;
+use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -145,6 +147,16 @@ pub fn settings(settings: Settings) -> Vec<CheckResult> {
         Err(error) => found.extend(error.each().iter().map(|wrong| CheckResult::fail(WHAT, wrong))),
     }
     found
+}
+
+/// A warning if the file of the private key `setting` can be used by every user of the machine. A group may read it, as mounted
+/// secrets are given to one.
+#[must_use]
+pub fn key_file(settings: &Settings, setting: &str) -> Option<CheckResult> {
+    let path = settings.raw(&format!("{setting}_FILE"))?;
+    let mode = fs::metadata(path).ok()?.mode();
+    let says = format!("{setting}_FILE: every user can read {path} (mode {:03o}): chmod 600", mode & 0o777);
+    (mode & 0o007 != 0).then(|| CheckResult::warn("key", says))
 }
 
 /// The `kid` of the current secret of `setting`, and of the previous one.
