@@ -86,11 +86,11 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let introspector = introspector(&config)?;
     let metadata = Metadata::of(&config.access.issuer, introspector.is_some());
     let server = config.server.clone();
-    let demo_data = config.demo_data;
+    let (demo_data, sessions_in_redis) = (config.demo_data, config.stores.redis_url.is_some());
     let (calls, failures) = (config.ip_rate_limit, config.account_failure_limit);
     let Stores { users, sessions, passwords, recovery, limited, pool } = open(config.stores).await?;
     if demo_data {
-        users.seed_demo(&passwords, now_ms()).await?;
+        users.seed_demo(&passwords, !sessions_in_redis, now_ms()).await?;
     } else {
         users.refuse_demo(&passwords).await?;
     }

@@ -7,7 +7,7 @@ use crate::passwords::{NewPassword, Passwords, PoolError};
 
 /// A user of the tutorials.
 pub struct DemoPerson {
-    /// The id, which is the same in every installation, so that tests can name it.
+    /// The id in every installation whose sessions are in its own database, so that tests can name it.
     pub id: &'static str,
     /// The user name.
     pub name: &'static str,
@@ -59,9 +59,12 @@ impl Users {
     /// Adds, once per database, those of [`DEMO_PEOPLE`] whose name is free. Existing users stay unchanged, and deleted
     /// ones are not added again. Several instances may do this at once.
     ///
+    /// `fixed_ids` must be false where sessions are in Redis: several installations may share it, and it keeps sessions by
+    /// the user's id.
+    ///
     /// # Errors
     /// A store or the hashing pool is unavailable.
-    pub async fn seed_demo(&self, passwords: &Passwords, now_ms: i64) -> Result<(), SeedError> {
+    pub async fn seed_demo(&self, passwords: &Passwords, fixed_ids: bool, now_ms: i64) -> Result<(), SeedError> {
         if self.is_seeded().await? {
             return Ok(());
         }
@@ -70,7 +73,8 @@ impl Users {
             if self.find_by_username(&username).await?.is_none() {
                 let hash = passwords.hash(NewPassword::of_demo(password)).await?;
                 // Otherwise another instance was faster.
-                self.create_as(UserId::demo(id), NewUser { username, email: None, hash, role }, now_ms).await?;
+                let id = if fixed_ids { UserId::demo(id) } else { UserId::new() };
+                self.create_as(id, NewUser { username, email: None, hash, role }, now_ms).await?;
             }
         }
         Ok(within(STORE, sqlx::query(MARK).execute(&self.pool)).await.map(|_| ())?)

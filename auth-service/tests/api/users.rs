@@ -203,7 +203,7 @@ async fn demo_people_are_added_once() {
         let mut race = JoinSet::new();
         for _ in 0..4 {
             let users = stage.users.clone();
-            race.spawn(async move { users.seed_demo(&passwords(), NOW).await.unwrap() });
+            race.spawn(async move { users.seed_demo(&passwords(), true, NOW).await.unwrap() });
         }
         race.join_all().await;
         let people = stage.users.page(10, None, None).await.unwrap().items;
@@ -217,12 +217,12 @@ async fn demo_people_are_added_once() {
         ));
 
         assert!(stage.users.replace_hash(&john.user.id, &john.hash, &hash(HASH)).await.unwrap());
-        stage.users.seed_demo(&passwords(), NOW).await.unwrap();
+        stage.users.seed_demo(&passwords(), true, NOW).await.unwrap();
         assert_eq!(stage.stored_hash(&john.user.id).await, HASH, "a changed password stays");
         assert_eq!(stage.users.page(10, None, None).await.unwrap().total, 2);
         let anna = stage.users.account_by_login("anna").await.unwrap().unwrap();
         stage.users.delete(&anna.user.id).await.unwrap();
-        stage.users.seed_demo(&passwords(), NOW).await.unwrap();
+        stage.users.seed_demo(&passwords(), true, NOW).await.unwrap();
         assert_eq!(stage.users.page(10, None, None).await.unwrap().total, 1, "who was removed stays away");
     }
 }
