@@ -4,6 +4,8 @@ FROM rust:1.95-slim-trixie AS builder
 WORKDIR /src
 # The dependencies first, in a layer that a change of our code leaves alone: every manifest, and sources that are empty.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo/ .cargo/
+COPY shared-service/swagger-ui/ shared-service/swagger-ui/
 COPY shared-claims/Cargo.toml shared-claims/
 COPY shared-service/Cargo.toml shared-service/
 COPY auth-service/Cargo.toml auth-service/
@@ -12,8 +14,8 @@ COPY local-stack/Cargo.toml local-stack/
 COPY bench/Cargo.toml bench/
 COPY examples/orders-axum/Cargo.toml examples/orders-axum/
 COPY examples/orders-service/Cargo.toml examples/orders-service/
-# For the C library of the image's own machine, and linked into the program.
-RUN printf '%s\n' 'set -eu; export RUSTFLAGS="-C target-feature=+crt-static"' \
+# For the C library of the image's own machine, and linked into the program; relocations in the short form save 0.6 MB.
+RUN printf '%s\n' 'set -eu; export RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"' \
       'exec cargo build --release --locked --bins -p auth-service -p books-service \
          --target "$(rustc -vV | sed -n "s/^host: //p")"' >/build; \
     for crate in shared-claims shared-service auth-service books-service local-stack bench examples/orders-axum examples/orders-service; do \
