@@ -1,7 +1,7 @@
 use super::Kind;
 use crate::users::Username;
 
-/// A mail in words. Of what a person typed it holds the user name alone.
+/// Subject and body of a mail. The user name is the only user input in it.
 #[derive(Debug)]
 pub(super) struct Letter {
     pub subject: &'static str,
@@ -26,7 +26,7 @@ pub(super) fn verify(name: &Username, link: &str) -> Letter {
     Letter { subject: "Confirm your address", body }
 }
 
-/// Word to the owner of an address that it was given for another account.
+/// A notice to the owner of an address that it was given for another account.
 pub(super) fn taken(name: &Username) -> Letter {
     let body = format!(
         "Hello {name},\n\nthis address was given for another account. It belongs to the account {name} and stays there.\n\n\

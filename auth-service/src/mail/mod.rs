@@ -1,23 +1,23 @@
-//! Mail, and what it is for: a way back into an account, and the proof of an address. Knows SQL and SMTP, and no HTTP.
+//! Mail: password reset and email verification. Uses SQL and SMTP, and no HTTP.
 //!
-//! A request writes a row of the outbox and answers; a worker looks up, makes the ticket at that moment and sends. So a
-//! request for an unknown address costs what one for a known address costs.
+//! A request writes a row to the outbox and answers. A worker then looks the account up, creates the ticket and sends the
+//! mail. So a request for an unknown address takes as long as one for a known address.
 
 /// The links in mails.
 mod links;
 /// The texts of the mails.
 mod messages;
-/// Mails to be sent.
+/// The queue of mails.
 mod outbox;
 /// Reset, verification, and links that an admin makes.
 mod recovery;
 /// The settings.
 mod settings;
-/// The way to the mail server.
+/// The SMTP client.
 mod smtp;
 /// Random texts that prove access to a mailbox once.
 mod tickets;
-/// The tasks that send.
+/// The tasks that send mails.
 mod worker;
 
 pub use links::PublicUrl;

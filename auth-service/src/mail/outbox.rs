@@ -10,12 +10,12 @@ use super::STORE;
 use super::tickets::digest;
 use crate::users::Email;
 
-/// The mails that there are.
+/// The kinds of mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A link to set another password, if the address has an account.
     Reset,
-    /// A link to verify an address, or word to its owner that it is taken.
+    /// A link to verify an address, or a notice to its owner that it was given for another account.
     Verify,
     /// Notice of a new password.
     NewPassword,
@@ -111,7 +111,7 @@ impl Outbox {
         Self { pool, wake: Notify::new() }
     }
 
-    /// Has `mail` sent.
+    /// Queues `mail`.
     ///
     /// # Errors
     /// The store's; the outbox is full.
@@ -123,7 +123,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Tells the worker of this process that there is something to send.
+    /// Wakes a worker of this process.
     pub fn wake(&self) {
         self.wake.notify_one();
     }

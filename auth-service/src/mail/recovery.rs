@@ -103,7 +103,7 @@ impl Recovery {
         self.settings.public_url.is_some()
     }
 
-    /// Has a link to set a password sent to `email`, if that is an account's: only the worker finds out.
+    /// Queues a mail with a link to set a password. The worker looks up whether `email` belongs to an account.
     ///
     /// # Errors
     /// The store's; the outbox is full.
@@ -111,7 +111,7 @@ impl Recovery {
         outbox.add(Mail { kind: Kind::Reset, email, user_id: "" }).await
     }
 
-    /// Has a link sent to `email` by which `user` can make it theirs, and a notice to the address that they have.
+    /// Queues a mail to `email` with a link that makes it the address of `user`, and a notice to the current address.
     ///
     /// # Errors
     /// The store's; the outbox is full.
@@ -123,7 +123,7 @@ impl Recovery {
         outbox.add(Mail { kind: Kind::Verify, email, user_id }).await
     }
 
-    /// The account that `ticket` is for, and what else it proves. It stays good.
+    /// The account of a valid `ticket`, and the address that it proves. The ticket stays valid.
     ///
     /// # Errors
     /// The store's.

@@ -17,7 +17,7 @@ pub(super) type Ticket = SecretString;
 pub enum Purpose {
     /// To set another password.
     Reset,
-    /// To become the owner of an address.
+    /// To verify an address.
     Verify,
 }
 
@@ -41,7 +41,7 @@ const FIND: &str = "SELECT user_id, email, binding FROM tickets WHERE hash = $1 
 const TAKE: &str = "DELETE FROM tickets WHERE hash = $1 AND purpose = $2 AND expires_at > $3 AND binding = $4";
 const DELETE_OVER: &str = "DELETE FROM tickets WHERE expires_at <= $1";
 const DELETE_OF_USER: &str = "DELETE FROM tickets WHERE user_id = $1";
-/// An address that a user asked for before is not theirs to have any more.
+/// A later request for another address replaces an earlier one.
 const DELETE_OTHER_CLAIMS: &str = "DELETE FROM tickets WHERE user_id = $1 AND purpose = 'verify' AND email <> $2";
 
 impl Purpose {
@@ -61,7 +61,7 @@ impl Purpose {
     }
 }
 
-/// Makes a ticket for `account`; when it expires, too.
+/// Creates a ticket for `account`; returns it and its expiry in milliseconds since 1970.
 pub(super) async fn issue(
     on: &mut Connection,
     purpose: Purpose,

@@ -14,12 +14,12 @@ use crate::counts::MailResult;
 use crate::sessions::SessionStore;
 use crate::users::{Account, Users};
 
-/// Mails sent at once, so that one that the server is slow about holds up no other.
+/// The number of mails sent at once, so that one slow delivery does not delay the others.
 const SENDERS: usize = 4;
 /// The pause before a look for mails of other instances, and for those that are to be tried again.
 const POLL: Duration = Duration::from_secs(5);
 
-/// The means of a task that sends.
+/// The dependencies of a sending task.
 struct Worker {
     users: Users,
     outbox: Arc<Outbox>,
@@ -71,7 +71,7 @@ impl Worker {
         }
     }
 
-    /// Sends `mail`, and tells what came of it in a word of [`MailResult`].
+    /// Sends `mail`.
     async fn deliver(&self, mail: &Claimed) -> Result<MailResult, StoreError> {
         let Some(account) = self.subject(mail).await? else { return Ok(MailResult::Dropped) };
         if mail.attempts > TRIES {

@@ -19,7 +19,7 @@ use super::State;
 use super::oauth::{OAuthError, TokenForm, invalid};
 use crate::users::InvalidUserId;
 
-/// The state of a token (RFC 7662 section 2.2). Of one that is not active nothing else is told.
+/// The state of a token (RFC 7662 section 2.2). An inactive token has `active` alone.
 #[derive(Default, Serialize, ToSchema)]
 pub(super) struct Introspection {
     /// True if the token is valid for the service that asks.

@@ -111,8 +111,8 @@ impl Users {
         Ok(Some(outcome))
     }
 
-    /// The same in a turn of the caller's, who wakes the outbox afterwards. A change of the password or the address is told
-    /// to the owner, at the address before.
+    /// The same in a transaction of the caller, who wakes the outbox afterwards. A notice of a new password or a new address
+    /// goes to the previous address.
     pub(crate) async fn change_in(
         &self,
         turn: &mut Turn,

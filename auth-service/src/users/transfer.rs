@@ -126,7 +126,7 @@ async fn add(transaction: &mut Transaction, rows: &[Row<'_>]) -> Result<HashSet<
             .bind(user.id.unwrap_or_else(Uuid::now_v7).to_string())
             .bind(name.as_str())
             .bind(user.email.as_ref().map(Email::as_str))
-            // Verified nowhere but here.
+            // An address counts as verified only where this database verified it.
             .bind(None::<i64>)
             .bind(user.hash.as_stored())
             .bind(user.role.as_str())

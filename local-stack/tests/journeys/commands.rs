@@ -67,7 +67,7 @@ async fn quick_start(reader: &mut Reader, stack: &Stack) {
     stack.auth().bearer(alice.access).get("/users").await.is(200);
 }
 
-/// What the runbook asks of the programs, beside the running local-stack and with its settings.
+/// Runs the commands of the runbook beside the running local-stack, with its settings.
 fn runbook(reader: &mut Reader, stack: &Stack) {
     let address = |url: &str| url.replace("http://localhost", "127.0.0.1");
     let settings = format!(
@@ -134,7 +134,7 @@ async fn third_service(reader: &mut Reader) {
     reader.stop();
 }
 
-/// What `examples/e2e/workflow.yml` does in CI, in a folder that is laid out as there.
+/// Runs the steps of `examples/e2e/workflow.yml` in a folder with the same layout.
 #[tokio::test]
 async fn workflow_of_end_to_end_tests_starts_a_stack_with_its_seed() {
     let mut reader = Reader::new();

@@ -131,7 +131,7 @@ async fn the_printed_lines_work_when_pasted() {
     assert!(added.contains("Book added successfully"), "{added}");
 }
 
-/// Whoever starts it for the first time reads all of it.
+/// A new user reads all of it.
 #[tokio::test]
 async fn greeting_has_what_is_needed_next_in_ten_lines() {
     let folder = Folder::new();

@@ -40,8 +40,8 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(250);
 /// `SQLITE_CANTOPEN`: the file or its folder is missing, or cannot be written.
 const NO_FILE: &str = "14";
-/// What waiting does not mend; of Postgres, a wrong password, a refused user, and no such database.
-const LASTING: [&str; 4] = [NO_FILE, "28P01", "28000", "3D000"];
+/// Error codes that a retry does not mend: no file, and in Postgres a wrong password, a refused user and no such database.
+const PERMANENT: [&str; 4] = [NO_FILE, "28P01", "28000", "3D000"];
 /// `query_canceled` of Postgres, `SQLITE_INTERRUPT`.
 const STOPPED: [&str; 2] = ["57014", "9"];
 
@@ -243,7 +243,7 @@ fn may_pass(error: &sqlx::Error) -> bool {
             M::Execute(cause) | M::ExecuteMigration(cause, _) => may_pass(cause),
             _ => false,
         },
-        E::Database(_) => !has_code(error, &LASTING),
+        E::Database(_) => !has_code(error, &PERMANENT),
         E::Io(_) | E::PoolTimedOut => true,
         _ => false,
     }
