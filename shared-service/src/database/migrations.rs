@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Instant;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType};
 use sqlx::{Any, Executor, Row, SqlStr, query};
@@ -19,6 +20,9 @@ const APPLIED: &str = "SELECT version, checksum FROM _sqlx_migrations WHERE succ
 const RECORD: &str = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
      VALUES ($1, $2, TRUE, $3, -1)";
 
+/// The line before the text for Postgres, in a migration that has a text of its own for each database.
+const POSTGRES: &str = "\n-- Postgres:\n";
+
 /// The work of a [`Step`].
 pub type Work<'c> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>;
 
@@ -37,7 +41,8 @@ pub(super) async fn migrate(
     migrations: &[(&'static str, &'static str)],
     steps: &[Step],
 ) -> Result<(), sqlx::Error> {
-    let migrations: Vec<_> = migrations.iter().map(migration).collect();
+    let migrations: Vec<_> =
+        migrations.iter().map(|&(name, sql)| migration(name, text(sql, database.is_postgres()))).collect();
     database.prepare_file().await?;
     // Usually nothing is missing, and no lock is needed. This fails if the table does not exist yet.
     if let Ok(applied) = applied(database).await
@@ -46,9 +51,11 @@ pub(super) async fn migrate(
         return Ok(());
     }
     let mut transaction = database.begin_migration().await?;
-    let table = TABLES[usize::from(matches!(*transaction, Connection::Postgres(_)))];
-    transaction.execute(table).await?;
-    for migration in missing(&applied(&mut *transaction).await?, &migrations)? {
+    transaction.execute(TABLES[usize::from(database.is_postgres())]).await?;
+    let missing = missing(&applied(&mut *transaction).await?, &migrations)?;
+    for (number, migration) in missing.iter().enumerate() {
+        let began = Instant::now();
+        log::info!("migration {} of {}: {:04} {}", number + 1, missing.len(), migration.version, migration.description);
         let done = transaction.execute(migration.sql.clone()).await;
         done.map_err(|error| MigrateError::ExecuteMigration(error, migration.version))?;
         for (_, work) in steps.iter().filter(|(version, _)| *version == migration.version) {
@@ -56,11 +63,17 @@ pub(super) async fn migrate(
         }
         let record = query(RECORD).bind(migration.version).bind(migration.description.to_string());
         record.bind(migration.checksum.to_vec()).execute(&mut *transaction).await?;
+        log::info!("migration {:04} took {} ms", migration.version, began.elapsed().as_millis());
     }
     transaction.commit().await
 }
 
-fn migration(&(name, sql): &(&'static str, &'static str)) -> Migration {
+/// The text for one database.
+fn text(sql: &'static str, is_postgres: bool) -> &'static str {
+    sql.split_once(POSTGRES).map_or(sql, |(sqlite, postgres)| if is_postgres { postgres } else { sqlite })
+}
+
+fn migration(name: &'static str, sql: &'static str) -> Migration {
     let (_, description) = name.split_once('_').unwrap_or((name, ""));
     Migration::new(version_of(name), description.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
 }

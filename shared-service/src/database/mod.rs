@@ -40,8 +40,9 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(250);
 /// `SQLITE_CANTOPEN`: the file or its folder is missing, or cannot be written.
 const NO_FILE: &str = "14";
-/// Error codes that a retry does not mend: no file, and in Postgres a wrong password, a refused user and no such database.
-const PERMANENT: [&str; 4] = [NO_FILE, "28P01", "28000", "3D000"];
+/// Error codes that a retry does not mend: no file, and in Postgres a wrong password, a refused user, no such database and
+/// a missing right.
+const PERMANENT: [&str; 5] = [NO_FILE, "28P01", "28000", "3D000", "42501"];
 /// `query_canceled` of Postgres, `SQLITE_INTERRUPT`.
 const STOPPED: [&str; 2] = ["57014", "9"];
 
@@ -161,8 +162,8 @@ pub async fn within<T, E: Into<StoreError>>(
 
 /// Opens `url` (`sqlite://file.db?mode=rwc` or `postgres://…`) and applies `migrations`.
 ///
-/// A migration is a name that starts with its number, `0001_users`, and SQL that both databases accept. Waits up to ten
-/// seconds for a database that is not up yet.
+/// A migration is a name that starts with its number, `0001_users`, and SQL that both databases accept; or the SQL of
+/// `SQLite`, the line `-- Postgres:` and the SQL of Postgres. Waits up to ten seconds for a database that is not up yet.
 ///
 /// # Errors
 /// The database cannot be reached, a migration fails, or a newer program has migrated further.

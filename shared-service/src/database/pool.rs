@@ -113,6 +113,10 @@ impl Database {
         Ok(())
     }
 
+    pub(super) fn is_postgres(&self) -> bool {
+        matches!(self.pool, Pool::Postgres(_))
+    }
+
     /// The maximum number of connections.
     #[must_use]
     pub fn connections(&self) -> u32 {
