@@ -13,10 +13,17 @@ use crate::page::page;
 use crate::routes::{Calls, Library, routes};
 
 /// All migrations, in order.
-pub const MIGRATIONS: [(&str, &str); 3] = [
+pub const MIGRATIONS: [(&str, &str); 4] = [
     ("0001_books", include_str!("../migrations/0001_books.sql")),
     ("0002_search_keys", include_str!("../migrations/0002_search_keys.sql")),
     ("0003_total", include_str!("../migrations/0003_total.sql")),
+    (
+        "0004_book_text",
+        concat!(
+            include_str!("../migrations/0004_book_text.sqlite.sql"),
+            include_str!("../migrations/0004_book_text.postgres.sql")
+        ),
+    ),
 ];
 
 /// The reason why the service does not start.

@@ -18,12 +18,13 @@ async function call(url, init) {
   return response;
 }
 
-/** One page of a list: its items, the number of all where the service tells, and the address of the next page. */
+/** One page of a list: its items, the number of all or a number that it exceeds, and the address of the next page. */
 async function page(url, signal) {
   const response = await call(url, { signal });
   const next = /<([^>]*)>;\s*rel="next"/.exec(response.headers.get('Link') ?? '')?.[1];
-  const total = Number(response.headers.get('X-Total-Count') ?? NaN);
-  return { items: await response.json(), total, next: next && new URL(next, url).href };
+  const number = (name) => Number(response.headers.get(name) ?? NaN);
+  const [total, atLeast] = [number('X-Total-Count'), number('X-Total-Count-At-Least')];
+  return { items: await response.json(), total, atLeast, next: next && new URL(next, url).href };
 }
 
 const withTag = async (response) => ({ book: await response.json(), tag: response.headers.get('ETag') });

@@ -24,7 +24,7 @@ export function catalogue(signal) {
     const page = async (url) => {
       const found = await library.page(url, both);
       both.throwIfAborted();
-      count.textContent = Number.isNaN(found.total) ? '' : `${found.total.toLocaleString('en')} ${found.total === 1 ? 'book' : 'books'}`;
+      count.textContent = total(found);
       return found;
     };
     results.replaceChildren(...scroll(list, library.first(query), page, item, () => nothing(state.q)));
@@ -55,6 +55,11 @@ export function catalogue(signal) {
 async function add() {
   const { editor } = await import('./editor.js');
   editor();
+}
+
+function total({ total, atLeast }) {
+  if (!Number.isNaN(atLeast)) return `More than ${atLeast.toLocaleString('en')} books`;
+  return Number.isNaN(total) ? '' : `${total.toLocaleString('en')} ${total === 1 ? 'book' : 'books'}`;
 }
 
 const item = (book) => el('li', {}, el('a', { className: 'book', href: `#/books/${book.id}` }, spine(book),

@@ -26,9 +26,12 @@ pub(super) struct UserParam {
 }
 
 /// List users, page by page
+///
+/// Where more than 1000 users match `q`, counting stops, and `X-Total-Count-At-Least` takes the place of `X-Total-Count`.
 #[utoipa::path(get, path = "/users", operation_id = "listUsers", params(ListUsers), security(("accessToken" = [])),
     responses((status = 200, description = "The page.", body = [Record],
-        headers(("X-Total-Count" = i64, description = "The number of users on all pages.")))))]
+        headers(("X-Total-Count" = i64, description = "The number of users on all pages, if it is known."),
+            ("X-Total-Count-At-Least" = i64, description = "A number that it exceeds, if it is not known.")))))]
 pub(super) async fn list(
     _: CurrentAdmin,
     state: Data<State>,
@@ -40,7 +43,7 @@ pub(super) async fn list(
     let cursor = query.cursor.map(|Parsed(cursor)| cursor.0);
     let page = state.users.page(limit, cursor.as_deref(), query.q.as_deref()).await?;
     let mut response = HttpResponse::Ok();
-    response.insert_header(("X-Total-Count", page.total.to_string()));
+    response.insert_header(page.total.header());
     if let Some(next) = &page.next {
         response.insert_header((LINK, link_next("/users", request.query_string(), next)));
     }

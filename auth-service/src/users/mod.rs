@@ -57,6 +57,15 @@ pub const ENDINGS: (&str, &str) = ("0006_endings", include_str!("../../migration
 pub const EMAIL_SPELLINGS: (&str, &str) =
     ("0007_email_spellings", include_str!("../../migrations/0007_email_spellings.sql"));
 
+/// A migration that follows those of mail.
+pub const USER_TEXT: (&str, &str) = (
+    "0009_user_text",
+    concat!(
+        include_str!("../../migrations/0009_user_text.sqlite.sql"),
+        include_str!("../../migrations/0009_user_text.postgres.sql")
+    ),
+);
+
 /// The store's name in errors.
 const STORE: &str = "users";
 
@@ -119,7 +128,7 @@ const REPLACE_HASH: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AN
 const GREATEST_COST: &str = "SELECT max(substr(password_hash, length(password_hash) - 55, 2)) FROM users";
 
 impl Users {
-    /// Uses a database with the migration [`ENDINGS`] or newer.
+    /// Uses a database with the migration [`USER_TEXT`] or newer.
     #[must_use]
     pub fn new(pool: Database) -> Self {
         Self { pool, outbox: None }

@@ -8,7 +8,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use shared_service::database::StoreError;
-use shared_service::{Page, SingleFlight};
+use shared_service::{Page, SingleFlight, Total};
 
 use super::store::STORE;
 use super::{Book, Books, Listing};
@@ -44,7 +44,7 @@ pub struct ListPage {
     /// A JSON array of books.
     pub json: Bytes,
     /// The number of books on all pages of the list.
-    pub total: i64,
+    pub total: Total,
     /// The cursor of the next page, if there is one.
     pub next: Option<String>,
     /// The entity tag: equal tags mean equal pages.
@@ -117,7 +117,9 @@ impl ListPage {
 }
 
 /// Total and cursor are in headers, so the tag covers them too.
-fn tag(json: &[u8], total: i64, next: Option<&str>) -> String {
-    let hash = Sha256::new().chain_update(json).chain_update(total.to_le_bytes()).chain_update(next.unwrap_or(""));
+fn tag(json: &[u8], total: Total, next: Option<&str>) -> String {
+    let (name, count) = total.header();
+    let hash = Sha256::new().chain_update(json).chain_update(name).chain_update(count.to_le_bytes());
+    let hash = hash.chain_update(next.unwrap_or(""));
     BASE64.encode(&hash.finalize()[..16])
 }

@@ -81,15 +81,40 @@ pub enum Key {
 }
 
 impl Listing {
+    /// True if it is not a list of all books.
+    #[must_use]
+    pub fn has_filter(&self) -> bool {
+        !self.words.is_empty() || !self.is_only_words()
+    }
+
+    /// True if words are its only filter, or it has none.
+    pub(super) fn is_only_words(&self) -> bool {
+        self.fields().next().is_none() && !self.has_years()
+    }
+
+    pub(super) const fn has_years(&self) -> bool {
+        self.year_from.is_some() || self.year_to.is_some()
+    }
+
+    /// The parts of single fields.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (Property, &String)> {
+        let fields = [
+            (Property::Author, &self.author),
+            (Property::Title, &self.title),
+            (Property::Country, &self.country),
+            (Property::Language, &self.language),
+        ];
+        fields.into_iter().filter_map(|(property, part)| Some((property, part.as_ref()?)))
+    }
+
     /// The size of its text in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let filters = [&self.author, &self.title, &self.country, &self.language].into_iter().flatten();
         let after = self.after.iter().map(|Position { key, id }| match key {
             Key::Text(text) => id.len() + text.len(),
             Key::Number(_) => id.len(),
         });
-        self.words.iter().chain(filters).map(String::len).chain(after).sum()
+        self.words.iter().chain(self.fields().map(|(_, part)| part)).map(String::len).chain(after).sum()
     }
 }
 

@@ -2,6 +2,8 @@
 mod book;
 /// Cached lists, never older than the request.
 mod catalogue;
+/// Conditions of SQL on books.
+mod conditions;
 /// The three books of a demonstration.
 mod demo;
 /// The filter, order and position of a page.

@@ -1,10 +1,30 @@
-use shared_service::Page;
-use shared_service::database::{StoreError, within};
-use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use shared_service::database::{Connection, StoreError, within};
+use shared_service::{Page, Total};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row};
 
+use super::conditions::{Conditions, TEXT, column, is_indexed};
 use super::store::{STORE, read};
 use super::{Book, Books, Key, Listing, Order, Position, Property};
+
+/// The number of matches at which counting stops.
+const MOST_COUNTED: i64 = 10_000;
+/// A span of years with more books is searched after the text.
+const LONG_SPAN: i64 = 50_000;
+/// Sorting a match costs about as much as this many steps along an order.
+const STEPS: i64 = 4;
+
+/// The way to the matches of a listing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Through the index of the text; what it finds is sorted.
+    Text,
+    /// Through the years, or all books; what is found is sorted.
+    Books,
+    /// Along the index of the listing's order, until the page is full.
+    Order,
+}
 
 impl Books {
     /// Reads the page of `listing` from the database.
@@ -12,92 +32,126 @@ impl Books {
     /// # Errors
     /// The database is unavailable.
     pub async fn search(&self, listing: &Listing) -> Result<Page<Book>, StoreError> {
-        let mut arguments = Arguments(Vec::new());
-        let sql = statement(listing, &mut arguments);
-        let query = arguments.0.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, argument| match argument {
+        let (total, rows) = within(STORE, async {
+            let (mut reading, total, way);
+            if listing.has_filter() {
+                reading = self.pool.list().await?;
+                (total, way) = measure(&mut reading, listing).await?;
+            } else {
+                reading = self.pool.begin().await?;
+                (total, way) = (Total::Exactly(number_of_books(&mut reading).await?), Way::Order);
+            }
+            let rows = page_statement(listing, way).query().fetch_all(&mut *reading).await?;
+            Ok::<_, sqlx::Error>((total, rows))
+        })
+        .await?;
+        page(&rows, total, listing)
+    }
+}
+
+/// Counts the matches, and chooses the way to a page of them: few are sorted; many are met soon along the order.
+async fn measure(reading: &mut Connection, listing: &Listing) -> Result<(Total, Way), sqlx::Error> {
+    let way = first_way(reading, listing).await?;
+    let (from, conditions) = matches(listing, way, false);
+    let found = count(from, conditions, MOST_COUNTED).number(reading).await?;
+    let is_many = found > MOST_COUNTED || found * found * STEPS > listing.limit * number_of_books(reading).await?;
+    Ok((Total::bounded(found, MOST_COUNTED), if is_many { Way::Order } else { way }))
+}
+
+/// The way that visits fewer books.
+async fn first_way(reading: &mut Connection, listing: &Listing) -> Result<Way, sqlx::Error> {
+    if !listing.words.is_empty() || listing.fields().any(|(_, part)| is_indexed(part)) {
+        if !listing.has_years() {
+            return Ok(Way::Text);
+        }
+        let (mut text, mut years) = (Conditions::default(), Conditions::default());
+        text.words(listing, "text");
+        text.fields_in_text(listing);
+        years.years(listing, "year");
+        if count("book_text", text, MOST_COUNTED).number(reading).await? <= MOST_COUNTED
+            || count("books", years, LONG_SPAN).number(reading).await? > LONG_SPAN
+        {
+            return Ok(Way::Text);
+        }
+    }
+    Ok(Way::Books)
+}
+
+async fn number_of_books(reading: &mut Connection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT books FROM catalogue").fetch_one(reading).await
+}
+
+/// A statement, and the values of its arguments.
+struct Statement(String, Vec<Key>);
+
+impl Statement {
+    async fn number(self, reading: &mut Connection) -> Result<i64, sqlx::Error> {
+        self.query().fetch_one(reading).await?.try_get(0)
+    }
+
+    fn query(self) -> Query<'static, Any, AnyArguments> {
+        self.1.into_iter().fold(sqlx::query(AssertSqlSafe(self.0)), |query, argument| match argument {
             Key::Text(text) => query.bind(text),
             Key::Number(number) => query.bind(number),
-        });
-        let rows: Vec<AnyRow> = within(STORE, async { query.fetch_all(&mut *self.pool.list().await?).await }).await?;
-        page(&rows, listing)
+        })
     }
 }
 
-/// The values of `$1`, `$2`, …. Text from clients goes here, never into a statement.
-struct Arguments(Vec<Key>);
-
-impl Arguments {
-    fn put(&mut self, argument: Key) -> String {
-        self.0.push(argument);
-        format!("${}", self.0.len())
-    }
-
-    /// Adds a `LIKE` pattern for text that contains `text`, whose own wildcards are escaped.
-    fn containing(&mut self, text: &str) -> String {
-        let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-        format!("LIKE {} ESCAPE '!'", self.put(Key::Text(format!("%{escaped}%"))))
-    }
-}
-
-/// The condition that each book meets.
-const ALL: &str = "1 = 1";
-
-/// Eight columns of the book, its sort key, the total. The outer join keeps a row for the total of an empty page.
-fn statement(listing: &Listing, arguments: &mut Arguments) -> String {
-    let filter = filter(listing, arguments);
-    let total = if filter == ALL {
-        "SELECT books AS total FROM catalogue".to_owned()
-    } else {
-        format!("SELECT COUNT(*) AS total FROM books WHERE {filter}")
-    };
-    let after = after(listing, arguments);
-    let limit = arguments.put(Key::Number(listing.limit + 1));
-    let (key, direction) = (column(listing.order.by), direction(listing.order));
-    format!(
-        "SELECT b.id, b.author, b.country, b.language, b.pages, b.title, b.year, b.version, b.sort_key, c.total \
-         FROM ({total}) AS c \
-         LEFT JOIN (SELECT books.*, {key} AS sort_key FROM books WHERE {filter} AND {after} \
-         ORDER BY {key} {direction}, id {direction} LIMIT {limit}) AS b ON 1 = 1 \
-         ORDER BY b.sort_key {direction}, b.id {direction}"
+/// Counts the matches, but at most one more than `most`.
+fn count(from: &str, mut conditions: Conditions, most: i64) -> Statement {
+    let limit = conditions.put(Key::Number(most + 1));
+    let (condition, arguments) = conditions.finish();
+    Statement(
+        format!("SELECT COUNT(*) FROM (SELECT 1 FROM {from} WHERE {condition} LIMIT {limit}) AS matches"),
+        arguments,
     )
 }
 
-fn filter(listing: &Listing, arguments: &mut Arguments) -> String {
-    let mut conditions = vec![ALL.to_owned()];
-    for word in &listing.words {
-        // Words contain no white space, so none matches across two columns.
-        let everywhere = "(author_key || ' ' || title_key || ' ' || country_key || ' ' || language_key)";
-        conditions.push(format!("{everywhere} {}", arguments.containing(word)));
-    }
-    let Listing { author, title, country, language, .. } = listing;
-    let texts = [("author_key", author), ("title_key", title), ("country_key", country), ("language_key", language)];
-    for (column, text) in texts {
-        conditions.extend(text.iter().map(|text| format!("{column} {}", arguments.containing(text))));
-    }
-    for (comparison, year) in [("year >=", listing.year_from), ("year <=", listing.year_to)] {
-        conditions.extend(year.map(|year| format!("{comparison} {}", arguments.put(Key::Number(year)))));
-    }
-    conditions.join(" AND ")
+/// Eight columns of the book, and its sort key.
+fn page_statement(listing: &Listing, way: Way) -> Statement {
+    let (from, mut conditions) = matches(listing, way, true);
+    conditions.after(listing);
+    let limit = conditions.put(Key::Number(listing.limit + 1));
+    let (condition, arguments) = conditions.finish();
+    let (key, direction) = (column(listing.order.by), direction(listing.order));
+    let columns = "books.id, author, country, language, pages, title, year, version";
+    let sql = if way == Way::Order {
+        format!(
+            "SELECT {columns}, {key} AS sort_key FROM {from} WHERE {condition} \
+             ORDER BY {key} {direction}, books.id {direction} LIMIT {limit}"
+        )
+    } else {
+        // Materialized, so that the database sorts the matches instead of looking for them along the order.
+        format!(
+            "WITH matches AS MATERIALIZED (SELECT number, books.id, {key} AS sort_key FROM {from} WHERE {condition}), \
+             page AS (SELECT * FROM matches ORDER BY sort_key {direction}, id {direction} LIMIT {limit}) \
+             SELECT {columns}, sort_key FROM page CROSS JOIN books WHERE books.number = page.number \
+             ORDER BY sort_key {direction}, page.id {direction}"
+        )
+    };
+    Statement(sql, arguments)
 }
 
-/// The condition for books after the listing's position, in a form that the order's index answers.
-fn after(listing: &Listing, arguments: &mut Arguments) -> String {
-    let Some(Position { key, id }) = &listing.after else { return ALL.to_owned() };
-    let comparison = if listing.order.descending { '<' } else { '>' };
-    let (key, id) = (arguments.put(key.clone()), arguments.put(Key::Text(id.clone())));
-    format!("({}, id) {comparison} ({key}, {id})", column(listing.order.by))
-}
-
-const fn column(property: Property) -> &'static str {
-    match property {
-        Property::Added => "added",
-        Property::Author => "author_key",
-        Property::Country => "country_key",
-        Property::Language => "language_key",
-        Property::Pages => "pages",
-        Property::Title => "title_key",
-        Property::Year => "year",
-    }
+/// The tables and conditions of all matches; with the columns of `books`, if they are needed.
+fn matches(listing: &Listing, way: Way, needs_books: bool) -> (&'static str, Conditions) {
+    let mut conditions = Conditions::default();
+    let from = if way == Way::Text {
+        conditions.words(listing, "text");
+        conditions.fields_in_text(listing);
+        if !needs_books && listing.is_only_words() {
+            return ("book_text", conditions);
+        }
+        conditions.add("book_text.rowid = books.number");
+        // SQLite reads the tables of a CROSS JOIN in this order.
+        "book_text CROSS JOIN books"
+    } else {
+        conditions.words(listing, TEXT);
+        "books"
+    };
+    conditions.fields(listing);
+    let by_years = way == Way::Books || listing.order.by == Property::Year;
+    conditions.years(listing, if by_years { "year" } else { "+year" });
+    (from, conditions)
 }
 
 const fn direction(order: Order) -> &'static str {
@@ -105,19 +159,12 @@ const fn direction(order: Order) -> &'static str {
 }
 
 /// The query asks for one row more than the limit, to find out if there are more.
-fn page(rows: &[AnyRow], listing: &Listing) -> Result<Page<Book>, StoreError> {
-    let total = rows.first().map_or(Ok(0), |row| row.try_get(9))?;
+fn page(rows: &[AnyRow], total: Total, listing: &Listing) -> Result<Page<Book>, StoreError> {
     let limit = usize::try_from(listing.limit).unwrap_or(usize::MAX);
-    let items = rows.iter().take(limit).filter_map(|row| book(row).transpose()).collect::<Result<_, _>>()?;
+    let items = rows.iter().take(limit).map(read).collect::<Result<_, _>>()?;
     let next =
         if rows.len() > limit { Some(position(&rows[limit - 1], listing.order)?.cursor(listing.order)) } else { None };
     Ok(Page { items, total, next })
-}
-
-/// The book of a row, unless it is the row that stands for an empty page.
-fn book(row: &AnyRow) -> Result<Option<Book>, StoreError> {
-    let id: Option<String> = row.try_get(0)?;
-    id.map(|_| read(row)).transpose()
 }
 
 fn position(row: &AnyRow, order: Order) -> Result<Position, StoreError> {

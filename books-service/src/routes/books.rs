@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderName, HeaderValue, LINK, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue, LINK, LOCATION};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -15,8 +15,6 @@ use super::Library;
 use super::conditions::expected;
 use super::query::ListBooks;
 use crate::books::{Book, BookId, Details, Edit, NotChanged};
-
-const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// The book that a path names.
 #[derive(IntoParams)]
@@ -42,10 +40,13 @@ struct Added<'a> {
 /// List books, page by page
 ///
 /// All conditions hold at once. Upper and lower case, accents and Unicode forms make no difference: `goriot pere` finds
-/// `Le Père Goriot`. Where there is a next page, `Link` leads to it. No answer is older than its request.
+/// `Le Père Goriot`. A word of one or two letters in `q` is found at the beginning of a word only. Where there is a next
+/// page, `Link` leads to it. No answer is older than its request. Where more than 10000 books match a filter, counting
+/// stops, and `X-Total-Count-At-Least` takes the place of `X-Total-Count`.
 #[utoipa::path(get, path = "/books", operation_id = "listBooks", params(ListBooks), security(("accessToken" = [])), responses(
     (status = 200, description = "The page.", body = [Book],
-        headers(("X-Total-Count" = i64, description = "The number of books on all pages."))),
+        headers(("X-Total-Count" = i64, description = "The number of books on all pages, if it is known."),
+            ("X-Total-Count-At-Least" = i64, description = "A number that it exceeds, if it is not known."))),
     (status = 304, description = "The page is what the client has.")))]
 pub async fn list(
     _: Member,
@@ -56,7 +57,7 @@ pub async fn list(
     let listing = query.read()?.listing()?;
     let page = library.catalogue.page(listing).await.map_err(|error| unavailable(&error))?;
     let (mut response, known) = reading(&request, &page.tag);
-    response.insert_header((TOTAL_COUNT, page.total));
+    response.insert_header(page.total.header());
     if let Some(cursor) = &page.next {
         response.insert_header((LINK, link_next("/books", request.query_string(), cursor)));
     }

@@ -13,7 +13,7 @@ use crate::books::{BadText, LIMIT, Listing, Order, Position, Property, Year, cle
 
 /// The longest search text, in characters.
 const TEXT_LENGTH: usize = 200;
-/// The maximum number of search words: the database compares each with every book.
+/// The maximum number of search words.
 const WORDS: usize = 8;
 
 /// The query of a list.
@@ -26,7 +26,8 @@ pub struct ListBooks {
     sort: Option<Parsed<Order>>,
     /// The beginning of the page, as `Link` of the page before gives it.
     cursor: Option<String>,
-    /// At most 8 words, each of which occurs in author, title, country or language.
+    /// At most 8 words, each of which occurs in author, title, country or language; one of one or two letters at the
+    /// beginning of a word there.
     #[param(value_type = Option<String>, max_length = 200)]
     q: Option<Words>,
     /// Occurs in the author.

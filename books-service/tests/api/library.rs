@@ -53,7 +53,7 @@ impl Database {
     }
 
     #[expect(clippy::disallowed_methods, reason = "where the test's server is, is no setting of the service")]
-    async fn postgres() -> Self {
+    pub async fn postgres() -> Self {
         let url = std::env::var("TEST_POSTGRES_URL")
             .expect("TEST_POSTGRES_URL is not set: run ./test, or see CONTRIBUTING.md");
         let name = format!("books_{}", Uuid::new_v4().simple());

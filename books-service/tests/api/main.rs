@@ -32,6 +32,8 @@ mod page;
 mod paging;
 /// The program's commands.
 mod program;
+/// What a search finds.
+mod search;
 /// All books at once, in and out.
 mod transfer;
 /// Adding, reading, changing, removing.

@@ -30,6 +30,7 @@ pub(crate) fn cors(options: &ServerOptions) -> Cors {
             "WWW-Authenticate",
             "X-Request-Id",
             "X-Total-Count",
+            "X-Total-Count-At-Least",
         ])
         .max_age(PREFLIGHT_AGE);
     let cors = if options.cookies { cors.supports_credentials() } else { cors };

@@ -45,7 +45,7 @@ pub use file::File;
 pub(crate) use host::Hosts;
 pub(crate) use observe::Observer;
 pub use options::{ServerOptions, origin};
-pub use page::{Page, link_next};
+pub use page::{Page, Total, link_next};
 pub use proxies::TrustedProxies;
 pub(crate) use route::{Route, describe as describe_requests};
 pub use tls::TlsFiles;

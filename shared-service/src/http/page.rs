@@ -1,12 +1,47 @@
+use actix_web::http::header::HeaderName;
+
 /// One page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
     /// Its items, in order.
     pub items: Vec<T>,
     /// The number of items in the whole list.
-    pub total: i64,
+    pub total: Total,
     /// The cursor of the next page, if there is one; opaque to clients.
     pub next: Option<String>,
+}
+
+/// The number of items in a list, counted up to a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Total {
+    /// All were counted.
+    Exactly(i64),
+    /// Counting stopped here, and there are more.
+    AtLeast(i64),
+}
+
+/// An exact total equals its number.
+impl PartialEq<i64> for Total {
+    fn eq(&self, number: &i64) -> bool {
+        *self == Self::Exactly(*number)
+    }
+}
+
+impl Total {
+    /// The total of a count that stopped at `bound` + 1.
+    #[must_use]
+    pub const fn bounded(count: i64, bound: i64) -> Self {
+        if count > bound { Self::AtLeast(bound) } else { Self::Exactly(count) }
+    }
+
+    /// The response header with this total.
+    #[must_use]
+    pub const fn header(self) -> (HeaderName, i64) {
+        match self {
+            Self::Exactly(count) => (HeaderName::from_static("x-total-count"), count),
+            Self::AtLeast(count) => (HeaderName::from_static("x-total-count-at-least"), count),
+        }
+    }
 }
 
 /// The value of the `Link` header (RFC 8288) that leads from `path?query` to the page at `cursor`, which must be safe

@@ -1,6 +1,7 @@
 //! Lists of users.
 
 use shared_claims::Role;
+use shared_service::Total;
 
 use super::Stage;
 
@@ -52,5 +53,28 @@ async fn a_list_is_searched_by_name_and_email() {
         }
         let first = stage.users.page(10, Some("no cursor\0"), None).await.unwrap();
         assert_eq!(first.items.len(), 3, "a cursor of nobody's");
+    }
+}
+
+#[tokio::test]
+async fn total_follows_each_write_and_a_search_stops_counting_at_a_thousand() {
+    for stage in Stage::each().await {
+        let one = stage.add("anna_k", Some("blue@example.org"), Role::Member).await;
+        let many = "INSERT INTO users (id, username, email, password_hash, role, disabled, created_at) \
+            WITH RECURSIVE numbers (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM numbers WHERE x < 1001) \
+            SELECT '00000000-0000-4000-8000-' || (100000000000 + x), 'many' || x, NULL, '', 'member', 0, 0 FROM numbers";
+        stage.execute(many).await;
+        let total = async |q| stage.users.page(1, None, q).await.unwrap().total;
+        assert_eq!(total(None).await, 1002);
+        assert_eq!(total(Some("many")).await, Total::AtLeast(1000));
+        assert_eq!(total(Some("any1")).await, 113);
+        assert_eq!(total(Some("1")).await, 273);
+        assert_eq!(total(Some("blue")).await, 1);
+        stage.execute("UPDATE users SET email = 'green@example.org' WHERE email IS NOT NULL").await;
+        assert_eq!(total(Some("blue")).await, 0);
+        assert_eq!(total(Some("gree")).await, 1);
+        stage.users.delete(&one.id).await.unwrap();
+        assert_eq!(total(Some("gree")).await, 0);
+        assert_eq!(total(None).await, 1001);
     }
 }
