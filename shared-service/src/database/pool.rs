@@ -56,7 +56,7 @@ impl Database {
                 Pool::Postgres(options_of(connections).connect_lazy_with(options))
             }
         };
-        let lists = Arc::new(Semaphore::new((connections / 2).max(1) as usize));
+        let lists = Arc::new(Semaphore::new((connections / 4).max(1) as usize));
         Ok(Self { pool, connections, lists })
     }
 
@@ -70,7 +70,7 @@ impl Database {
         self.begin_since(Instant::now()).await
     }
 
-    /// Begins a transaction for a list or another long read. At most half of the connections serve these, so that short
+    /// Begins a transaction for a list or another long read. At most a quarter of the connections serve these, so that short
     /// calls, logins and readiness checks find a connection.
     ///
     /// # Errors

@@ -87,27 +87,27 @@ async fn dropped_statement_of_its_own_stops_in_postgres() {
 }
 
 #[tokio::test]
-async fn lists_leave_half_of_the_connections() {
+async fn lists_leave_three_quarters_of_the_connections() {
     for (database, _) in each().await {
         let mut lists = Vec::new();
-        for _ in 0..CONNECTIONS / 2 {
+        for _ in 0..CONNECTIONS / 4 {
             lists.push(database.list().await.unwrap());
         }
-        timeout(SOON, database.list()).await.expect_err("no fifth list");
-        is_free(&database, CONNECTIONS / 2).await;
+        timeout(SOON, database.list()).await.expect_err("no third list");
+        is_free(&database, CONNECTIONS * 3 / 4).await;
         drop(lists.pop());
         database.list().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn lists_of_clients_that_hung_up_leave_half_of_the_connections() {
+async fn lists_of_clients_that_hung_up_leave_three_quarters_of_the_connections() {
     for (database, _) in each().await {
         for _ in 0..CONNECTIONS {
             let list = async { database.list().await.unwrap().execute(ENDLESS).await };
             timeout(Duration::from_millis(20), list).await.expect_err("it has no end");
         }
-        let free = timeout(LIMIT / 2, is_free(&database, CONNECTIONS / 2)).await;
+        let free = timeout(LIMIT / 2, is_free(&database, CONNECTIONS * 3 / 4)).await;
         free.expect("no call waits for a list that was given up");
     }
 }
