@@ -12,6 +12,8 @@ use super::{Book, Books, Key, Listing, Order, Position, Property};
 const MOST_COUNTED: i64 = 10_000;
 /// A span of years with more books is searched after the text.
 const LONG_SPAN: i64 = 50_000;
+/// A text is common if at least one of this number of books has it.
+const COMMON: i64 = 10;
 /// Sorting a match costs about as much as this many steps along an order.
 const STEPS: i64 = 4;
 
@@ -68,9 +70,10 @@ async fn first_way(reading: &mut Connection, listing: &Listing) -> Result<Way, s
         text.words(listing, "text");
         text.fields_in_text(listing);
         years.years(listing, "year");
-        if count("book_text", text, MOST_COUNTED).number(reading).await? <= MOST_COUNTED
-            || count("books", years, LONG_SPAN).number(reading).await? > LONG_SPAN
-        {
+        let texts = first_texts(text).query().fetch_one(&mut *reading).await?;
+        let (found, last): (i64, Option<i64>) = (texts.try_get(0)?, texts.try_get(1)?);
+        let is_common = last.is_some_and(|last| last < MOST_COUNTED * COMMON);
+        if found <= MOST_COUNTED || !is_common && count("books", years, LONG_SPAN).number(reading).await? > LONG_SPAN {
             return Ok(Way::Text);
         }
     }
@@ -105,6 +108,14 @@ fn count(from: &str, mut conditions: Conditions, most: i64) -> Statement {
         format!("SELECT COUNT(*) FROM (SELECT 1 FROM {from} WHERE {condition} LIMIT {limit}) AS matches"),
         arguments,
     )
+}
+
+/// Counts the first matches in the index of the text, and gives the number of the last one's book.
+fn first_texts(mut conditions: Conditions) -> Statement {
+    let limit = conditions.put(Key::Number(MOST_COUNTED + 1));
+    let (condition, arguments) = conditions.finish();
+    let first = format!("SELECT rowid AS number FROM book_text WHERE {condition} LIMIT {limit}");
+    Statement(format!("SELECT COUNT(*), MAX(number) FROM ({first}) AS matches"), arguments)
 }
 
 /// Eight columns of the book, and its sort key.
