@@ -4,6 +4,7 @@
 //! A statement that writes is read to its end (`fetch_all`, never `fetch_one` or `fetch_optional`): those two return at
 //! the first row, before the commit is known to have succeeded.
 
+mod group;
 mod statements;
 mod turn;
 
@@ -15,7 +16,8 @@ use shared_service::database::{Database, StoreError, within};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use self::statements::{ADVANCE, COUNT_OPEN, END, END_FORGOTTEN, LIST, OPEN, SWEEP, SWEEP_ERAS};
+use self::group::Group;
+use self::statements::{COUNT_OPEN, END, END_FORGOTTEN, LIST, OPEN, SWEEP, SWEEP_ERAS};
 use self::turn::{Kept, Lanes};
 use super::session::ms;
 use super::{
@@ -41,6 +43,8 @@ pub struct SqlSessions {
     rules: Rules,
     most: usize,
     lanes: Lanes,
+    /// Rotates sessions together, in a database with one writer at a time.
+    group: Option<Group>,
 }
 
 impl SqlSessions {
@@ -59,14 +63,16 @@ impl SqlSessions {
     pub async fn on(store: SqlStore, rules: Rules) -> Result<Self, StoreError> {
         let revocations = SqlRevocations(store.clone());
         revocations.name().await?;
-        Ok(Self { store, revocations, rules, most: MOST_SESSIONS, lanes: Lanes::default() })
+        let group = Group::start(&store, rules);
+        Ok(Self { store, revocations, rules, most: MOST_SESSIONS, lanes: Lanes::default(), group })
     }
 
     /// Adds the current value of `skew_ms` to the store's clock. For tests.
     #[must_use]
     pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
         let store = self.store.with_skew(skew_ms);
-        Self { revocations: SqlRevocations(store.clone()), store, ..self }
+        let group = Group::start(&store, self.rules);
+        Self { revocations: SqlRevocations(store.clone()), group, store, ..self }
     }
 
     /// Limits the number of live sessions per user to `most`. For tests.
@@ -132,24 +138,13 @@ impl SessionStore for SqlSessions {
 
     async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {
         within(SESSION_STORE, async {
+            if let Some(group) = &self.group {
+                return group.rotate(user_id, id, presented).await;
+            }
             let mut turn = self.turn(user_id).await?;
-            let now = turn.now;
-            let update = sqlx::query(ADVANCE)
-                .bind(id.to_string())
-                .bind(user_id)
-                .bind(presented)
-                .bind(now)
-                .bind(now + ms(self.rules.refresh_ttl))
-                .bind(ms(self.rules.grace))
-                .bind(FIRST_GENERATION)
-                .bind(turn.date())
-                .bind(turn.latest())
-                .bind(turn.date() + turn.keep_ms())
-                .bind(turn.era);
-            let rows = update.fetch_all(&mut *turn.step).await?;
-            let outcome = rows.first().map_or(Ok(Rotation::Unknown), |row| rotated(row, now))?;
+            let outcome = turn.rotate(id, presented).await?;
             turn.commit().await?;
-            Ok::<_, StoreError>(outcome)
+            Ok(outcome)
         })
         .await
     }

@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Error, Executor, SqlSafeStr, SqlStr};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::LIMIT;
@@ -31,6 +31,8 @@ pub struct Database {
     pool: Pool,
     connections: u32,
     lists: Arc<Semaphore>,
+    /// One permit for `SQLite`: it lets a second writer wait by sleeping, and in no order.
+    writes: Arc<Semaphore>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,18 +58,30 @@ impl Database {
                 Pool::Postgres(options_of(connections).connect_lazy_with(options))
             }
         };
-        let lists = Arc::new(Semaphore::new((connections / 4).max(1) as usize));
-        Ok(Self { pool, connections, lists })
+        let at_once = if matches!(pool, Pool::Sqlite(_)) { 1 } else { connections };
+        let [lists, writes] = [connections / 4, at_once].map(|most| Arc::new(Semaphore::new(most.max(1) as usize)));
+        Ok(Self { pool, connections, lists, writes })
     }
 
-    /// Begins a transaction. Dropping it cancels it in the database. In Postgres, [`LIMIT`] also bounds its statements,
-    /// its waits for row locks and its idle time, so that a stalled instance does not keep a row locked. In `SQLite`, a
-    /// wait for the write lock ends after [`LIMIT`].
+    /// Begins a transaction that writes. Dropping it cancels it in the database. In Postgres, [`LIMIT`] also bounds its
+    /// statements, its waits for row locks and its idle time, so that a stalled instance does not keep a row locked. In
+    /// `SQLite`, the writers of this process take turns, and a wait for another process's lock ends after [`LIMIT`].
     ///
     /// # Errors
     /// The database cannot be reached.
     pub async fn begin(&self) -> Result<Transaction, Error> {
-        self.begin_since(Instant::now()).await
+        let turn = self.turn().await?;
+        Ok(self.begin_since(Instant::now()).await?.holding(turn))
+    }
+
+    /// True if one writer at a time is all that the database allows: `SQLite`.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        matches!(self.pool, Pool::Sqlite(_))
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.writes).acquire_owned().await.map_err(|_| Error::PoolClosed)
     }
 
     /// Begins a transaction for a list or another long read. At most a quarter of the connections serve these, so that short
@@ -182,6 +196,7 @@ impl Database {
 
     pub(super) async fn run(&self, statement: Statement) -> Result<Vec<Step>, Error> {
         if let Pool::Sqlite(pool) = &self.pool {
+            let _turn = if statement.is_read() { None } else { Some(self.turn().await?) };
             return statement.on_sqlite(pool).await;
         }
         let mut transaction = self.begin().await?;

@@ -18,6 +18,11 @@ impl Statement {
         Ok(Self { sql: query.sql(), arguments })
     }
 
+    /// True if it writes nothing and so waits for no writer.
+    pub(super) fn is_read(&self) -> bool {
+        self.sql.as_str().trim_start().starts_with("SELECT")
+    }
+
     /// Runs it as a prepared statement, cached by its connection.
     pub(super) async fn on_sqlite<'c>(self, on: impl Executor<'c, Database = Sqlite>) -> Result<Vec<Step>, Error> {
         let arguments = self.arguments.map(AnyArguments::convert_into::<SqliteArguments>).transpose();

@@ -8,11 +8,16 @@ use shared_service::database::{StoreError, Transaction};
 use sqlx::Row;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::SqlSessions;
+use super::super::session::ms;
+use super::super::{FIRST_GENERATION, MOST_SESSIONS, Rotation, Rules, SessionId};
 use super::statements::{
-    COUNT_LIVING, DATES, END, KEEP_ONE, KEEP_USED, LIST_LATE, NEXT_ERA, REVOKE_BEFORE, TAKE_TURN, UNUSED_LONGEST,
+    ADVANCE, COUNT_LIVING, DATES, END, KEEP_ONE, KEEP_USED, LIST_LATE, NEXT_ERA, REVOKE_BEFORE, TAKE_TURN,
+    UNUSED_LONGEST,
 };
+use super::{SqlSessions, rotated};
 use crate::SESSION_STORE;
+use crate::revocations::kept_for;
+use crate::sql::SqlStore;
 
 /// The time ahead of now, in milliseconds, to which a notBefore of a wrong clock is corrected.
 const LEEWAY_MS: i64 = shared_claims::LEEWAY.cast_signed() * 1000;
@@ -59,9 +64,9 @@ pub(super) struct Turn<'a> {
     user_id: &'a str,
     /// The user's notBefore.
     not_before: i64,
-    keep_ms: i64,
+    rules: Rules,
     most: usize,
-    _lane: MutexGuard<'a, ()>,
+    _lane: Option<MutexGuard<'a, ()>>,
 }
 
 impl SqlSessions {
@@ -71,13 +76,25 @@ impl SqlSessions {
     /// The database is unavailable.
     pub(super) async fn turn<'a>(&'a self, user_id: &'a str) -> Result<Turn<'a>, StoreError> {
         let lane = self.lanes.enter(user_id).await;
-        let mut step = self.store.pool.begin().await?;
-        let take = sqlx::query(TAKE_TURN).bind(user_id).bind(self.store.now() + DAY_MS);
+        let turn = Turn::take(self.store.pool.begin().await?, &self.store, user_id, self.rules).await?;
+        Ok(Turn { most: self.most, _lane: Some(lane), ..turn })
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// Waits for the lock of `user_id` in the transaction `step`.
+    pub(super) async fn take(
+        mut step: Transaction,
+        store: &SqlStore,
+        user_id: &'a str,
+        rules: Rules,
+    ) -> Result<Self, StoreError> {
+        let take = sqlx::query(TAKE_TURN).bind(user_id).bind(store.now() + DAY_MS);
         let mut rows = take.fetch_all(&mut *step).await?;
         let row = rows.pop().ok_or_else(|| StoreError::corrupt(SESSION_STORE, "a turn that was not taken"))?;
         let (era, not_before) = (row.try_get("era")?, row.try_get("not_before")?);
-        let (now, keep_ms, most) = (self.store.now(), self.keep_ms(), self.most);
-        let mut turn = Turn { step, now, era, user_id, not_before, keep_ms, most, _lane: lane };
+        let now = store.now();
+        let mut turn = Self { step, now, era, user_id, not_before, rules, most: MOST_SESSIONS, _lane: None };
         if turn.not_before > turn.latest() {
             turn.revoke_before(turn.now / 1000 * 1000 + LEEWAY_MS, 0).await?;
         }
@@ -97,8 +114,27 @@ impl Turn<'_> {
     }
 
     /// The time after its date for which a revoked token is listed.
-    pub(super) const fn keep_ms(&self) -> i64 {
-        self.keep_ms
+    pub(super) fn keep_ms(&self) -> i64 {
+        ms(kept_for(self.rules.access_ttl))
+    }
+
+    /// Rotates the session `id`.
+    pub(super) async fn rotate(&mut self, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {
+        let (now, date) = (self.now, self.date());
+        let update = sqlx::query(ADVANCE)
+            .bind(id.to_string())
+            .bind(self.user_id)
+            .bind(presented)
+            .bind(now)
+            .bind(now + ms(self.rules.refresh_ttl))
+            .bind(ms(self.rules.grace))
+            .bind(FIRST_GENERATION)
+            .bind(date)
+            .bind(self.latest())
+            .bind(date + self.keep_ms())
+            .bind(self.era);
+        let rows = update.fetch_all(&mut *self.step).await?;
+        rows.first().map_or(Ok(Rotation::Unknown), |row| rotated(row, now))
     }
 
     /// Ends the sessions unused for the longest time until there is room for one more.
@@ -114,7 +150,7 @@ impl Turn<'_> {
         let surplus = surplus.bind(number(living + 1 - self.most));
         for row in surplus.fetch_all(&mut *self.step).await? {
             let id: String = row.try_get("id")?;
-            let end = sqlx::query(END).bind(id).bind(self.user_id).bind(self.now).bind(self.keep_ms);
+            let end = sqlx::query(END).bind(id).bind(self.user_id).bind(self.now).bind(self.keep_ms());
             end.execute(&mut *self.step).await?;
         }
         Ok(())
@@ -140,7 +176,7 @@ impl Turn<'_> {
         self.era += 1;
         sqlx::query(NEXT_ERA).bind(user).bind(self.era).execute(&mut *self.step).await?;
         self.revoke_tokens().await?;
-        let late = sqlx::query(LIST_LATE).bind(user).bind(era).bind(now).bind(self.not_before).bind(self.keep_ms);
+        let late = sqlx::query(LIST_LATE).bind(user).bind(era).bind(now).bind(self.not_before).bind(self.keep_ms());
         late.execute(&mut *self.step).await?;
         Ok(living.saturating_sub(kept))
     }
@@ -157,7 +193,7 @@ impl Turn<'_> {
 
     async fn revoke_before(&mut self, not_before: i64, last: i64) -> Result<(), StoreError> {
         self.not_before = not_before;
-        let tokens_end_at = last.max(not_before + self.keep_ms);
+        let tokens_end_at = last.max(not_before + self.keep_ms());
         let update = sqlx::query(REVOKE_BEFORE).bind(self.user_id).bind(not_before).bind(tokens_end_at);
         Ok(update.execute(&mut *self.step).await.map(drop)?)
     }

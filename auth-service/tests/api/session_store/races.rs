@@ -1,11 +1,13 @@
 //! The rules, many callers at once.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use auth_service::sessions::{Rotation, SessionId};
+use auth_service::sessions::{NewSession, Rotation, Session, SessionId, SessionStore};
+use shared_service::database::StoreError;
 use tokio::task::{JoinSet, yield_now};
 
-use super::{Database, Kind, RULES, Stage, rotated, undated};
+use super::{Database, Kind, RULES, SECOND, Stage, new_user, rotated, undated};
 
 const ROUNDS: usize = 20;
 /// Fewer than an SQL store has connections, so that the one who ends a session is at the row with them.
@@ -17,7 +19,7 @@ async fn prepared(kind: Kind) -> Stage {
     if let Some(Database { pool, .. }) = &stage.database {
         let mut connections = vec![];
         for _ in 0..pool.connections() {
-            connections.push(pool.begin().await.unwrap());
+            connections.push(pool.begin_unlimited().await.unwrap());
         }
     }
     stage
@@ -30,6 +32,66 @@ impl Stage {
             let (store, user) = (Arc::clone(&self.store), self.user.clone());
             race.spawn(async move { store.rotate(&user, id, presented).await.unwrap() });
         }
+    }
+}
+
+/// Sessions of as many users.
+async fn sessions_of_users(stage: &Stage, count: usize) -> Vec<Session> {
+    let mut sessions = vec![];
+    for _ in 0..count {
+        let new = NewSession { user_id: new_user(), ..stage.new_session() };
+        sessions.push(stage.store.open(new).await.unwrap());
+    }
+    sessions
+}
+
+/// Rotates for `time`; returns the time that the slowest call took.
+async fn rotate_on(store: Arc<dyn SessionStore>, mut session: Session, time: Duration) -> Duration {
+    let (began, mut slowest) = (Instant::now(), Duration::ZERO);
+    while began.elapsed() < time {
+        let asked = Instant::now();
+        session = rotated(store.rotate(&session.user_id, session.id, session.generation).await.unwrap());
+        slowest = slowest.max(asked.elapsed());
+    }
+    slowest
+}
+
+pub async fn rotations_of_many_users_are_all_served_in_time(kind: Kind) {
+    let stage = prepared(kind).await;
+    let mut clients = JoinSet::new();
+    for session in sessions_of_users(&stage, 16).await {
+        clients.spawn(rotate_on(Arc::clone(&stage.store), session, 3 * SECOND));
+    }
+    let slowest = clients.join_all().await.into_iter().max().unwrap();
+    assert!(slowest < SECOND / 4, "{slowest:?}");
+}
+
+#[tokio::test]
+async fn rotation_that_fails_or_is_given_up_undoes_no_other() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let stage = prepared(kind).await;
+        let (corrupt, left) =
+            (sessions_of_users(&stage, 1).await.remove(0), sessions_of_users(&stage, 1).await.remove(0));
+        let mut others = sessions_of_users(&stage, 6).await;
+        let change = format!("UPDATE sessions SET generation = 0 WHERE id = '{}'", corrupt.id);
+        sqlx::query(sqlx::AssertSqlSafe(change)).execute(&stage.database.as_ref().unwrap().pool).await.unwrap();
+        let rotate = |session: &Session| {
+            let (store, session) = (Arc::clone(&stage.store), session.clone());
+            tokio::spawn(async move { store.rotate(&session.user_id, session.id, session.generation).await })
+        };
+        for round in 0..ROUNDS {
+            let (given_up, fails) = (rotate(&left), rotate(&corrupt));
+            let rotations: Vec<_> = others.iter().map(rotate).collect();
+            head_start(round).await;
+            given_up.abort();
+            for (session, rotation) in others.iter_mut().zip(rotations) {
+                *session = rotated(rotation.await.unwrap().unwrap());
+            }
+            let outcome = fails.await.unwrap();
+            assert!(matches!(outcome, Err(StoreError::Corrupt { .. })), "{outcome:?}");
+        }
+        let outcome = rotate(&left).await.unwrap().unwrap();
+        assert!(matches!(outcome, Rotation::Rotated(_) | Rotation::Retried(_)), "{outcome:?}");
     }
 }
 

@@ -1,0 +1,93 @@
+//! Rotations in a database with one writer at a time. One task makes them; those that wait are committed together.
+
+use shared_service::database::{StoreError, Transaction};
+use tokio::sync::{mpsc, oneshot};
+
+use super::super::{Rotation, Rules, SessionId};
+use super::turn::Turn;
+use crate::SESSION_STORE;
+use crate::sql::SqlStore;
+
+/// The most rotations in one commit, for which other writers wait.
+const MOST: usize = 64;
+
+/// The queue of the task, which ends when this is dropped.
+pub(super) struct Group(mpsc::UnboundedSender<Waiting>);
+
+struct Waiting {
+    user_id: String,
+    id: SessionId,
+    presented: i64,
+    answer: oneshot::Sender<Result<Rotation, StoreError>>,
+}
+
+struct Rotator {
+    store: SqlStore,
+    rules: Rules,
+}
+
+impl Group {
+    /// Starts the task; `None` if the database has several writers.
+    pub(super) fn start(store: &SqlStore, rules: Rules) -> Option<Self> {
+        if !store.pool.has_one_writer() {
+            return None;
+        }
+        let rotator = Rotator { store: store.clone(), rules };
+        let (queue, mut calls) = mpsc::unbounded_channel();
+        // A task of its own: a caller that gives up does not undo the rotations of others.
+        tokio::spawn(async move {
+            let mut waiting = Vec::new();
+            while calls.recv_many(&mut waiting, MOST).await > 0 {
+                rotator.rotate_all(waiting.drain(..)).await;
+            }
+        });
+        Some(Self(queue))
+    }
+
+    /// Rotates the session, committed together with others that wait.
+    pub(super) async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {
+        let (answer, outcome) = oneshot::channel();
+        let gone = |_| StoreError::unavailable(SESSION_STORE, "the service stops");
+        // Without its task the queue drops the call, and with it `answer`.
+        drop(self.0.send(Waiting { user_id: user_id.to_owned(), id, presented, answer }));
+        outcome.await.map_err(gone)?
+    }
+}
+
+impl Rotator {
+    /// Answers all callers that still wait. If one rotation fails, nothing is committed, and each runs by itself.
+    async fn rotate_all(&self, waiting: impl Iterator<Item = Waiting>) {
+        let waiting: Vec<_> = waiting.filter(|one| !one.answer.is_closed()).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        match self.begin(&waiting).await {
+            Ok((step, outcomes)) => {
+                let committed = step.commit().await.map_err(StoreError::from);
+                for (one, outcome) in waiting.into_iter().zip(outcomes) {
+                    drop(one.answer.send(committed.clone().map(|()| outcome)));
+                }
+            }
+            Err(error) => match <[Waiting; 1]>::try_from(waiting) {
+                Ok([one]) => drop(one.answer.send(Err(error))),
+                Err(waiting) => {
+                    for one in waiting {
+                        Box::pin(self.rotate_all(std::iter::once(one))).await;
+                    }
+                }
+            },
+        }
+    }
+
+    /// Rotates in one transaction, which is not committed yet.
+    async fn begin(&self, waiting: &[Waiting]) -> Result<(Transaction, Vec<Rotation>), StoreError> {
+        let mut step = self.store.pool.begin().await?;
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        for Waiting { user_id, id, presented, .. } in waiting {
+            let mut turn = Turn::take(step, &self.store, user_id, self.rules).await?;
+            outcomes.push(turn.rotate(*id, *presented).await?);
+            step = turn.step;
+        }
+        Ok((step, outcomes))
+    }
+}
