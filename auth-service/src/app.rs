@@ -1,5 +1,6 @@
 //! The composition root: the only file that names a concrete store.
 
+use std::future::ready;
 use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -94,8 +95,8 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     } else {
         users.refuse_demo(&passwords).await?;
     }
-    let readiness = readiness(pool, &sessions);
     let revocations = Arc::new(RevocationReader::new(Arc::clone(&sessions), known.clone()));
+    let readiness = readiness(pool, &sessions, &revocations);
     revocations.poll(config.revocations.poll).await;
     endings::complete_in_background(users.clone(), &sessions, config.revocations.poll);
     recovery.start_sending();
@@ -224,7 +225,7 @@ fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
     }
     let rates = Arc::new(LocalRates::new(per_minute));
     let swept = Arc::downgrade(&rates);
-    every_minute(move || std::future::ready(swept.upgrade().map(|rates| rates.sweep())));
+    every_minute(move || ready(swept.upgrade().map(|rates| rates.sweep())));
     rates
 }
 
@@ -235,7 +236,7 @@ fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>,
     let register = if recovery.outbox().is_some() { counts::register_with_mail } else { counts::register };
     let depth = ("auth_password_queue_depth", "Passwords that wait for a thread to hash them");
     let metrics = Metrics::new(service, env!("CARGO_PKG_VERSION"), register)
-        .gauge(depth, move || std::future::ready(Some(as_gauge(queued.queue_depth()))));
+        .gauge(depth, move || ready(Some(as_gauge(queued.queue_depth()))));
     let metrics = recovery.shown(metrics);
     let Limited::Sql { sessions, .. } = limited else { return metrics };
     let sessions = Arc::clone(sessions);
@@ -253,8 +254,8 @@ fn as_gauge(count: impl TryInto<u32>) -> f64 {
     f64::from(count.try_into().unwrap_or(u32::MAX))
 }
 
-fn readiness(pool: Database, sessions: &Arc<dyn SessionStore>) -> Readiness {
-    let sessions = Arc::clone(sessions);
+fn readiness(pool: Database, sessions: &Arc<dyn SessionStore>, revocations: &Arc<RevocationReader>) -> Readiness {
+    let (sessions, revocations) = (Arc::clone(sessions), Arc::clone(revocations));
     Readiness::default()
         .with("database", move || {
             let pool = pool.clone();
@@ -263,5 +264,9 @@ fn readiness(pool: Database, sessions: &Arc<dyn SessionStore>) -> Readiness {
         .with("sessions", move || {
             let sessions = Arc::clone(&sessions);
             async move { sessions.ping().await.map_err(|error| error.to_string()) }
+        })
+        .with("revocations", move || {
+            let is_read = revocations.is_read();
+            ready(is_read.then_some(()).ok_or_else(|| "the list is not read yet".to_owned()))
         })
 }

@@ -3,12 +3,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shared_claims::Revocation;
 
+use super::packed::Packed;
 use super::{Changes, Cursor, Position, ShardChanges};
 
-/// A segment shorter than this is extended by new entries.
+/// A segment whose JSON is shorter than this is extended by new entries.
 const SHORT: usize = 64 * 1024;
 
-/// The unexpired part of the store's list as read so far, serialized once and shared by all responses.
+/// The unexpired part of the store's list as read so far. It is kept in a third of the memory that its JSON takes.
 #[derive(Clone, Default)]
 pub(super) struct List {
     read: Cursor,
@@ -16,14 +17,22 @@ pub(super) struct List {
 }
 
 /// Consecutive entries of a shard.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Segment {
-    /// The position of each entry, and its offset in `json`.
-    places: Vec<(Position, usize)>,
+    entries: Packed,
     /// The expiry of the last of them, in seconds since 1970.
     until: u64,
-    /// The serialized entries, each with a comma before it.
-    json: Bytes,
+    /// The length of their JSON.
+    length: usize,
+}
+
+/// A part of a response.
+pub struct Piece(Form);
+
+enum Form {
+    Text(Bytes),
+    /// Written when its turn to be sent has come.
+    Whole(Arc<Segment>),
 }
 
 impl List {
@@ -49,48 +58,96 @@ impl List {
             let now = u64::try_from(changes.now / 1000).unwrap_or(0);
             shard.retain(|segment| segment.until > now);
             if !entries.is_empty() {
-                let last = shard.pop_if(|last| last.json.len() < SHORT).unwrap_or_default();
-                shard.push(Arc::new(last.with(entries)));
+                let last = shard.pop_if(|last| last.length < SHORT).unwrap_or_default();
+                extend(shard, Arc::unwrap_or_clone(last), entries);
             }
         }
     }
 
     /// The JSON of a `shared_claims::RevocationList` in pieces: the entries after `after`, or all of them if that is
     /// not a cursor of this list.
-    pub(super) fn since(&self, after: Option<&Cursor>) -> Vec<Bytes> {
+    pub(super) fn since(&self, after: Option<&Cursor>) -> Vec<Piece> {
         let known = after.filter(|cursor| cursor.list == self.read.list && cursor.positions.len() == self.shards.len());
-        let mut pieces = vec![Bytes::from(format!(r#"{{"cursor":"{}","entries":["#, self.read))];
+        let mut pieces = vec![Piece::text(format!(r#"{{"cursor":"{}","entries":["#, self.read))];
         for (number, shard) in self.shards.iter().enumerate() {
             let position = known.map(|cursor| cursor.positions[number]).unwrap_or_default();
             // A position ahead of the shard means that the store has lost entries: send the shard from its beginning.
             let position = if position > self.read.positions[number] { Position::default() } else { position };
-            pieces.extend(shard.iter().map(|segment| segment.behind(position)).filter(|piece| !piece.is_empty()));
+            let first = shard.partition_point(|segment| segment.entries.last() <= position);
+            pieces.extend(shard[first..].iter().map(|segment| segment.behind(position)));
         }
         if let Some(first) = pieces.get_mut(1) {
-            *first = first.slice(1..);
+            // Each entry has a comma before it.
+            *first = Piece::text(first.bytes().slice(1..));
         }
-        pieces.push(Bytes::from_static(b"]}"));
+        pieces.push(Piece::text("]}"));
         pieces
     }
 }
 
-impl Segment {
-    fn with(&self, entries: &[(Position, Revocation)]) -> Self {
-        let (mut places, mut json) = (self.places.clone(), self.json.to_vec());
-        for (position, entry) in entries {
-            places.push((*position, json.len()));
-            json.push(b',');
-            // Serializing strings and integers cannot fail.
-            json.extend(serde_json::to_vec(entry).unwrap_or_default());
+/// Adds `entries` to `last`, and begins another segment where one is full.
+fn extend(shard: &mut Vec<Arc<Segment>>, mut last: Segment, entries: &[(Position, Revocation)]) {
+    for (position, entry) in entries {
+        if last.length >= SHORT {
+            last.entries.shrink();
+            shard.push(Arc::new(std::mem::take(&mut last)));
         }
-        let until = entries.iter().map(|(_, entry)| until(entry)).fold(self.until, u64::max);
-        Self { places, until, json: json.into() }
+        last.entries.push(*position, entry);
+        last.until = last.until.max(until(entry));
+        last.length += json([entry]).len();
+    }
+    last.entries.shrink();
+    shard.push(Arc::new(last));
+}
+
+impl Segment {
+    /// The entries after `position`, of which there are some.
+    fn behind(self: &Arc<Self>, position: Position) -> Piece {
+        if position == Position::default() {
+            return Piece(Form::Whole(Arc::clone(self)));
+        }
+        let entries: Vec<_> = self.entries.iter().skip_while(|(place, _)| *place <= position).collect();
+        Piece::text(json(entries.iter().map(|(_, entry)| entry)))
+    }
+}
+
+impl Piece {
+    fn text(text: impl Into<Bytes>) -> Self {
+        Self(Form::Text(text.into()))
     }
 
-    fn behind(&self, position: Position) -> Bytes {
-        let first = self.places.partition_point(|(place, _)| *place <= position);
-        self.places.get(first).map_or_else(Bytes::new, |(_, begins)| self.json.slice(*begins..))
+    /// The number of bytes.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "no piece is empty")]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Form::Text(text) => text.len(),
+            Form::Whole(segment) => segment.length,
+        }
     }
+
+    /// The text.
+    #[must_use]
+    pub fn bytes(&self) -> Bytes {
+        match &self.0 {
+            Form::Text(text) => text.clone(),
+            Form::Whole(segment) => {
+                let entries: Vec<_> = segment.entries.iter().collect();
+                json(entries.iter().map(|(_, entry)| entry)).into()
+            }
+        }
+    }
+}
+
+/// The JSON of each of `entries` after a comma.
+fn json<'e>(entries: impl IntoIterator<Item = &'e Revocation>) -> Vec<u8> {
+    let mut json = Vec::new();
+    for entry in entries {
+        json.push(b',');
+        // Serializing strings and integers to memory cannot fail.
+        drop(serde_json::to_writer(&mut json, entry));
+    }
+    json
 }
 
 const fn until(entry: &Revocation) -> u64 {
@@ -124,7 +181,10 @@ mod tests {
     }
 
     fn names(list: &List, after: Option<&Cursor>) -> Vec<String> {
-        let json: Value = serde_json::from_slice(&list.since(after).concat()).unwrap_or_default();
+        let pieces = list.since(after);
+        let text = pieces.iter().map(Piece::bytes).collect::<Vec<_>>().concat();
+        assert_eq!(pieces.iter().map(Piece::len).sum::<usize>(), text.len());
+        let json: Value = serde_json::from_slice(&text).unwrap_or_default();
         assert_eq!(json["cursor"], list.cursor().to_string());
         let sid = |entry: &Value| entry["sid"].as_str().unwrap_or_default().to_owned();
         json["entries"].as_array().map_or_else(Vec::new, |entries| entries.iter().map(sid).collect())

@@ -13,6 +13,8 @@
 //! repeat one.
 
 mod list;
+/// Entries in little memory.
+mod packed;
 mod reader;
 mod redis;
 mod sql;
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 use shared_claims::{LEEWAY, Revocation};
 
+pub use self::list::Piece;
 pub use self::reader::RevocationReader;
 pub use self::redis::RedisRevocations;
 pub(crate) use self::redis::list_key;

@@ -1,22 +1,25 @@
 //! The reader of the revocation list, for this service's own verifier and for `GET /revocations`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use shared_claims::{LEEWAY, Revocation, Revocations};
 use shared_service::SingleFlight;
 use shared_service::clock::now_ms;
 use shared_service::database::StoreError;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
-use super::list::List;
+use super::list::{List, Piece};
 use super::{Changes, Cursor};
 use crate::sessions::SessionStore;
 
 /// The time that a start waits for the first list.
 const FIRST_LIST: Duration = Duration::from_secs(5);
+
+/// The time between two tries until the list was read once: the service is not ready before.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The age of a list that was never complete: the largest value of `Age` (RFC 9111 section 1.2.2).
 const FOR_EVER: Duration = Duration::from_secs(1 << 31);
@@ -26,6 +29,8 @@ pub struct RevocationReader {
     sessions: Arc<dyn SessionStore>,
     reading: SingleFlight<Result<(), StoreError>>,
     list: ArcSwap<List>,
+    /// True once the whole list was read, without the entries that cannot be read.
+    is_read: AtomicBool,
     unreadable: Mutex<Unreadable>,
     known: Revocations,
 }
@@ -48,6 +53,7 @@ impl RevocationReader {
             sessions,
             reading: SingleFlight::default(),
             list: ArcSwap::default(),
+            is_read: AtomicBool::new(false),
             unreadable: Mutex::default(),
             known,
         }
@@ -66,12 +72,17 @@ impl RevocationReader {
         let reader = Arc::downgrade(self);
         // Not an actix task: actix ends its tasks before requests in flight are finished.
         tokio::spawn(async move {
-            let mut turns = interval(interval_between);
+            let mut turns = interval_at(Instant::now() + interval_between, interval_between);
             turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                turns.tick().await;
-                let Some(reader) = reader.upgrade() else { return };
+            while let Some(reader) = reader.upgrade() {
                 away = reader.try_to_read(away, Duration::MAX).await;
+                let is_read = reader.is_read();
+                drop(reader);
+                if is_read {
+                    turns.tick().await;
+                } else {
+                    sleep(RETRY.min(interval_between)).await;
+                }
             }
         });
     }
@@ -101,7 +112,7 @@ impl RevocationReader {
     }
 
     async fn read_pages(&self) -> Result<(), StoreError> {
-        let began = Instant::now();
+        let began = std::time::Instant::now();
         let known = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut cursor = if known.entries.is_empty() { self.newest() } else { known.before.clone() };
         let mut unreadable = Unreadable::default();
@@ -119,6 +130,7 @@ impl RevocationReader {
                 break;
             }
         }
+        self.is_read.store(true, Ordering::Relaxed);
         if unreadable.entries.is_empty() {
             self.known.confirm(began);
         }
@@ -131,7 +143,6 @@ impl RevocationReader {
         // The earlier of the two clocks: if one jumps ahead, no verifier drops an entry too early.
         changes.now = changes.now.min(now_ms());
         let latest = now_ms().unsigned_abs() / 1000 + LEEWAY;
-        let mut entries = Vec::new();
         for (_, entry) in changes.shards.iter_mut().flat_map(|shard| &mut shard.entries) {
             // Corrected here, so that every verifier gets the same value.
             if let Revocation::Subject { not_before, .. } = entry
@@ -139,9 +150,9 @@ impl RevocationReader {
             {
                 *not_before = latest;
             }
-            entries.push(entry.clone());
         }
-        self.known.add(&entries, changes.now.unsigned_abs() / 1000);
+        let entries = changes.shards.iter().flat_map(|shard| &shard.entries).map(|(_, entry)| entry);
+        self.known.add(entries, changes.now.unsigned_abs() / 1000);
         let mut list = List::clone(&self.list.load());
         list.take(&changes);
         self.list.store(Arc::new(list));
@@ -158,6 +169,12 @@ impl RevocationReader {
         *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
     }
 
+    /// True once the whole list was read: before, revoked tokens are accepted.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.is_read.load(Ordering::Relaxed)
+    }
+
     /// The cursor up to which the list was read.
     #[must_use]
     pub fn newest(&self) -> Cursor {
@@ -172,9 +189,9 @@ impl RevocationReader {
     }
 
     /// The entries after `after`, as the JSON of a [`shared_claims::RevocationList`] in pieces; all of them if that is
-    /// not a cursor of this list. The pieces, possibly megabytes, are shared by all responses.
+    /// not a cursor of this list. Together they may have megabytes, so each is written when it is sent.
     #[must_use]
-    pub fn since(&self, after: Option<&Cursor>) -> Vec<Bytes> {
+    pub fn since(&self, after: Option<&Cursor>) -> Vec<Piece> {
         self.list.load().since(after)
     }
 }

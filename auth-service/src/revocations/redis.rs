@@ -14,7 +14,7 @@ use crate::SESSION_STORE;
 use crate::redis::{Durability, Lua, Redis, SHARDS, Shard, Step};
 
 /// The number of entries of a shard in one read.
-const PAGE: usize = 500;
+const PAGE: usize = 1_000;
 
 static REVOCATIONS: Lua = Lua::new(include_str!("revocations.lua"));
 

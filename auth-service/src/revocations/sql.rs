@@ -5,6 +5,8 @@
 //! entry; then two sessions could not end concurrently. So a reader takes a lock and gives one new position to all
 //! entries without one.
 
+use std::time::{Duration, Instant};
+
 use shared_claims::Revocation;
 use shared_service::database::{StoreError, within};
 use sqlx::Row;
@@ -15,8 +17,10 @@ use super::{Changes, Cursor, Position, ShardChanges, whole_seconds};
 use crate::SESSION_STORE;
 use crate::sql::SqlStore;
 
-/// The number of sessions, and of users, that get a position at once.
+/// The number of sessions, and of users, that get the same position.
 const TURN: i64 = 2_000;
+/// The time after which a transaction gives no more positions, because writers wait for it.
+const LONGEST: Duration = Duration::from_millis(100);
 /// The number of entries in one read; more than twice `TURN`, which is the most that can share a position.
 const PAGE: u32 = 8_000;
 
@@ -114,21 +118,26 @@ impl SqlRevocations {
         Ok(Changes { list, now, shards: vec![ShardChanges { is_restarted, entries, end }], more, corrupt })
     }
 
-    /// Gives a position to entries without one; returns true if there may be more. Entries written after an incomplete
-    /// batch may wait for the next read: otherwise a fast writer could keep this one from finishing.
+    /// Gives positions to entries without one, for a while; returns true if there may be more. Entries written after an
+    /// incomplete batch may wait for the next read: otherwise a fast writer could keep this one from finishing.
     async fn give_positions(&self) -> Result<(AnyRow, bool), StoreError> {
+        let began = Instant::now();
         let mut turn = self.0.pool.begin().await?;
-        let now = self.0.now();
-        let mut rows = sqlx::query(TAKE_TURN).bind(now).fetch_all(&mut *turn).await?;
-        let row = rows.pop().ok_or_else(|| StoreError::corrupt(SESSION_STORE, "revocations has no row"))?;
-        let position: i64 = row.try_get("position")?;
-        let mut full = false;
-        for place in PLACE {
-            let placed = sqlx::query(place).bind(position).bind(TURN).bind(now).execute(&mut *turn).await?;
-            full |= placed.rows_affected() >= TURN.unsigned_abs();
+        loop {
+            let now = self.0.now();
+            let mut rows = sqlx::query(TAKE_TURN).bind(now).fetch_all(&mut *turn).await?;
+            let row = rows.pop().ok_or_else(|| StoreError::corrupt(SESSION_STORE, "revocations has no row"))?;
+            let position: i64 = row.try_get("position")?;
+            let mut full = false;
+            for place in PLACE {
+                let placed = sqlx::query(place).bind(position).bind(TURN).bind(now).execute(&mut *turn).await?;
+                full |= placed.rows_affected() >= TURN.unsigned_abs();
+            }
+            if !full || began.elapsed() > LONGEST {
+                turn.commit().await?;
+                return Ok((row, full));
+            }
         }
-        turn.commit().await?;
-        Ok((row, full))
     }
 
     async fn page(&self, after: Position) -> Result<Vec<AnyRow>, StoreError> {

@@ -46,6 +46,7 @@ pub(super) async fn read(
     }
     let pieces = reader.since(after.as_ref());
     let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-    let body = SizedStream::new(length, stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)));
+    let body =
+        SizedStream::new(length, stream::iter(pieces.into_iter().map(|piece| Ok::<_, Infallible>(piece.bytes()))));
     Ok(response.content_type("application/json").body(body))
 }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::json;
 use sqlx::{Connection, Executor};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::answer::Answer;
 use crate::database::{Database, server};
@@ -88,6 +88,23 @@ async fn stopped_redis_is_503_and_ends_no_session() {
     service.log_in(MEMBER).await;
     service.log_out(&next.refresh).await.is(200);
     service.refresh(&next.refresh).await.is(403);
+}
+
+#[tokio::test]
+async fn start_without_redis_is_ready_once_the_revocation_list_is_read() {
+    let mut redis = Redis::start().await;
+    redis.stop();
+    let service = impatient(Service::start([("REDIS_URL", &redis.url())]).await);
+    let answer = soon(service.nobody().get("/readyz")).await.fails(503, "not_ready");
+    assert_eq!(answer.wrong_fields(), ["sessions", "revocations"]);
+
+    redis.start_again().await;
+    let is_ready = async {
+        while service.nobody().get("/readyz").await.status != 200 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), is_ready).await.unwrap();
 }
 
 #[tokio::test]
