@@ -33,6 +33,7 @@ pub async fn doctor(mut settings: Settings, json: bool, out: impl Write) -> io::
     }
     report.print([doctor::certificate(config.server.tls.as_ref(), now_ms())])?;
     report.print(time_limited("address", doctor::address(&config.server)).await)?;
+    report.print([doctor::files(&config.server)])?;
     report.print(time_limited("database", doctor::database(&config.database_url, &MIGRATIONS)).await)?;
     report.print(time_limited(AUTH, async { [revocation_list(&config).await] }).await)?;
     Ok(report.failed())

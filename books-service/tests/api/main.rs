@@ -14,6 +14,8 @@ mod caller;
 mod conditions;
 /// The books of a demonstration.
 mod demo;
+/// The limit of open files.
+mod descriptors;
 /// Filters, orders and wrong queries.
 mod filters;
 /// Lists that are never older than the request.

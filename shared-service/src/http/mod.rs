@@ -4,6 +4,8 @@ mod at;
 mod caller;
 /// Cross-origin requests (CORS).
 mod cors;
+/// The limit of open files.
+pub(crate) mod descriptors;
 /// Entity tags (RFC 9110 section 8.8.3).
 mod etag;
 /// Files that are served as they stand.

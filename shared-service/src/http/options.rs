@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::Url;
 
-use super::{TlsFiles, TrustedProxies, memory};
+use super::{TlsFiles, TrustedProxies, descriptors, memory};
 use crate::settings::Settings;
 
 /// The options of an HTTP server.
@@ -55,7 +55,7 @@ impl ServerOptions {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
                 some => some,
             },
-            max_connections: memory::connections(),
+            max_connections: memory::connections().min(descriptors::connections()),
             allowed_origins: origins(settings),
             cookies: false,
             loopback_names_only: false,

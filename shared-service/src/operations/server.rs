@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use shared_claims::Problem;
 
 use super::metrics::{Metrics, show};
-use crate::http::{Hosts, Observer, Route, ServerOptions, cors, methods, start_tls};
+use crate::http::{Hosts, Observer, Route, ServerOptions, cors, descriptors, methods, start_tls};
 
 /// The time limit for the head of a connection's first request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -84,6 +84,7 @@ pub fn bind(
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Running> {
     let name = options.name;
+    descriptors::raise();
     let tls = options.tls.clone().map(start_tls).transpose()?;
     let named = |setting| move |error: io::Error| io::Error::new(error.kind(), format!("{setting}: {error}"));
     let (addr, run) = listen(options, tls, Some(name), configure).map_err(named(options.settings[0]))?;
@@ -94,7 +95,7 @@ pub fn bind(
             let own = ServerOptions {
                 addr,
                 workers: 1,
-                max_connections: SCRAPES,
+                max_connections: SCRAPES.min(options.max_connections / 8),
                 allowed_origins: Vec::new(),
                 loopback_names_only: false,
                 ..options.clone()
@@ -103,7 +104,8 @@ pub fn bind(
         }
     };
     log::info!("{name} started on {addr}");
-    log::info!("{name} takes {} connections at once, by its memory", of_worker(options) * options.workers);
+    let connections = of_worker(options) * options.workers;
+    log::info!("{name} takes {connections} connections at once, by its memory and {} open files", descriptors::limit());
     let metrics = metrics.map(|(addr, run)| {
         log::info!("{name} shows its metrics on {addr}");
         (addr, run())

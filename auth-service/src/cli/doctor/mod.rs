@@ -36,6 +36,7 @@ pub async fn run_doctor(mut settings: Settings, json: bool, console: &mut Consol
     let tls = doctor::certificate(config.server.tls.as_ref(), now_ms());
     report.print([tls])?;
     report.print(time_limited("address", doctor::address(&config.server)).await)?;
+    report.print([doctor::files(&config.server)])?;
     let migrations = app::migrations();
     report.print(time_limited("database", doctor::database(&config.stores.database_url, &migrations)).await)?;
     report.print(time_limited("passwords", cost_of_failures(&config.stores)).await)?;

@@ -6,6 +6,8 @@ mod address;
 /// The database.
 #[cfg(feature = "database")]
 mod database;
+/// The limit of open files.
+mod files;
 /// The certificate.
 mod tls;
 
@@ -23,6 +25,7 @@ use crate::settings::Settings;
 pub use address::address;
 #[cfg(feature = "database")]
 pub use database::database;
+pub use files::files;
 pub use tls::certificate;
 
 /// The time limit of one check.

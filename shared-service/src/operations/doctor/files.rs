@@ -1,0 +1,17 @@
+use super::CheckResult;
+use crate::http::{ServerOptions, descriptors};
+
+const WHAT: &str = "files";
+/// A limit below this is warned of, if the memory allows more connections.
+const FEW: usize = 500;
+
+/// Checks the limit of open files, of which each connection takes one.
+#[must_use]
+pub fn files(options: &ServerOptions) -> CheckResult {
+    let (limit, connections) = (descriptors::limit(), options.max_connections);
+    let says = format!("the start allows itself {limit} open files (the hard limit), and {connections} connections");
+    if descriptors::connections() <= connections && connections < FEW {
+        return CheckResult::warn(WHAT, says + ": raise the limit, with `ulimit -Hn` or LimitNOFILE");
+    }
+    CheckResult::ok(WHAT, says)
+}
