@@ -32,6 +32,11 @@ impl BookId {
     pub fn fresh() -> Self {
         Self(Uuid::now_v7().to_string())
     }
+
+    /// The UUID in binary.
+    pub(super) fn bytes(&self) -> [u8; 16] {
+        Uuid::try_parse(&self.0).unwrap_or_default().into_bytes()
+    }
 }
 
 impl fmt::Display for BookId {
@@ -66,7 +71,7 @@ pub type Title = Text<500>;
 pub type Year = Integer<-10_000, 9999>;
 
 /// Text is trimmed, visible, and has no control characters and no directional overrides or isolates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[schema(as = BookDetails, example = json!({"author": "Jane Austen", "country": "United Kingdom", "language": "English",
     "pages": 226, "title": "Pride and Prejudice", "year": 1813}))]
 pub struct Details {

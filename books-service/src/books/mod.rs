@@ -6,6 +6,8 @@ mod catalogue;
 mod conditions;
 /// The three books of a demonstration.
 mod demo;
+/// Import.
+mod import;
 /// The filter, order and position of a page.
 mod listing;
 /// A migration step that rewrites the search keys of all books.
@@ -16,7 +18,7 @@ mod search;
 mod store;
 /// Validation and folding of text.
 mod text;
-/// Import and export.
+/// Export, and the books of a file.
 mod transfer;
 /// The SQL of writes.
 mod writes;

@@ -26,7 +26,7 @@ pub enum BadText {
 }
 
 /// Text of at most `MOST` characters, cleaned by [`clean`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Text<const MOST: usize>(String);
 
 impl<const MOST: usize> Text<MOST> {
@@ -78,6 +78,9 @@ pub fn clean(text: &str, longest: usize) -> Result<String, BadText> {
 /// first, so that letters with the same capital are equal: `ς` and `σ`, `ß` and `ss`.
 #[must_use]
 pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let decomposed = text.nfkd().filter(|c| !is_accent(*c) && !is_invisible(*c));
     let lower = decomposed.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     let mut folded = String::with_capacity(text.len());

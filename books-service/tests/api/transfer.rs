@@ -203,3 +203,60 @@ async fn a_line_that_is_no_book_imports_nothing() {
     })
     .await;
 }
+
+/// Lines of as many books.
+fn many(count: u32) -> Vec<String> {
+    let book = |number: u32| {
+        let id = format!("01890a5d-ac96-774b-bcce-{number:012}");
+        book_with(&json!({"id": id, "title": format!("Title {number}"), "year": number % 3000})).to_string()
+    };
+    (0..count).map(book).collect()
+}
+
+/// The names of the catalogue's indexes.
+async fn indexes(database: &Database) -> i64 {
+    let postgres = "SELECT COUNT(*) FROM pg_indexes WHERE tablename = 'books' AND schemaname = current_schema()";
+    let sqlite = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'index' AND tbl_name = 'books'";
+    database.count(if database.file().is_some() { sqlite } else { postgres }).await
+}
+
+#[tokio::test]
+async fn large_file_fills_an_empty_catalogue_with_all_its_indexes() {
+    on_each(async |database| {
+        let library = Library::start(&database.url, []).await;
+        let (before, mut lines) = (indexes(database).await, many(12_345));
+        lines.insert(11_000, lines[3].clone());
+        let file = lines.join("\n");
+        assert_eq!(import(database, &file), "12345 added; 0 were there already and are as they were\n");
+        assert_eq!(indexes(database).await, before);
+        let last = library.member().get("/books?limit=1&sort=-title").await;
+        assert_eq!(last.each("title"), ["Title 9999"]);
+        assert_eq!(last.header("x-total-count"), "12345");
+        assert_eq!(import(database, &file), "0 added; 12345 were there already and are as they were\n");
+        let admin = library.admin();
+        admin.post("/books", &book_with(&json!({"title": "Zero"}))).await;
+        assert_eq!(library.member().get("/books?limit=1&sort=-title").await.each("title"), ["Zero"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn large_file_with_a_bad_line_imports_nothing() {
+    on_each(async |database| {
+        Library::start(&database.url, []).await;
+        let (before, good) = (indexes(database).await, many(12_000));
+        for (line, bad, why) in [
+            (0, "{", "line 1: is not JSON"),
+            (11_999, &good[5].replace("Title", "Other"), "line 12000: id stands in line 6 already, with another book"),
+        ] {
+            let mut lines = good.clone();
+            bad.clone_into(&mut lines[line]);
+            lines[11_000] = "{}".to_owned();
+            let told = refused(database, &lines.join("\n"));
+            assert!(told.contains("because of 2 of the lines") && told.contains(why), "{told}");
+            assert!(told.contains("line 11001: author is required"), "{told}");
+        }
+        assert_eq!((indexes(database).await, export(database)), (before, String::new()));
+    })
+    .await;
+}

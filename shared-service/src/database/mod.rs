@@ -6,6 +6,8 @@ mod backup;
 mod calls;
 /// The traits that let sqlx's queries run on a database or a transaction.
 mod executor;
+/// Indexes of a table that is filled.
+mod indexes;
 /// Schema migrations.
 mod migrations;
 /// Connection pools.

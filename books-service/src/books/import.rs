@@ -1,0 +1,173 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
+
+use shared_service::database::StoreError;
+use shared_service::operations::records::Records;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, query, query_scalar};
+
+use super::transfer::{Imported, NotImported, book};
+use super::writes::{Writing, bind};
+use super::{Book, Books};
+
+/// The number of books that one statement adds. `SQLite` looks for the name of each parameter among all others.
+const MANY: usize = 10;
+/// The number of books that are read before the transaction begins. If an empty catalogue gets more, its indexes are
+/// created afterwards.
+const FIRST: usize = 10_000;
+
+impl Books {
+    /// Adds all books of `file` (see [`Records`]), or none. A book whose id exists already is left unchanged, so that
+    /// an import can be repeated; one without an id gets a new one. The demo books are not added afterwards. There is
+    /// no time limit, and other writes wait; if the catalogue is empty, reads of Postgres wait, too. `progress` gets the
+    /// number of finished books.
+    ///
+    /// The memory holds some 50 bytes for each id, and the books of a few statements.
+    ///
+    /// # Errors
+    /// See [`NotImported`].
+    pub async fn import(&self, file: impl Read, progress: impl FnMut(usize)) -> Result<Imported, NotImported> {
+        let mut file = Checked::of(file);
+        let first: Vec<Book> = file.by_ref().take(FIRST).collect();
+        file.check()?;
+        let mut writing = Writing::begin(self.pool.begin_unlimited().await.map_err(StoreError::from)?).await?;
+        let added = add(&mut writing, first, &mut file, progress).await;
+        writing.end(added.is_ok()).await?;
+        let added = added?;
+        Ok(Imported { added, present: file.books - added })
+    }
+}
+
+/// Each book gets a revision of its own, as if they were added one by one. The next statement is prepared while the
+/// database runs one.
+async fn add(
+    writing: &mut Writing,
+    first: Vec<Book>,
+    file: &mut Checked<'_>,
+    mut progress: impl FnMut(usize),
+) -> Result<u64, NotImported> {
+    let indexes = if first.len() < FIRST { Vec::new() } else { drop_indexes(writing).await? };
+    let mut revision = writing.revision;
+    let mut books = first.into_iter().chain(file.by_ref());
+    let mut next = insertion(&mut books, &mut revision);
+    while let Some(insert) = next {
+        progress(usize::try_from(revision - writing.revision).unwrap_or_default());
+        let prepare = async { insertion(&mut books, &mut revision) };
+        let (inserted, prepared) = tokio::join!(insert.execute(&mut *writing.transaction), prepare);
+        writing.added += inserted.map_err(StoreError::from)?.rows_affected().cast_signed();
+        next = prepared;
+    }
+    drop(books);
+    file.check()?;
+    for index in indexes {
+        query(AssertSqlSafe(index)).execute(&mut *writing.transaction).await.map_err(StoreError::from)?;
+    }
+    writing.revision = revision;
+    query("UPDATE catalogue SET seeded = 1").execute(&mut *writing.transaction).await.map_err(StoreError::from)?;
+    Ok(writing.added.cast_unsigned())
+}
+
+/// Drops the indexes of an empty catalogue; returns the statements that create them again.
+async fn drop_indexes(writing: &mut Writing) -> Result<Vec<String>, StoreError> {
+    let is_filled = query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT 1 FROM books LIMIT 1) AS some_books");
+    let is_filled: i64 = is_filled.fetch_one(&mut *writing.transaction).await?;
+    if is_filled == 1 {
+        return Ok(Vec::new());
+    }
+    Ok(writing.transaction.drop_indexes("books").await?)
+}
+
+/// The statement that adds the next books, and skips those whose id exists.
+fn insertion(books: &mut impl Iterator<Item = Book>, revision: &mut i64) -> Option<Query<'static, Any, AnyArguments>> {
+    let books: Vec<Book> = books.take(MANY).collect();
+    if books.is_empty() {
+        return None;
+    }
+    let row = |book: usize| (1..=13).map(|column| format!("${}", book * 13 + column)).collect::<Vec<_>>().join(", ");
+    let rows: Vec<_> = (0..books.len()).map(|book| format!("({})", row(book))).collect();
+    let mut insert = query(AssertSqlSafe(format!(
+        "INSERT INTO books (author, author_key, country, country_key, language, language_key, title, title_key, pages, \
+         year, id, added, version) VALUES {} ON CONFLICT (id) DO NOTHING",
+        rows.join(", ")
+    )));
+    for book in books {
+        insert = bind(insert, &book.details).bind(book.id.to_string()).bind(*revision).bind(book.version);
+        *revision += 1;
+    }
+    Some(insert)
+}
+
+/// The books of a file; notes invalid lines. After the first of those it gives no more books, only checks them.
+struct Checked<'f> {
+    records: Records<'f>,
+    /// For each id, the line and the digest of its book.
+    ids: HashMap<[u8; 16], (u32, [u8; 8])>,
+    wrong: Vec<(u64, String)>,
+    /// The number of different books so far.
+    books: u64,
+}
+
+impl<'f> Checked<'f> {
+    fn of(file: impl Read + 'f) -> Self {
+        Self { records: Records::of(file), ids: HashMap::new(), wrong: Vec::new(), books: 0 }
+    }
+
+    /// After an invalid line, reads the rest of the file.
+    ///
+    /// # Errors
+    /// The invalid lines.
+    fn check(&mut self) -> Result<(), NotImported> {
+        if self.wrong.is_empty() {
+            return Ok(());
+        }
+        self.by_ref().for_each(drop);
+        Err(NotImported::Lines(std::mem::take(&mut self.wrong)))
+    }
+
+    /// True if no earlier line has the book.
+    fn is_first(&mut self, line: u64, book: &Book) -> Result<bool, String> {
+        let digest = digest(book);
+        match self.ids.entry(book.id.bytes()) {
+            Entry::Vacant(place) => {
+                place.insert((line.try_into().unwrap_or(u32::MAX), digest));
+                Ok(true)
+            }
+            Entry::Occupied(known) if known.get().1 == digest => Ok(false),
+            Entry::Occupied(known) => Err(format!("id stands in line {} already, with another book", known.get().0)),
+        }
+    }
+}
+
+impl Iterator for Checked<'_> {
+    type Item = Book;
+
+    fn next(&mut self) -> Option<Book> {
+        loop {
+            let (line, record) = self.records.next()?;
+            let checked = record.and_then(book).and_then(|(book, is_new)| {
+                let is_first = is_new || self.is_first(line, &book)?;
+                Ok(Some(book).filter(|_| is_first))
+            });
+            match checked {
+                Ok(Some(book)) => {
+                    self.books += 1;
+                    if self.wrong.is_empty() {
+                        return Some(book);
+                    }
+                }
+                Ok(None) => {}
+                Err(why) => self.wrong.push((line, why)),
+            }
+        }
+    }
+}
+
+/// Differs for different books.
+fn digest(book: &Book) -> [u8; 8] {
+    let mut hasher = DefaultHasher::new();
+    (&book.details, book.version).hash(&mut hasher);
+    hasher.finish().to_ne_bytes()
+}
