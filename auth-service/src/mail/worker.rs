@@ -128,7 +128,7 @@ impl Worker {
     /// A link with a ticket that is made now.
     async fn link(&self, purpose: Purpose, mail: &Claimed, account: &Account) -> Result<String, StoreError> {
         let issued = within(STORE, async {
-            let mut step = self.outbox.pool.begin().await?;
+            let mut step = self.outbox.pool.begin_write().await?;
             let issued = tickets::issue(&mut step, purpose, account, Some(&mail.email), now_ms()).await?;
             step.commit().await?;
             Ok::<_, StoreError>(issued)

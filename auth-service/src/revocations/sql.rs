@@ -122,7 +122,7 @@ impl SqlRevocations {
     /// incomplete batch may wait for the next read: otherwise a fast writer could keep this one from finishing.
     async fn give_positions(&self) -> Result<(AnyRow, bool), StoreError> {
         let began = Instant::now();
-        let mut turn = self.0.pool.begin().await?;
+        let mut turn = self.0.pool.begin_write().await?;
         loop {
             let now = self.0.now();
             let mut rows = sqlx::query(TAKE_TURN).bind(now).fetch_all(&mut *turn).await?;

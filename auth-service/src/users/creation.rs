@@ -57,7 +57,7 @@ impl Users {
         let Some(outbox) = &self.outbox else { return self.create(new, now_ms).await };
         let Some(email) = new.email.take() else { return self.create(new, now_ms).await };
         let created = within(STORE, async {
-            let mut step = self.pool.begin().await?;
+            let mut step = self.pool.begin_write().await?;
             let created = insert(&mut *step, UserId::new(), new, now_ms).await?;
             if let Created::User(user) = &created
                 && !add_to(&mut *step, Mail { kind: Kind::Verify, email: &email, user_id: &user.id }).await?

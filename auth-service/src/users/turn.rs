@@ -20,7 +20,7 @@ const TAKE_TURN: &str = "UPDATE users_turn SET turn = turn + 1 WHERE id = 1";
 impl Users {
     /// Waits for the turn; `None` if the account `by` may no longer write.
     pub(crate) async fn take_turn(&self, by: Option<By<'_>>) -> Result<Option<Turn>, StoreError> {
-        let mut turn = self.pool.begin().await?;
+        let mut turn = self.pool.begin_write().await?;
         let taken = sqlx::query(TAKE_TURN).execute(&mut *turn).await?;
         if taken.rows_affected() != 1 {
             return Err(StoreError::corrupt(STORE, "users_turn has no row"));

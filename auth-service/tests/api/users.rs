@@ -58,7 +58,7 @@ impl Stage {
     pub async fn warm(&self) {
         let mut connections = Vec::new();
         for _ in 0..self.pool.connections() {
-            connections.push(self.pool.begin_unlimited().await.unwrap());
+            connections.push(self.pool.begin().await.unwrap());
         }
     }
 

@@ -110,7 +110,7 @@ impl Books {
         // The time limit starts after the wait for other writers.
         let _turn = within(STORE, async { Ok::<_, StoreError>(self.turn.lock().await) }).await?;
         within(STORE, async {
-            let mut writing = Writing::begin(self.pool.begin().await?).await?;
+            let mut writing = Writing::begin(self.pool.begin_write().await?).await?;
             let done = work(&mut writing).await;
             writing.end(done.is_ok()).await?;
             Ok::<_, StoreError>(done)

@@ -63,15 +63,23 @@ impl Database {
         Ok(Self { pool, connections, lists, writes })
     }
 
-    /// Begins a transaction that writes. Dropping it cancels it in the database. In Postgres, [`LIMIT`] also bounds its
-    /// statements, its waits for row locks and its idle time, so that a stalled instance does not keep a row locked. In
-    /// `SQLite`, the writers of this process take turns, and a wait for another process's lock ends after [`LIMIT`].
+    /// Begins a transaction. Dropping it cancels it in the database. In Postgres, [`LIMIT`] also bounds its statements,
+    /// its waits for row locks and its idle time, so that a stalled instance does not keep a row locked. In `SQLite`, a
+    /// wait for the write lock ends after [`LIMIT`].
     ///
     /// # Errors
     /// The database cannot be reached.
     pub async fn begin(&self) -> Result<Transaction, Error> {
+        self.begin_since(Instant::now()).await
+    }
+
+    /// Begins a transaction that writes. In `SQLite`, those of this process take turns.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn begin_write(&self) -> Result<Transaction, Error> {
         let turn = self.turn().await?;
-        Ok(self.begin_since(Instant::now()).await?.holding(turn))
+        Ok(self.begin().await?.holding(turn))
     }
 
     /// True if one writer at a time is all that the database allows: `SQLite`.
@@ -100,7 +108,7 @@ impl Database {
     /// # Errors
     /// The database is unavailable.
     pub async fn sweep(&self, write: Query<'_, Any, AnyArguments>) -> Result<u64, Error> {
-        let mut step = self.begin().await?;
+        let mut step = self.begin_write().await?;
         let rows = write.execute(&mut *step).await?.rows_affected();
         step.commit().await?;
         Ok(rows)

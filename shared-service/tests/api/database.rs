@@ -47,7 +47,7 @@ async fn raise(on: impl Executor<'_, Database = sqlx::Any>, table: &str) -> Resu
 async fn is_free(database: &Database, connections: u32) {
     let mut held = Vec::new();
     for _ in 0..connections {
-        held.push(database.begin_unlimited().await.expect("a connection is free"));
+        held.push(database.begin().await.expect("a connection is free"));
     }
 }
 

@@ -81,7 +81,7 @@ impl Rotator {
 
     /// Rotates in one transaction, which is not committed yet.
     async fn begin(&self, waiting: &[Waiting]) -> Result<(Transaction, Vec<Rotation>), StoreError> {
-        let mut step = self.store.pool.begin().await?;
+        let mut step = self.store.pool.begin_write().await?;
         let mut outcomes = Vec::with_capacity(waiting.len());
         for Waiting { user_id, id, presented, .. } in waiting {
             let mut turn = Turn::take(step, &self.store, user_id, self.rules).await?;

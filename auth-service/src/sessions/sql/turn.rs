@@ -76,7 +76,7 @@ impl SqlSessions {
     /// The database is unavailable.
     pub(super) async fn turn<'a>(&'a self, user_id: &'a str) -> Result<Turn<'a>, StoreError> {
         let lane = self.lanes.enter(user_id).await;
-        let turn = Turn::take(self.store.pool.begin().await?, &self.store, user_id, self.rules).await?;
+        let turn = Turn::take(self.store.pool.begin_write().await?, &self.store, user_id, self.rules).await?;
         Ok(Turn { most: self.most, _lane: Some(lane), ..turn })
     }
 }

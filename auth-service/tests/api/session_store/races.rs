@@ -19,7 +19,7 @@ async fn prepared(kind: Kind) -> Stage {
     if let Some(Database { pool, .. }) = &stage.database {
         let mut connections = vec![];
         for _ in 0..pool.connections() {
-            connections.push(pool.begin_unlimited().await.unwrap());
+            connections.push(pool.begin().await.unwrap());
         }
     }
     stage
