@@ -33,6 +33,11 @@ fn records_of_each_format_are_read_with_their_lines() {
             [1, 3],
             "with a byte order mark and blank lines",
         ),
+        (
+            "{\n\t\"a\": \"1\",\n\t\"b\": \"x,\\n\\\"y\\\"\"\n}\r\n\n{\r\n  \"a\": \"2\"\r\n}",
+            [1, 6],
+            "pretty-printed objects",
+        ),
         ("[{\"a\":\"1\",\"b\":\"x,\\n\\\"y\\\"\"},{\"a\":\"2\"}]", [1, 1], "an array in one line"),
         (
             "\n\u{20}[\n  {\n    \"a\": \"1\",\n    \"b\": \"x,\\n\\\"y\\\"\"\n  },\n\n  {\"a\": \"2\"}\n]\n",
@@ -63,9 +68,11 @@ fn bad_record_is_refused_and_the_next_is_read() {
         ("{}\n{\"a\":1,\"a\":2}\n{}", 2, "each name once"),
         ("{}\n{\"a\":{\"b\":1,\"\\u0062\":2}}\n{}", 2, "each name once"),
         ("{}\n{\"a\"\n{}", 2, "is not JSON, see column 4: EOF"),
+        ("{}\n{\n{}", 2, "is not JSON, see column 1: EOF"),
         ("{}\n[]\n{}", 2, "must be a JSON object"),
         ("{}\n\"password\"\n{}", 2, "must be a JSON object"),
         ("{}\n{} {}\n{}", 2, "is not JSON, see column 4: trailing"),
+        ("{}\n{\n \"a\":1,\n \"b\"\n}\n{}", 5, "is not JSON, see column 1"),
         ("[{},\n{\"a\":1,\n\"a\":2},{}]", 2, "each name once"),
         ("[{},\n{\"a\":1,\n\"b\"},{}]", 3, "is not JSON, see column 4"),
         ("[{},\n17,{}]", 2, "must be a JSON object"),

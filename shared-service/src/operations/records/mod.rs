@@ -1,4 +1,4 @@
-//! The records of an exported file: JSON lines, one JSON array, or CSV whose first row names the columns.
+//! The records of an exported file: JSON objects one after the other, one JSON array, or CSV whose first row names the columns.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -52,8 +52,8 @@ enum Rest<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The records of `file`. Its first character determines the format: `[` an array, `{` JSON lines, any other the
-    /// header of CSV.
+    /// The records of `file`. Its first character determines the format: `[` an array, `{` JSON objects (a line each,
+    /// or pretty-printed), any other the header of CSV.
     pub fn of(file: impl Read + 'a) -> Self {
         let room = Rc::new(Cell::new(LARGEST));
         let text = BufReader::new(Bounded { file, room: Rc::clone(&room) });
@@ -106,22 +106,23 @@ fn begin<'a>(mut text: Text<'a>, line: &mut u64) -> io::Result<Rest<'a>> {
     }
     let mut text: Text<'a> = Box::new(Cursor::new(head).chain(text));
     loop {
-        let Some(&first) = text.fill_buf()?.first() else { return Ok(Rest::Nothing) };
-        match first {
-            b'\n' => *line += 1,
-            first if first.is_ascii_whitespace() => {}
-            b'{' => return Ok(Rest::Lines(text)),
-            b'[' => {
+        match text.fill_buf()?.get(..1) {
+            None => return Ok(Rest::Nothing),
+            Some(b"\n") => *line += 1,
+            Some(space) if space.trim_ascii().is_empty() => {}
+            Some(b"{") => return Ok(Rest::Lines(text)),
+            Some(b"[") => {
                 text.consume(1);
                 return Ok(Rest::Array(text, false));
             }
-            _ => return Table::begin(text, line).map(Rest::Table),
+            Some(_) => return Table::begin(text, line).map(Rest::Table),
         }
         text.consume(1);
     }
 }
 
-/// The record of the next line that is not blank.
+/// The record of the next line that is not blank. After an opening brace alone, the indented lines and the closing brace
+/// belong to it, as `mongoexport --pretty` and `jq` write them.
 fn line(text: &mut Text<'_>, line: &mut u64) -> io::Result<Option<Record>> {
     loop {
         let (mut bytes, number) = (Vec::new(), *line);
@@ -129,6 +130,12 @@ fn line(text: &mut Text<'_>, line: &mut u64) -> io::Result<Option<Record>> {
             return Ok(None);
         }
         *line += 1;
+        let mut is_open = bytes.trim_ascii() == b"{";
+        while is_open && let Some(&first @ (b' ' | b'\t' | b'\r' | b'\n' | b'}')) = text.fill_buf()?.first() {
+            is_open = first != b'}';
+            text.read_until(b'\n', &mut bytes)?;
+            *line += 1;
+        }
         if !bytes.trim_ascii().is_empty() {
             return Ok(Some(object(bytes.trim_ascii(), number)));
         }
