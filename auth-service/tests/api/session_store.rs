@@ -289,7 +289,6 @@ contract! {
         a_reader_whose_clock_is_ahead_for_a_while_reads_everything
         new_reader_gets_all_unexpired_entries;
     races:
-        rotations_of_many_users_are_all_served_in_time
         fifty_uses_of_one_generation_have_one_successor
         end_wins_over_concurrent_rotations
         end_of_all_wins_over_concurrent_rotations
