@@ -6,6 +6,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo/ .cargo/
 COPY shared-service/swagger-ui/ shared-service/swagger-ui/
+COPY bcrypt-lanes/Cargo.toml bcrypt-lanes/
 COPY shared-claims/Cargo.toml shared-claims/
 COPY shared-service/Cargo.toml shared-service/
 COPY auth-service/Cargo.toml auth-service/
@@ -18,7 +19,7 @@ COPY examples/orders-service/Cargo.toml examples/orders-service/
 RUN printf '%s\n' 'set -eu; export RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"' \
       'exec cargo build --release --locked --bins -p auth-service -p books-service \
          --target "$(rustc -vV | sed -n "s/^host: //p")"' >/build; \
-    for crate in shared-claims shared-service auth-service books-service local-stack bench examples/orders-axum examples/orders-service; do \
+    for crate in bcrypt-lanes shared-claims shared-service auth-service books-service local-stack bench examples/orders-axum examples/orders-service; do \
       mkdir $crate/src; echo 'fn main() {}' >$crate/src/main.rs; touch $crate/src/lib.rs; \
     done
 RUN --mount=type=cache,target=/usr/local/cargo/registry sh /build
