@@ -144,7 +144,7 @@ fn ten_thousand_random_cases_equal_bcrypt() {
     ended.extend(run(&mut lanes));
     assert_eq!(ended.len(), 10_000);
     let wrong = ended.iter().filter(|(_, is_right)| !is_right).count();
-    assert!((2_500..5_000).contains(&wrong), "{wrong} are wrong");
+    assert!((2_000..5_000).contains(&wrong), "{wrong} are wrong");
     for ((case, expected), is_right) in ended {
         assert_eq!(is_right, expected, "case {case}");
     }

@@ -1,10 +1,11 @@
 use std::borrow::Cow;
-use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use bcrypt_lanes::Attempt;
 
 use super::keys::Key;
 use super::text::{forms, prepare};
-use super::{Cost, NewPassword, PasswordCheck, PasswordHash, Pepper, PoolError};
+use super::{Cost, NewPassword, PasswordHash, Pepper, PoolError};
 
 /// About a second per attempt. One such hash makes every failed login take as long.
 const GREATEST_IMPORTED: u32 = 14;
@@ -24,7 +25,7 @@ pub enum UnusableHash {
     TooCostly,
 }
 
-/// Hashes and verifies passwords. Every call takes as long as bcrypt, so use it on the [`Pool`](super::Pool).
+/// Hashes passwords, and makes the attempts that verify them, for the threads of the [`Pool`](super::Pool).
 #[derive(Debug)]
 pub(super) struct Hasher {
     cost: Cost,
@@ -63,59 +64,46 @@ impl Hasher {
         self.hash_text(new.text(), None)
     }
 
-    pub(super) fn verify(&self, text: &str, hash: &PasswordHash) -> PasswordCheck {
-        match self.proof(text, hash) {
-            None => PasswordCheck::Wrong,
-            Some(proof) if self.is_current(hash) && proof == prepare(text) => PasswordCheck::Correct,
-            // Only its start was compared: the new hash might be of another password.
-            Some(proof) if hash.is_plain() && proof.len() >= CUT => PasswordCheck::Correct,
-            Some(_) => self.rewrite(text, hash),
-        }
-    }
-
-    /// Returns the form of `text` that matches `hash`. If none does, it takes as long as
-    /// [`verify_dummy`](Self::verify_dummy).
-    pub(super) fn proof<'a>(&self, text: &'a str, hash: &PasswordHash) -> Option<Cow<'a, str>> {
+    /// The attempts that tell if `text` is the password of `hash`: one for each of its [`forms`], in their order. More
+    /// follow, none of them right, so that a failure takes as many rounds as [`dummies`](Self::dummies): 2ⁿ + 2ⁿ + 2ⁿ⁺¹
+    /// + … + 2ᵐ⁻¹ = 2ᵐ.
+    pub(super) fn attempts(&self, text: &str, hash: &PasswordHash) -> Vec<Attempt> {
         self.expect_cost(hash.cost());
         let key = self.key(hash);
         if key.is_none() && !hash.is_plain() {
             log::error!("a stored password was made with a PASSWORD_PEPPER that is not set, so it cannot be verified");
-            self.verify_dummy(text);
-            return None;
+            return self.dummies(text);
         }
-        let input = |form: &str| key.map_or_else(|| form.to_owned(), |key| key.derive(form));
-        // Some programs end bcrypt's input at a NUL, others repeat it: a text with one matches no plain hash.
-        let is_right = |form: &Cow<'_, str>| {
-            bcrypt::verify(input(form), hash.bcrypt()).unwrap_or(false) && !(hash.is_plain() && form.contains('\0'))
+        let cost = hash.cost().get();
+        let input = |form: Cow<'_, str>| key.map_or_else(|| form.to_string(), |key| key.derive(&form));
+        let inputs: Vec<String> = forms(text).into_iter().map(input).collect();
+        let compare = |input: &String| {
+            // Some programs end bcrypt's input at a NUL, others repeat it: a text with one matches no plain hash.
+            let matches_none = hash.is_plain() && input.contains('\0');
+            if matches_none { dummy(input, cost) } else { Attempt::new(input.as_bytes(), hash.bcrypt()) }
         };
-        let forms = forms(text);
-        if let Some(right) = forms.iter().find(|form| is_right(form)) {
-            return Some(right.clone());
-        }
-        for form in forms {
-            self.spend(input(&form).as_bytes(), hash.cost().get());
-        }
-        None
+        let rest = inputs.iter().flat_map(|input| (cost..self.slowest()).map(move |cost| dummy(input, cost)));
+        inputs.iter().map(compare).chain(rest).collect()
     }
 
-    pub(super) fn verify_dummy(&self, text: &str) {
-        for form in forms(text) {
-            spend_once(self.current_key().derive(&form).as_bytes(), self.slowest.load(Ordering::Relaxed));
-        }
+    /// Takes as long as a wrong password for any hash.
+    pub(super) fn dummies(&self, text: &str) -> Vec<Attempt> {
+        let inputs = forms(text).into_iter().map(|form| self.current_key().derive(&form));
+        inputs.map(|input| dummy(&input, self.slowest())).collect()
     }
 
-    /// After an attempt at cost `done`, works on until the time equals one attempt at the highest cost: 2ⁿ + 2ⁿ + 2ⁿ⁺¹
-    /// + … + 2ᵐ⁻¹ = 2ᵐ.
-    fn spend(&self, input: &[u8], done: u32) {
-        for cost in done..self.slowest.load(Ordering::Relaxed) {
-            spend_once(input, cost);
-        }
+    /// True if `hash` should be replaced, where the form of this number of `text` is right.
+    pub(super) fn is_outdated(&self, hash: &PasswordHash, text: &str, form: usize) -> bool {
+        // Of a long password a plain hash compared only the start: the new hash might be of another password.
+        let is_cut = hash.is_plain() && forms(text).get(form).is_none_or(|form| form.len() >= CUT);
+        let is_current = hash.cost() == self.cost && hash.key() == Some(self.current_key().name());
+        // The first form is the prepared one.
+        !(is_cut || is_current && form == 0)
     }
 
     /// Keeps the salt of our own hash, so that [`PasswordHash::is_of_the_same_password`] recognizes the rewrite.
-    fn rewrite(&self, text: &str, old: &PasswordHash) -> PasswordCheck {
-        let salt = if old.is_plain() { None } else { Some(old.salt()) };
-        self.hash_text(&prepare(text), salt).map_or(PasswordCheck::Correct, PasswordCheck::CorrectButOutdated)
+    pub(super) fn rewrite(&self, text: &str, old: &PasswordHash) -> Result<PasswordHash, PoolError> {
+        self.hash_text(&prepare(text), (!old.is_plain()).then(|| old.salt()))
     }
 
     fn hash_text(&self, text: &str, salt: Option<[u8; 16]>) -> Result<PasswordHash, PoolError> {
@@ -129,8 +117,8 @@ impl Hasher {
         PasswordHash::parse(format!("{}:{bcrypt}", key.name())).map_err(|error| PoolError::Failed(error.to_string()))
     }
 
-    fn is_current(&self, hash: &PasswordHash) -> bool {
-        hash.cost() == self.cost && hash.key() == Some(self.current_key().name())
+    fn slowest(&self) -> u32 {
+        self.slowest.load(Ordering::Relaxed)
     }
 
     fn current_key(&self) -> &Key {
@@ -144,14 +132,16 @@ impl Hasher {
     }
 }
 
-fn spend_once(input: &[u8], cost: u32) {
-    let _spent = black_box(bcrypt::hash_with_salt_bytes(black_box(input), cost, [0; 16]));
+fn dummy(input: &str, cost: u32) -> Attempt {
+    Attempt::dummy(input.as_bytes(), cost)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
     use std::time::Duration;
 
+    use bcrypt_lanes::Lanes;
     use rustix::time::{ClockId, clock_gettime};
 
     use super::*;
@@ -177,6 +167,30 @@ mod tests {
         hasher(cost).hash_text("the right one", None).unwrap()
     }
 
+    /// A hash of this cost, without a key.
+    fn plain(cost: u32) -> PasswordHash {
+        PasswordHash::parse(hash(cost).as_stored().trim_start_matches("fixed:")).unwrap()
+    }
+
+    /// The number of the first right one.
+    fn right(attempts: Vec<Attempt>) -> Option<usize> {
+        let mut lanes = Lanes::new();
+        attempts.into_iter().position(|attempt| {
+            lanes.start(attempt, ());
+            iter::repeat_with(|| lanes.step()).find_map(|mut ended| ended.pop()).is_some_and(|((), is_right)| is_right)
+        })
+    }
+
+    fn is_right(hasher: &Hasher, text: &str, hash: &PasswordHash) -> bool {
+        right(hasher.attempts(text, hash)).is_some()
+    }
+
+    /// The hash to store instead, after a right password.
+    fn rewritten(hasher: &Hasher, text: &str, hash: &PasswordHash) -> Option<PasswordHash> {
+        let form = right(hasher.attempts(text, hash)).unwrap_or_else(|| panic!("{text} does not open"));
+        hasher.is_outdated(hash, text, form).then(|| hasher.rewrite(text, hash).unwrap())
+    }
+
     fn assert_alike(one: Duration, other: Duration, why: &str) {
         let ratio = one.as_secs_f64() / other.as_secs_f64();
         assert!((0.8..1.25).contains(&ratio), "{why}: {one:?} and {other:?}");
@@ -185,21 +199,16 @@ mod tests {
     #[test]
     fn unknown_user_takes_as_long_as_a_wrong_password() {
         let hasher = hasher(AT);
-        let plain = PasswordHash::parse(hash(AT - 1).bcrypt()).unwrap();
-        let unknown = cost_of(|| hasher.verify_dummy("a wrong one"));
+        let unknown = cost_of(|| assert_eq!(right(hasher.dummies("a wrong one")), None));
         for (hash, why) in
-            [(hash(AT), "current"), (hash(AT - 3), "of a lower cost"), (plain, "plain and of a lower cost")]
+            [(hash(AT), "current"), (hash(AT - 3), "of a lower cost"), (plain(AT - 1), "plain and of a lower cost")]
         {
-            let wrong = cost_of(|| assert!(matches!(hasher.verify("a wrong one", &hash), PasswordCheck::Wrong)));
+            let wrong = cost_of(|| assert!(!is_right(&hasher, "a wrong one", &hash)));
             assert_alike(wrong, unknown, why);
         }
-        let foreign = PasswordHash::parse(format!("pepper-00000000:{}", hash(AT - 2).bcrypt())).unwrap();
-        let wrong = cost_of(|| assert!(matches!(hasher.verify("a wrong one", &foreign), PasswordCheck::Wrong)));
+        let foreign = PasswordHash::parse(format!("pepper-00000000:{}", plain(AT - 2).as_stored())).unwrap();
+        let wrong = cost_of(|| assert!(!is_right(&hasher, "a wrong one", &foreign)));
         assert_alike(wrong, unknown, "of a pepper that is not set");
-    }
-
-    fn is_right(verdict: &PasswordCheck) -> bool {
-        !matches!(verdict, PasswordCheck::Wrong)
     }
 
     #[test]
@@ -208,12 +217,10 @@ mod tests {
         for (sent, prepared) in [("cafe\u{301} owls", "caf\u{e9} owls"), ("two\u{a0}quiet owls", "two quiet owls")] {
             let old = bcrypt::hash(hasher.fixed.derive(sent), 4).unwrap();
             let old = PasswordHash::parse(format!("fixed:{old}")).unwrap();
-            assert!(matches!(hasher.verify(prepared, &old), PasswordCheck::Wrong), "no other form was hashed");
-            let PasswordCheck::CorrectButOutdated(new) = hasher.verify(sent, &old) else {
-                panic!("{sent} does not open")
-            };
+            assert!(!is_right(&hasher, prepared, &old), "no other form was hashed");
+            let new = rewritten(&hasher, sent, &old).unwrap();
             assert!(new.is_of_the_same_password(&old));
-            assert!([sent, prepared].iter().all(|form| matches!(hasher.verify(form, &new), PasswordCheck::Correct)));
+            assert!([sent, prepared].iter().all(|form| rewritten(&hasher, form, &new).is_none()));
         }
     }
 
@@ -224,28 +231,25 @@ mod tests {
         for (hashed, opens, fails) in [(sent, &[sent][..], &[prepared][..]), (prepared, &[sent, prepared], &[])] {
             let plain = PasswordHash::parse(bcrypt::hash(hashed, 4).unwrap()).unwrap();
             for text in opens {
-                let PasswordCheck::CorrectButOutdated(new) = hasher.verify(text, &plain) else {
-                    panic!("{text} does not open")
-                };
-                assert!([sent, prepared].iter().all(|form| is_right(&hasher.verify(form, &new))));
+                let new = rewritten(&hasher, text, &plain).unwrap();
+                assert!([sent, prepared].iter().all(|form| is_right(&hasher, form, &new)));
             }
-            assert!(fails.iter().all(|text| !is_right(&hasher.verify(text, &plain))));
+            assert!(fails.iter().all(|text| !is_right(&hasher, text, &plain)));
         }
     }
 
     #[test]
     fn wrong_password_takes_the_same_time_for_every_hash() {
         let hasher = hasher(AT);
-        let plain = PasswordHash::parse(hash(AT - 1).bcrypt()).unwrap();
         for (text, why) in [
             ("a wro\u{301}ng one", "decomposed: tried in two forms"),
             ("a\u{a0}wrong one", "another space"),
             ("a\0wrong one", "NUL"),
             (&*"wrong".repeat(30), "long"),
         ] {
-            let unknown = cost_of(|| hasher.verify_dummy(text));
-            for (hash, kind) in [(hash(AT), "current"), (hash(AT - 2), "of a lower cost"), (plain.clone(), "plain")] {
-                let wrong = cost_of(|| assert!(matches!(hasher.verify(text, &hash), PasswordCheck::Wrong)));
+            let unknown = cost_of(|| assert_eq!(right(hasher.dummies(text)), None));
+            for (hash, kind) in [(hash(AT), "current"), (hash(AT - 2), "of a lower cost"), (plain(AT - 1), "plain")] {
+                let wrong = cost_of(|| assert!(!is_right(&hasher, text, &hash)));
                 assert_alike(wrong, unknown, &format!("{why}, {kind}"));
             }
         }
@@ -255,12 +259,12 @@ mod tests {
     fn unknown_user_takes_as_long_as_the_costliest_hash() {
         let (told, learned, dear) = (hasher(AT - 3), hasher(AT - 3), hash(AT));
         told.expect_cost(dear.cost());
-        learned.verify("a wrong one", &dear);
-        let wrong = cost_of(|| drop(learned.verify("a wrong one", &dear)));
+        learned.attempts("a wrong one", &dear);
+        let wrong = cost_of(|| assert!(!is_right(&learned, "a wrong one", &dear)));
         for (hasher, why) in [(told, "told at start"), (learned, "met since")] {
-            assert_alike(cost_of(|| hasher.verify_dummy("a wrong one")), wrong, why);
+            assert_alike(cost_of(|| assert_eq!(right(hasher.dummies("a wrong one")), None)), wrong, why);
             let cheap = hash(AT - 3);
-            assert_alike(cost_of(|| drop(hasher.verify("a wrong one", &cheap))), wrong, why);
+            assert_alike(cost_of(|| assert!(!is_right(&hasher, "a wrong one", &cheap))), wrong, why);
         }
     }
 }

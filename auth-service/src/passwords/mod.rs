@@ -12,8 +12,6 @@ mod hasher;
 mod keys;
 /// Rules for new passwords.
 mod new_password;
-/// The estimated duration of a job.
-mod pace;
 /// The hashing threads.
 mod pool;
 /// The queue of hashing jobs.
@@ -22,6 +20,7 @@ mod queue;
 mod text;
 
 use std::io;
+use std::iter;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -66,7 +65,6 @@ pub enum NotHashed {
 /// [`verify`](Self::verify) for an account that may log in, [`verify_dummy`](Self::verify_dummy) otherwise. Both take
 /// as long as the costliest hash seen so far, at least the configured cost; twice as long for a text that is not in
 /// NFC.
-#[derive(Debug)]
 pub struct Passwords {
     hasher: Arc<Hasher>,
     pool: Pool,
@@ -140,8 +138,15 @@ impl Passwords {
         text: impl Into<SecretString>,
         hash: &PasswordHash,
     ) -> Result<PasswordCheck, PoolError> {
-        let (text, hash, hasher) = (text.into(), hash.clone(), Arc::clone(&self.hasher));
-        self.pool.run(asker, move || hasher.verify(text.expose_secret(), &hash)).await
+        let text = text.into();
+        let Some(form) = self.right_form(asker, text.clone(), hash).await? else { return Ok(PasswordCheck::Wrong) };
+        if !self.hasher.is_outdated(hash, text.expose_secret(), form) {
+            return Ok(PasswordCheck::Correct);
+        }
+        let (hash, hasher) = (hash.clone(), Arc::clone(&self.hasher));
+        let rewritten = self.pool.run(asker, move || hasher.rewrite(text.expose_secret(), &hash)).await.flatten();
+        // Without a new hash the old one stays.
+        Ok(rewritten.map_or(PasswordCheck::Correct, PasswordCheck::CorrectButOutdated))
     }
 
     /// True if `text` is the password of `hash`; never returns a rewritten hash.
@@ -154,8 +159,19 @@ impl Passwords {
         text: impl Into<SecretString>,
         hash: &PasswordHash,
     ) -> Result<bool, PoolError> {
-        let (text, hash, hasher) = (text.into(), hash.clone(), Arc::clone(&self.hasher));
-        self.pool.run(asker, move || hasher.proof(text.expose_secret(), &hash).is_some()).await
+        Ok(self.right_form(asker, text.into(), hash).await?.is_some())
+    }
+
+    /// The number of the right form of `text`.
+    async fn right_form(
+        &self,
+        asker: ClientNetwork,
+        text: SecretString,
+        hash: &PasswordHash,
+    ) -> Result<Option<usize>, PoolError> {
+        let (hash, hasher) = (hash.clone(), Arc::clone(&self.hasher));
+        let attempts = iter::once_with(move || hasher.attempts(text.expose_secret(), &hash));
+        self.pool.verify(asker, attempts.flatten()).await
     }
 
     /// Takes as long as a wrong password for an existing user.
@@ -164,7 +180,8 @@ impl Passwords {
     /// The work was not done.
     pub async fn verify_dummy(&self, asker: ClientNetwork, text: impl Into<SecretString>) -> Result<(), PoolError> {
         let (text, hasher) = (text.into(), Arc::clone(&self.hasher));
-        self.pool.run(asker, move || hasher.verify_dummy(text.expose_secret())).await
+        let attempts = iter::once_with(move || hasher.dummies(text.expose_secret()));
+        self.pool.verify(asker, attempts.flatten()).await.map(drop)
     }
 
     /// Checks that an imported hash can be used here.

@@ -1,22 +1,20 @@
-use std::fmt;
 use std::io;
+use std::iter;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bcrypt_lanes::{Attempt, Lanes};
 use tokio::sync::oneshot;
 
-use super::pace::Pace;
-use super::queue::{Job, PoolError, Queue};
+use super::queue::{PoolError, Queue};
 use crate::counts::HASHING;
 use crate::limits::ClientNetwork;
 
-/// The number of queued jobs per thread: sixteen seconds at a quarter of a second each.
+/// The number of queued jobs per thread.
 const QUEUED_PER_THREAD: usize = 64;
-/// The longest estimated wait, in seconds; longer ones are refused.
-const LONGEST_WAIT: u64 = 15;
 /// The delay of a refusal. Clients that retry at once, thousands a second, would take the CPU time of the hashing
 /// threads.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -24,8 +22,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 const NICER: i32 = 10;
 
 /// Threads for CPU-bound work: one per core, at a lower priority than those that serve requests, behind a bounded queue
-/// in which clients take turns. A job whose client has gone is skipped; a panic only fails its own job. Dropping the
-/// pool waits for running jobs and discards queued ones.
+/// in which clients take turns. Up to four verifications share a thread; other work has one for itself. A job whose
+/// client has gone is skipped; a panic only fails its own job. Dropping the pool waits for running jobs and discards
+/// queued ones.
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -34,33 +33,28 @@ pub struct Pool {
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
-    capacity: usize,
-    threads: usize,
-    pace: Pace,
 }
 
-struct QueuedJob<F, T> {
-    work: F,
-    reply: oneshot::Sender<Result<T, PoolError>>,
+/// The number of the right attempt.
+type Verdict = Result<Option<usize>, PoolError>;
+
+/// Attempts in a lane, one after the other, until one is right. Other work is done by an iterator without attempts.
+pub(super) struct Job {
+    attempts: Box<dyn Iterator<Item = Attempt> + Send>,
+    begun: usize,
+    needs_thread: bool,
+    start: Instant,
+    reply: oneshot::Sender<Verdict>,
 }
 
-impl<F: FnOnce() -> T + Send, T: Send> Job for QueuedJob<F, T> {
-    fn is_wanted(&self) -> bool {
+impl Job {
+    pub(super) fn is_wanted(&self) -> bool {
         !self.reply.is_closed()
     }
 
-    fn run(self: Box<Self>) {
-        let start = Instant::now();
-        let done = (self.work)();
-        // Recorded before the result is sent, so that the receiver finds it recorded.
-        metrics::histogram!(HASHING.0).record(start.elapsed());
+    pub(super) fn end(self, verdict: Verdict) {
         // The receiver may be gone.
-        let _ = self.reply.send(Ok(done));
-    }
-
-    fn refuse(self: Box<Self>, error: PoolError) {
-        // As above.
-        let _ = self.reply.send(Err(error));
+        let _ = self.reply.send(verdict);
     }
 }
 
@@ -79,14 +73,8 @@ impl Pool {
     /// # Errors
     /// The system provides no threads.
     pub fn of(threads: NonZeroUsize, capacity: usize) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            changed: Condvar::new(),
-            capacity,
-            threads: threads.get(),
-            pace: Pace::default(),
-        });
-        let mut pool = Self { shared, threads: Vec::with_capacity(threads.get()) };
+        let queue = Mutex::new(Queue::new(capacity, threads.get()));
+        let mut pool = Self { shared: Arc::new(Shared { queue, changed: Condvar::new() }), threads: Vec::new() };
         for number in 0..threads.get() {
             let shared = Arc::clone(&pool.shared);
             let thread = thread::Builder::new().name(format!("hash-{number}")).spawn(move || shared.serve())?;
@@ -95,7 +83,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Runs `work` on one of the threads, when it is the turn of `asker`. Dropping the future before the work begins
+    /// Does `work` on one of the threads, when it is the turn of `asker`. Dropping the future before the work begins
     /// cancels it.
     ///
     /// # Errors
@@ -105,18 +93,49 @@ impl Pool {
         asker: ClientNetwork,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PoolError> {
+        let (done, result) = oneshot::channel();
+        let work = move || {
+            // The receiver may be gone.
+            let _ = done.send(work());
+            None
+        };
+        self.queue(asker, iter::once_with(work).flatten(), true).await?;
+        result.await.map_err(|_| did_not_end())
+    }
+
+    /// The number of the first right one of `attempts`. Its iterator runs on one of the threads, too.
+    pub(super) async fn verify(
+        &self,
+        asker: ClientNetwork,
+        attempts: impl Iterator<Item = Attempt> + Send + 'static,
+    ) -> Verdict {
+        self.queue(asker, attempts, false).await
+    }
+
+    async fn queue(
+        &self,
+        asker: ClientNetwork,
+        attempts: impl Iterator<Item = Attempt> + Send + 'static,
+        needs_thread: bool,
+    ) -> Verdict {
         let (reply, answer) = oneshot::channel();
-        if let Err(busy) = self.shared.push(asker, Box::new(QueuedJob { work, reply })) {
-            tokio::time::sleep(PAUSE).await;
-            return Err(busy);
+        let job = Job { attempts: Box::new(attempts), begun: 0, needs_thread, start: Instant::now(), reply };
+        let refused = self.shared.lock().push(asker, job);
+        self.shared.changed.notify_one();
+        if let Some((job, error)) = refused {
+            job.end(Err(error));
         }
-        answer.await.unwrap_or_else(|_| Err(PoolError::Failed("the job did not end".into())))
+        let verdict = answer.await.unwrap_or_else(|_| Err(did_not_end()));
+        if matches!(verdict, Err(PoolError::Busy { .. })) {
+            tokio::time::sleep(PAUSE).await;
+        }
+        verdict
     }
 
     /// The number of queued jobs.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.shared.lock().waiting
+        self.shared.lock().len()
     }
 }
 
@@ -132,58 +151,84 @@ impl Drop for Pool {
     }
 }
 
-impl fmt::Debug for Pool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("threads", &self.shared.threads).field("depth", &self.depth()).finish()
-    }
-}
-
 impl Shared {
     /// No code panics while it holds the lock, so the queue of a poisoned one is intact.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, asker: ClientNetwork, job: Box<dyn Job>) -> Result<(), PoolError> {
-        let mut queue = self.lock();
-        if queue.waiting >= self.capacity {
-            // Jobs of clients that have gone must not block others.
-            queue.prune();
-        }
-        let busy = |before| PoolError::Busy { retry_after_secs: self.pace.seconds_for(before, self.threads) };
-        let before = queue.before(asker);
-        if self.pace.seconds_for(before, self.threads) > LONGEST_WAIT {
-            return Err(busy(before));
-        }
-        if queue.waiting >= self.capacity {
-            let greedy = queue.take_from_the_greediest(asker).ok_or_else(|| busy(before))?;
-            greedy.refuse(busy(queue.waiting));
-        }
-        queue.push(asker, job);
-        drop(queue);
-        self.changed.notify_one();
-        Ok(())
-    }
-
     fn serve(&self) {
         lower_priority();
-        while let Some(job) = self.next() {
-            if !job.is_wanted() {
-                continue;
+        let mut lanes = Lanes::new();
+        loop {
+            match self.next(&lanes) {
+                Some(job) if job.is_wanted() => self.begin(job, &mut lanes),
+                None if lanes.is_empty() => return,
+                _ => {}
             }
-            let start = Instant::now();
-            if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
-                log::error!("a hashing job panicked");
-            }
-            self.pace.took(start);
+            self.step(&mut lanes);
         }
     }
 
-    /// The next job; `None` when the pool is dropped.
-    fn next(&self) -> Option<Box<dyn Job>> {
-        let idle = |queue: &mut Queue| !queue.closed && queue.waiting == 0;
-        self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner).pop()
+    /// The next job for a thread with a free lane. A thread without work waits for one, and comes before one that has
+    /// work. `None` if there is none, or the pool is dropped.
+    fn next(&self, lanes: &Lanes<Job>) -> Option<Job> {
+        let mut queue = self.lock();
+        if lanes.is_empty() {
+            queue.idle += 1;
+            let is_idle = |queue: &mut Queue| !queue.closed && queue.len() == 0;
+            queue = self.changed.wait_while(queue, is_idle).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+        } else if lanes.is_full() || queue.idle > 0 {
+            return None;
+        }
+        queue.pop()
     }
+
+    fn begin(&self, mut job: Job, lanes: &mut Lanes<Job>) {
+        while job.needs_thread && !lanes.is_empty() {
+            self.step(lanes);
+        }
+        job.start = Instant::now();
+        self.try_next(job, lanes, 1);
+    }
+
+    /// One round of each lane.
+    fn step(&self, lanes: &mut Lanes<Job>) {
+        let sharing = lanes.len();
+        for (job, is_right) in lanes.step() {
+            if is_right {
+                let right = job.begun - 1;
+                self.end(job, Some(right), sharing);
+            } else {
+                self.try_next(job, lanes, sharing);
+            }
+        }
+    }
+
+    fn try_next(&self, mut job: Job, lanes: &mut Lanes<Job>, sharing: usize) {
+        match catch_unwind(AssertUnwindSafe(|| job.attempts.next())) {
+            Ok(Some(attempt)) => {
+                job.begun += 1;
+                lanes.start(attempt, job);
+            }
+            Ok(None) => self.end(job, None, sharing),
+            Err(_) => log::error!("a hashing job panicked"),
+        }
+    }
+
+    /// Ends one of the `sharing` jobs of a thread.
+    fn end(&self, job: Job, right: Option<usize>, sharing: usize) {
+        let took = job.start.elapsed();
+        self.lock().took(took, sharing);
+        // Recorded before the result is sent, so that the receiver finds it recorded.
+        metrics::histogram!(HASHING.0).record(took);
+        job.end(Ok(right));
+    }
+}
+
+fn did_not_end() -> PoolError {
+    PoolError::Failed("the job did not end".into())
 }
 
 /// On Linux each thread has its own priority; elsewhere this would slow the whole process, so it does nothing.
@@ -199,21 +244,3 @@ fn lower_priority() {
 
 #[cfg(not(target_os = "linux"))]
 fn lower_priority() {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn hashing_threads_have_a_lower_priority() {
-        let pool = Pool::of(NonZeroUsize::MIN, 1).unwrap();
-        let here = rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let there =
-            runtime.block_on(pool.run(ClientNetwork::default(), || {
-                rustix::process::getpriority_process(Some(rustix::thread::gettid()))
-            }));
-        assert_eq!(there.unwrap().unwrap(), (here + NICER).min(19));
-    }
-}

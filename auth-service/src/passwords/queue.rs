@@ -1,6 +1,11 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::time::Duration;
 
+use super::pool::Job;
 use crate::limits::ClientNetwork;
+
+/// The longest estimated wait, in seconds; longer ones are refused.
+const LONGEST_WAIT: u64 = 15;
 
 /// The reason why a job was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,138 +24,159 @@ pub enum PoolError {
 /// The queued jobs. Sites take turns, and within a site its networks, so a site with many jobs delays another by one
 /// job at most, from however many networks it sends them. The first job to be refused belongs to the site with the most
 /// jobs, and there to the network with the most.
-#[derive(Default)]
 pub(super) struct Queue {
-    jobs: Turns<Turns<VecDeque<Box<dyn Job>>>>,
-    pub(super) waiting: usize,
+    /// In the order of arrival.
+    jobs: Vec<Queued>,
+    capacity: usize,
+    threads: usize,
+    /// The number of turns so far.
+    turns: u64,
+    /// A moving average of the time that a thread takes for a job, in microseconds; 0 before the first.
+    pace: u128,
+    /// The number of threads without work.
+    pub(super) idle: usize,
     pub(super) closed: bool,
 }
 
+/// A job that waits.
+pub(super) struct Queued {
+    asker: ClientNetwork,
+    site: ClientNetwork,
+    /// The last turn of the site, and of the network; the turn of arrival if there was none.
+    last: (u64, u64),
+    job: Job,
+}
+
 impl Queue {
-    pub(super) fn push(&mut self, asker: ClientNetwork, job: Box<dyn Job>) {
-        self.jobs.lane(asker.site()).lane(asker).push_back(job);
-        self.waiting += 1;
+    /// At most `capacity` jobs for `threads` threads.
+    pub(super) const fn new(capacity: usize, threads: usize) -> Self {
+        Self { jobs: Vec::new(), capacity, threads, turns: 0, pace: 0, idle: 0, closed: false }
     }
 
-    pub(super) fn pop(&mut self) -> Option<Box<dyn Job>> {
-        let job = self.jobs.pop()?;
-        self.waiting -= 1;
-        Some(job)
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
     }
 
-    /// Removes the newest job of the site with the most jobs, if those are more than the site of `asker` would have
-    /// with one more; otherwise of a network of that site, by the same rule.
-    pub(super) fn take_from_the_greediest(&mut self, asker: ClientNetwork) -> Option<Box<dyn Job>> {
-        let site = self.jobs.lanes.get(&asker.site());
-        let (of_site, own) = (site.map_or(0, Lane::len), site.map_or(0, |site| site.len_of(asker)));
-        let job = match self.jobs.greediest(of_site + 1) {
-            Some(site) => site.greediest(0)?.pop_back()?,
-            None => self.jobs.lanes.get_mut(&asker.site())?.greediest(own + 1)?.pop_back()?,
+    /// Adds `job`. Returns the job for which there is no room: this one, or one of the greediest.
+    pub(super) fn push(&mut self, asker: ClientNetwork, job: Job) -> Option<(Job, PoolError)> {
+        if self.len() >= self.capacity {
+            // Jobs of clients that have gone must not block others.
+            self.jobs.retain(|queued| queued.job.is_wanted());
+        }
+        let before = self.before(asker);
+        if self.seconds_for(before) > LONGEST_WAIT {
+            return Some((job, self.busy(before)));
+        }
+        let refused = match (self.len() >= self.capacity).then(|| self.greediest(asker)) {
+            None => None,
+            Some(None) => return Some((job, self.busy(before))),
+            Some(Some(place)) => Some((self.jobs.remove(place).job, self.busy(self.len()))),
         };
-        self.waiting -= 1;
-        Some(job)
+        self.turns += 1;
+        let site = asker.site();
+        let of_site = self.jobs.iter().find(|queued| queued.site == site).map_or(self.turns, |queued| queued.last.0);
+        let own = self.jobs.iter().find(|queued| queued.asker == asker).map_or(self.turns, |queued| queued.last.1);
+        self.jobs.push(Queued { asker, site, last: (of_site, own), job });
+        refused
     }
 
-    /// Refuses new jobs, and returns the queued ones.
-    pub(super) fn close(&mut self) -> Self {
-        std::mem::replace(self, Self { closed: true, ..Self::default() })
+    /// The job of the network whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<Job> {
+        let (next, _) = self.jobs.iter().enumerate().min_by_key(|(_, queued)| queued.last)?;
+        let next = self.jobs.remove(next);
+        self.turns += 1;
+        for queued in self.jobs.iter_mut().filter(|queued| queued.site == next.site) {
+            queued.last.0 = self.turns;
+            if queued.asker == next.asker {
+                queued.last.1 = self.turns;
+            }
+        }
+        Some(next.job)
     }
 
-    /// Drops the jobs whose clients have gone.
-    pub(super) fn prune(&mut self) {
-        self.jobs.prune();
-        self.waiting = self.jobs.len();
+    /// Lets the threads end, and returns the queued jobs.
+    pub(super) fn close(&mut self) -> Vec<Queued> {
+        self.closed = true;
+        std::mem::take(&mut self.jobs)
+    }
+
+    /// Records the time that one of `sharing` jobs of a thread took.
+    pub(super) fn took(&mut self, took: Duration, sharing: usize) {
+        let took = took.as_micros() / sharing as u128;
+        self.pace = if self.pace == 0 { took } else { self.pace - self.pace / 8 + took / 8 };
+    }
+
+    fn busy(&self, before: usize) -> PoolError {
+        PoolError::Busy { retry_after_secs: self.seconds_for(before) }
+    }
+
+    /// The estimated time for `waiting` jobs, in seconds, 1 to 60.
+    fn seconds_for(&self, waiting: usize) -> u64 {
+        let micros = self.pace.saturating_mul(waiting as u128) / self.threads as u128;
+        u64::try_from(micros.div_ceil(1_000_000)).unwrap_or(u64::MAX).clamp(1, 60)
     }
 
     /// The number of jobs before the next one of `asker`.
-    pub(super) fn before(&self, asker: ClientNetwork) -> usize {
-        let site = self.jobs.lanes.get(&asker.site());
-        let in_site = site.map_or(0, |site| site.before(asker, site.len_of(asker)));
-        self.jobs.before(asker.site(), in_site)
+    fn before(&self, asker: ClientNetwork) -> usize {
+        let of_site = self.of_site(asker.site());
+        let own = of_site.clone().filter(|network| *network == asker).count();
+        let in_site = before(of_site.filter(|network| *network != asker), own);
+        before(self.sites().filter(|site| *site != asker.site()), in_site)
+    }
+
+    /// The place of the newest job of the site with the most jobs, if those are more than the site of `asker` would
+    /// have with one more; otherwise of a network of that site, by the same rule.
+    fn greediest(&self, asker: ClientNetwork) -> Option<usize> {
+        let of_site = self.of_site(asker.site());
+        let own = of_site.clone().filter(|network| *network == asker).count();
+        let network = match most(self.sites(), of_site.clone().count() + 1) {
+            Some(site) => most(self.of_site(site), 0),
+            None => most(of_site, own + 1),
+        }?;
+        self.jobs.iter().rposition(|queued| queued.asker == network)
+    }
+
+    /// The site of each job.
+    fn sites(&self) -> impl Iterator<Item = ClientNetwork> {
+        self.jobs.iter().map(|queued| queued.site)
+    }
+
+    /// The network of each job of `site`.
+    fn of_site(&self, site: ClientNetwork) -> impl Iterator<Item = ClientNetwork> + Clone {
+        self.jobs.iter().filter(move |queued| queued.site == site).map(|queued| queued.asker)
     }
 }
 
-/// An ordered set of jobs.
-trait Lane: Default {
-    fn len(&self) -> usize;
-    fn pop(&mut self) -> Option<Box<dyn Job>>;
-    fn prune(&mut self);
+/// The number of jobs before the one that has `own` jobs of its own before it, where `others` take turns with it.
+fn before(others: impl Iterator<Item = ClientNetwork>, own: usize) -> usize {
+    let mut turns = HashMap::new();
+    own + others.filter(|other| *turns.entry(*other).and_modify(|turns| *turns += 1).or_insert(0) <= own).count()
 }
 
-impl Lane for VecDeque<Box<dyn Job>> {
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    fn pop(&mut self) -> Option<Box<dyn Job>> {
-        self.pop_front()
-    }
-
-    fn prune(&mut self) {
-        self.retain(|job| job.is_wanted());
-    }
+/// The one with the most jobs, if it has more than `bound`.
+fn most(askers: impl Iterator<Item = ClientNetwork>, bound: usize) -> Option<ClientNetwork> {
+    let mut jobs = HashMap::new();
+    askers.for_each(|asker| *jobs.entry(asker).or_insert(0) += 1);
+    jobs.into_iter().max_by_key(|(_, jobs)| *jobs).filter(|(_, jobs)| *jobs > bound).map(|(asker, _)| asker)
 }
 
-/// Lanes that take turns. An empty one stays until its turn.
-#[derive(Default)]
-struct Turns<L> {
-    order: VecDeque<ClientNetwork>,
-    lanes: HashMap<ClientNetwork, L>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<L: Lane> Turns<L> {
-    fn lane(&mut self, of: ClientNetwork) -> &mut L {
-        self.lanes.entry(of).or_insert_with(|| {
-            self.order.push_back(of);
-            L::default()
-        })
-    }
-
-    fn len_of(&self, asker: ClientNetwork) -> usize {
-        self.lanes.get(&asker).map_or(0, L::len)
-    }
-
-    /// The longest lane, if it is longer than `bound`.
-    fn greediest(&mut self, bound: usize) -> Option<&mut L> {
-        self.lanes.values_mut().max_by_key(|lane| lane.len()).filter(|lane| lane.len() > bound)
-    }
-
-    /// The number of jobs before the job of `asker` that has `own` jobs of its lane before it.
-    fn before(&self, asker: ClientNetwork, own: usize) -> usize {
-        let others = self.lanes.iter().filter(|(other, _)| **other != asker);
-        own + others.map(|(_, lane)| lane.len().min(own + 1)).sum::<usize>()
-    }
-}
-
-impl<L: Lane> Lane for Turns<L> {
-    fn len(&self) -> usize {
-        self.lanes.values().map(L::len).sum()
-    }
-
-    fn pop(&mut self) -> Option<Box<dyn Job>> {
-        loop {
-            let asker = self.order.pop_front()?;
-            let lane = self.lanes.get_mut(&asker)?;
-            let job = lane.pop();
-            if lane.len() == 0 {
-                self.lanes.remove(&asker);
-            } else {
-                self.order.push_back(asker);
-            }
-            if job.is_some() {
-                return job;
-            }
+    #[test]
+    fn the_estimate_follows_the_queue() {
+        let cases = [
+            ((0, 1), 1, "never 0"),
+            ((32, 1), 8, "32 of a quarter"),
+            ((33, 1), 9, "rounded up"),
+            ((64, 4), 4, "four threads"),
+            ((9_999, 1), 60, "never forever"),
+        ];
+        for ((waiting, threads), expected, why) in cases {
+            let mut queue = Queue::new(0, threads);
+            queue.took(Duration::from_secs(1), 4);
+            assert_eq!(queue.seconds_for(waiting), expected, "{why}");
         }
     }
-
-    fn prune(&mut self) {
-        self.lanes.values_mut().for_each(L::prune);
-    }
-}
-
-/// A closure, and the receiver of its result.
-pub(super) trait Job: Send {
-    fn is_wanted(&self) -> bool;
-    fn run(self: Box<Self>);
-    fn refuse(self: Box<Self>, error: PoolError);
 }

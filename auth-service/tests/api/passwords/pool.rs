@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use auth_service::limits::ClientNetwork;
-use auth_service::passwords::{Pool, PoolError};
+use auth_service::passwords::{Cost, PasswordHash, Passwords, Pool, PoolError};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
 
@@ -181,6 +181,15 @@ async fn the_callers_thread_does_not_hash() {
 }
 
 #[tokio::test]
+#[cfg(target_os = "linux")]
+async fn hashing_threads_have_a_lower_priority() {
+    let priority = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+    let pool = Pool::of(NonZeroUsize::MIN, 1).unwrap();
+    let there = pool.run(ClientNetwork::default(), priority).await.unwrap();
+    assert_eq!(there, (priority() + 10).min(19));
+}
+
+#[tokio::test]
 async fn dropped_pool_finishes_running_jobs_and_discards_queued_ones() {
     let blocked = Blocked::with_room_for(4).await;
     let ran = Arc::new(AtomicBool::new(false));
@@ -193,4 +202,42 @@ async fn dropped_pool_finishes_running_jobs_and_discards_queued_ones() {
     blocked.release.send(()).unwrap();
     end.join().unwrap();
     assert!(!ran.load(Ordering::SeqCst));
+}
+
+/// Queues a verification of a right password for each of the costs, on one thread, and a new hash of cost 4 for 0.
+/// Returns the costs in the order of the ends.
+async fn order_of_ends(costs: &[u32]) -> Vec<u32> {
+    let pool = Pool::of(NonZeroUsize::MIN, costs.len()).unwrap();
+    let passwords = Arc::new(Passwords::on(pool, Cost::try_from(4).unwrap(), None));
+    let (sender, order) = mpsc::channel();
+    for &cost in costs {
+        let hash = bcrypt::hash("right", cost.max(4)).unwrap();
+        let (passwords, sender) = (Arc::clone(&passwords), sender.clone());
+        tokio::spawn(async move {
+            if cost == 0 {
+                passwords.hash_random().await.unwrap();
+            } else {
+                let hash = PasswordHash::parse(hash).unwrap();
+                assert!(passwords.is_right(ClientNetwork::default(), "right", &hash).await.unwrap());
+            }
+            sender.send(cost).unwrap();
+        });
+    }
+    drop(sender);
+    tokio::task::spawn_blocking(move || order.iter().collect()).await.unwrap()
+}
+
+#[tokio::test]
+async fn later_verification_joins_a_running_one() {
+    assert_eq!(order_of_ends(&[9, 4, 5]).await, [4, 5, 9]);
+}
+
+#[tokio::test]
+async fn fifth_verification_waits_for_a_lane() {
+    assert_eq!(order_of_ends(&[7, 9, 10, 8, 4]).await, [7, 4, 8, 9, 10]);
+}
+
+#[tokio::test]
+async fn new_hash_waits_for_the_running_verifications() {
+    assert_eq!(order_of_ends(&[8, 7, 0, 4]).await, [7, 8, 0, 4]);
 }
