@@ -149,7 +149,9 @@ impl Grants {
     }
 
     /// Exchanges a refresh token for the next pair. The order is the security argument: only a verified token reaches a
-    /// store, one atomic step decides, and the user is read again.
+    /// store, one atomic step decides, and the user was read during this call. If the user changes between the read and
+    /// the step, either the change has revoked the user's tokens before the step, which tells so, and the user is read
+    /// again; or it revokes them after the step, and with them the token issued here.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -162,18 +164,20 @@ impl Grants {
     async fn try_refresh(&self, token: &str, now_ms: i64) -> Result<TokenResponse, Refused> {
         let verified = self.tokens.verify(token, now_ms).map_err(Refused::InvalidToken)?;
         let VerifiedRefreshToken { user_id, session, generation } = &verified;
-        // Meets an outage before the rotation: after it, an outage longer than the grace would cost the client the
-        // session.
-        let before = self.users.find(user_id).await?;
+        // Before the rotation: after it, an outage longer than the grace would cost the client the session.
+        let mut user = self.users.find(user_id).await?;
         let session = match self.sessions.rotate(user_id, *session, *generation).await? {
             Rotation::Rotated(session) | Rotation::Retried(session) => session,
             Rotation::Unknown => return Err(Refused::UnknownSession(verified)),
             Rotation::Reused => {
-                self.users.notify_reuse(before.as_ref()).await;
+                self.users.notify_reuse(user.as_ref()).await;
                 return Err(Refused::Reused(verified));
             }
         };
-        if let Some(user) = self.users.find(user_id).await?.filter(|user| !user.disabled) {
+        if session.may_outdate_user(now_ms) {
+            user = self.users.find(user_id).await?;
+        }
+        if let Some(user) = user.filter(|user| !user.disabled) {
             return Ok(self.grant(user, session).await);
         }
         self.sessions.end(user_id, session.id).await?;

@@ -181,6 +181,7 @@ fn session(user_id: &str, mut record: Record) -> Result<Session, StoreError> {
         issued_ahead: issued_at - number("now")?,
         idle_ends_at: number("idle_ends_at")?,
         ends_at: number("ends_at")?,
+        is_user_revoked: number("not_before")? > 0,
         label: Label { user_agent, address },
     };
     session.checked()

@@ -18,6 +18,10 @@ pub const MOST_SESSIONS: usize = 200;
 /// The maximum length of a text in a [`Label`], in characters.
 const LABEL_LENGTH: usize = 256;
 
+/// The shortest time for which a step tells of a revocation of the user's tokens, in milliseconds. Twice the tolerated
+/// clock difference, and longer than any request.
+pub(super) const RECENTLY: i64 = 10_000;
+
 /// A thousand years in milliseconds. Longer durations are cut to this, so that no sum of times overflows.
 const FOREVER: u128 = 31_556_952_000_000;
 
@@ -113,6 +117,8 @@ pub struct Session {
     pub idle_ends_at: i64,
     /// The latest end of the session, fixed at login.
     pub ends_at: i64,
+    /// True if the user's access tokens were revoked within [`RECENTLY`], by the clock of the store.
+    pub is_user_revoked: bool,
     /// The description of the client.
     pub label: Label,
 }
@@ -125,6 +131,13 @@ impl Session {
     #[must_use]
     pub const fn position(&self) -> SessionPosition {
         (self.opened_at, self.id)
+    }
+
+    /// True if the user may have changed between `since`, by this process's clock, and the step that returned this
+    /// session: tokens were revoked, or the step was later than a store call takes and clocks may differ.
+    pub(crate) const fn may_outdate_user(&self, since: i64) -> bool {
+        let step_at = self.issued_at - self.issued_ahead;
+        self.is_user_revoked || step_at - since > RECENTLY / 2
     }
 
     /// Checks that the record is one that a store can have written.

@@ -283,10 +283,10 @@ local function make_room()
   end_all_but(ids)
 end
 
--- A session as a list of names and values.
+-- A session as a list of names and values, with the user's notBefore, or 0 if that is long over.
 local function reply(id)
   local names = {'user_agent', 'address', unpack(NUMBERS)}
-  local fields = {'id', id, 'now', text(now)}
+  local fields = {'id', id, 'now', text(now), 'not_before', text(not_before())}
   for i, value in ipairs(redis.call('HMGET', record(id), unpack(names))) do
     table.insert(fields, names[i])
     table.insert(fields, value)

@@ -217,14 +217,15 @@ fn opened(new: NewSession, now: i64, issued_at: i64, rules: &Rules) -> Session {
         issued_ahead: issued_at - now,
         idle_ends_at: ends_at.min(now + ms(rules.refresh_ttl)),
         ends_at,
+        is_user_revoked: false,
         label: new.label,
     }
 }
 
 /// The outcome of [`ADVANCE`] for a live session.
-fn rotated(row: &AnyRow, now: i64) -> Result<Rotation, StoreError> {
+fn rotated(row: &AnyRow, now: i64, is_user_revoked: bool) -> Result<Rotation, StoreError> {
     let session = session(row)?;
-    let session = Session { issued_ahead: session.issued_at - now, ..session };
+    let session = Session { issued_ahead: session.issued_at - now, is_user_revoked, ..session };
     let (ended_at, repeats): (i64, i64) = (row.try_get("ended_at")?, row.try_get("repeats")?);
     Ok(match (ended_at, repeats) {
         (0, 0) => Rotation::Rotated(session),
@@ -245,6 +246,7 @@ fn session(row: &AnyRow) -> Result<Session, StoreError> {
         issued_ahead: 0,
         idle_ends_at: row.try_get("idle_ends_at")?,
         ends_at: row.try_get("ends_at")?,
+        is_user_revoked: false,
         label: Label { user_agent: row.try_get("user_agent")?, address: row.try_get("address")? },
     };
     session.checked()

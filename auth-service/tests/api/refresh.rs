@@ -1,5 +1,6 @@
 //! The rules of sessions, as clients meet them.
 
+mod changes;
 mod proof;
 mod rights;
 

@@ -206,7 +206,7 @@ impl Stage {
 
 /// A session without the date of its access token, which is the matter of `revocations` alone.
 fn undated(session: Session) -> Session {
-    Session { issued_at: 0, issued_ahead: 0, ..session }
+    Session { issued_at: 0, issued_ahead: 0, is_user_revoked: false, ..session }
 }
 
 fn rotated(outcome: Rotation) -> Session {

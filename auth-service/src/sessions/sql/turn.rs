@@ -8,7 +8,7 @@ use shared_service::database::{StoreError, Transaction};
 use sqlx::Row;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::super::session::ms;
+use super::super::session::{RECENTLY, ms};
 use super::super::{FIRST_GENERATION, MOST_SESSIONS, Rotation, Rules, SessionId};
 use super::statements::{
     ADVANCE, COUNT_LIVING, DATES, END, KEEP_ONE, KEEP_USED, LIST_LATE, NEXT_ERA, REVOKE_BEFORE, TAKE_TURN,
@@ -108,6 +108,11 @@ impl Turn<'_> {
         self.now.max(self.not_before)
     }
 
+    /// True if the user's access tokens were revoked within [`RECENTLY`], or the revocation is dated ahead.
+    pub(super) const fn is_user_revoked(&self) -> bool {
+        self.not_before > self.now - RECENTLY
+    }
+
     /// The latest date of a correct clock, if that is ahead and this one behind by the leeway.
     pub(super) const fn latest(&self) -> i64 {
         self.now + 2 * LEEWAY_MS
@@ -134,7 +139,7 @@ impl Turn<'_> {
             .bind(date + self.keep_ms())
             .bind(self.era);
         let rows = update.fetch_all(&mut *self.step).await?;
-        rows.first().map_or(Ok(Rotation::Unknown), |row| rotated(row, now))
+        rows.first().map_or(Ok(Rotation::Unknown), |row| rotated(row, now, self.is_user_revoked()))
     }
 
     /// Ends the sessions unused for the longest time until there is room for one more.

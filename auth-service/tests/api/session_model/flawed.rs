@@ -120,6 +120,8 @@ impl SessionStore for Flawed {
             rotated_at: now,
             issued_at: now,
             issued_ahead: 0,
+            // This store revokes no tokens, so a user is always read again.
+            is_user_revoked: true,
             idle_ends_at: now + self.ttl(),
             ends_at: now + ms(self.rules.max_age),
             label: new.label,

@@ -207,6 +207,7 @@ fn old_session(stage: &Stage, number: i64, now: i64) -> Session {
         rotated_at: now,
         issued_at: now - number - 1000,
         issued_ahead: 0,
+        is_user_revoked: false,
         idle_ends_at: now,
         ends_at: now,
         label: auth_service::sessions::Label::default(),
