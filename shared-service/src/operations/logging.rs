@@ -1,16 +1,20 @@
-use std::fmt::Write as _;
-use std::io::Write;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
 use std::str::FromStr;
 
 use env_logger::fmt::Formatter;
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{LevelFilter, ParseLevelError, Record};
-use serde_json::Map;
 use strum::EnumString;
 
 use crate::clock::{now_ms, rfc3339};
 use crate::http::Caller;
 use crate::settings::Settings;
+
+/// The space reserved for a line, in bytes; an access line takes some 250.
+const LENGTH: usize = 320;
 
 #[derive(Clone, Copy, EnumString)]
 #[strum(serialize_all = "lowercase")]
@@ -54,77 +58,131 @@ pub fn start_logging(settings: &mut Settings) {
     drop(log.try_init());
 }
 
-fn write(format: Format, out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
-    let line = match format {
+fn write(format: Format, out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let mut line = match format {
         Format::Text => text(record),
         Format::Json => json(record),
     };
-    writeln!(out, "{line}")
+    line.push('\n');
+    out.write_all(line.as_bytes())
 }
 
 /// `time LEVEL target message name=value …`. Line breaks in values are escaped, so a value cannot forge a line.
 fn text(record: &Record<'_>) -> String {
-    let mut line = format!("{} {:5} {} ", rfc3339(now_ms()), record.level(), record.target());
-    push_escaped(&mut line, &record.args().to_string());
-    for (name, value) in pairs(record) {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
-        line.push(' ');
-        line.push_str(&name);
-        line.push('=');
-        if plain { line.push_str(&value) } else { line.push_str(&serde_json::Value::from(value).to_string()) }
-    }
+    let mut line = time();
+    push(&mut line, format_args!(" {:5} {} ", record.level(), record.target()));
+    push_escaped(&mut line, &message(record));
+    for_each_pair(record, &[], |name, value| {
+        line.extend([" ", name, "="]);
+        push_value(&mut line, value, Format::Text);
+    });
     line
 }
 
 fn json(record: &Record<'_>) -> String {
-    let mut object = Map::new();
-    object.insert("time".to_owned(), rfc3339(now_ms()).into());
-    object.insert("level".to_owned(), record.level().as_str().into());
-    object.insert("target".to_owned(), record.target().into());
-    object.insert("message".to_owned(), record.args().to_string().into());
-    object.extend(pairs(record));
-    serde_json::Value::Object(object).to_string()
+    let (time, level, message) = (time(), record.level().as_str(), message(record));
+    let own = [("time", &*time), ("level", level), ("target", record.target()), ("message", &message)];
+    let mut line = String::with_capacity(LENGTH);
+    for_each_pair(record, &own, |name, value| {
+        line.extend([if line.is_empty() { "{\"" } else { ",\"" }, name, "\":"]);
+        push_value(&mut line, value, Format::Json);
+    });
+    line.push('}');
+    line
+}
+
+/// The current time in RFC 3339, with space for a line. A thread keeps the text of a second.
+fn time() -> String {
+    thread_local!(static SECOND: RefCell<(i64, String)> = const { RefCell::new((-1, String::new())) });
+    let now = now_ms();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != now / 1000 {
+            (*second, *text) = (now / 1000, rfc3339(now));
+            text.truncate("2026-01-31T12:00:00.".len());
+        }
+        let mut line = String::with_capacity(LENGTH);
+        push(&mut line, format_args!("{text}{:03}Z", now % 1000));
+        line
+    })
+}
+
+fn message<'a>(record: &Record<'a>) -> Cow<'a, str> {
+    record.args().as_str().map_or_else(|| record.args().to_string().into(), Cow::Borrowed)
+}
+
+fn push(line: &mut String, text: fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = line.write_fmt(text);
 }
 
 /// Escapes control characters, including line breaks, as `\n` or `\u{1b}`.
 fn push_escaped(line: &mut String, text: &str) {
     for character in text.chars() {
         if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
-            // Writing to a String cannot fail.
-            let _ = write!(line, "{}", character.escape_default());
+            line.extend(character.escape_default());
         } else {
             line.push(character);
         }
     }
 }
 
-/// The key-value pairs of the record and of its request; numbers stay numbers.
-fn pairs(record: &Record<'_>) -> Map<String, serde_json::Value> {
-    struct Pairs(Map<String, serde_json::Value>);
+/// A number, or text: quoted as in JSON, unless the format is text and none of it needs that.
+fn push_value(line: &mut String, value: &Value<'_>, format: Format) {
+    if let Some(number) = value.to_u64() {
+        return push(line, format_args!("{number}"));
+    }
+    let start = line.len();
+    match value.to_borrowed_str() {
+        Some(text) => line.push_str(text),
+        None => push(line, format_args!("{value}")),
+    }
+    let mut bytes = line[start..].bytes();
+    match format {
+        Format::Text if start < line.len() && bytes.all(|byte| byte.is_ascii_graphic() && byte != b'"') => {}
+        Format::Json if bytes.all(|byte| matches!(byte, b' '..=b'~') && !b"\"\\".contains(&byte)) => {
+            line.insert(start, '"');
+            line.push('"');
+        }
+        _ => {
+            let text = line.split_off(start);
+            line.push_str(&serde_json::Value::from(text).to_string());
+        }
+    }
+}
 
-    impl<'kvs> VisitSource<'kvs> for Pairs {
+/// Calls `each` with the pairs of `own`, of the record and of its request, in the order of their names. Of equal names
+/// the last counts.
+fn for_each_pair(record: &Record<'_>, own: &[(&str, &str)], mut each: impl FnMut(&str, &Value<'_>)) {
+    struct Pairs<'kvs>(Vec<(Key<'kvs>, Value<'kvs>)>);
+
+    impl<'kvs> VisitSource<'kvs> for Pairs<'kvs> {
         fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-            let value = value.to_u64().map_or_else(|| value.to_string().into(), serde_json::Value::from);
-            self.0.insert(key.to_string(), value);
+            self.0.push((key, value));
             Ok(())
         }
     }
 
-    let mut pairs = Pairs(Map::new());
+    let caller = Caller::with(Caller::clone);
+    let trace = caller.as_ref().and_then(|caller| caller.trace).map(|trace| (trace.id(), trace.parent()));
+    let mut pairs = Pairs(Vec::with_capacity(16));
+    pairs.0.extend(own.iter().map(|(name, text)| (Key::from(*name), Value::from(*text))));
     // The visitor above cannot fail.
     drop(record.key_values().visit(&mut pairs));
-    Caller::with(|caller| {
-        pairs.0.insert("request_id".to_owned(), caller.request_id.as_str().into());
-        if let Some(address) = caller.address {
-            pairs.0.insert("address".to_owned(), address.to_string().into());
+    if let Some(caller) = &caller {
+        pairs.0.push((Key::from("request_id"), caller.request_id.as_str().into()));
+        pairs.0.extend(caller.address.iter().map(|address| (Key::from("address"), Value::from_display(address))));
+    }
+    if let Some((id, parent)) = &trace {
+        pairs
+            .0
+            .extend([("trace_id", id), ("parent_id", parent)].map(|(name, id)| (Key::from(name), id.as_str().into())));
+    }
+    pairs.0.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+    for (place, (name, value)) in pairs.0.iter().enumerate() {
+        if pairs.0.get(place + 1).is_none_or(|(next, _)| next != name) {
+            each(name.as_str(), value);
         }
-        if let Some(trace) = caller.trace {
-            pairs.0.insert("trace_id".to_owned(), trace.id().into());
-            pairs.0.insert("parent_id".to_owned(), trace.parent().into());
-        }
-    });
-    pairs.0
+    }
 }
 
 #[cfg(test)]
