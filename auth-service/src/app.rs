@@ -120,8 +120,9 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     let state = Data::new(state);
     let docs = docs(document::<Calls>);
     let routes = move |routes: &mut web::ServiceConfig| {
-        routes.app_data(auth.clone()).app_data(state.clone()).configure(health(&readiness)).configure(docs.clone());
-        routes.configure(docs_at_root).configure(table);
+        // In this order: a request is compared with the paths one after the other.
+        routes.app_data(auth.clone()).app_data(state.clone()).configure(table).configure(health(&readiness));
+        routes.configure(docs.clone()).configure(docs_at_root);
     };
     Ok(bind(&server, metrics, routes)?)
 }

@@ -74,8 +74,9 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     let docs = docs(document::<Calls>);
     let page = config.auth_public_url.as_deref().filter(|_| config.web).map(page);
     let service = bind(&config.server, metrics, move |app| {
-        app.app_data(auth.clone()).app_data(library.clone()).configure(health(&readiness)).configure(docs.clone());
-        app.configure(routes);
+        // In this order: a request is compared with the paths one after the other.
+        app.app_data(auth.clone()).app_data(library.clone()).configure(routes);
+        app.configure(health(&readiness)).configure(docs.clone());
         match &page {
             Some(page) => app.configure(page),
             None => app.configure(docs_at_root),

@@ -131,12 +131,15 @@ impl BearerAuth {
         extras: impl IntoIterator<Item = &'r [u8]>,
         now: u64,
     ) -> Result<Member, Refusal> {
-        let claims = self.verifier.verify(only_token(authorizations, extras)?, now).map_err(|error| match error {
+        let admit = |claims: &AccessClaims| {
+            self.check_revocations(&claims.sid, &claims.sub, claims.iat)?;
+            member(claims)
+        };
+        let verified = self.verifier.verify_with(only_token(authorizations, extras)?, now, admit);
+        verified.map_err(|error| match error {
             TokenError::KeysUnknown => Refusal::Stale,
             error => Refusal::Token(error),
-        })?;
-        self.check_revocations(&claims.sid, &claims.sub, claims.iat)?;
-        member(claims)
+        })?
     }
 
     /// An entry of a stale list still refuses its token.
@@ -149,13 +152,13 @@ impl BearerAuth {
     }
 }
 
-fn member(claims: AccessClaims) -> Result<Member, Refusal> {
+fn member(claims: &AccessClaims) -> Result<Member, Refusal> {
     let role = claims.known_role().ok_or(Refusal::NoRights)?;
     Ok(Member {
-        user_id: claims.sub,
-        username: claims.username,
+        user_id: claims.sub.clone(),
+        username: claims.username.clone(),
         role,
-        session_id: claims.sid,
+        session_id: claims.sid.clone(),
         issued_at: claims.iat,
         expires_at: claims.exp,
     })

@@ -70,13 +70,14 @@ impl Catalogue {
         let list = self.lists.get_with_by_ref(&listing, Arc::default);
         match list.page_at(self.newest_revision().await?) {
             Some(page) => Ok(page),
-            None => list.reading.run(async || self.read(listing, &list).await).await,
+            // Boxed, so that requests for cached pages do not carry the state of a read.
+            None => Box::pin(list.reading.run(async || self.read(listing, &list).await)).await,
         }
     }
 
     /// The revision as of a moment after this call: it includes every write acknowledged before.
     async fn newest_revision(&self) -> Result<i64, Arc<StoreError>> {
-        self.revision.run(async || self.books.revision().await.map_err(Arc::new)).await
+        self.revision.run(async || Box::pin(self.books.revision()).await.map_err(Arc::new)).await
     }
 
     /// Reads the revision before the page: a write in between makes the page newer than its revision, never older.

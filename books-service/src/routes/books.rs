@@ -54,7 +54,8 @@ pub async fn list(
     query: Query<ListBooks>,
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
-    let listing = query.read()?.listing()?;
+    let query = if request.query_string().is_empty() { ListBooks::default() } else { query.read()? };
+    let listing = query.listing()?;
     let page = library.catalogue.page(listing).await.map_err(|error| unavailable(&error))?;
     let (mut response, known) = reading(&request, &page.tag);
     response.insert_header(page.total.header());

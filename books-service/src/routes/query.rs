@@ -17,7 +17,7 @@ const TEXT_LENGTH: usize = 200;
 const WORDS: usize = 8;
 
 /// The query of a list.
-#[derive(Deserialize, IntoParams)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct ListBooks {

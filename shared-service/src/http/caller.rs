@@ -1,6 +1,5 @@
 use std::future::{Ready, ready};
 use std::net::IpAddr;
-use std::rc::Rc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::HeaderMap;
@@ -50,31 +49,37 @@ impl FromRequest for Caller {
 }
 
 /// The id of a request: at most 64 of `A-Z a-z 0-9 - _ .`.
-#[derive(Clone, Debug)]
-pub struct RequestId(Rc<str>);
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId {
+    text: [u8; LONGEST_ID],
+    length: usize,
+}
 
 impl RequestId {
     /// The id in `headers`, if its form is valid. Call it only for a trusted proxy: a client could reuse the id of
     /// another client's request and mix up the log.
     pub(crate) fn given(headers: &HeaderMap) -> Option<Self> {
-        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let harmless = |id: &&str| {
-            !id.is_empty()
-                && id.len() <= LONGEST_ID
-                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        };
-        given.filter(harmless).map(|id| Self(id.into()))
+        let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        let given = headers.get(REQUEST_ID)?.as_bytes();
+        let is_id = (1..=LONGEST_ID).contains(&given.len()) && given.iter().all(harmless);
+        is_id.then(|| Self::of(given))
     }
 
     /// A random id, for a request without one.
     pub(crate) fn random() -> Self {
-        let mut text = [0; 32];
-        Self((&*Uuid::new_v4().simple().encode_lower(&mut text)).into())
+        Self::of(Uuid::new_v4().simple().encode_lower(&mut [0; 32]).as_bytes())
+    }
+
+    /// Holds the text itself, so that no request allocates for it.
+    fn of(id: &[u8]) -> Self {
+        let mut text = [0; LONGEST_ID];
+        text[..id.len()].copy_from_slice(id);
+        Self { text, length: id.len() }
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        str::from_utf8(&self.text[..self.length]).unwrap_or_default()
     }
 }

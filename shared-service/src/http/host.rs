@@ -1,15 +1,12 @@
 use std::net::IpAddr;
 
-use actix_web::ResponseError;
-use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceRequest;
 use actix_web::http::header::HOST;
 use actix_web::http::uri::Authority;
-use actix_web::middleware::Next;
 use shared_claims::{ErrorCode, Problem};
 
 /// The hosts accepted in `Host`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Hosts {
     /// Every host.
     Any,
@@ -26,16 +23,8 @@ impl Hosts {
 
     /// Refuses a request with another host (RFC 9110 section 7.4). Without this check, a page of any site could call a
     /// service on loopback: DNS rebinding points its name to 127.0.0.1, and the browser takes both for one origin.
-    pub(crate) async fn check<B: MessageBody + 'static>(
-        self,
-        request: ServiceRequest,
-        next: Next<B>,
-    ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-        if self.takes(&request) {
-            return Ok(next.call(request).await?.map_into_left_body());
-        }
-        let problem = Problem::new(ErrorCode::MisdirectedRequest);
-        Ok(request.into_response(problem.error_response()).map_into_right_body())
+    pub(crate) fn refuse(&self, request: &ServiceRequest) -> Option<Problem> {
+        (!self.takes(request)).then(|| Problem::new(ErrorCode::MisdirectedRequest))
     }
 
     fn takes(&self, request: &ServiceRequest) -> bool {

@@ -1,17 +1,21 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix_web::Error;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::{Error, ResponseError};
 use log::Level;
 use shared_claims::Problem;
 
 use super::caller::{Caller, RequestId};
 use super::cors::warn_of_origin;
+use super::host::Hosts;
 use super::proxies::TrustedProxies;
 use super::route::Route;
 use super::trace::Trace;
@@ -22,10 +26,10 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// Headers of every response that does not set them itself. Responses are data of one caller: no cache stores them, and
 /// a browser that shows one runs no script.
-const PROTECTION: [(&str, &str); 3] = [
-    ("cache-control", "no-store"),
-    ("x-content-type-options", "nosniff"),
-    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+static PROTECTION: [(HeaderName, HeaderValue); 3] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 
 /// HSTS: a browser that has used HTTPS once uses only HTTPS for a year (RFC 6797).
@@ -40,6 +44,8 @@ pub(crate) struct Observer {
     pub(crate) encrypted: bool,
     /// The name of the service in the metrics; `None` if requests are not timed.
     pub(crate) timed: Option<&'static str>,
+    /// The hosts that a request may name.
+    pub(crate) hosts: Hosts,
     /// Origins whose pages may call.
     pub(crate) origins: Vec<String>,
     /// The route for requests that match no route.
@@ -61,11 +67,14 @@ impl Observer {
             request_id: given.unwrap_or_else(RequestId::random),
             trace: Trace::of(request.headers()),
         };
-        let (id, method) = (caller.request_id.clone(), request.method().clone());
+        let (id, method) = (caller.request_id, request.method().clone());
         warn_of_origin(request.headers(), &self.origins);
         let unread = Unread::of(&mut request);
         let serve = async {
-            let response = next.call(request).await?.map_into_left_body();
+            let response = match self.hosts.refuse(&request) {
+                None => next.call(request).await?.map_into_left_body(),
+                Some(problem) => request.into_response(problem.error_response()).map_into_right_body(),
+            };
             let mut response = explain(response, &id);
             self.protect(response.headers_mut(), &id);
             self.account(&response, &method, started);
@@ -93,10 +102,9 @@ impl Observer {
     }
 
     fn protect(&self, headers: &mut HeaderMap, id: &RequestId) {
-        for (name, value) in PROTECTION {
-            let name = HeaderName::from_static(name);
-            if !headers.contains_key(&name) {
-                headers.insert(name, HeaderValue::from_static(value));
+        for (name, value) in &PROTECTION {
+            if !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
             }
         }
         if self.encrypted {
@@ -109,12 +117,12 @@ impl Observer {
 }
 
 /// Gives every error, ours or a library's, the standard body with the request id.
-fn explain<B>(response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> ServiceResponse<EitherBody<B>> {
+fn explain<B>(mut response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let known = response.response().extensions().get::<Problem>().cloned();
+    let known = response.response_mut().extensions_mut().remove::<Problem>();
     let problem = known.unwrap_or_else(|| Problem::of_status(status.as_u16()));
     let body = problem.body(Some(id.as_str()));
     let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));

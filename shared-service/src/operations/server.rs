@@ -125,15 +125,14 @@ fn listen<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
     let app = move || {
         let proxies = own.trusted_proxies.clone();
         let origins = own.allowed_origins.clone();
-        let observer = Rc::new(Observer { proxies, encrypted, timed, origins, unmatched: Route::unmatched() });
         let only_loopback = own.loopback_names_only && addr.ip().is_loopback();
         let hosts = if only_loopback { Hosts::loopback(&own.allowed_origins) } else { Hosts::Any };
+        let observer = Rc::new(Observer { proxies, encrypted, timed, hosts, origins, unmatched: Route::unmatched() });
         App::new()
             .configure(&configure)
             .default_service(web::to(|| ready(Problem::of_status(404).error_response())))
             .wrap(from_fn(methods))
             .wrap(Condition::new(!own.allowed_origins.is_empty(), cors(&own)))
-            .wrap(from_fn(move |request, next| hosts.clone().check(request, next)))
             .wrap(from_fn(move |request, next| Rc::clone(&observer).observe(request, next)))
     };
     let server = HttpServer::new(app)
