@@ -1,0 +1,79 @@
+//! Servers on the first core, each a process of its own, and what the kernel says of them.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+pub const ACCESS_SECRET: &str = "an access secret of the bench, of 32 bytes and more";
+pub const REFRESH_SECRET: &str = "a refresh secret of the bench, of 32 bytes and more";
+
+/// A running server.
+pub struct Server {
+    pub addr: SocketAddr,
+    /// The time from the start of the process to the first connection.
+    pub started_in: Duration,
+    process: Child,
+}
+
+impl Server {
+    /// Starts `command` on `core`; `tell` gives it the address to listen on.
+    pub fn start(command: &mut Command, core: usize, tell: impl FnOnce(&mut Command, SocketAddr)) -> io::Result<Self> {
+        let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        tell(command, addr);
+        run_on(core)?;
+        let began = Instant::now();
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        run_on(1)?;
+        let mut server = Self { addr, started_in: Duration::ZERO, process: process? };
+        while began.elapsed() < Duration::from_secs(10) {
+            if TcpStream::connect(addr).is_ok() {
+                server.started_in = began.elapsed();
+                return Ok(server);
+            }
+            if server.process.try_wait()?.is_some() {
+                break;
+            }
+        }
+        Err(io::Error::other(format!("{} does not listen", command.get_program().display())))
+    }
+
+    /// The CPU time of its threads so far, from `schedstat`: `utime` and `stime` count in steps of 10 ms.
+    pub fn cpu(&self) -> io::Result<Duration> {
+        let mut all = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            // A thread that has ended meanwhile has no file.
+            let text = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+            all += text.split(' ').next().and_then(|used| used.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(all))
+    }
+
+    /// The most memory that it has held, in megabytes.
+    pub fn peak_memory(&self) -> io::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u32>().ok());
+        kib.map(|kib| f64::from(kib) * 1024.0 / 1e6).ok_or_else(|| io::Error::other("/proc does not tell the memory"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A process that has ended already needs neither.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// Keeps this thread, and the processes that it starts, on `core`, if there are two.
+pub fn run_on(core: usize) -> io::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    let is_there = Path::new(&format!("/sys/devices/system/cpu/cpu{core}")).exists();
+    if is_there { Ok(sched_setaffinity(None, &cores)?) } else { Ok(()) }
+}
