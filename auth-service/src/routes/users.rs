@@ -27,7 +27,7 @@ pub(super) struct UserParam {
 
 /// List users, page by page
 ///
-/// Where more than 1000 users match `q`, counting stops, and `X-Total-Count-At-Least` takes the place of `X-Total-Count`.
+/// If more than 1000 users match `q`, counting stops, and `X-Total-Count-At-Least` takes the place of `X-Total-Count`.
 #[utoipa::path(get, path = "/users", operation_id = "listUsers", params(ListUsers), security(("accessToken" = [])),
     responses((status = 200, description = "The page.", body = [Record],
         headers(("X-Total-Count" = i64, description = "The number of users on all pages, if it is known."),

@@ -34,7 +34,7 @@ mod page;
 mod paging;
 /// The program's commands.
 mod program;
-/// What a search finds.
+/// Results of searches.
 mod search;
 /// All books at once, in and out.
 mod transfer;

@@ -1,4 +1,4 @@
-//! What a search finds, compared with a search in memory, and with what was written last.
+//! The results of searches, compared with a search in memory, and with what was written last.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
