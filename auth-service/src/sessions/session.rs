@@ -117,7 +117,7 @@ pub struct Session {
     pub idle_ends_at: i64,
     /// The latest end of the session, fixed at login.
     pub ends_at: i64,
-    /// True if the user's access tokens were revoked within [`RECENTLY`], by the clock of the store.
+    /// True if the user's access tokens were revoked within the last 10 s, by the clock of the store.
     pub is_user_revoked: bool,
     /// The description of the client.
     pub label: Label,
