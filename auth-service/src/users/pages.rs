@@ -66,7 +66,7 @@ async fn search(
     most: i64,
 ) -> Result<(Total, Vec<AnyRow>), sqlx::Error> {
     let patterns = patterns(q);
-    let is_short = patterns[1].chars().count() < TRIGRAM + 2;
+    let is_short = patterns[1].trim_matches('%').chars().count() < TRIGRAM;
     let (mut from, mut used) = if is_short { (WALK, 1) } else { (INDEX, 2) };
     let count = format!("SELECT count(*) FROM (SELECT 1 {from} LIMIT {}) AS matches", MOST_COUNTED + 1);
     let found = bind(count, &patterns[..used]).fetch_one(&mut *reading).await?.try_get(0)?;
@@ -82,8 +82,9 @@ fn bind(sql: String, patterns: &[String]) -> Query<'static, Any, AnyArguments> {
     patterns.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, pattern| query.bind(pattern.clone()))
 }
 
-/// A pattern for text that contains `q`, and one without ESCAPE that such text matches, too. Names and emails are stored in
-/// lower case; none contains NUL, which Postgres refuses, or has 255 characters, and `SQLite` refuses a pattern of 50 000.
+/// A pattern for text that contains `q`, and one without ESCAPE that such text matches, too. Names and emails are stored
+/// in lower case; none contains NUL, which Postgres refuses, or has 255 characters, and `SQLite` refuses a pattern of
+/// 50 000.
 fn patterns(q: &str) -> [String; 2] {
     let q: String = q.to_lowercase().replace('\0', " ").chars().take(255).collect();
     let exact = q.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");

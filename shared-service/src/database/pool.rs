@@ -85,15 +85,15 @@ impl Database {
     /// True if one writer at a time is all that the database allows: `SQLite`.
     #[must_use]
     pub fn has_one_writer(&self) -> bool {
-        matches!(self.pool, Pool::Sqlite(_))
+        !self.is_postgres()
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.writes).acquire_owned().await.map_err(|_| Error::PoolClosed)
     }
 
-    /// Begins a transaction for a list or another long read. At most a quarter of the connections serve these, so that short
-    /// calls, logins and readiness checks find a connection.
+    /// Begins a transaction for a list or another long read. At most a quarter of the connections serve these, so that
+    /// short calls, logins and readiness checks find a connection.
     ///
     /// # Errors
     /// The database cannot be reached.

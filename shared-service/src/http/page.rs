@@ -20,13 +20,6 @@ pub enum Total {
     AtLeast(i64),
 }
 
-/// An exact total equals its number.
-impl PartialEq<i64> for Total {
-    fn eq(&self, number: &i64) -> bool {
-        *self == Self::Exactly(*number)
-    }
-}
-
 impl Total {
     /// The total of a count that stopped at `bound` + 1.
     #[must_use]

@@ -172,10 +172,8 @@ fn for_each_pair(record: &Record<'_>, own: &[(&str, &str)], mut each: impl FnMut
         pairs.0.push((Key::from("request_id"), caller.request_id.as_str().into()));
         pairs.0.extend(caller.address.iter().map(|address| (Key::from("address"), Value::from_display(address))));
     }
-    if let Some((id, parent)) = &trace {
-        pairs
-            .0
-            .extend([("trace_id", id), ("parent_id", parent)].map(|(name, id)| (Key::from(name), id.as_str().into())));
+    for (name, id) in trace.iter().flat_map(|(id, parent)| [("trace_id", id), ("parent_id", parent)]) {
+        pairs.0.push((Key::from(name), id.as_str().into()));
     }
     pairs.0.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     for (place, (name, value)) in pairs.0.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! The records of an exported file: JSON objects one after the other, one JSON array, or CSV whose first row names the columns.
+//! The records of an exported file: JSON objects one after the other, one JSON array, or CSV whose first row names the
+//! columns.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
