@@ -137,8 +137,8 @@ impl Recovery {
         .await
     }
 
-    /// Redeems a ticket for another password and ends all sessions; false if the ticket is not good any more. Sessions end
-    /// before as well as after: while they cannot be ended, the password stays as it was.
+    /// Redeems a ticket for another password and ends all sessions; false if the ticket is not valid any more. Sessions end
+    /// before as well as after the change: while they cannot be ended, the password and the ticket stay as they were.
     ///
     /// # Errors
     /// A store is unavailable.
@@ -152,7 +152,10 @@ impl Recovery {
             return Ok(false);
         }
         self.wake();
-        complete_of(&self.users, &*self.sessions, user_id).await?;
+        // The ticket is used up: after a 503 the client would repeat the call and get 403.
+        if let Err(error) = complete_of(&self.users, &*self.sessions, user_id).await {
+            log::warn!(user = user_id.as_str(); "sessions opened beside a reset end later, in the background: {error}");
+        }
         Ok(true)
     }
 

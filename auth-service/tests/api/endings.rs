@@ -1,5 +1,7 @@
 //! Sessions end with what a change takes away, whatever dies between the user store and the session store.
 
+mod resets;
+
 use std::io::{Cursor, sink};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,0 +1,50 @@
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{Hold, NEW, WAITING, left, refused};
+use crate::database::Database;
+use crate::mail::{PUBLIC_URL, ticket};
+use crate::redis_server::{Redis, until};
+use crate::service::{GOOD, Person, Service, TokenPair};
+
+/// Redeems a ticket while Redis goes away after the commit; returns the pair of a login that came just before it.
+async fn reset(service: &Service, redis: &mut Redis, person: &Person, ticket: &str) -> TokenPair {
+    // On a busy machine the reset may give up before it has its turn, and the ticket stays valid.
+    for _ in 0..10 {
+        let hold = Hold::new(&service.database).await;
+        let (answer, pair) = tokio::join!(service.reset(ticket, NEW), async {
+            sleep(WAITING).await;
+            let pair = service.log_in((&person.name, GOOD)).await;
+            redis.stop();
+            hold.release().await;
+            pair
+        });
+        redis.start_again().await;
+        until("the session store is back", async || service.nobody().get("/readyz").await.status == 200).await;
+        if answer.status != 503 {
+            answer.is(204);
+            return pair;
+        }
+    }
+    panic!("the reset is never committed")
+}
+
+#[tokio::test]
+async fn reset_is_204_though_the_session_store_goes_away_after_the_commit() {
+    let mut redis = Redis::start().await;
+    let url = redis.url();
+    let settings = [("REDIS_URL", url.as_str()), ("REVOCATION_POLL", "100ms"), ("PUBLIC_URL", PUBLIC_URL)];
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let service = Service::start_on(database, settings).await.impatient();
+        let person = service.newcomer().await;
+        let path = format!("/users/{}/reset-link", person.id);
+        let link = service.admin().await.post(&path, &json!({})).await.is(201).json();
+        let ticket = ticket(&json!({"body": link["url"]}), "reset");
+        let pair = reset(&service, &mut redis, &person, &ticket).await;
+        refused(&service, &pair.access).await;
+        service.refresh(&pair.refresh).await.fails(403, "invalid_refresh_token");
+        service.refresh(&person.pair.refresh).await.fails(403, "invalid_refresh_token");
+        until("nothing is left", async || left(&service.database).await == 0).await;
+        service.log_in((&person.name, NEW)).await;
+    }
+}
