@@ -11,8 +11,8 @@ pub(super) struct Letter {
 /// A link to set another password.
 pub(super) fn reset(name: &Username, link: &str) -> Letter {
     let body = format!(
-        "Hello {name},\n\nsomeone asked for a new password for your account. To set one, open this page within 30 minutes:\n\n\
-        {link}\n\nIf it was not you, ignore this mail: your password stays as it is.\n"
+        "Hello {name},\n\na new password was requested for your account. To set one, open this page\n\
+        within 30 minutes:\n\n{link}\n\nIf it was not you, ignore this mail: your password stays as it is.\n"
     );
     Letter { subject: "Set a new password", body }
 }
@@ -20,8 +20,9 @@ pub(super) fn reset(name: &Username, link: &str) -> Letter {
 /// A link to verify an address.
 pub(super) fn verify(name: &Username, link: &str) -> Letter {
     let body = format!(
-        "Hello {name},\n\nthis address was given for the account {name}. To confirm it, open this page within 24 hours and \
-        enter the password of the account:\n\n{link}\n\nIf it was not you, ignore this mail: the address is not used.\n"
+        "Hello {name},\n\nthis address was given for the account {name}. To confirm it, open\n\
+        this page within 24 hours and enter the password of the account:\n\n{link}\n\n\
+        If it was not you, ignore this mail: the address is not used.\n"
     );
     Letter { subject: "Confirm your address", body }
 }
@@ -29,8 +30,9 @@ pub(super) fn verify(name: &Username, link: &str) -> Letter {
 /// A notice to the owner of an address that it was given for another account.
 pub(super) fn taken(name: &Username) -> Letter {
     let body = format!(
-        "Hello {name},\n\nthis address was given for another account. It belongs to the account {name} and stays there.\n\n\
-        If it was you: log in as {name}, or ask for a new password if you forgot yours. If it was not you, ignore this mail.\n"
+        "Hello {name},\n\nthis address was given for another account. It belongs to the account\n\
+        {name} and stays there.\n\nIf it was you: log in as {name}, or ask for a new\n\
+        password if you forgot yours. If it was not you, ignore this mail.\n"
     );
     Letter { subject: "You have an account already", body }
 }
@@ -44,14 +46,16 @@ pub(super) fn notice(kind: Kind, name: &Username) -> Letter {
         ),
         Kind::Reuse => (
             "A device was signed out",
-            "a refresh token of your account was used a second time, as it happens when it was copied. The session has ended.",
+            "a refresh token of your account was used a second time, as it happens when it\n\
+            was copied. The session has ended.",
         ),
         Kind::NewPassword | Kind::Reset | Kind::Verify => {
             ("Your password was changed", "your account has a new password, and other devices were signed out.")
         }
     };
     let body = format!(
-        "Hello {name},\n\n{what}\n\nIf it was you, there is nothing to do. If it was not you, ask for a new password at once.\n"
+        "Hello {name},\n\n{what}\n\nIf it was you, there is nothing to do. If it was not you, ask for a new\n\
+        password at once.\n"
     );
     Letter { subject, body }
 }

@@ -1,8 +1,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, Message};
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -22,6 +22,8 @@ use crate::users::Email;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The mail is the server's already when its `QUIT` is waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// RFC 5322 section 2.1.1.
+const LONGEST_LINE: usize = 998;
 /// The recipient is refused (RFC 5321 section 4.2.3): another try would be refused, too. Other replies may be about this
 /// service, and change when an operator has mended its settings.
 const REFUSES_RECIPIENT: std::ops::RangeInclusive<u16> = 550..=553;
@@ -197,7 +199,15 @@ fn message(from: &Mailbox, email: &Email, letter: Letter) -> Result<Message, Not
         .message_id(Some(id))
         .raw_header(automatic)
         .header(ContentType::TEXT_PLAIN);
-    Ok(message.body(letter.body)?)
+    Ok(message.body(unbroken(letter.body))?)
+}
+
+/// Encodes `body` as it stands, so that a link stays in one line: the library breaks lines after 76 characters.
+fn unbroken(body: String) -> Body {
+    if !body.is_ascii() || body.lines().any(|line| line.len() > LONGEST_LINE) {
+        return Body::new(body);
+    }
+    Body::dangerous_pre_encoded(body.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit)
 }
 
 #[cfg(test)]

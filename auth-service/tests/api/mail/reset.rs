@@ -21,6 +21,10 @@ async fn forgotten_password_is_replaced_by_the_link_in_a_mail() {
         assert_eq!(mail["headers"]["to"], email);
         assert_eq!(mail["headers"]["auto-submitted"], "auto-generated");
         assert!(text(&mail["headers"]["content-type"]).starts_with("text/plain"));
+        assert_eq!(
+            mail["headers"]["content-transfer-encoding"], "7bit",
+            "a link that is shown as it came is in one line"
+        );
         assert!(text(&mail["body"]).contains(&person.name));
         let ticket = ticket(mail, "reset");
 
