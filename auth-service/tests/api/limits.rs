@@ -269,6 +269,20 @@ async fn calls_per_minute_of_an_address_are_limited() {
 }
 
 #[tokio::test]
+async fn calls_about_tickets_are_counted_for_their_address() {
+    let service = crate::mail::start(&[PROXY, ("IP_RATE_LIMIT", "3")]).await;
+    let caller = at(&service, &new_address());
+    let calls = ["/password/forgot", "/password/reset", "/email/verify"];
+    for path in calls {
+        caller.post(path, &json!({})).await.is(422);
+    }
+    for path in calls {
+        wait(caller.post(path, &json!({})).await, "too_many_requests");
+    }
+    at(&service, &new_address()).post("/password/forgot", &json!({})).await.refuses(&["email"]);
+}
+
+#[tokio::test]
 async fn instances_with_one_redis_count_calls_together() {
     let redis = server("TEST_REDIS_URL");
     let settings = [PROXY, ("IP_RATE_LIMIT", "4"), ("REDIS_URL", redis.as_str())];

@@ -13,6 +13,10 @@ const NEEDED: [(&str, &str); 3] = [
     ("REFRESH_TOKEN_SECRET", REFRESH_SECRET),
 ];
 
+const SMTP: (&str, &str) = ("SMTP_URL", "smtps://mail.example.org");
+const MAIL_FROM: (&str, &str) = ("MAIL_FROM", "no-reply@example.org");
+const PUBLIC_URL: (&str, &str) = ("PUBLIC_URL", "https://auth.example.org");
+
 /// [`NEEDED`], but for what `other` says; an empty value is an absent one.
 fn read(other: &[(&str, &str)]) -> Result<Config, String> {
     let mut settings = Settings::from_pairs(NEEDED.iter().chain(other).copied());
@@ -106,6 +110,20 @@ fn each_wrong_setting_is_told() {
         (&[("ALLOWED_ORIGINS", "https://app.example/path")], "ALLOWED_ORIGINS", "a path"),
         (&[("ALLOWED_ORIGINS", "*")], "ALLOWED_ORIGINS", "everybody"),
         (&[("REDIS_URL", "localhost:6379")], "REDIS_URL", "no address"),
+        (&[SMTP, MAIL_FROM], "PUBLIC_URL is not set, and mails need it", "no beginning for links"),
+        (&[SMTP, PUBLIC_URL], "MAIL_FROM is not set, and mails need it", "no sender"),
+        (&[("MAIL_FROM", "Tokens")], "MAIL_FROM must be an address such as", "a name alone"),
+        (&[("PUBLIC_URL", "auth.example.org")], "PUBLIC_URL must be an address such as https://", "no scheme"),
+        (
+            &[("SMTP_URL", "smtp+plain://mail.example.org"), MAIL_FROM, PUBLIC_URL],
+            "SMTP_URL must be smtps:// or smtp://: smtp+plain:// is not encrypted",
+            "in clear to another machine",
+        ),
+        (
+            &[("SMTP_URL", "log:"), MAIL_FROM, PUBLIC_URL],
+            "SMTP_URL writes links that open accounts to the log: only with DEMO_DATA=true",
+            "links in the log",
+        ),
     ] {
         let message = wrong(settings);
         assert_eq!(message.lines().count(), 2, "{why}: {message}");
@@ -141,8 +159,9 @@ fn secret_that_was_spelt_otherwise_than_meant_is_refused_by_name() {
         ("PASSWORD_PEPPER", "PASSWORD_PEPPER_FILE", "a pepper of 32 bytes and even more"),
         ("REDIS_URL", "REDIS_URL_FILE", "redis://localhost:6379"),
         ("AUTH_DATABASE_URL", "AUTH_DATABASE_URL_FILE", URL),
+        ("SMTP_URL", "SMTP_URL_FILE", "smtps://mailer:secret@mail.example.org"),
     ] {
-        let at_path = [(setting, ""), (file, path.to_str().unwrap())];
+        let at_path = [MAIL_FROM, PUBLIC_URL, (setting, ""), (file, path.to_str().unwrap())];
         std::fs::write(&path, format!("{text}\n")).unwrap();
         assert!(read(&at_path).is_ok(), "{setting}");
         for (text, expected, why) in [
@@ -155,7 +174,7 @@ fn secret_that_was_spelt_otherwise_than_meant_is_refused_by_name() {
             (text.replacen('e', "e\u{200b}", 1), "contains an invisible character, U+200B", "a web page"),
         ] {
             std::fs::write(&path, &text).unwrap();
-            let in_environment = [(setting, text.trim_end_matches('\n'))];
+            let in_environment = [MAIL_FROM, PUBLIC_URL, (setting, text.trim_end_matches('\n'))];
             for settings in [&at_path[..], &in_environment] {
                 let message = wrong(settings);
                 assert_eq!(message.lines().count(), 2, "{why}: {message}");

@@ -1,5 +1,6 @@
 //! Mail of the program: encrypted, after a kill, and in the log.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -144,6 +145,28 @@ async fn log_holds_no_ticket_no_address_and_no_password() {
     for secret in [&reset, &verify, &email, &other, super::NEW, GOOD, &access] {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
+}
+
+#[tokio::test]
+async fn mail_is_counted_by_its_result_and_logged_where_it_is_given_up() {
+    let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let desk = desk(&format!("smtp+plain://127.0.0.1:{}", server().port)).set("AUTH_METRICS_ADDR", &metrics);
+    let (service, lost) = (desk.serve(), address("550"));
+    forgot(&service, &address("anna")).await;
+    forgot(&service, &lost).await;
+    post(&service, "/password/forgot", "", json!({"email": address("nobody")})).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let counted = async || {
+        let page = client.get(format!("http://{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
+        ["sent", "failed", "dropped"]
+            .iter()
+            .all(|result| page.contains(&format!("mail_total{{result=\"{result}\"}} 1\n")))
+    };
+    until("each is counted", counted).await;
+    service.signal(Signal::TERM);
+    let (_, log) = service.end().await;
+    assert!(log.contains("event=mail.failed") && log.contains("refuses the recipient, with 550"), "{log}");
+    assert!(!log.contains(&lost), "{log}");
 }
 
 #[tokio::test]

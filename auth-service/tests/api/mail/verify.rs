@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::{NEW, address, on_each_database, server, start, subject, ticket, verify};
+use super::{NEW, address, on_each_database, server, start, start_on, subject, ticket, verify};
+use crate::database::Database;
 use crate::redis_server::until;
 use crate::service::{GOOD, Service, TokenPair, new_name, text};
 
@@ -92,6 +95,21 @@ async fn unverified_address_of_another_account_goes_to_who_verifies_it() {
         service.admin().await.post("/users", &taken).await.fails(409, "email_taken");
     })
     .await;
+}
+
+#[tokio::test]
+async fn address_from_before_mail_was_on_logs_in_and_is_unverified() {
+    for database in [Database::sqlite(), Database::postgres().await] {
+        let (database, email) = (Arc::new(database), address("before"));
+        let off = Service::start_on(Arc::clone(&database), []).await;
+        let body = json!({"username": new_name(), "password": GOOD, "email": email});
+        assert_eq!(off.nobody().post("/register", &body).await.is(201).json()["user"]["email"], json!(email));
+        drop(off);
+        let on = start_on(database, &[]).await;
+        let pair = on.log_in((&email, GOOD)).await;
+        let profile = me(&on, &pair).await;
+        assert_eq!((&profile["email"], &profile["emailVerified"]), (&json!(email), &json!(false)));
+    }
 }
 
 #[tokio::test]
