@@ -1,5 +1,5 @@
 // What the tests in a browser share: the stack, a proxy in front of auth-service, a site with a bare page, Chromium.
-import { spawn } from 'node:child_process';
+import { execSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
@@ -50,8 +50,19 @@ export const freePort = async () => {
 
 const MAIL = new URL('../../../auth-service/tests/api/mail/server.py', import.meta.url);
 
+/** A stack that runs already, such as that of docker compose, and the command that prints the mails sent by it. */
+const { STACK_AUTH_URL, STACK_BOOKS_URL, STACK_MAILS } = process.env;
+
+/** The first link to `page` in the texts that `mails` gives. */
+const linkIn = (mails, address, page) =>
+  until(() => mails().map((mail) => new RegExp(`http\\S+/${page}#token=\\S+`).exec(mail)?.[0]).find(Boolean), `a mail to ${address} with a link to ${page}`);
+
 /** A mail server: the settings of local-stack that lead to it, and the links that it got for an address. */
 export async function startMail() {
+  if (STACK_MAILS) {
+    const sent = (address) => execSync(STACK_MAILS, { encoding: 'utf8' }).split('MESSAGE FOLLOWS').filter((mail) => mail.includes(`To: ${address}`));
+    return { link: (address, page) => linkIn(() => sent(address), address, page), settings: {} };
+  }
   const kept = folder();
   // Not the first python3 in PATH, which may be another than Debian's.
   const program = spawn('/usr/bin/python3', [fileURLToPath(MAIL), kept, 'plain'], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -60,16 +71,16 @@ export async function startMail() {
     program.stdout.on('data', (text) => done(Number(text)));
     program.on('exit', () => failed(new Error('no aiosmtpd: run ./test')));
   });
-  const link = (address, page) => until(() => {
+  const sent = (address) => {
     const names = existsSync(path.join(kept, address)) ? readdirSync(path.join(kept, address)) : [];
-    const bodies = names.filter((name) => name.endsWith('.json')).map((name) => JSON.parse(readFileSync(path.join(kept, address, name))).body);
-    return bodies.map((body) => new RegExp(`http\\S+/${page}#token=\\S+`).exec(body)?.[0]).find(Boolean);
-  }, `a mail to ${address} with a link to ${page}`);
-  return { link, settings: { SMTP_URL: `smtp+plain://127.0.0.1:${port}`, MAIL_FROM: 'no-reply@example.org' } };
+    return names.filter((name) => name.endsWith('.json')).map((name) => JSON.parse(readFileSync(path.join(kept, address, name))).body);
+  };
+  return { link: (address, page) => linkIn(() => sent(address), address, page), settings: { SMTP_URL: `smtp+plain://127.0.0.1:${port}`, MAIL_FROM: 'no-reply@example.org' } };
 }
 
-/** local-stack as a program, with these settings. */
+/** local-stack as a program, with these settings, unless a stack runs already. */
 export async function startStack(settings = {}) {
+  if (STACK_AUTH_URL) return new Stack(STACK_AUTH_URL, STACK_BOOKS_URL);
   const [auth, books] = [await freePort(), await freePort()];
   const env = { AUTH_ADDR: `127.0.0.1:${auth}`, BOOKS_ADDR: `127.0.0.1:${books}`, BCRYPT_COST: '4', RUST_LOG: 'error', WORKERS: '2', ...settings };
   const program = spawn(process.env.LOCAL_STACK, [], { cwd: folder(), env, stdio: ['ignore', 'pipe', 'inherit'] });
