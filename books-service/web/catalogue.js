@@ -1,5 +1,5 @@
 import { library, session } from './api.js';
-import { button, el, notice, scroll, skeleton } from './ui.js';
+import { button, el, finder, notice } from './ui.js';
 import { spine, year } from './spine.js';
 
 const ORDERS = [['title', 'Title'], ['author', 'Author'], ['year', 'Oldest first'], ['-year', 'Newest first'], ['-pages', 'Longest first'], ['-added', 'Last added']];
@@ -8,45 +8,28 @@ const ORDERS = [['title', 'Title'], ['author', 'Author'], ['year', 'Oldest first
 export function catalogue(signal) {
   const asked = new URLSearchParams(location.hash.split('?')[1] ?? '');
   const state = { q: asked.get('q') ?? '', sort: asked.get('sort') ?? 'title' };
-  const search = el('input', { type: 'search', id: 'search', value: state.q, maxLength: 200, placeholder: 'Title, author, country or language', autocomplete: 'off', spellcheck: false });
   const sort = el('select', { id: 'sort' }, ...ORDERS.map(([value, label]) => el('option', { value, selected: value === state.sort }, label)));
   const count = el('p', { className: 'count', role: 'status' });
-  const results = el('div');
-  let timer;
-  let run;
-
-  const load = () => {
-    run?.abort();
-    run = new AbortController();
-    const both = AbortSignal.any([signal, run.signal]);
-    const query = { sort: state.sort, ...(state.q.trim() ? { q: state.q } : {}) };
-    const list = el('ul', { className: 'books', 'aria-label': 'Books', 'aria-busy': 'true' }, ...skeleton(6));
-    const page = async (url) => {
-      const found = await library.page(url, both);
-      both.throwIfAborted();
-      count.textContent = total(found);
-      return found;
-    };
-    results.replaceChildren(...scroll(list, library.first(query), page, item, () => nothing(state.q)));
-  };
-  const change = (name, value) => {
+  const keep = (name, value) => {
     state[name] = value;
     const query = new URLSearchParams(Object.entries(state).filter(([key, text]) => text && !(key === 'sort' && text === 'title')));
     // No new entry of the history for each letter.
     history.replaceState(null, '', `#/${query.size ? `?${query}` : ''}`);
-    load();
   };
-  search.addEventListener('input', () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => signal.aborted || change('q', search.value), 200);
+  const page = async (url, until) => {
+    const found = await library.page(url, until);
+    if (!until.aborted) count.textContent = total(found);
+    return found;
+  };
+  const { search, results, load } = finder({
+    signal, text: state.q, placeholder: 'Title, author, country or language', list: { className: 'books', label: 'Books', rows: 6 },
+    first: (q) => library.first({ sort: state.sort, ...(q.trim() ? { q } : {}) }),
+    page, item, empty: nothing, changed: (q) => keep('q', q),
   });
-  sort.addEventListener('change', () => change('sort', sort.value));
-  load();
+  sort.addEventListener('change', () => (keep('sort', sort.value), load()));
   return [
     el('div', { className: 'head' }, el('div', {}, el('h1', {}, 'Catalogue'), count), session.user.role === 'admin' && button('Add a book', add, 'primary')),
-    el('search', { className: 'tools' },
-      el('div', { className: 'field wide' }, el('label', { htmlFor: 'search' }, 'Search'), search),
-      el('div', { className: 'field' }, el('label', { htmlFor: 'sort' }, 'Sort by'), sort)),
+    el('search', { className: 'tools' }, search, el('div', { className: 'field' }, el('label', { htmlFor: 'sort' }, 'Sort by'), sort)),
     results,
     el('p', { className: 'legend' }, 'A spine is as wide as its book is long, and its cloth is its language.'),
   ];

@@ -1,34 +1,14 @@
 import { people as calls, session } from './api.js';
-import { button, busy, date, dialog, el, field, moment, notice, scroll, skeleton, toast } from './ui.js';
+import { button, busy, date, dialog, el, field, finder, moment, notice, toast } from './ui.js';
 
 /** Accounts, for an admin: found, given a role, disabled, signed out, given a link to set a password. */
 export function people(signal) {
-  const search = el('input', { type: 'search', id: 'search', maxLength: 200, placeholder: 'User name or email', autocomplete: 'off', spellcheck: false });
-  const results = el('div');
-  let timer;
-  let run;
-  const load = () => {
-    run?.abort();
-    run = new AbortController();
-    const both = AbortSignal.any([signal, run.signal]);
-    const page = async (url) => {
-      const found = await calls.page(url, both);
-      both.throwIfAborted();
-      return found;
-    };
-    const list = el('ul', { className: 'rows card', 'aria-label': 'Accounts', 'aria-busy': 'true' }, ...skeleton(4));
-    results.replaceChildren(...scroll(list, calls.first(search.value), page, row, () => notice('No account matches', 'Neither a user name nor an email holds this text.')));
-  };
-  search.addEventListener('input', () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => signal.aborted || load(), 200);
+  const { search, results } = finder({
+    signal, placeholder: 'User name or email', list: { className: 'rows card', label: 'Accounts', rows: 4 },
+    first: calls.first, page: calls.page, item: row,
+    empty: () => notice('No account matches', 'Neither a user name nor an email holds this text.'),
   });
-  load();
-  return [
-    el('div', { className: 'head' }, el('h1', {}, 'People')),
-    el('search', { className: 'tools' }, el('div', { className: 'field wide' }, el('label', { htmlFor: 'search' }, 'Search'), search)),
-    results,
-  ];
+  return [el('div', { className: 'head' }, el('h1', {}, 'People')), el('search', { className: 'tools' }, search), results];
 }
 
 function row(user) {

@@ -158,5 +158,34 @@ export function scroll(list, first, load, add, empty) {
   return [list, failed, more];
 }
 
+/**
+ * A search field, and what it finds page by page. `first` gives the address of the first page for a text; `changed` is
+ * told the text that the user has typed. `list` describes the list: its class, its label and the rows while it loads.
+ */
+export function finder({ signal, text = '', placeholder, list: { className, label, rows }, first, page, item, empty, changed = () => {} }) {
+  const search = el('input', { type: 'search', id: 'search', value: text, maxLength: 200, placeholder, autocomplete: 'off', spellcheck: false });
+  const results = el('div');
+  let timer;
+  let run;
+  const load = () => {
+    run?.abort();
+    run = new AbortController();
+    const both = AbortSignal.any([signal, run.signal]);
+    const current = async (url) => {
+      const found = await page(url, both);
+      both.throwIfAborted();
+      return found;
+    };
+    const list = el('ul', { className, 'aria-label': label, 'aria-busy': 'true' }, ...skeleton(rows));
+    results.replaceChildren(...scroll(list, first(search.value), current, item, () => empty(search.value)));
+  };
+  search.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => signal.aborted || (changed(search.value), load()), 200);
+  });
+  load();
+  return { search: el('div', { className: 'field wide' }, el('label', { htmlFor: 'search' }, 'Search'), search), results, load };
+}
+
 /** Shows that something is on its way. */
 export const skeleton = (count) => Array.from({ length: count }, () => el('li', { className: 'skeleton', 'aria-hidden': 'true' }));
