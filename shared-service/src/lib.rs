@@ -17,7 +17,8 @@ pub mod settings;
 mod single_flight;
 
 pub use http::{
-    Caller, File, Page, RequestId, ServerOptions, TlsFiles, Total, TrustedProxies, at, has_tag, link_next, origin,
+    Caller, File, Page, RequestId, ServerOptions, TlsFiles, Total, TrustedProxies, at, begin_read, has_tag, link_next,
+    origin, quoted,
 };
 pub use operations::{
     AccessSettings, Metrics, Named, Progress, Readiness, RevocationSettings, Running, ShutdownSignal, bind, health,

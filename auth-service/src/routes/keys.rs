@@ -1,10 +1,10 @@
-use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use shared_claims::PublicKeys;
-use shared_service::has_tag;
+use shared_service::begin_read;
 
 use super::State;
 
@@ -23,8 +23,7 @@ pub(super) const FIVE_MINUTES: HeaderValue = HeaderValue::from_static("public, m
 pub(super) async fn read(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let body = state.keys.as_ref().map_or_else(|| r#"{"keys":[]}"#.to_owned(), PublicKeys::jwks);
     let tag = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..12]);
-    let is_known = has_tag(&request, &tag);
-    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((CACHE_CONTROL, FIVE_MINUTES)).insert_header((ETAG, format!("\"{tag}\"")));
+    let (mut response, is_known) = begin_read(&request, &tag);
+    response.insert_header((CACHE_CONTROL, FIVE_MINUTES));
     if is_known { response.finish() } else { response.content_type("application/jwk-set+json").body(body) }
 }

@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue, LINK, LOCATION};
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use shared_claims::ErrorCode::{PreconditionFailed, ValidationFailed};
 use shared_claims::{Admin, Member, Problem};
 use shared_service::database::StoreError;
 use shared_service::http::request::{Body, Query};
-use shared_service::{has_tag, link_next};
+use shared_service::{begin_read, link_next, quoted};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Library;
@@ -57,12 +57,12 @@ pub async fn list(
     let query = if request.query_string().is_empty() { ListBooks::default() } else { query.read()? };
     let listing = query.listing()?;
     let page = library.catalogue.page(listing).await.map_err(|error| unavailable(&error))?;
-    let (mut response, known) = reading(&request, &page.tag);
-    response.insert_header(page.total.header());
+    let (mut response, is_known) = begin_read(&request, &page.tag);
+    response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header(page.total.header());
     if let Some(cursor) = &page.next {
         response.insert_header((LINK, link_next("/books", request.query_string(), cursor)));
     }
-    Ok(if known { response.finish() } else { response.content_type("application/json").body(page.json.clone()) })
+    Ok(if is_known { response.finish() } else { response.content_type("application/json").body(page.json.clone()) })
 }
 
 /// Read a book
@@ -76,8 +76,9 @@ pub async fn show(
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
     let book = library.books.get(&id).await?.ok_or_else(no_such_book)?;
-    let (mut response, known) = reading(&request, &book.version.to_string());
-    Ok(if known { response.finish() } else { response.json(book) })
+    let (mut response, is_known) = begin_read(&request, &book.version.to_string());
+    response.insert_header((CACHE_CONTROL, REVALIDATE));
+    Ok(if is_known { response.finish() } else { response.json(book) })
 }
 
 /// Add a book
@@ -151,19 +152,6 @@ pub async fn remove(
 async fn save(request: &HttpRequest, id: &BookId, edit: Edit, library: &Library) -> Result<HttpResponse, Problem> {
     let book = library.books.edit(id, &expected(request), edit).await?;
     Ok(HttpResponse::Ok().insert_header((ETAG, quoted(&book.version.to_string()))).json(book))
-}
-
-/// Begins a response to a read; true if the client already has the representation `tag`.
-fn reading(request: &HttpRequest, tag: &str) -> (HttpResponseBuilder, bool) {
-    let known = has_tag(request, tag);
-    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header((ETAG, quoted(tag)));
-    (response, known)
-}
-
-/// A strong entity tag in its header form (RFC 9110 section 8.8.3).
-fn quoted(tag: &str) -> String {
-    ["\"", tag, "\""].concat()
 }
 
 impl From<NotChanged> for Problem {

@@ -1,5 +1,21 @@
-use actix_web::HttpRequest;
-use actix_web::http::header::{Header, IF_NONE_MATCH, IfNoneMatch};
+use actix_web::http::header::{ETAG, Header, IF_NONE_MATCH, IfNoneMatch};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+
+/// Begins the answer to a read of what has the strong tag `tag`, given without quotes: 200, or 304 and true if the
+/// client has it.
+#[must_use]
+pub fn begin_read(request: &HttpRequest, tag: &str) -> (HttpResponseBuilder, bool) {
+    let is_known = has_tag(request, tag);
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((ETAG, quoted(tag)));
+    (response, is_known)
+}
+
+/// A strong tag as its header has it (RFC 9110 section 8.8.3).
+#[must_use]
+pub fn quoted(tag: &str) -> String {
+    ["\"", tag, "\""].concat()
+}
 
 /// True if `If-None-Match` contains `tag`, given without quotes (RFC 9110 section 13.1.2). Uses weak comparison.
 #[must_use]

@@ -1,10 +1,10 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::has_tag;
+use super::begin_read;
 
 /// Caches may store the file but must revalidate it, so no client gets the file of an older version.
 const KEPT: &str = "public, max-age=0, must-revalidate";
@@ -29,14 +29,13 @@ impl File {
         let mut hasher = DefaultHasher::new();
         self.bytes.hash(&mut hasher);
         let tag = format!("{:016x}", hasher.finish());
-        let known = has_tag(request, &tag);
-        let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-        response.insert_header((CACHE_CONTROL, KEPT)).insert_header((ETAG, format!("\"{tag}\"")));
+        let (mut response, is_known) = begin_read(request, &tag);
+        response.insert_header((CACHE_CONTROL, KEPT));
         // Also on a 304: clients update stored headers from it (RFC 9111 section 3.2).
         if let Some(policy) = &self.policy {
             response.insert_header((CONTENT_SECURITY_POLICY, policy.clone()));
         }
-        if known {
+        if is_known {
             return response.finish();
         }
         if self.packed {

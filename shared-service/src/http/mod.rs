@@ -42,7 +42,7 @@ pub use at::at;
 pub(crate) use at::methods;
 pub use caller::{Caller, RequestId};
 pub(crate) use cors::cors;
-pub use etag::has_tag;
+pub use etag::{begin_read, has_tag, quoted};
 pub use file::File;
 pub(crate) use host::Hosts;
 pub(crate) use observe::Observer;
