@@ -4,6 +4,8 @@
 mod backup;
 /// Timers and error counts of store calls.
 mod calls;
+/// Failures, for the log and for a client.
+mod error;
 /// The traits that let sqlx's queries run on a database or a transaction.
 mod executor;
 /// Indexes of a table that is filled.
@@ -17,16 +19,14 @@ mod statement;
 /// Several statements that take effect together, or not at all.
 mod transaction;
 
-use std::fmt::Display;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use shared_claims::Problem;
-use sqlx::error::DatabaseError;
-use sqlx::migrate::MigrateError;
-
 pub use self::backup::{BackupError, backup, backup_into};
 pub(crate) use self::calls::describe as describe_calls;
+pub use self::error::StoreError;
+use self::error::may_pass;
+pub(crate) use self::error::unprepared;
 use self::migrations::migrate;
 pub(crate) use self::migrations::version_of;
 pub use self::migrations::{Step, Work};
@@ -40,109 +40,6 @@ const CONNECTIONS: u32 = 8;
 /// The time that a start waits for a database that is not up yet, and the step between two tries.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(250);
-/// `SQLITE_CANTOPEN`: the file or its folder is missing, or cannot be written.
-const NO_FILE: &str = "14";
-/// Error codes that a retry does not mend: no file, and in Postgres a wrong password, a refused user, no such database and
-/// a missing right.
-const PERMANENT: [&str; 5] = [NO_FILE, "28P01", "28000", "3D000", "42501"];
-/// `query_canceled` of Postgres, `SQLITE_INTERRUPT`.
-const STOPPED: [&str; 2] = ["57014", "9"];
-
-/// A failed store call. The text is for the log; a client only sees 503 or 500.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The store is down, slow or full, or the outcome is unknown. The client may retry.
-    #[error("{store} is unavailable: {cause}")]
-    Unavailable {
-        /// The store's name: "users", "sessions", ….
-        store: &'static str,
-        /// The driver's message.
-        cause: String,
-    },
-    /// A newer version of the program has migrated the database. A retry does not help.
-    #[error(
-        "this database was made by a newer version (migration {version:04}): start that version, or restore a backup \
-        from before"
-    )]
-    Newer {
-        /// A migration that this program does not know.
-        version: i64,
-    },
-    /// A record that no version of this program writes. A retry does not help.
-    #[error("{store} holds a record that makes no sense: {what}")]
-    Corrupt {
-        /// The store's name.
-        store: &'static str,
-        /// Table, column and value.
-        what: String,
-    },
-}
-
-impl StoreError {
-    /// The store `store` did not answer.
-    pub fn unavailable(store: &'static str, cause: impl Display) -> Self {
-        Self::Unavailable { store, cause: cause.to_string() }
-    }
-
-    /// The store `store` returned an invalid record.
-    pub fn corrupt(store: &'static str, what: impl Display) -> Self {
-        Self::Corrupt { store, what: what.to_string() }
-    }
-
-    /// Replaces the store's name in an error of "the database".
-    fn of(self, store: &'static str) -> Self {
-        match self {
-            Self::Unavailable { cause, .. } => Self::Unavailable { store, cause },
-            other => other,
-        }
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        use sqlx::Error as E;
-        match error {
-            E::ColumnNotFound(_) | E::ColumnDecode { .. } | E::Decode(_) | E::RowNotFound => {
-                Self::corrupt("the database", error)
-            }
-            _ => Self::unavailable("the database", words(&error)),
-        }
-    }
-}
-
-/// The driver's message, unless it quotes the address, which may contain a password.
-fn words(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Configuration(_) => "something in its address is not understood".to_owned(),
-        sqlx::Error::Migrate(migration) => match &**migration {
-            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
-                if matches!(cause, sqlx::Error::Configuration(_)) =>
-            {
-                words(cause)
-            }
-            _ => error.to_string(),
-        },
-        sqlx::Error::Io(cause) => cause.to_string(),
-        sqlx::Error::Database(stopped) if has_code(error, &STOPPED) => {
-            format!("the time for this call was up, and the database stopped it: {}", stopped.message())
-        }
-        // `Display` adds the line of Postgres's own source.
-        sqlx::Error::Database(refused) => refused.message().to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-/// Turns a store error into an error body without detail, and logs the error in full.
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        log::error!("{error}");
-        match error {
-            StoreError::Unavailable { .. } => Self::unavailable(),
-            StoreError::Newer { .. } | StoreError::Corrupt { .. } => Self::internal(),
-        }
-    }
-}
-
 /// Runs `work` against `store` with the time limit [`LIMIT`]. Every store call goes through here and is timed under
 /// that name.
 ///
@@ -216,38 +113,4 @@ pub async fn ping(database: &Database) -> Result<(), StoreError> {
 /// The address is invalid.
 pub fn open_existing(url: &str) -> Result<Database, StoreError> {
     Ok(Database::at(&url.replace("mode=rwc", "mode=rw"), 1)?)
-}
-
-/// The reason why `database` cannot be used, with its place.
-pub(crate) fn unprepared(database: &Database, error: &sqlx::Error) -> StoreError {
-    if let sqlx::Error::Migrate(error) = error
-        && let MigrateError::VersionMissing(version) = **error
-    {
-        return StoreError::Newer { version };
-    }
-    let remedy = if has_code(error, &[NO_FILE]) {
-        "; its folder must be there, and with ?mode=rwc the start makes the file"
-    } else {
-        ""
-    };
-    StoreError::unavailable("the database", format!("{}: {}{remedy}", database.place(), words(error)))
-}
-
-fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
-    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| codes.contains(&code.as_ref()))
-}
-
-/// True if a retry may succeed: the server is starting, or another instance is migrating.
-fn may_pass(error: &sqlx::Error) -> bool {
-    use MigrateError as M;
-    use sqlx::Error as E;
-    match error {
-        E::Migrate(error) => match &**error {
-            M::Execute(cause) | M::ExecuteMigration(cause, _) => may_pass(cause),
-            _ => false,
-        },
-        E::Database(_) => !has_code(error, &PERMANENT),
-        E::Io(_) | E::PoolTimedOut => true,
-        _ => false,
-    }
 }
