@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared_claims::{ErrorCode, Problem};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
-use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -53,19 +53,12 @@ pub fn complete(document: &mut OpenApi) {
 fn complete_call(operation: &mut Operation, components: &mut Components) {
     let codes = codes(operation);
     if operation.responses.responses.contains_key("304") {
-        ask(
-            operation,
-            "If-None-Match",
-            "The `ETag` of an answer that the client has; if it still holds, the answer is 304.",
-        );
+        let about = "The `ETag` of an answer that the client has; if it still holds, the answer is 304.";
+        ask(operation, "If-None-Match", about);
         for status in ["200", "304"] {
             show(operation, status, "ETag", "Another one whenever the answer changes.");
-            show(
-                operation,
-                status,
-                "Cache-Control",
-                "Whether the answer may be kept; it is asked for again each time.",
-            );
+            let about = "Whether the answer may be kept; it is asked for again each time.";
+            show(operation, status, "Cache-Control", about);
         }
     }
     if codes.contains(&ErrorCode::PreconditionFailed) {
@@ -78,8 +71,15 @@ fn complete_call(operation: &mut Operation, components: &mut Components) {
     }
     show(operation, "201", "Location", "The address of what was added.");
     for answer in operation.responses.responses.values_mut() {
-        add_headers(answer, [("X-Request-Id", REQUEST_ID)]);
+        if let RefOr::T(answer) = answer {
+            add_header(answer, "X-Request-Id", REQUEST_ID);
+        }
     }
+    add_errors(operation, codes, components);
+}
+
+/// Adds a response for each status of `codes`.
+fn add_errors(operation: &mut Operation, codes: Vec<ErrorCode>, components: &mut Components) {
     let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();
     for code in codes {
         by_status.entry(code.status()).or_default().push(code);
@@ -145,26 +145,19 @@ fn ask(operation: &mut Operation, name: &str, text: &str) {
 }
 
 /// Describes a header of the response with `status`, if there is one.
-fn show(operation: &mut Operation, status: &str, name: &'static str, text: &'static str) {
-    if let Some(answer) = operation.responses.responses.get_mut(status) {
-        add_headers(answer, [(name, text)]);
+fn show(operation: &mut Operation, status: &str, name: &str, text: &str) {
+    if let Some(RefOr::T(answer)) = operation.responses.responses.get_mut(status) {
+        add_header(answer, name, text);
     }
 }
 
 const REQUEST_ID: &str = "Leads to the lines of this request in the log.";
 
-/// Adds the headers that are not described yet.
-fn add_headers(answer: &mut RefOr<Response>, headers: impl IntoIterator<Item = (&'static str, &'static str)>) {
-    if let RefOr::T(answer) = answer {
-        for (name, text) in headers {
-            answer.headers.entry(name.to_owned()).or_insert_with(|| header(text).into());
-        }
-    }
-}
-
-fn header(text: &str) -> Header {
+/// Describes a header of `answer`, unless it is described already.
+fn add_header(answer: &mut Response, name: &str, text: &str) {
     let schema = ObjectBuilder::new().schema_type(Type::String);
-    HeaderBuilder::new().schema(Some(schema)).description(Some(text)).build()
+    let header = || HeaderBuilder::new().schema(Some(schema)).description(Some(text)).build().into();
+    answer.headers.entry(name.to_owned()).or_insert_with(header);
 }
 
 /// The response for these error codes, which share one status.
@@ -178,13 +171,13 @@ fn failure(codes: &[ErrorCode], names: &[&str]) -> Response {
     let examples = codes.iter().map(|code| (code.name(), ExampleBuilder::new().value(example(*code)).build()));
     let content = ContentBuilder::new().schema(schema).examples_from_iter(examples).build();
     let response = ResponseBuilder::new().description(told.join("\n\n")).content(Problem::MEDIA_TYPE, content);
-    let mut answer = response.build().into();
-    add_headers(&mut answer, [("X-Request-Id", REQUEST_ID), ("Cache-Control", "`no-store`")]);
-    add_headers(&mut answer, headers_of(codes));
-    match answer {
-        RefOr::T(response) => response,
-        RefOr::Ref(_) => Response::default(),
+    let mut response = response.build();
+    for (name, text) in
+        [("X-Request-Id", REQUEST_ID), ("Cache-Control", "`no-store`")].into_iter().chain(headers_of(codes))
+    {
+        add_header(&mut response, name, text);
     }
+    response
 }
 
 fn example(code: ErrorCode) -> Option<Value> {
