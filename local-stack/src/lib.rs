@@ -1,11 +1,11 @@
 //! Defaults of `cargo run -p local-stack`: settings, secrets and files that both services need.
 
-/// Secrets and files, made once and kept.
-mod data;
-
+use std::fs::DirBuilder;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
+use auth_service::cli::{env_lines, kept};
 use shared_service::{ServerOptions, Settings};
 
 /// The folder of the files.
@@ -13,13 +13,30 @@ pub fn data_dir(settings: &mut Settings) -> PathBuf {
     settings.text("DATA_DIR", "./data", "Folder of local-stack's files").into()
 }
 
-/// Sets what is not set, and makes missing secrets and files in `DATA_DIR`.
+/// Fills in what a first start needs: secrets and database files in `DATA_DIR`, demo users, loopback addresses.
 ///
 /// # Errors
 /// `DATA_DIR` cannot be written; the message names it.
 pub fn fill(settings: &mut Settings) -> io::Result<()> {
     let dir = data_dir(settings);
-    data::fill(settings, &dir)
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
+    DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(named)?;
+    for line in kept(&dir.join("secrets.env"), env_lines)?.lines() {
+        if let Some((name, secret)) = line.split_once('=') {
+            settings.fill(name, secret);
+        }
+    }
+    settings.fill("AUTH_DATABASE_URL", database(&dir, "auth.db"));
+    settings.fill("BOOKS_DATABASE_URL", database(&dir, "books.db"));
+    settings.fill("DEMO_DATA", "true");
+    // The demo passwords are published.
+    settings.fill("AUTH_ADDR", "127.0.0.1:3000");
+    settings.fill("BOOKS_ADDR", "127.0.0.1:4000");
+    settings.fill("PUBLIC_URL", "http://localhost:3000");
+    // All callers on a developer's machine share one address.
+    settings.fill("IP_RATE_LIMIT", "0");
+    settings.fill("ACCOUNT_FAILURE_LIMIT", "0");
+    Ok(())
 }
 
 /// The settings of both services; missing secrets and files are made in `DATA_DIR` first.
@@ -47,4 +64,11 @@ pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Con
         server.max_connections /= 2;
     }
     Ok(configs)
+}
+
+fn database(dir: &Path, file: &str) -> String {
+    // Characters with a meaning in URLs are escaped.
+    let path = dir.join(file).display().to_string();
+    let path = path.replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    format!("sqlite://{path}?mode=rwc")
 }
