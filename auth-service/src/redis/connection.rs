@@ -6,7 +6,7 @@ use futures_util::future::{join_all, try_join_all};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
 use super::shard::{SHARDS, Shard};
 use super::step::{Durability, Form, Step};
@@ -81,16 +81,11 @@ impl Connection {
     /// Redis's. After `NOSCRIPT`, `MOVED` and `ASK` nothing was executed; after any other error it is unknown.
     pub(super) async fn run(&self, step: &Step, destination: &Destination, skew_ms: i64) -> RedisResult<Value> {
         let waits = matches!(step.durability, Durability::Replica(shard) if self.of(shard).load(Ordering::Relaxed));
-        let mut pipeline = redis::pipe();
-        if destination.asking {
-            pipeline.cmd("ASKING");
-        }
-        pipeline.add_command(step.command(destination.form, skew_ms));
+        let mut commands = vec![step.command(destination.form, skew_ms)];
         if waits {
-            pipeline.cmd("WAIT").arg(1).arg(WAIT_MS);
+            commands.push(redis::cmd("WAIT").arg(1).arg(WAIT_MS).take());
         }
-        let mut replies =
-            self.send(&pipeline, &destination.node).await?.into_iter().skip(usize::from(destination.asking));
+        let mut replies = self.send(commands, destination).await?.into_iter();
         let mut next = || replies.next().unwrap_or(Value::Nil).extract_error();
         let reply = next()?;
         if waits && redis::from_redis_value::<i64>(next()?)? < 1 {
@@ -159,32 +154,37 @@ impl Connection {
     /// Follows one redirection, as steps do: just after a fail-over the client may know an older master.
     async fn ask(&self, shard: Shard, question: Cmd) -> RedisResult<Value> {
         let destination = Destination::to(&shard.key("revocations"));
-        match self.ask_on(&destination, &question).await {
+        let answer = async |destination: &Destination| {
+            let answers = self.send(vec![question.clone()], destination).await?;
+            answers.into_iter().last().unwrap_or(Value::Nil).extract_error()
+        };
+        match answer(&destination).await {
             Err(error) => match destination.after(&error) {
-                Some(next) => self.ask_on(&next, &question).await,
+                Some(next) => answer(&next).await,
                 None => Err(error),
             },
-            answer => answer,
+            answered => answered,
         }
     }
 
-    async fn ask_on(&self, destination: &Destination, question: &Cmd) -> RedisResult<Value> {
+    /// Sends `commands` at once; returns a reply for each.
+    async fn send(&self, commands: Vec<Cmd>, destination: &Destination) -> RedisResult<Vec<Value>> {
         let mut pipeline = redis::pipe();
         if destination.asking {
             pipeline.cmd("ASKING");
         }
-        pipeline.add_command(question.clone());
-        let replies = self.send(&pipeline, &destination.node).await?;
-        replies.into_iter().last().unwrap_or(Value::Nil).extract_error()
-    }
-
-    async fn send(&self, pipeline: &Pipeline, node: &SingleNodeRoutingInfo) -> RedisResult<Vec<Value>> {
-        match self.servers.clone() {
-            Servers::One(mut redis) => redis.req_packed_commands(pipeline, 0, pipeline.len()).await,
-            Servers::Cluster(mut redis) => {
-                redis.route_pipeline(pipeline.clone(), 0, pipeline.len(), node.clone()).await
-            }
+        for command in commands {
+            pipeline.add_command(command);
         }
+        let mut replies = match self.servers.clone() {
+            Servers::One(mut redis) => redis.req_packed_commands(&pipeline, 0, pipeline.len()).await?,
+            Servers::Cluster(mut redis) => {
+                let count = pipeline.len();
+                redis.route_pipeline(pipeline, 0, count, destination.node.clone()).await?
+            }
+        };
+        // Before, the reply to ASKING.
+        Ok(replies.split_off(usize::from(destination.asking).min(replies.len())))
     }
 
     /// One shard per master, or all shards of a Cluster.
