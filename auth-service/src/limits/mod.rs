@@ -137,17 +137,13 @@ fn networks(from: ClientNetwork) -> impl Iterator<Item = ClientNetwork> {
 }
 
 async fn pass(rates: &dyn RateStore, network: ClientNetwork) -> Result<(), Duration> {
-    match tokio::time::timeout(PATIENCE, rates.pass(&network.to_string())).await {
-        Ok(Ok(wait)) => wait.map_or(Ok(()), Err),
-        Ok(Err(error)) => {
-            log::warn!("a call was not counted: {error}");
-            Ok(())
-        }
-        Err(_) => {
-            log::warn!("a call was not counted: no answer within {PATIENCE:?}");
-            Ok(())
-        }
-    }
+    let why = match tokio::time::timeout(PATIENCE, rates.pass(&network.to_string())).await {
+        Ok(Ok(wait)) => return wait.map_or(Ok(()), Err),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {PATIENCE:?}"),
+    };
+    log::warn!("a call was not counted: {why}");
+    Ok(())
 }
 
 /// A key of fixed length that reveals neither. Folds case as the account lookup does.

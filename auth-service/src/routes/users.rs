@@ -75,7 +75,7 @@ pub(super) async fn add(
         if state.recovery.has_links() { body.read()? } else { body.read_as::<NewUserWithPassword>()?.into() };
     let role = role.map_or(Role::Member, |Parsed(role)| role);
     let user = Candidate::new(username, email, password).create(&state, &caller, role, Some(&admin)).await?;
-    log::info!(target: "audit", event = "user.added", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "added");
+    log_by(&admin, &user.id, "user.added", "added");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
         .json(UserAdded { message: "User added successfully", user: Record::of(&user, &state) }))
@@ -135,9 +135,7 @@ pub(super) async fn delete(
     match deleted {
         Deleted::LastAdmin => return Err(Problem::new(LastAdmin)),
         Deleted::NotFound => {}
-        Deleted::Done(_) => {
-            log::info!(target: "audit", event = "user.deleted", user = id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "deleted");
-        }
+        Deleted::Done(_) => log_by(&admin, &id, "user.deleted", "deleted"),
     }
     // Also for a deleted user: an earlier attempt may have been interrupted.
     complete_of(&state.users, &*state.sessions, &id).await?;
@@ -160,7 +158,7 @@ pub(super) async fn sign_out(
     let changed = state.users.change_by(By::Admin(&admin.user_id), &id, &change).await?.ok_or_else(no_admin)?;
     let Changed::Done { after: user, .. } = changed else { return Err(Problem::not_found("user")) };
     complete_of(&state.users, &*state.sessions, &user.id).await?;
-    log::info!(target: "audit", event = "session.all_ended", user = user.id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "signed out everywhere");
+    log_by(&admin, &user.id, "session.all_ended", "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -191,15 +189,21 @@ impl UserPatch {
 }
 
 fn log_change(admin: &Admin, before: &User, after: &User, password: bool) {
-    let (user, by, by_session) = (after.id.as_str(), admin.user_id.as_str(), admin.session_id.as_str());
     if before.role != after.role {
+        let (user, by, by_session) = (after.id.as_str(), admin.user_id.as_str(), admin.session_id.as_str());
         log::info!(target: "audit", event = "role.changed", user = user, by = by, by_session = by_session, role:% = after.role; "role changed");
     }
     if before.disabled != after.disabled {
         let event = if after.disabled { "user.disabled" } else { "user.enabled" };
-        log::info!(target: "audit", event = event, user = user, by = by, by_session = by_session; "account switched");
+        log_by(admin, &after.id, event, "account switched");
     }
     if password {
-        log::info!(target: "audit", event = "password.changed", user = user, by = by, by_session = by_session; "password set");
+        log_by(admin, &after.id, "password.changed", "password set");
     }
+}
+
+/// Writes an audit event about the account `user`, which `admin` changed.
+pub(super) fn log_by(admin: &Admin, user: &str, event: &'static str, text: &'static str) {
+    let (by, by_session) = (admin.user_id.as_str(), admin.session_id.as_str());
+    log::info!(target: "audit", event = event, user = user, by = by, by_session = by_session; "{text}");
 }

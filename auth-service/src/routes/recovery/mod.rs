@@ -17,7 +17,7 @@ use super::current::{CurrentAdmin, CurrentUser, PerhapsCurrentUser};
 use super::me::{confirm_password, log_event, log_wrong, owns};
 use super::rate_limited::RateLimited;
 use super::replies::{Message, ResetLink};
-use super::users::{UserParam, user_id};
+use super::users::{UserParam, log_by, user_id};
 use super::{State, email_taken, no_admin, not_hashed};
 use crate::mail::{Linked, Outbox, Purpose, Recovery, ValidTicket, Verified};
 use crate::users::{Account, By, Email};
@@ -141,7 +141,7 @@ pub(super) async fn link(
         Linked::NotFound => return Err(Problem::not_found("user")),
         Linked::NotConfigured => return Err(Problem::new(PublicUrlNotConfigured)),
     };
-    log::info!(target: "audit", event = "password.link_made", user = id.as_str(), by = admin.user_id.as_str(), by_session = admin.session_id.as_str(); "reset link made");
+    log_by(&admin, &id, "password.link_made", "reset link made");
     Ok(HttpResponse::Created().json(ResetLink { url: link.url, expires_at: rfc3339(link.expires_at) }))
 }
 
@@ -168,8 +168,7 @@ async fn confirm_owner(
 
 /// The outbox, if mail is on.
 fn outbox(state: &State) -> Result<&Outbox, Problem> {
-    let outbox = state.recovery.outbox().ok_or_else(|| Problem::new(MailNotConfigured))?;
-    Ok(outbox)
+    state.recovery.outbox().map(|outbox| &**outbox).ok_or_else(|| Problem::new(MailNotConfigured))
 }
 
 fn accepted(message: &'static str) -> HttpResponse {
