@@ -12,7 +12,7 @@ use shared_service::clock::now_ms;
 use shared_service::database::{self, Database, StoreError};
 use shared_service::http::openapi::{docs, docs_at_root};
 use shared_service::operations::document;
-use shared_service::{Metrics, Readiness, RevocationSettings, Running, bind, health, log_secret};
+use shared_service::{Metrics, Readiness, RevocationSettings, Running, as_gauge, bind, health, log_secret};
 
 use crate::access_keys;
 use crate::config::{AUDIENCE, Config, StoreConfig};
@@ -75,49 +75,39 @@ enum Limited {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(config: Config, known: Revocations) -> Result<Running, StartError> {
-    let tokens = Arc::new(Tokens::new(&config)?);
-    let keys = config.access.keys.clone();
-    if keys.is_some() {
-        config.access_keys.log();
-        access_keys::reload_on_hangup(Arc::clone(&tokens))?;
-    }
+    let tokens = tokens(&config)?;
     let auth = Data::new(config.access.bearer_auth(AUDIENCE)?.with_revocations(known.clone()));
     log_secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref());
     log_secret("REFRESH_TOKEN_SECRET_PREVIOUS", config.refresh_previous.as_ref());
-    let introspector = introspector(&config)?;
+    let introspector = Introspector::of(&config)?;
     let metadata = Metadata::of(&config.access.issuer, introspector.is_some());
-    let server = config.server.clone();
-    let (demo_data, sessions_in_redis) = (config.demo_data, config.stores.redis_url.is_some());
-    let (calls, failures) = (config.ip_rate_limit, config.account_failure_limit);
+    let Config { server, access, revocations: list, ip_rate_limit, account_failure_limit, demo_data, .. } = config;
     let Stores { users, sessions, passwords, recovery, limited, pool } = open(config.stores).await?;
     if demo_data {
-        users.seed_demo(&passwords, !sessions_in_redis, now_ms()).await?;
+        users.seed_demo(&passwords, matches!(limited, Limited::Sql { .. }), now_ms()).await?;
     } else {
         users.refuse_demo(&passwords).await?;
     }
     let revocations = Arc::new(RevocationReader::new(Arc::clone(&sessions), known.clone()));
     let readiness = readiness(pool, &sessions, &revocations);
-    revocations.poll(config.revocations.poll).await;
-    endings::complete_in_background(users.clone(), &sessions, config.revocations.poll);
+    revocations.poll(list.poll).await;
+    endings::complete_in_background(users.clone(), &sessions, list.poll);
     recovery.start_sending();
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
-    let limits = limits(&limited, calls, failures);
     let metrics = RevocationSettings::shown(metrics(server.name, &limited, &passwords, &recovery), &known);
-    let allowed_origins = server.allowed_origins.clone();
-    let state = State {
+    let state = Data::new(State {
         users,
         sessions,
         passwords,
         recovery,
         grants,
-        limits,
+        limits: limits(&limited, ip_rate_limit, account_failure_limit),
         revocations,
-        allowed_origins,
-        keys,
+        allowed_origins: server.allowed_origins.clone(),
+        keys: access.keys,
         introspector,
         metadata,
-    };
-    let state = Data::new(state);
+    });
     let docs = docs(document::<Calls>);
     let routes = move |routes: &mut web::ServiceConfig| {
         // In this order: a request is compared with the paths one after the other.
@@ -127,13 +117,14 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     Ok(bind(&server, metrics, routes)?)
 }
 
-/// Verifies tokens for each service that may introspect them.
-fn introspector(config: &Config) -> Result<Option<Introspector>, SetupError> {
-    let Some(secret) = config.introspection_secret.clone() else { return Ok(None) };
-    log_secret("INTROSPECTION_SECRET", Some(&secret));
-    let verifier = |name: &String| config.access.verifier(name).map(|verifier| (name.clone(), verifier));
-    let verifiers = config.access_audience.iter().map(verifier).collect::<Result<_, _>>()?;
-    Ok(Some(Introspector { secret, issuer: config.access.issuer.clone(), verifiers }))
+/// The signer of tokens, with the keys that it reads again at each SIGHUP.
+fn tokens(config: &Config) -> Result<Arc<Tokens>, StartError> {
+    let tokens = Arc::new(Tokens::new(config)?);
+    if config.access.keys.is_some() {
+        config.access_keys.log();
+        access_keys::reload_on_hangup(Arc::clone(&tokens))?;
+    }
+    Ok(tokens)
 }
 
 /// Opens the stores of `config`.
@@ -149,17 +140,8 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
         let store = SqlStore::open(pool.clone()).await?;
         let sessions = Arc::new(SqlSessions::on(store.clone(), config.rules).await?);
         let failures = Arc::new(SqlFailures(store));
-        let swept = (Arc::downgrade(&sessions), Arc::downgrade(&failures));
-        every_minute(move || {
-            let swept = (swept.0.upgrade(), swept.1.upgrade());
-            async move {
-                let (sessions, failures) = (swept.0?, swept.1?);
-                if let Err(error) = tokio::try_join!(sessions.sweep(SWEEP_BATCH), failures.sweep(SWEEP_BATCH)) {
-                    log::warn!("ended sessions were not swept: {error}");
-                }
-                Some(())
-            }
-        });
+        let counted = Arc::clone(&failures);
+        every_minute(&sessions, move |sessions| sweep(sessions, Arc::clone(&counted)));
         (Arc::<SqlSessions>::clone(&sessions), Limited::Sql { sessions, failures })
     };
     let recovery = Recovery::new(config.mail, &pool, &sessions);
@@ -193,16 +175,26 @@ pub async fn open_existing(config: &StoreConfig) -> Result<(Users, Arc<dyn Sessi
     Ok((Users::new(pool), sessions))
 }
 
-/// Calls `sweep` every minute, until it returns `None`.
+async fn sweep(sessions: Arc<SqlSessions>, failures: Arc<SqlFailures>) {
+    if let Err(error) = tokio::try_join!(sessions.sweep(SWEEP_BATCH), failures.sweep(SWEEP_BATCH)) {
+        log::warn!("ended sessions were not swept: {error}");
+    }
+}
+
+/// Calls `sweep` every minute, while there is `store`.
 ///
 /// Not an actix task: actix ends its tasks before requests in flight are finished.
-fn every_minute<S: Future<Output = Option<()>> + Send>(sweep: impl Fn() -> S + Send + 'static) {
+fn every_minute<T, S>(store: &Arc<T>, sweep: impl Fn(Arc<T>) -> S + Send + 'static)
+where
+    T: Send + Sync + 'static,
+    S: Future<Output = ()> + Send,
+{
+    let store = Arc::downgrade(store);
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
-            if sweep().await.is_none() {
-                return;
-            }
+            let Some(store) = store.upgrade() else { return };
+            sweep(store).await;
         }
     });
 }
@@ -225,8 +217,7 @@ fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
         return Arc::new(RedisRates::new(redis.clone(), per_minute));
     }
     let rates = Arc::new(LocalRates::new(per_minute));
-    let swept = Arc::downgrade(&rates);
-    every_minute(move || ready(swept.upgrade().map(|rates| rates.sweep())));
+    every_minute(&rates, |rates| async move { rates.sweep() });
     rates
 }
 
@@ -236,8 +227,7 @@ fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>,
     let queued = Arc::clone(passwords);
     let register = if recovery.outbox().is_some() { counts::register_with_mail } else { counts::register };
     let depth = ("auth_password_queue_depth", "Passwords that wait for a thread to hash them");
-    let metrics = Metrics::new(service, env!("CARGO_PKG_VERSION"), register)
-        .gauge(depth, move || ready(Some(as_gauge(queued.queue_depth()))));
+    let metrics = Metrics::new(service, env!("CARGO_PKG_VERSION"), register).count(depth, move || queued.queue_depth());
     let metrics = recovery.shown(metrics);
     let Limited::Sql { sessions, .. } = limited else { return metrics };
     let sessions = Arc::clone(sessions);
@@ -250,24 +240,10 @@ fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>,
     })
 }
 
-/// Exact up to four thousand million.
-fn as_gauge(count: impl TryInto<u32>) -> f64 {
-    f64::from(count.try_into().unwrap_or(u32::MAX))
-}
-
 fn readiness(pool: Database, sessions: &Arc<dyn SessionStore>, revocations: &Arc<RevocationReader>) -> Readiness {
-    let (sessions, revocations) = (Arc::clone(sessions), Arc::clone(revocations));
+    let is_read = |list: Arc<RevocationReader>| ready(list.is_read().then_some(()).ok_or("the list is not read yet"));
     Readiness::default()
-        .with("database", move || {
-            let pool = pool.clone();
-            async move { database::ping(&pool).await.map_err(|error| error.to_string()) }
-        })
-        .with("sessions", move || {
-            let sessions = Arc::clone(&sessions);
-            async move { sessions.ping().await.map_err(|error| error.to_string()) }
-        })
-        .with("revocations", move || {
-            let is_read = revocations.is_read();
-            ready(is_read.then_some(()).ok_or_else(|| "the list is not read yet".to_owned()))
-        })
+        .with("database", pool, |pool| async move { database::ping(&pool).await })
+        .with("sessions", Arc::clone(sessions), |sessions| async move { sessions.ping().await })
+        .with("revocations", Arc::clone(revocations), is_read)
 }

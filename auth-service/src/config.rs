@@ -97,17 +97,9 @@ impl Config {
                 "Adds john (admin), anna (member) and three books; for trying out",
             ),
         };
-        if !config.access_audience.iter().any(|name| name == AUDIENCE) {
-            settings
-                .wrong("ACCESS_TOKEN_AUDIENCE", format!("must name {AUDIENCE}, whose /me and /users take the token"));
-        }
-        AccessSettings::require_a_key(settings, settings.is_set("ACCESS_TOKEN_KEY"));
         config.access.keys = config.access_keys.handle();
-        if !config.demo_data && config.stores.mail.smtp.as_ref().is_some_and(Smtp::is_log) {
-            settings.wrong("SMTP_URL", "writes links that open accounts to the log: only with DEMO_DATA=true");
-        }
         config.server.cookies = true;
-        config.keep_secrets_apart(settings);
+        config.check(settings);
         config
     }
 
@@ -120,6 +112,19 @@ impl Config {
     /// Reads the settings of the HTTP server only.
     pub fn server(settings: &mut Settings) -> ServerOptions {
         ServerOptions::read(settings, "auth-service", ("AUTH_ADDR", "0.0.0.0:3000"), "AUTH_METRICS_ADDR")
+    }
+
+    /// Checks settings that depend on each other.
+    fn check(&self, settings: &mut Settings) {
+        if !self.access_audience.iter().any(|name| name == AUDIENCE) {
+            settings
+                .wrong("ACCESS_TOKEN_AUDIENCE", format!("must name {AUDIENCE}, whose /me and /users take the token"));
+        }
+        AccessSettings::require_a_key(settings, settings.is_set("ACCESS_TOKEN_KEY"));
+        if !self.demo_data && self.stores.mail.smtp.as_ref().is_some_and(Smtp::is_log) {
+            settings.wrong("SMTP_URL", "writes links that open accounts to the log: only with DEMO_DATA=true");
+        }
+        self.keep_secrets_apart(settings);
     }
 
     /// With a refresh secret that also verifies access tokens, every service could sign itself a session.

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use auth_service::Calls;
 use auth_service::access_keys::AccessKeys;
 use auth_service::app;
-use auth_service::cli::{Cli, Command, Console, exit_code, key_file, keygen, read, show_keys};
+use auth_service::cli::{Cli, Command, Console, exit_code, key_file, keygen, show_keys};
 use auth_service::config::{Config, StoreConfig};
 use clap::{CommandFactory, Parser};
-use shared_service::operations::cli::Program;
+use shared_service::operations::cli::{Program, read};
 use shared_service::operations::document;
 use shared_service::{Settings, ShutdownSignal, keep_private, serve};
 

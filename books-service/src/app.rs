@@ -108,15 +108,13 @@ pub async fn open(database_url: &str) -> Result<Books, StoreError> {
 }
 
 fn readiness(books: Books, revocations: Option<Revocations>, keys: Option<PublicKeys>) -> Readiness {
-    let mut readiness = Readiness::default().with("database", move || {
-        let books = books.clone();
-        async move { books.revision().await.map(drop).map_err(|error| error.to_string()) }
-    });
+    let mut readiness =
+        Readiness::default().with("database", books, |books| async move { books.revision().await.map(drop) });
     if let Some(keys) = keys {
-        readiness = readiness.with("keys", move || AccessSettings::has_keys(&keys));
+        readiness = readiness.with("keys", keys, |keys| AccessSettings::has_keys(&keys));
     }
     match revocations {
-        Some(list) => readiness.with("revocations", move || RevocationSettings::has_begun(&list)),
+        Some(list) => readiness.with("revocations", list, |list| RevocationSettings::has_begun(&list)),
         None => readiness,
     }
 }

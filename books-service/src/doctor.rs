@@ -3,7 +3,6 @@ use std::net::IpAddr;
 
 use actix_web::http::Uri;
 use shared_claims::Poller;
-use shared_service::clock::now_ms;
 use shared_service::operations::doctor::{self, CheckResult, Report, time_limited};
 use shared_service::{Settings, start_logging};
 
@@ -31,10 +30,7 @@ pub async fn doctor(mut settings: Settings, json: bool, out: impl Write) -> io::
         report.print(unencrypted(url))?;
         report.print(time_limited(KEYS, async { [published(url).await] }).await)?;
     }
-    report.print([doctor::certificate(config.server.tls.as_ref(), now_ms())])?;
-    report.print(time_limited("address", doctor::address(&config.server)).await)?;
-    report.print([doctor::files(&config.server)])?;
-    report.print(time_limited("database", doctor::database(&config.database_url, &MIGRATIONS)).await)?;
+    report.print_server(&config.server, &config.database_url, &MIGRATIONS).await?;
     report.print(time_limited(AUTH, async { [revocation_list(&config).await] }).await)?;
     Ok(report.failed())
 }

@@ -10,9 +10,9 @@ use books_service::books::Books;
 use books_service::routes::Calls;
 use books_service::{Config, StartError, doctor, start};
 use clap::{CommandFactory, Parser, Subcommand};
-use shared_service::operations::cli::{CommonCommand, Program, exit};
+use shared_service::operations::cli::{CommonCommand, Program, exit, read};
 use shared_service::operations::document;
-use shared_service::{Progress, Settings, ShutdownSignal, keep_private, start_logging};
+use shared_service::{Progress, Settings, ShutdownSignal, keep_private};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -84,11 +84,11 @@ fn program() -> Program {
 
 async fn serve() -> Result<(), Failure> {
     let stop = ShutdownSignal::listen()?;
-    let mut settings = Settings::from_process();
-    start_logging(&mut settings);
-    let config = Config::read(&mut settings);
-    settings.log();
-    settings.finish()?;
+    let config = read(Settings::from_process(), |settings| {
+        let config = Config::read(settings);
+        settings.log();
+        config
+    })?;
     shared_service::serve(stop, async { Ok::<_, StartError>(vec![start(&config, None).await?]) }).await?;
     Ok(())
 }
@@ -101,11 +101,7 @@ fn settings() -> Settings {
 }
 
 async fn books() -> Result<Books, Failure> {
-    let mut settings = settings();
-    start_logging(&mut settings);
-    let url = Config::database_url(&mut settings);
-    settings.finish()?;
-    Ok(open(&url).await?)
+    Ok(open(&read(settings(), Config::database_url)?).await?)
 }
 
 async fn export() -> Result<(), Failure> {

@@ -21,8 +21,8 @@ pub use http::{
     origin, quoted,
 };
 pub use operations::{
-    AccessSettings, Metrics, Named, Progress, Readiness, RevocationSettings, Running, ShutdownSignal, bind, health,
-    healthcheck, log_secret, serve, show_counter, show_timer, start_logging,
+    AccessSettings, Metrics, Named, Progress, Readiness, RevocationSettings, Running, ShutdownSignal, as_gauge, bind,
+    health, healthcheck, log_secret, serve, show_counter, show_timer, start_logging,
 };
 pub use settings::{SettingSpec, Settings, SettingsError, StoreUrl, keep_private, open_trusted};
 pub use single_flight::SingleFlight;

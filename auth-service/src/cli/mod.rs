@@ -30,9 +30,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use shared_service::Settings;
 use shared_service::database::StoreError;
-use shared_service::operations::cli::{CommonCommand, exit};
-use shared_service::{Settings, SettingsError, start_logging};
+use shared_service::operations::cli::{CommonCommand, exit, read};
 
 use crate::app::{self, Stores};
 use crate::config::{Config, StoreConfig};
@@ -148,17 +148,6 @@ impl DataCommand {
         }
         Ok(())
     }
-}
-
-/// Reads a part of `settings`, and starts the log.
-///
-/// # Errors
-/// They are wrong.
-pub fn read<T>(mut settings: Settings, read: impl FnOnce(&mut Settings) -> T) -> Result<T, SettingsError> {
-    start_logging(&mut settings);
-    let config = read(&mut settings);
-    settings.finish()?;
-    Ok(config)
 }
 
 /// The exit code of the program `name`: 3 where an import has skipped lines. A reader that has seen enough (`| head`) is no

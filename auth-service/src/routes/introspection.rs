@@ -9,14 +9,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use shared_claims::ErrorCode::{NotFound, Unavailable};
-use shared_claims::{AccessClaims, Problem, Secret, Verifier};
+use shared_claims::{AccessClaims, Problem, Secret, SetupError, Verifier};
 use shared_service::clock::now_ms;
 use shared_service::http::request::Form;
+use shared_service::log_secret;
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use super::State;
 use super::oauth::{OAuthError, TokenForm, invalid};
+use crate::config::Config;
 use crate::users::InvalidUserId;
 
 /// The state of a token (RFC 7662 section 2.2). An inactive token has `active` alone.
@@ -54,11 +56,11 @@ pub(super) struct Introspection {
 /// The secret of the services, and a verifier for each of them.
 pub struct Introspector {
     /// `INTROSPECTION_SECRET`.
-    pub secret: Secret,
+    secret: Secret,
     /// `TOKEN_ISSUER`.
-    pub issuer: String,
+    issuer: String,
     /// By the names in `ACCESS_TOKEN_AUDIENCE`.
-    pub verifiers: Vec<(String, Verifier<AccessClaims>)>,
+    verifiers: Vec<(String, Verifier<AccessClaims>)>,
 }
 
 /// A service that proved by HTTP Basic that it has the secret: its place in [`Introspector::verifiers`].
@@ -91,6 +93,18 @@ pub(super) async fn introspect(
 }
 
 impl Introspector {
+    /// The introspector that `config` sets up; `None` without a secret.
+    ///
+    /// # Errors
+    /// A verifier cannot be built.
+    pub fn of(config: &Config) -> Result<Option<Self>, SetupError> {
+        let Some(secret) = config.introspection_secret.clone() else { return Ok(None) };
+        log_secret("INTROSPECTION_SECRET", Some(&secret));
+        let verifier = |name: &String| Ok((name.clone(), config.access.verifier(name)?));
+        let verifiers = config.access_audience.iter().map(verifier).collect::<Result<_, SetupError>>()?;
+        Ok(Some(Self { secret, issuer: config.access.issuer.clone(), verifiers }))
+    }
+
     /// The claims of `token` for `service`; `None` if it is not active.
     async fn introspect(
         &self,

@@ -91,12 +91,10 @@ impl AccessSettings {
     /// Shows how old the public keys are, in seconds, and how many there are.
     #[must_use]
     pub fn shown(metrics: Metrics, keys: &PublicKeys) -> Metrics {
-        let (age, set) = (keys.clone(), keys.clone());
-        let age = move || ready(Some(age.age().map_or(f64::INFINITY, |age| age.as_secs_f64())));
-        let count = move || ready(Some(f64::from(u32::try_from(set.keys().len()).unwrap_or(u32::MAX))));
-        metrics
-            .gauge(("jwks_age_seconds", "Age of the set of public keys; infinite before the first one"), age)
-            .gauge(("jwks_keys", "Public keys of access tokens that are accepted"), count)
+        let (aged, counted) = (keys.clone(), keys.clone());
+        let age = ("jwks_age_seconds", "Age of the set of public keys; infinite before the first one");
+        let count = ("jwks_keys", "Public keys of access tokens that are accepted");
+        metrics.age(age, move || aged.age()).count(count, move || counted.keys().len())
     }
 
     /// A check for [`Readiness`](super::Readiness): without a secret, no token is accepted before the first set of keys.

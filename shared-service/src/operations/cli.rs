@@ -11,7 +11,7 @@ use utoipa::openapi::OpenApi;
 use super::{healthcheck, start_logging};
 use crate::database::{backup, backup_into};
 use crate::http::ServerOptions;
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsError};
 
 /// The commands that every service has.
 #[derive(Debug, Subcommand)]
@@ -74,6 +74,17 @@ impl CommonCommand {
     }
 }
 
+/// Reads a part of `settings`, and starts the log.
+///
+/// # Errors
+/// They are wrong.
+pub fn read<T>(mut settings: Settings, read: impl FnOnce(&mut Settings) -> T) -> Result<T, SettingsError> {
+    start_logging(&mut settings);
+    let config = read(&mut settings);
+    settings.finish()?;
+    Ok(config)
+}
+
 /// The exit code of the program `name`.
 #[must_use]
 pub fn exit(name: &str, done: Result<(), Box<dyn Error>>) -> ExitCode {
@@ -93,12 +104,11 @@ fn say(text: impl AsRef<[u8]>) -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn config(read: fn(&mut Settings)) -> Result<(), Box<dyn Error>> {
-    let mut settings = Settings::from_process();
-    start_logging(&mut settings);
-    read(&mut settings);
-    let lines = settings.effective();
-    settings.finish()?;
+fn config(read_all: fn(&mut Settings)) -> Result<(), Box<dyn Error>> {
+    let lines = read(Settings::from_process(), |settings| {
+        read_all(settings);
+        settings.effective()
+    })?;
     say(lines.join("\n") + "\n")
 }
 

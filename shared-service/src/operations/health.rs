@@ -1,10 +1,11 @@
 use std::error::Error;
+use std::fmt::Display;
 use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt, join_all};
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use serde::Serialize;
@@ -22,13 +23,16 @@ type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Syn
 pub struct Readiness(Vec<(&'static str, Check)>);
 
 impl Readiness {
-    /// Adds `check` under `name`; its error text only appears in the log.
+    /// Adds `check` of the dependency `on` under `name`; its error only appears in the log.
     #[must_use]
-    pub fn with<F>(mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub fn with<D, F, E>(mut self, name: &'static str, on: D, check: impl Fn(D) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<(), String>> + Send + 'static,
+        D: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
     {
-        self.0.push((name, Arc::new(move || Box::pin(check()))));
+        let check = move || check(on.clone()).map_err(|error| error.to_string()).boxed();
+        self.0.push((name, Arc::new(check)));
         self
     }
 

@@ -1,6 +1,7 @@
 //! Metrics of a service for Prometheus, recorded through the facade of the crate `metrics`. A process without an
 //! address for metrics records nothing.
 
+use std::future::ready;
 use std::io;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::time::Duration;
@@ -75,6 +76,18 @@ impl Metrics {
         self
     }
 
+    /// Adds a gauge of things that are counted in memory.
+    #[must_use]
+    pub fn count(self, named: Named, read: impl Fn() -> usize + Send + Sync + 'static) -> Self {
+        self.gauge(named, move || ready(Some(as_gauge(read()))))
+    }
+
+    /// Adds a gauge of the seconds since something was up to date; infinite before the first time.
+    #[must_use]
+    pub fn age(self, named: Named, read: impl Fn() -> Option<Duration> + Send + Sync + 'static) -> Self {
+        self.gauge(named, move || ready(Some(read().map_or(f64::INFINITY, |age| age.as_secs_f64()))))
+    }
+
     /// Starts recording. Needs a Tokio runtime.
     ///
     /// # Errors
@@ -101,6 +114,11 @@ impl Metrics {
         gauge!("build_info", "service" => self.service, "version" => self.version).set(1);
         join_all(self.gauges.iter().map(|gauge| gauge())).await;
     }
+}
+
+/// Exact up to four thousand million.
+pub fn as_gauge(count: impl TryInto<u32>) -> f64 {
+    f64::from(count.try_into().unwrap_or(u32::MAX))
 }
 
 /// Exports a counter for each of `results` at 0: Prometheus cannot see the increase of a series that begins with 1.
@@ -173,8 +191,6 @@ async fn page() -> HttpResponse {
 
 #[cfg(test)]
 mod tests {
-    use std::future::ready;
-
     use actix_web::body::to_bytes;
 
     use super::*;

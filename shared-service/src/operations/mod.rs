@@ -4,6 +4,7 @@ mod access;
 #[cfg(feature = "cli")]
 pub mod cli;
 /// Checks of the command `doctor`.
+#[cfg(feature = "cli")]
 pub mod doctor;
 /// The finished `OpenAPI` document.
 #[cfg(feature = "openapi")]
@@ -31,7 +32,7 @@ pub use access::{AccessSettings, log_secret};
 pub use document::document;
 pub use health::{Readiness, health, healthcheck};
 pub use logging::start_logging;
-pub use metrics::{Metrics, Named, show_counter, show_timer};
+pub use metrics::{Metrics, Named, as_gauge, show_counter, show_timer};
 pub use progress::Progress;
 pub use revocations::RevocationSettings;
 pub use server::{Running, bind};

@@ -36,14 +36,11 @@ impl RevocationSettings {
     /// Exports the age of `known` in seconds and its number of entries.
     #[must_use]
     pub fn shown(metrics: Metrics, known: &Revocations) -> Metrics {
-        let (age, list) = (known.clone(), known.clone());
+        let (aged, counted) = (known.clone(), known.clone());
         let help = "Since when nothing newer is known of revocations; infinite before the first list";
-        let age = move || ready(Some(age.age().map_or(f64::INFINITY, |age| age.as_secs_f64())));
-        let entries = move || ready(Some(f64::from(u32::try_from(list.len()).unwrap_or(u32::MAX))));
-        let help_of_entries = "Sessions that ended and users that were cut off, as far as is known";
-        metrics
-            .gauge(("revocation_feed_age_seconds", help), age)
-            .gauge(("revocation_entries", help_of_entries), entries)
+        let metrics = metrics.age(("revocation_feed_age_seconds", help), move || aged.age());
+        let help = "Sessions that ended and users that were cut off, as far as is known";
+        metrics.count(("revocation_entries", help), move || counted.len())
     }
 
     /// A check for [`Readiness`](super::Readiness): before the first list is read, tokens revoked before the start

@@ -67,6 +67,7 @@ impl fmt::Display for SettingsError {
 
 impl SettingsError {
     /// The errors, a line each.
+    #[cfg(feature = "cli")]
     pub(crate) fn each(&self) -> &[String] {
         &self.0
     }

@@ -33,12 +33,7 @@ pub async fn run_doctor(mut settings: Settings, json: bool, console: &mut Consol
     report.print(doctor::key_file(&settings, "ACCESS_TOKEN_KEY"))?;
     report.print(doctor::settings(settings))?;
     report.print(secrets(&config))?;
-    let tls = doctor::certificate(config.server.tls.as_ref(), now_ms());
-    report.print([tls])?;
-    report.print(time_limited("address", doctor::address(&config.server)).await)?;
-    report.print([doctor::files(&config.server)])?;
-    let migrations = app::migrations();
-    report.print(time_limited("database", doctor::database(&config.stores.database_url, &migrations)).await)?;
+    report.print_server(&config.server, &config.stores.database_url, &app::migrations()).await?;
     report.print(time_limited("passwords", cost_of_failures(&config.stores)).await)?;
     report.print(match &config.stores.redis_url {
         Some(address) => time_limited("redis", redis::redis(address)).await,

@@ -8,7 +8,7 @@ use crate::operations::healthcheck;
 const WHAT: &str = "address";
 
 /// Checks that the service can listen on its addresses, for requests and for metrics, or is listening already.
-pub async fn address(options: &ServerOptions) -> Vec<CheckResult> {
+pub(super) async fn address(options: &ServerOptions) -> Vec<CheckResult> {
     let addr = options.addr;
     let mut found = vec![match TcpListener::bind(addr) {
         Ok(_) => CheckResult::ok(WHAT, format!("{addr} is free")),

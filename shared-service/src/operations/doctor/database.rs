@@ -14,7 +14,7 @@ const MIGRATIONS: &str = "migrations";
 
 /// Checks that the database at `url` answers, that its clock is right, and that it has all `migrations`. Changes
 /// nothing.
-pub async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<CheckResult> {
+pub(super) async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<CheckResult> {
     if url.is_empty() {
         return vec![CheckResult::fail(WHAT, "no address is set, see settings")];
     }

@@ -6,8 +6,7 @@ const WHAT: &str = "files";
 const FEW: usize = 500;
 
 /// Checks the limit of open files, of which each connection takes one.
-#[must_use]
-pub fn files(options: &ServerOptions) -> CheckResult {
+pub(super) fn files(options: &ServerOptions) -> CheckResult {
     let (limit, connections) = (descriptors::limit(), options.max_connections);
     let says = format!("the start allows itself {limit} open files (the hard limit), and {connections} connections");
     if descriptors::connections() <= connections && connections < FEW {

@@ -4,7 +4,6 @@
 /// The addresses.
 mod address;
 /// The database.
-#[cfg(feature = "database")]
 mod database;
 /// The limit of open files.
 mod files;
@@ -20,13 +19,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared_claims::{LEEWAY, Secret};
 
+use self::address::address;
+use self::database::database;
+use self::files::files;
+use self::tls::certificate;
+use crate::clock::now_ms;
+use crate::http::ServerOptions;
 use crate::settings::Settings;
-
-pub use address::address;
-#[cfg(feature = "database")]
-pub use database::database;
-pub use files::files;
-pub use tls::certificate;
 
 /// The time limit of one check.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -117,6 +116,22 @@ impl<W: Write> Report<W> {
             }
         }
         Ok(())
+    }
+
+    /// Checks what every service has: certificate, addresses, open files, and the database at `url` with `migrations`.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub async fn print_server(
+        &mut self,
+        options: &ServerOptions,
+        url: &str,
+        migrations: &[(&str, &str)],
+    ) -> io::Result<()> {
+        self.print([certificate(options.tls.as_ref(), now_ms())])?;
+        self.print(time_limited("address", address(options)).await)?;
+        self.print([files(options)])?;
+        self.print(time_limited("database", database(url, migrations)).await)
     }
 
     /// The number of failed checks.

@@ -10,8 +10,7 @@ const DAY: i64 = 86_400;
 const SOON: i64 = 14 * DAY;
 
 /// Checks that the certificate and its key can be read, belong together, and are valid at `now_ms`.
-#[must_use]
-pub fn certificate(files: Option<&TlsFiles>, now_ms: i64) -> CheckResult {
+pub(super) fn certificate(files: Option<&TlsFiles>, now_ms: i64) -> CheckResult {
     let Some(files) = files else { return CheckResult::ok(WHAT, "no TLS_CERT: HTTP, for use behind a proxy") };
     let chain = match files.load() {
         Ok(key) => key.cert,
