@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::State;
 use super::keys::FIVE_MINUTES;
+use crate::mail::PublicUrl;
 
 /// The metadata of an authorization server (RFC 8414 section 2).
 #[derive(Clone, Serialize, ToSchema)]
@@ -35,11 +36,7 @@ impl Metadata {
     /// The metadata of the service at the address `issuer`; `None` where that is only a name.
     #[must_use]
     pub fn of(issuer: &str, introspects: bool) -> Option<Self> {
-        let url = url::Url::parse(issuer).ok()?;
-        let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-        if !(matches!(url.scheme(), "http" | "https") && url.has_host() && url.password().is_none() && is_bare) {
-            return None;
-        }
+        issuer.parse::<PublicUrl>().ok()?;
         let at = |path: &str| format!("{}{path}", issuer.trim_end_matches('/'));
         Some(Self {
             issuer: issuer.to_owned(),
