@@ -1,4 +1,5 @@
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
@@ -6,13 +7,17 @@ use arc_swap::ArcSwapOption;
 /// A power of two.
 const SLOTS: usize = 4096;
 
-/// The longest token that is cached; bounds the cache to 4 MB, claims included.
-const LONGEST: usize = 768;
+/// The longest token that is cached: one of RS256 with a key of 4096 bits has some 1200 bytes.
+const LONGEST: usize = 1536;
+
+/// The maximum size of all entries, in bytes.
+const BYTES: usize = 4 << 20;
 
 /// Verified tokens, so that a token presented again costs a comparison instead of a signature. Each token has one slot;
 /// a newer token may take it.
 pub(super) struct Cache<C> {
     slots: OnceLock<Box<[ArcSwapOption<Entry<C>>]>>,
+    bytes: AtomicUsize,
     seed: u64,
 }
 
@@ -25,7 +30,7 @@ struct Entry<C> {
 impl<C: Clone> Cache<C> {
     pub(super) fn new() -> Self {
         // Each RandomState has random keys.
-        Self { slots: OnceLock::new(), seed: RandomState::new().hash_one(()) | 1 }
+        Self { slots: OnceLock::new(), bytes: AtomicUsize::new(0), seed: RandomState::new().hash_one(()) | 1 }
     }
 
     /// The result of `read` for the claims of `token`, if that was verified with the keys of `generation`.
@@ -41,7 +46,13 @@ impl<C: Clone> Cache<C> {
         if token.len() <= LONGEST
             && let Some(slot) = self.place(token).and_then(|place| slots.get(place))
         {
-            slot.store(Some(Arc::new(Entry { token: token.into(), generation, claims: claims.clone() })));
+            let entry = Entry { token: token.into(), generation, claims: claims.clone() };
+            let replace = |new| slot.swap(new).map_or(0, |old: Arc<Entry<C>>| old.bytes());
+            // The old entry makes room even if the new one finds none: it may have expired long ago.
+            self.bytes.fetch_sub(replace(None), Ordering::Relaxed);
+            let bytes = entry.bytes();
+            let is_full = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > BYTES;
+            self.bytes.fetch_sub(if is_full { bytes } else { replace(Some(Arc::new(entry))) }, Ordering::Relaxed);
         }
     }
 
@@ -51,6 +62,13 @@ impl<C: Clone> Cache<C> {
         let bytes = token.as_bytes().last_chunk::<12>()?.first_chunk::<8>()?;
         let mixed = (u64::from_le_bytes(*bytes) ^ self.seed.rotate_left(32)).wrapping_mul(self.seed);
         usize::try_from(mixed >> (64 - SLOTS.trailing_zeros())).ok()
+    }
+}
+
+impl<C> Entry<C> {
+    /// The size of the token and, at most, of its claims.
+    fn bytes(&self) -> usize {
+        self.token.len() + self.token.rfind('.').unwrap_or_default()
     }
 }
 
@@ -82,6 +100,23 @@ mod tests {
         let long = format!("{}.0123456789abcdef", "x".repeat(LONGEST));
         cache.keep(&long, 7, &"claims");
         assert_eq!(cache.find(&long, 7, |claims| *claims), None, "too long to be kept");
+    }
+
+    #[test]
+    fn size_is_bounded_and_newer_tokens_are_kept() {
+        let cache = Cache::new();
+        let (mut last, mut found) = (String::new(), 0);
+        for n in 0..4 * SLOTS {
+            last = format!("{}.{n:012}xxxx", "x".repeat(LONGEST - 17));
+            cache.keep(&last, 0, &());
+            found += usize::from(cache.find(&last, 0, |()| ()).is_some());
+        }
+        let held = cache.bytes.load(Ordering::Relaxed);
+        let slots = cache.slots.get().unwrap();
+        let counted: usize = slots.iter().map(|slot| slot.load_full().map_or(0, |entry| entry.bytes())).sum();
+        assert_eq!(held, counted);
+        assert!(held <= BYTES && BYTES - held < 4 * LONGEST, "{held} bytes");
+        assert!(found > SLOTS, "{found} were kept, the last {}", last.len());
     }
 
     #[test]
