@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use crate::ErrorCode;
 
+/// The space reserved for a body, in bytes.
+const BODY_LENGTH: usize = 320;
+
 /// The error body of the stack: RFC 9457 `application/problem+json`.
 ///
 /// `code` is stable and meant for programs, `detail` for people. Neither contains a library's message, a path or a
@@ -121,8 +124,8 @@ impl Problem {
 
     /// The challenge of RFC 6750 section 3.1.
     fn challenging(code: ErrorCode, why: &str) -> Self {
-        let challenge = format!(r#"Bearer error="{}", error_description="{why}""#, code.name());
-        let problem = Self::other(code.status(), code.name(), format!("{why}."));
+        let challenge = ["Bearer error=\"", code.name(), "\", error_description=\"", why, "\""].concat();
+        let problem = Self::other(code.status(), code.name(), [why, "."].concat());
         problem.header("WWW-Authenticate", challenge)
     }
 
@@ -185,7 +188,10 @@ impl Problem {
             request_id,
             errors: &self.errors,
         };
-        serde_json::to_string(&wire).unwrap_or_default()
+        let mut body = Vec::with_capacity(BODY_LENGTH);
+        // Writing to a Vec cannot fail.
+        drop(serde_json::to_writer(&mut body, &wire));
+        String::from_utf8(body).unwrap_or_default()
     }
 }
 

@@ -39,7 +39,6 @@ mod trace;
 mod unread;
 
 pub use at::at;
-pub(crate) use at::methods;
 pub use caller::{Caller, RequestId};
 pub(crate) use cors::cors;
 pub use etag::{begin_read, has_tag, quoted};

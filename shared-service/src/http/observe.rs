@@ -13,6 +13,7 @@ use actix_web::{Error, ResponseError};
 use log::Level;
 use shared_claims::Problem;
 
+use super::at::{complete_allow, head_as_get};
 use super::caller::{Caller, RequestId};
 use super::cors::warn_of_origin;
 use super::host::Hosts;
@@ -70,11 +71,13 @@ impl Observer {
         let (id, method) = (caller.request_id, request.method().clone());
         warn_of_origin(request.headers(), &self.origins);
         let unread = Unread::of(&mut request);
+        head_as_get(&mut request);
         let serve = async {
-            let response = match self.hosts.refuse(&request) {
+            let mut response = match self.hosts.refuse(&request) {
                 None => next.call(request).await?.map_into_left_body(),
                 Some(problem) => request.into_response(problem.error_response()).map_into_right_body(),
             };
+            complete_allow(&mut response, &method);
             let mut response = explain(response, &id);
             self.protect(response.headers_mut(), &id);
             self.account(&response, &method, started);
@@ -122,8 +125,8 @@ fn explain<B>(mut response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> S
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let known = response.response_mut().extensions_mut().remove::<Problem>();
-    let problem = known.unwrap_or_else(|| Problem::of_status(status.as_u16()));
+    let known = response.response_mut().extensions_mut().remove::<Rc<Problem>>();
+    let problem = known.unwrap_or_else(|| Problem::of_status(status.as_u16()).into());
     let body = problem.body(Some(id.as_str()));
     let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(problem.media_type()));

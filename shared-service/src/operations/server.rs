@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use shared_claims::Problem;
 
 use super::metrics::{Metrics, show};
-use crate::http::{Hosts, Observer, Route, ServerOptions, cors, descriptors, methods, start_tls};
+use crate::http::{Hosts, Observer, Route, ServerOptions, cors, descriptors, start_tls};
 
 /// The time limit for the head of a connection's first request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -131,7 +131,6 @@ fn listen<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
         App::new()
             .configure(&configure)
             .default_service(web::to(|| ready(Problem::of_status(404).error_response())))
-            .wrap(from_fn(methods))
             .wrap(Condition::new(!own.allowed_origins.is_empty(), cors(&own)))
             .wrap(from_fn(move |request, next| Rc::clone(&observer).observe(request, next)))
     };
