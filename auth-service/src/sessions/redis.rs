@@ -1,7 +1,6 @@
 //! Sessions in Redis: each step is one run of `sessions.lua`.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -17,8 +16,8 @@ use crate::revocations::{RedisRevocations, kept_for, list_key};
 
 static SESSIONS: Lua = Lua::new(include_str!("sessions.lua"));
 
-/// A session in the script's reply: its fields by name.
-type Record = HashMap<String, String>;
+/// A session in the script's reply: id, label, clock, notBefore, and its numbers.
+type Record = (String, String, String, i64, i64, i64, i64, i64, i64, i64, i64, i64);
 
 /// Sessions in Redis.
 pub struct RedisSessions {
@@ -165,23 +164,32 @@ impl SessionStore for RedisSessions {
     }
 }
 
-fn session(user_id: &str, mut record: Record) -> Result<Session, StoreError> {
-    let corrupt = |name: &str| StoreError::corrupt(SESSION_STORE, format!("{name} in the reply of the script"));
-    let mut text = |name: &str| record.remove(name).ok_or_else(|| corrupt(name));
-    let (id, user_agent, address) = (text("id")?, text("user_agent")?, text("address")?);
-    let mut number = |name: &str| text(name)?.parse::<i64>().map_err(|_| corrupt(name));
-    let issued_at = number("issued_at")?;
+fn session(user_id: &str, record: Record) -> Result<Session, StoreError> {
+    let (
+        id,
+        user_agent,
+        address,
+        now,
+        not_before,
+        generation,
+        opened_at,
+        rotated_at,
+        issued_at,
+        _,
+        idle_ends_at,
+        ends_at,
+    ) = record;
     let session = Session {
         id: id.parse().map_err(|error| StoreError::corrupt(SESSION_STORE, format!("{id:?}: {error}")))?,
         user_id: user_id.to_owned(),
-        generation: number("generation")?,
-        opened_at: number("opened_at")?,
-        rotated_at: number("advanced_at")?,
+        generation,
+        opened_at,
+        rotated_at,
         issued_at,
-        issued_ahead: issued_at - number("now")?,
-        idle_ends_at: number("idle_ends_at")?,
-        ends_at: number("ends_at")?,
-        is_user_revoked: number("not_before")? > 0,
+        issued_ahead: issued_at - now,
+        idle_ends_at,
+        ends_at,
+        is_user_revoked: not_before > 0,
         label: Label { user_agent, address },
     };
     session.checked()

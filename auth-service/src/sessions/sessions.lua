@@ -58,12 +58,13 @@ local function drop(id)
   redis.call('ZREM', index, id)
 end
 
--- The numbers of a session in the index, if it is alive; else nil, and an error reply if it is corrupt. Its record may
--- not have been moved to this node yet, so a session that seems dead is left to expire.
+-- The numbers of a session in the index and its label, if it is alive; else nil, and an error reply if it is corrupt.
+-- Its record may not have been moved to this node yet, so a session that seems dead is left to expire.
 local function read(id)
-  local values, session = redis.call('HMGET', record(id), unpack(NUMBERS)), {}
+  local values = redis.call('HMGET', record(id), 'user_agent', 'address', unpack(NUMBERS))
+  local session = {user_agent = values[1], address = values[2]}
   for i, name in ipairs(NUMBERS) do
-    local value = values[i]
+    local value = values[i + 2]
     if value and value:match('^%d+$') then
       session[name] = tonumber(value)
     elseif redis.call('EXISTS', record(id)) == 0 then
@@ -77,10 +78,26 @@ local function read(id)
   end
 end
 
--- The same for the session of this step. The rest of a dead session is removed.
-local function find(id)
+-- The score of NOT_BEFORE, once it was read; MARGIN if there is none.
+local marked
+
+-- The notBefore of the user; 0 if it is over.
+local function not_before()
+  marked = marked or tonumber(redis.call('ZSCORE', index, NOT_BEFORE) or MARGIN)
+  return marked > now and marked - MARGIN or 0
+end
+
+-- True if the session is in the index. Reads NOT_BEFORE along.
+local function is_listed(id)
+  local scores = redis.call('ZMSCORE', index, NOT_BEFORE, id)
+  marked = tonumber(scores[1] or MARGIN)
+  return scores[2]
+end
+
+-- The numbers of the session of this step, as `read`. The rest of a dead session is removed.
+local function find(id, listed)
   local session, corrupt
-  if redis.call('ZSCORE', index, id) then
+  if listed then
     session, corrupt = read(id)
   end
   if not session and not corrupt then
@@ -114,6 +131,8 @@ local function keep_in_index(member, ends_at)
   expire_index()
 end
 
+-- A rotation neither prunes nor looks for the last member: all that adds members prunes, and this one lives longer than
+-- before.
 local function save(id, session)
   local values = {}
   for _, name in ipairs(NUMBERS) do
@@ -122,12 +141,11 @@ local function save(id, session)
   end
   redis.call('HSET', record(id), unpack(values))
   live_on(id, session)
-  keep_in_index(id, session.idle_ends_at)
-end
-
--- The notBefore of the user, if it is not over.
-local function not_before()
-  return (redis.call('ZSCORE', index, NOT_BEFORE) or MARGIN) - MARGIN
+  if session.generation == FIRST_GENERATION then
+    return keep_in_index(id, session.idle_ends_at)
+  end
+  redis.call('ZADD', index, text(session.idle_ends_at), id)
+  redis.call('PEXPIREAT', index, text(session.idle_ends_at - skew), 'GT')
 end
 
 -- Dates the access token that is issued now: not before notBefore, nor before the session's last token, unless that was
@@ -175,7 +193,8 @@ local function finish(id, session)
 end
 
 local function revoke_before(from, until_ms)
-  keep_in_index(NOT_BEFORE, from + MARGIN)
+  marked = from + MARGIN
+  keep_in_index(NOT_BEFORE, marked)
   revoke(until_ms, 'sub', user, 'not_before', text(from / 1000))
 end
 
@@ -283,13 +302,11 @@ local function make_room()
   end_all_but(ids)
 end
 
--- A session as a list of names and values, with the user's notBefore, or 0 if that is long over.
-local function reply(id)
-  local names = {'user_agent', 'address', unpack(NUMBERS)}
-  local fields = {'id', id, 'now', text(now), 'not_before', text(not_before())}
-  for i, value in ipairs(redis.call('HMGET', record(id), unpack(names))) do
-    table.insert(fields, names[i])
-    table.insert(fields, value)
+-- A session as a list: the id, its label, the clock, the user's notBefore, or 0 if that is long over, and NUMBERS.
+local function reply(id, session)
+  local fields = {id, session.user_agent, session.address, text(now), text(not_before())}
+  for i, name in ipairs(NUMBERS) do
+    fields[i + 5] = text(session[name])
   end
   return fields
 end
@@ -301,6 +318,8 @@ function steps.open(id, ttl, max_age, user_agent, address)
   correct_not_before()
   make_room()
   local session = {
+    user_agent = user_agent,
+    address = address,
     generation = FIRST_GENERATION,
     opened_at = now,
     advanced_at = now,
@@ -309,16 +328,17 @@ function steps.open(id, ttl, max_age, user_agent, address)
   }
   issue(session)
   save(id, session)
-  return reply(id)
+  return reply(id, session)
 end
 
 -- Generations are compared as text: a number from a token may exceed Lua's precision. The reply "list" means that the
 -- step needs the revocation list, to end the session or to correct notBefore; nothing was changed.
 function steps.rotate(id, presented, ttl, grace)
+  local listed = is_listed(id)
   if is_ahead() then
     return {'list', false}
   end
-  local session, corrupt = find(id)
+  local session, corrupt = find(id, listed)
   if not session then
     return corrupt or {'unknown', false}
   end
@@ -328,14 +348,14 @@ function steps.rotate(id, presented, ttl, grace)
     issue(session)
     session.idle_ends_at = math.min(now + ttl, session.ends_at)
     save(id, session)
-    return {'rotated', reply(id)}
+    return {'rotated', reply(id, session)}
   end
   local one_behind = session.generation > FIRST_GENERATION and presented == text(session.generation - 1)
   if one_behind and tonumber(grace) > 0 and now - session.advanced_at <= tonumber(grace) then
     live_on(id, session)
     issue(session)
     redis.call('HSET', record(id), 'issued_at', text(session.issued_at), 'tokens_end_at', text(session.tokens_end_at))
-    return {'retried', reply(id)}
+    return {'retried', reply(id, session)}
   end
   return {'list', false}
 end
@@ -347,12 +367,12 @@ function steps.rotate_or_end(id, presented, ttl, grace)
   if done[1] ~= 'list' then
     return done
   end
-  finish(id, find(id))
+  finish(id, find(id, is_listed(id)))
   return {'reused', false}
 end
 
 steps['end'] = function(id)
-  local session, corrupt = find(id)
+  local session, corrupt = find(id, is_listed(id))
   if session or corrupt then
     finish(id, session)
   end
@@ -389,7 +409,7 @@ function steps.list()
       return corrupt
     end
     if session.numbers then
-      table.insert(sessions, reply(session.id))
+      table.insert(sessions, reply(session.id, session.numbers))
     end
   end
   return sessions
