@@ -11,22 +11,40 @@ use jsonwebtoken::errors::Result as JwtResult;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, get_current_timestamp};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Script};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::servers::{ACCESS_SECRET, REFRESH_SECRET};
 
 const ISSUER: &str = "auth-service";
 const BOOKS: &str = r#"[{"author":"Chinua Achebe","country":"Nigeria","language":"English","pages":209,"title":"Things Fall Apart","year":1958},{"author":"Hans Christian Andersen","country":"Denmark","language":"Danish","pages":784,"title":"Fairy tales","year":1836},{"author":"Dante Alighieri","country":"Italy","language":"Italian","pages":928,"title":"The Divine Comedy","year":1315}]"#;
-/// Replaces the record of a refresh token by that of the next; 0 if there is none.
+/// Replaces the record of a refresh token by that of the next, also in the set of the user's tokens; 0 if there is none.
 const ROTATE: &str = "
-local user = redis.call('GETDEL', KEYS[1])
+local user = redis.call('GET', KEYS[1])
 if not user then return 0 end
+redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[2], user, 'PX', ARGV[1])
+redis.call('SREM', KEYS[3], ARGV[2])
+redis.call('SADD', KEYS[3], ARGV[3])
+redis.call('PEXPIRE', KEYS[3], ARGV[1])
 return 1";
 const WEEK_MS: u64 = 604_800_000;
 
-#[derive(Clone)]
+/// The claims of either token.
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    jti: String,
+    username: String,
+    role: String,
+    iat: u64,
+    exp: u64,
+}
+
 struct Tokens {
     access: (EncodingKey, DecodingKey),
     refresh: (EncodingKey, DecodingKey),
@@ -35,6 +53,8 @@ struct Tokens {
     rotate: Script,
     /// Of `password123admin`, at cost 10.
     hash: String,
+    /// For one login at a time, as there is one core.
+    turn: Semaphore,
 }
 
 /// Serves on `addr` with one worker, with refresh tokens in the Redis at `redis`.
@@ -51,11 +71,23 @@ pub async fn serve(addr: SocketAddr, redis: &str) -> io::Result<()> {
     let access = keys(ACCESS_SECRET).map_err(io::Error::other)?;
     let refresh = keys(REFRESH_SECRET).map_err(io::Error::other)?;
     let hash = bcrypt::hash("password123admin", 10).map_err(io::Error::other)?;
-    let tokens = Data::new(Tokens { access, refresh, validation, redis, rotate: Script::new(ROTATE), hash });
+    let tokens = Data::new(Tokens {
+        access,
+        refresh,
+        validation,
+        redis,
+        rotate: Script::new(ROTATE),
+        hash,
+        turn: Semaphore::new(1),
+    });
+    let three = BOOKS.trim_matches(['[', ']']);
+    let many = Data::new(Bytes::from(format!("[{}]", [three; 333].join(","))));
     let app = move || {
         App::new()
+            .app_data(many.clone())
             .app_data(tokens.clone())
             .route("/bare", get().to(async || json_of(BOOKS)))
+            .route("/many", get().to(|bytes: Data<Bytes>| async move { json_of(Bytes::clone(&bytes)) }))
             .route("/books", get().to(books))
             .route("/token", post().to(refresh_tokens))
             .route("/login", post().to(log_in))
@@ -70,7 +102,7 @@ fn json_of(body: impl Into<Bytes>) -> HttpResponse {
 async fn books(request: HttpRequest, tokens: Data<Tokens>) -> HttpResponse {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    match decode::<Value>(token, &tokens.access.1, &tokens.validation) {
+    match decode::<Claims>(token, &tokens.access.1, &tokens.validation) {
         Ok(_) => json_of(BOOKS),
         Err(_) => HttpResponse::Unauthorized().json(json!({"error": "invalid_token"})),
     }
@@ -78,13 +110,13 @@ async fn books(request: HttpRequest, tokens: Data<Tokens>) -> HttpResponse {
 
 async fn refresh_tokens(body: Json<Value>, tokens: Data<Tokens>) -> HttpResponse {
     let presented = body["token"].as_str().unwrap_or_default();
-    let Ok(known) = decode::<Value>(presented, &tokens.refresh.1, &tokens.validation) else {
+    let Ok(known) = decode::<Claims>(presented, &tokens.refresh.1, &tokens.validation) else {
         return HttpResponse::Forbidden().finish();
     };
     let next = Uuid::new_v4().to_string();
-    let old = known.claims["jti"].as_str().unwrap_or_default();
+    let Claims { jti: old, sub, .. } = known.claims;
     let mut rotation = tokens.rotate.key(format!("rt:{old}"));
-    rotation.key(format!("rt:{next}")).arg(WEEK_MS);
+    rotation.key(format!("rt:{next}")).key(format!("sess:{sub}")).arg(WEEK_MS).arg(&old).arg(&next);
     match rotation.invoke_async::<i64>(&mut tokens.redis.clone()).await {
         Ok(1) => tokens.pair(&next),
         Ok(_) => HttpResponse::Forbidden().finish(),
@@ -95,6 +127,7 @@ async fn refresh_tokens(body: Json<Value>, tokens: Data<Tokens>) -> HttpResponse
 async fn log_in(body: Json<Value>, tokens: Data<Tokens>) -> HttpResponse {
     let password = body["password"].as_str().unwrap_or_default().to_owned();
     let hash = tokens.hash.clone();
+    let _turn = tokens.turn.acquire().await;
     if !block(move || bcrypt::verify(password, &hash).unwrap_or_default()).await.unwrap_or_default() {
         return HttpResponse::Unauthorized().finish();
     }
@@ -110,9 +143,15 @@ async fn log_in(body: Json<Value>, tokens: Data<Tokens>) -> HttpResponse {
 impl Tokens {
     fn pair(&self, refresh_id: &str) -> HttpResponse {
         let now = get_current_timestamp();
-        let claims = |id: &str, life: u64| {
-            json!({"iss": ISSUER, "aud": ISSUER, "sub": "0b2d1f6e-8c5a-4c33-9d0e-5a4b2c1d7e8f", "jti": id,
-                "username": "john", "role": "admin", "iat": now, "exp": now + life})
+        let claims = |id: &str, life: u64| Claims {
+            iss: ISSUER.to_owned(),
+            aud: ISSUER.to_owned(),
+            sub: "0b2d1f6e-8c5a-4c33-9d0e-5a4b2c1d7e8f".to_owned(),
+            jti: id.to_owned(),
+            username: "john".to_owned(),
+            role: "admin".to_owned(),
+            iat: now,
+            exp: now + life,
         };
         let sign = |id: &str, life: u64, key: &EncodingKey| encode(&Header::default(), &claims(id, life), key);
         let access = sign(&Uuid::new_v4().to_string(), 1200, &self.access.0);

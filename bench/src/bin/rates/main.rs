@@ -2,7 +2,9 @@
 
 mod ceiling;
 mod load;
+mod rows;
 mod servers;
+mod storm;
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -13,13 +15,12 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::load::{Connection, load, request};
+use crate::rows::{Row, rows};
 use crate::servers::{ACCESS_SECRET, REFRESH_SECRET, Server, run_on};
 
 type Failure = Box<dyn Error>;
 
 const WARM_UP: Duration = Duration::from_millis(500);
-const LOGIN: &str = r#"{"username":"john","password":"password123admin"}"#;
 
 #[derive(Debug, Parser)]
 enum Program {
@@ -43,17 +44,9 @@ struct Options {
     /// The time of a pass over a row, in seconds
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-}
-
-/// One line of the table.
-struct Row<'a> {
-    work: &'static str,
-    who: &'static str,
-    server: &'a Server,
-    requests: Vec<String>,
-    next: fn(&str) -> Option<String>,
-    /// Microseconds of CPU a request, and requests a second.
-    passes: Vec<(f64, f64)>,
+    /// Measure only the rows whose text contains this, such as /token or storm
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 /// The servers of a run.
@@ -61,8 +54,11 @@ struct Servers {
     /// Runs until the others have stopped.
     _redis: Server,
     ceiling: Server,
+    /// The ceiling once more, so that a storm has two servers as the services do.
+    hashing: Server,
     auth: Server,
     books: Server,
+    many: Server,
     logged: Server,
     es256: [Server; 2],
 }
@@ -78,6 +74,7 @@ async fn main() -> Result<(), Failure> {
 fn measure(options: &Options) -> Result<(), Failure> {
     let servers = Servers::start(options)?;
     let mut rows = rows(&servers)?;
+    rows.retain(|row| row.work.contains(&options.only));
     for row in &mut rows {
         row.pass(WARM_UP)?;
         row.passes.clear();
@@ -88,6 +85,10 @@ fn measure(options: &Options) -> Result<(), Failure> {
         }
     }
     print(&rows, &servers);
+    if storm::WORK.contains(&options.only) {
+        storm::print(&servers, options.rounds, Duration::from_secs(options.seconds))?;
+    }
+    println!("\n{}", machine());
     Ok(())
 }
 
@@ -100,13 +101,18 @@ impl Servers {
             command.args(["--port", &addr.port().to_string()]);
         })?;
         let redis_url = format!("redis://{}", redis.addr);
-        let ceiling = Server::start(Command::new(std::env::current_exe()?).arg("ceiling"), 0, |command, addr| {
-            command.args([&addr.to_string(), &redis_url]);
-        })?;
+        let program = std::env::current_exe()?;
+        let ceiling = || {
+            Server::start(Command::new(&program).arg("ceiling"), 0, |command, addr| {
+                command.args([&addr.to_string(), &redis_url]);
+            })
+        };
+        let (ceiling, hashing) = (ceiling()?, ceiling()?);
         let start = |program: &str, name: &str, own: &[(&str, &str)]| service(options, &redis_url, program, name, own);
         let auth = start("auth-service", "auth", &[])?;
         let follows = format!("http://{}", auth.addr);
         let books = start("books-service", "books", &[("AUTH_URL", &follows)])?;
+        let many = start("books-service", "many", &[("AUTH_URL", &follows)])?;
         let logged = start("books-service", "logged", &[("AUTH_URL", &follows), ("RUST_LOG", "info")])?;
         let key = options.folder.join("key.pem");
         let mut keygen = Command::new(options.programs.join("auth-service"));
@@ -117,7 +123,7 @@ impl Servers {
         let jwks = format!("{follows}/.well-known/jwks.json");
         let own = [("AUTH_URL", &*follows), ("ACCESS_TOKEN_JWKS_URL", &jwks)];
         let verifying = start("books-service", "verifying", &own)?;
-        Ok(Self { _redis: redis, ceiling, auth, books, logged, es256: [signing, verifying] })
+        Ok(Self { _redis: redis, ceiling, hashing, auth, books, many, logged, es256: [signing, verifying] })
     }
 }
 
@@ -142,75 +148,6 @@ fn service(options: &Options, redis: &str, program: &str, name: &str, own: &[(&s
     })?)
 }
 
-fn rows(servers: &Servers) -> Result<Vec<Row<'_>>, Failure> {
-    const BOOKS: &str = "`GET /books`, 3 books";
-    const FORGED: &str = "`GET /books`, bad signature";
-    const TOKEN: &str = "`POST /token`, rotation in Redis";
-    const LOGIN_ROW: &str = "`POST /login`, bcrypt cost 10";
-    let Servers { ceiling, auth, books, logged, es256: [signing, verifying], .. } = servers;
-    let plain = tokens(ceiling.addr)?.0;
-    let ours = tokens(auth.addr)?.0;
-    let ecdsa = tokens(signing.addr)?.0;
-    let get = |path: &str, token: &str| vec![request("GET", path, token, ""); 32];
-    let row = |work, who, server, requests| Row { work, who, server, requests, next: |_| None, passes: Vec::new() };
-    let mut rows = vec![
-        row(BOOKS, "actix-web, ready bytes", ceiling, get("/bare", "")),
-        row(BOOKS, "actix-web, verified", ceiling, get("/books", &plain)),
-        row(BOOKS, "books-service", books, get("/books", &ours)),
-        row(BOOKS, "with the access log", logged, get("/books", &ours)),
-        row(BOOKS, "ES256", verifying, get("/books", &ecdsa)),
-        row(FORGED, "actix-web, verified", ceiling, get("/books", &forged(&plain))),
-        row(FORGED, "books-service", books, get("/books", &forged(&ours))),
-    ];
-    for (who, server) in [("actix-web, plain", ceiling), ("auth-service", auth)] {
-        let chains = (0..16).map(|_| Ok(refresh(&tokens(server.addr)?.1)));
-        let requests = chains.collect::<Result<_, Failure>>()?;
-        rows.push(Row { next: |body| member(body, "refreshToken").map(refresh), ..row(TOKEN, who, server, requests) });
-    }
-    for (who, server) in [("actix-web, plain", ceiling), ("auth-service", auth)] {
-        rows.push(row(LOGIN_ROW, who, server, vec![request("POST", "/login", "", LOGIN); 4]));
-    }
-    Ok(rows)
-}
-
-/// The access token and the refresh token of a login.
-fn tokens(addr: SocketAddr) -> Result<(String, String), Failure> {
-    let mut connection = Connection::open(addr)?;
-    connection.send(&request("POST", "/login", "", LOGIN))?;
-    let response = connection.receive()?;
-    let token = |name| member(response.body, name).map(str::to_owned).ok_or("a login was answered without a token");
-    Ok((token("accessToken")?, token("refreshToken")?))
-}
-
-fn refresh(token: &str) -> String {
-    request("POST", "/token", "", &format!(r#"{{"token":"{token}"}}"#))
-}
-
-/// The text of the member `name` of a JSON object.
-fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
-    json.split_once(&format!(r#""{name}":""#))?.1.split('"').next()
-}
-
-/// The same token with another signature of the same length.
-fn forged(token: &str) -> String {
-    let (message, signature) = token.rsplit_once('.').unwrap_or_default();
-    let changed = if signature.starts_with('A') { 'B' } else { 'A' };
-    format!("{message}.{changed}{}", signature.get(1..).unwrap_or_default())
-}
-
-impl Row<'_> {
-    fn pass(&mut self, time: Duration) -> Result<(), Failure> {
-        let before = self.server.cpu()?;
-        let load = load(self.server.addr, &mut self.requests, time, self.next)?;
-        if load.failures > 0 {
-            return Err(format!("{}, {}: {} wrong answers", self.work, self.who, load.failures).into());
-        }
-        let (used, responses) = (self.server.cpu()?.saturating_sub(before), f64::from(load.responses));
-        self.passes.push((used.as_secs_f64() * 1e6 / responses, responses / load.time.as_secs_f64()));
-        Ok(())
-    }
-}
-
 fn print(rows: &[Row<'_>], servers: &Servers) {
     println!("| work | server | req/s | CPU µs a request | of the first |\n|---|---|--:|--:|--:|");
     for row in rows {
@@ -225,7 +162,6 @@ fn print(rows: &[Row<'_>], servers: &Servers) {
         let memory = server.peak_memory().unwrap_or(f64::NAN);
         println!("| {who} | {:.0} | {memory:.1} |", server.started_in.as_secs_f64() * 1e3);
     }
-    println!("\n{}", machine());
 }
 
 fn median(figures: impl Iterator<Item = f64>) -> f64 {
