@@ -87,6 +87,7 @@ impl List {
 
 /// Adds `entries` to `last`, and begins another segment where one is full.
 fn extend(shard: &mut Vec<Arc<Segment>>, mut last: Segment, entries: &[(Position, Revocation)]) {
+    let mut json = Vec::new();
     for (position, entry) in entries {
         if last.length >= SHORT {
             last.entries.shrink();
@@ -94,7 +95,9 @@ fn extend(shard: &mut Vec<Arc<Segment>>, mut last: Segment, entries: &[(Position
         }
         last.entries.push(*position, entry);
         last.until = last.until.max(until(entry));
-        last.length += json([entry]).len();
+        json.clear();
+        write_json(&mut json, entry);
+        last.length += json.len();
     }
     last.entries.shrink();
     shard.push(Arc::new(last));
@@ -142,12 +145,14 @@ impl Piece {
 /// The JSON of each of `entries` after a comma.
 fn json<'e>(entries: impl IntoIterator<Item = &'e Revocation>) -> Vec<u8> {
     let mut json = Vec::new();
-    for entry in entries {
-        json.push(b',');
-        // Serializing strings and integers to memory cannot fail.
-        drop(serde_json::to_writer(&mut json, entry));
-    }
+    entries.into_iter().for_each(|entry| write_json(&mut json, entry));
     json
+}
+
+fn write_json(json: &mut Vec<u8>, entry: &Revocation) {
+    json.push(b',');
+    // Serializing strings and integers to memory cannot fail.
+    drop(serde_json::to_writer(json, entry));
 }
 
 const fn until(entry: &Revocation) -> u64 {
