@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use shared_service::database::StoreError;
 use shared_service::{Page, SingleFlight, Total};
 
+use super::search::Matches;
 use super::store::STORE;
 use super::{Book, Books, Listing};
 
@@ -18,6 +19,9 @@ const CACHE_BYTES: u64 = 24 << 20;
 
 /// The size of a cached list apart from its texts, in bytes.
 const ENTRY_BYTES: usize = 4 << 10;
+
+/// The maximum number of filters whose matches are known.
+const FILTERS: u64 = 1_000;
 
 /// The cached lists of a library that other instances may also write to.
 ///
@@ -29,6 +33,8 @@ pub struct Catalogue {
     books: Books,
     revision: SingleFlight<Result<i64, Arc<StoreError>>>,
     lists: Cache<Arc<Listing>, Arc<CachedList>>,
+    /// The matches of each filter, and the revision before they were counted.
+    matches: Cache<Listing, (i64, Matches)>,
 }
 
 /// The newest page of one listing, and the read in progress.
@@ -58,7 +64,7 @@ impl Catalogue {
     #[must_use]
     pub fn new(books: Books) -> Self {
         let lists = Cache::builder().max_capacity(CACHE_BYTES).weigher(bytes).eviction_policy(EvictionPolicy::lru());
-        Self { books, revision: SingleFlight::default(), lists: lists.build() }
+        Self { books, revision: SingleFlight::default(), lists: lists.build(), matches: Cache::new(FILTERS) }
     }
 
     /// The page of `listing` as of a moment after this call.
@@ -86,7 +92,13 @@ impl Catalogue {
         if let Some(page) = list.page_at(revision) {
             return Ok(page);
         }
-        let page = Arc::new(ListPage::new(self.books.search(&listing).await?, revision)?);
+        let filter = listing.filter();
+        let known = self.matches.get(&filter).filter(|(counted, _)| *counted == revision);
+        let (page, matches) = self.books.search(&listing, known.map(|(_, matches)| matches)).await?;
+        if let (None, Some(matches)) = (known, matches) {
+            self.matches.insert(filter, (revision, matches));
+        }
+        let page = Arc::new(ListPage::new(page, revision)?);
         list.page.store(Some(Arc::clone(&page)));
         // Inserting weighs the list again. The cache evicts later, long before the limit is exceeded by much.
         self.lists.insert(listing, Arc::clone(list));

@@ -87,6 +87,11 @@ impl Listing {
         !self.words.is_empty() || !self.is_only_words()
     }
 
+    /// The same filter, whatever the page.
+    pub(super) fn filter(&self) -> Self {
+        Self { order: Order::default(), limit: 0, after: None, ..self.clone() }
+    }
+
     /// True if words are its only filter, or it has none.
     pub(super) fn is_only_words(&self) -> bool {
         self.fields().next().is_none() && !self.has_years()

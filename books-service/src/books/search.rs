@@ -28,36 +28,52 @@ enum Way {
     Order,
 }
 
+/// The matches of a filter: their number, as far as it was counted, and the way to them.
+#[derive(Clone, Copy)]
+pub struct Matches(i64, Way);
+
 impl Books {
-    /// Reads the page of `listing` from the database.
+    /// Reads the page of `listing` from the database. `known` are the matches of its filter, if no write happened since
+    /// they were counted; otherwise they are counted, and returned.
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn search(&self, listing: &Listing) -> Result<Page<Book>, StoreError> {
-        let (total, rows) = within(STORE, async {
-            let (mut reading, total, way);
+    pub async fn search(
+        &self,
+        listing: &Listing,
+        known: Option<Matches>,
+    ) -> Result<(Page<Book>, Option<Matches>), StoreError> {
+        let (total, rows, found) = within(STORE, async {
+            let mut reading = if listing.has_filter() { self.pool.list().await? } else { self.pool.begin().await? };
+            let books = number_of_books(&mut reading).await?;
+            let (total, way, found);
             if listing.has_filter() {
-                reading = self.pool.list().await?;
-                (total, way) = measure(&mut reading, listing).await?;
+                let matches = if let Some(known) = known { known } else { measure(&mut reading, listing).await? };
+                (total, way, found) =
+                    (Total::bounded(matches.0, MOST_COUNTED), matches.way(listing.limit, books), Some(matches));
             } else {
-                reading = self.pool.begin().await?;
-                (total, way) = (Total::Exactly(number_of_books(&mut reading).await?), Way::Order);
+                (total, way, found) = (Total::Exactly(books), Way::Order, None);
             }
             let rows = page_statement(listing, way).query().fetch_all(&mut *reading).await?;
-            Ok::<_, sqlx::Error>((total, rows))
+            Ok::<_, sqlx::Error>((total, rows, found))
         })
         .await?;
-        page(&rows, total, listing)
+        Ok((page(&rows, total, listing)?, found))
     }
 }
 
-/// Counts the matches, and chooses the way to a page of them: few are sorted; many are met soon along the order.
-async fn measure(reading: &mut Connection, listing: &Listing) -> Result<(Total, Way), sqlx::Error> {
+impl Matches {
+    /// The way to a page of `limit` of them: few are sorted; many are met soon along the order.
+    const fn way(self, limit: i64, books: i64) -> Way {
+        let Self(count, way) = self;
+        if count > MOST_COUNTED || count * count * STEPS > limit * books { Way::Order } else { way }
+    }
+}
+
+async fn measure(reading: &mut Connection, listing: &Listing) -> Result<Matches, sqlx::Error> {
     let way = first_way(reading, listing).await?;
     let (from, conditions) = matches(listing, way, false);
-    let found = count(from, conditions, MOST_COUNTED).number(reading).await?;
-    let is_many = found > MOST_COUNTED || found * found * STEPS > listing.limit * number_of_books(reading).await?;
-    Ok((Total::bounded(found, MOST_COUNTED), if is_many { Way::Order } else { way }))
+    Ok(Matches(count(from, conditions, MOST_COUNTED).number(reading).await?, way))
 }
 
 /// The way that visits fewer books.
