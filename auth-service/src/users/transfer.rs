@@ -68,6 +68,8 @@ struct Row<'a> {
 
 /// The number of rows per statement: enough that the round trip does not matter.
 const BATCH: usize = 200;
+/// The number of added users after which the table is prepared for reads.
+const MANY: usize = 10_000;
 /// Starts the write transaction of `SQLite` before any read: a transaction that reads first cannot write once another
 /// has.
 const BEGIN_WRITE: &str = "UPDATE users SET id = id WHERE id = ''";
@@ -108,6 +110,9 @@ impl Users {
             return Ok(Import::Refused(refused));
         }
         transaction.commit().await?;
+        if added >= MANY {
+            self.pool.settle("users").await;
+        }
         let derived = rows.into_iter().enumerate().filter(|(_, row)| row.is_derived);
         Ok(Import::Done { added, present, derived: derived.map(|(index, row)| (index, row.name)).collect() })
     }

@@ -37,6 +37,9 @@ impl Books {
         let added = add(&mut writing, first, &mut file, progress).await;
         writing.end(added.is_ok()).await?;
         let added = added?;
+        if added >= FIRST as u64 {
+            self.pool.settle("books").await;
+        }
         Ok(Imported { added, present: file.books - added })
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::json;
 
 use crate::library::{Database, Library, a_book, book_with, on_each};
+use crate::search::check_index;
 
 fn run(database: &Database, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_books-service"))
@@ -229,6 +230,11 @@ async fn large_file_fills_an_empty_catalogue_with_all_its_indexes() {
         let file = lines.join("\n");
         assert_eq!(import(database, &file), "12345 added; 0 were there already and are as they were\n");
         assert_eq!(indexes(database).await, before);
+        check_index(database).await;
+        if database.file().is_none() {
+            let known = "SELECT CAST(reltuples AS BIGINT) FROM pg_class WHERE oid = CAST('books' AS regclass)";
+            assert_eq!(database.count(known).await, 12_345, "the planner knows the table");
+        }
         let last = library.member().get("/books?limit=1&sort=-title").await;
         assert_eq!(last.each("title"), ["Title 9999"]);
         assert_eq!(last.header("x-total-count"), "12345");
@@ -236,6 +242,8 @@ async fn large_file_fills_an_empty_catalogue_with_all_its_indexes() {
         let admin = library.admin();
         admin.post("/books", &book_with(&json!({"title": "Zero"}))).await;
         assert_eq!(library.member().get("/books?limit=1&sort=-title").await.each("title"), ["Zero"]);
+        assert_eq!(library.member().get("/books?q=zero").await.each("title"), ["Zero"]);
+        check_index(database).await;
     })
     .await;
 }

@@ -139,6 +139,16 @@ impl Database {
         matches!(self.pool, Pool::Postgres(_))
     }
 
+    /// Prepares `table` for reads after many writes. The planner of Postgres needs its statistics, and a count through
+    /// an index the map of pages without unfinished writes; both come by themselves only some minutes later.
+    pub async fn settle(&self, table: &'static str) {
+        if let Pool::Postgres(pool) = &self.pool
+            && let Err(error) = pool.execute(AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await
+        {
+            log::warn!("until Postgres has vacuumed {table}, reads may be slow: {error}");
+        }
+    }
+
     /// The maximum number of connections.
     #[must_use]
     pub fn connections(&self) -> u32 {
