@@ -137,8 +137,8 @@ impl Recovery {
         .await
     }
 
-    /// Redeems a ticket for another password and ends all sessions; false if the ticket is not valid any more. Sessions end
-    /// before as well as after the change: while they cannot be ended, the password and the ticket stay as they were.
+    /// Redeems a ticket for another password and ends all sessions; false if the ticket is not valid any more. Sessions
+    /// end before as well as after the change: while they cannot be ended, password and ticket stay as they were.
     ///
     /// # Errors
     /// A store is unavailable.
