@@ -13,6 +13,8 @@ pub struct Librarian {
     touched: Vec<usize>,
     /// An edit that was not answered: of which book, and how many pages it has then.
     doubt: Option<(usize, usize)>,
+    /// The access token of the last look, so that a short life of the service is not over before the login is.
+    access: Option<String>,
 }
 
 /// A book as it was answered last.
@@ -25,14 +27,22 @@ struct Entry {
 impl Librarian {
     /// Adds and edits until something is not answered.
     pub async fn work(&mut self, stack: &Stack) {
-        let Some(login) = answered(stack.auth().try_post("/login", john()).await) else { return };
-        let books = stack.books().bearer(login.tokens().access);
+        let access = match &self.access {
+            Some(access) => access.clone(),
+            None => match answered(stack.auth().try_post("/login", john()).await) {
+                Some(login) => login.tokens().access,
+                None => return,
+            },
+        };
+        let books = stack.books().bearer(access);
         while self.add_or_edit(&books).await.is_some() {}
     }
 
     /// Looks for what was acknowledged since last time.
     pub async fn find_news(&mut self, stack: &Stack) {
-        let books = librarian(stack).await;
+        let access = admin_token(stack).await;
+        self.access = Some(access.clone());
+        let books = stack.books().bearer(access);
         if let Some((index, pages)) = self.doubt.take() {
             let entry = &mut self.books[index];
             let now = books.insist(Method::GET, &entry.place, None).await.is(200);
@@ -88,7 +98,11 @@ impl Entry {
 
 /// An admin at books-service.
 pub async fn librarian(stack: &Stack) -> Caller<'_> {
-    stack.books().bearer(stack.insist("/login", &john()).await.tokens().access)
+    stack.books().bearer(admin_token(stack).await)
+}
+
+async fn admin_token(stack: &Stack) -> String {
+    stack.insist("/login", &john()).await.tokens().access
 }
 
 fn john() -> Value {
