@@ -1,8 +1,9 @@
 // What the tests in a browser share: the stack, a proxy in front of auth-service, a site with a bare page, Chromium.
-import { execSync, spawn } from 'node:child_process';
+import { execFileSync, execSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after } from 'node:test';
@@ -10,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const endings = [];
+/** Has `end` called after the last test. */
+export const ending = (end) => endings.push(end);
 after(async () => {
   for (const end of endings.reverse()) await end();
 });
@@ -28,16 +31,24 @@ export async function until(check, what, patience = 20000) {
 
 export function folder() {
   const made = mkdtempSync(path.join(tmpdir(), 'browser-'));
-  endings.push(() => rmSync(made, { recursive: true, force: true }));
+  ending(() => rmSync(made, { recursive: true, force: true }));
   return made;
 }
 
-/** A server on a free port of localhost. */
-export async function serve(handler) {
-  const server = http.createServer(handler);
+/** A server on a free port of localhost, over TLS if there is a `certificate`. */
+export async function serve(handler, certificate) {
+  const server = certificate ? https.createServer(certificate, handler) : http.createServer(handler);
   await new Promise((done) => server.listen(0, 'localhost', done));
-  endings.push(() => (server.closeAllConnections(), server.close()));
-  return `http://localhost:${server.address().port}`;
+  ending(() => (server.closeAllConnections(), server.close()));
+  return `${certificate ? 'https' : 'http'}://localhost:${server.address().port}`;
+}
+
+/** A self-signed certificate for localhost, and the settings that name its files. */
+export function makeCertificate() {
+  const [TLS_KEY, TLS_CERT] = ['key.pem', 'cert.pem'].map((name) => path.join(folder(), name));
+  const options = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+  execFileSync('openssl', ['req', ...options, '-keyout', TLS_KEY, '-out', TLS_CERT], { stdio: 'ignore' });
+  return { settings: { TLS_CERT, TLS_KEY }, key: readFileSync(TLS_KEY), cert: readFileSync(TLS_CERT) };
 }
 
 export const freePort = async () => {
@@ -66,7 +77,7 @@ export async function startMail() {
   const kept = folder();
   // Not the first python3 in PATH, which may be another than Debian's.
   const program = spawn('/usr/bin/python3', [fileURLToPath(MAIL), kept, 'plain'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  endings.push(() => void program.kill());
+  ending(() => void program.kill());
   const port = await new Promise((done, failed) => {
     program.stdout.on('data', (text) => done(Number(text)));
     program.on('exit', () => failed(new Error('no aiosmtpd: run ./test')));
@@ -84,12 +95,13 @@ export async function startStack(settings = {}) {
   const [auth, books] = [await freePort(), await freePort()];
   const env = { AUTH_ADDR: `127.0.0.1:${auth}`, BOOKS_ADDR: `127.0.0.1:${books}`, BCRYPT_COST: '4', RUST_LOG: 'error', WORKERS: '2', ...settings };
   const program = spawn(process.env.LOCAL_STACK, [], { cwd: folder(), env, stdio: ['ignore', 'pipe', 'inherit'] });
-  endings.push(() => void program.kill());
+  ending(() => void program.kill());
   await new Promise((done, failed) => {
     program.stdout.on('data', (text) => String(text).includes('books-service') && done());
     program.on('exit', () => failed(new Error('local-stack does not start')));
   });
-  return new Stack(`http://localhost:${auth}`, `http://localhost:${books}`);
+  const scheme = settings.TLS_CERT ? 'https' : 'http';
+  return new Stack(`${scheme}://localhost:${auth}`, `${scheme}://localhost:${books}`);
 }
 
 class Stack {
@@ -164,17 +176,17 @@ export async function startProxy(target) {
 const WEB = new URL('../../../books-service/web/', import.meta.url);
 
 /** A site with `session.js` and a page that imports it; `routes` answer the rest. */
-export const startSite = (routes = {}) => serve((request, response) => {
+export const startSite = (routes = {}, certificate) => serve((request, response) => {
   const route = routes[new URL(request.url, 'http://localhost').pathname];
   if (route) return route(request, response);
   const isScript = request.url === '/session.js';
   response.writeHead(200, { 'Content-Type': isScript ? 'text/javascript' : 'text/html' });
   const page = '<!doctype html><link rel="icon" href="data:,"><script type="module">import * as all from "/session.js"; Object.assign(globalThis, all, { ready: true });</script>';
   return response.end(isScript ? readFileSync(new URL('session.js', WEB)) : page);
-});
+}, certificate);
 
 export async function launch(options = {}) {
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium-headless-shell', args: ['--no-sandbox'], ignoreDefaultArgs: ['--disable-back-forward-cache'], ...options });
-  endings.push(() => browser.close());
+  ending(() => browser.close());
   return browser;
 }

@@ -1,5 +1,5 @@
-//! The page and `session.js` in Chromium, with the real services. The stories are in the `.mjs` files beside this one; a
-//! file is one test here, and a story that fails is named in its output.
+//! The page and `session.js` in two browsers, with the real services. The tests are in the `.mjs` files beside
+//! this one; a file is one test here, and a test of it that fails is named in the output.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Chromium alone fills two cores, so one file at a time is told.
+/// One file runs at a time, because Chromium alone uses two cores.
 static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 fn folder() -> PathBuf {
@@ -29,42 +29,48 @@ fn install() {
     }
 }
 
-/// Tells the stories of `file`.
-fn tell(file: &str) {
+/// Runs the tests of `file`.
+fn run(file: &str) {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     install();
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter=spec", file]).current_dir(folder()).stdin(Stdio::null());
-    // All is next door, whatever proxy the environment names.
+    // Everything listens on this machine, so a proxy that the environment names is not used.
     node.env("LOCAL_STACK", env!("CARGO_BIN_EXE_local-stack")).env("no_proxy", "*");
     let output = node.output().expect("node does not start: run ./test");
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{file}");
-    assert!(said.contains("fail 0") && !said.contains("tests 0"), "{file}: no story was told");
+    assert!(said.contains("fail 0") && !said.contains("tests 0"), "{file} has no test");
 }
 
 #[test]
 fn session_client_keeps_tabs_in_step_and_survives_outages() {
-    tell("session.mjs");
+    run("session.mjs");
 }
 
 #[test]
 fn page_serves_every_journey_of_member_and_admin() {
-    tell("journeys.mjs");
+    run("journeys.mjs");
 }
 
 #[test]
 fn links_by_mail_and_by_an_admin_lead_back_into_an_account() {
-    tell("mail.mjs");
+    run("mail.mjs");
 }
 
 #[test]
 fn page_is_accessible_and_fits_every_width_in_both_themes() {
-    tell("looks.mjs");
+    run("looks.mjs");
 }
 
 #[test]
 fn page_needs_no_other_origin_and_no_other_site_can_use_its_session() {
-    tell("origins.mjs");
+    run("origins.mjs");
+}
+
+#[test]
+#[ignore = "long: ./test --long installs WebKit and runs it"]
+fn session_client_and_back_button_hold_in_webkit() {
+    run("webkit.mjs");
 }

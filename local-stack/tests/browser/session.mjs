@@ -1,6 +1,7 @@
 // session.js in Chromium with the real services: access tokens live for a second (and the leeway of 5 s), the grace is 2 s.
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { back_button_asks_before_it_shows_anything, lock_that_is_never_released_delays_a_call_by_three_seconds } from './both.mjs';
 import { launch, sleep, startSite, startStack, until } from './harness.mjs';
 import { Visitor, ask, becomes, heard, who } from './visitor.mjs';
 
@@ -258,29 +259,10 @@ describe('session.js, in corners', { concurrency: 6 }, () => {
   scenario('a_page_of_the_back_button_asks_before_it_shows_anything', async (visitor) => {
     // The smaller Chromium keeps no page for the back button.
     visitor.context = await (await launch({ executablePath: '/usr/bin/chromium' })).newContext();
-    const page = await visitor.signedIn();
-    await page.evaluate(() => {
-      addEventListener('pagehide', () => (globalThis.hidden = { user: session.user ?? null }));
-      addEventListener('pageshow', ({ persisted }) => (globalThis.persisted = persisted));
-    });
-    const other = await visitor.open({ session: {} });
-    await page.goto(`${visitor.site}/elsewhere`);
-    await other.evaluate(() => session.start());
-    await other.evaluate(() => session.signOut());
-    await page.evaluate(() => setTimeout(() => history.back()));
-    await until(() => page.evaluate(() => globalThis.persisted ?? false).catch(() => false), 'the page is taken out of the cache');
-    assert.equal(await page.evaluate(() => session.user), undefined, 'nothing is known yet');
-    assert.equal(await page.evaluate(() => session.start()), null);
+    await back_button_asks_before_it_shows_anything(visitor);
   });
 
-  scenario('a_lock_that_is_never_released_holds_nobody_up', async (visitor) => {
-    const [page, b] = [await visitor.signedIn(), await visitor.open()];
-    await visitor.expire();
-    await b.evaluate((auth) => void navigator.locks.request(`session ${auth}`, () => new Promise(() => {})), visitor.proxy.url);
-    const began = Date.now();
-    assert.equal(await ask(page), 200);
-    assert.ok(Date.now() - began > 2900 && Date.now() - began < 6000, `${Date.now() - began} ms`);
-  });
+  scenario('a_lock_that_is_never_released_holds_nobody_up', lock_that_is_never_released_delays_a_call_by_three_seconds);
 
   scenario('a_listener_may_await_calls_of_the_session', async (visitor) => {
     const page = await visitor.open();

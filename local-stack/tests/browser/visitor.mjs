@@ -8,7 +8,7 @@ export class Visitor {
   /** @param {{browser, stack, site}} world */
   static async arrive(world, options = {}) {
     const visitor = new Visitor();
-    const proxy = await startProxy(world.stack.auth);
+    const proxy = options.proxy ?? (await startProxy(world.stack.auth));
     const context = options.context ?? (await world.browser.newContext());
     Object.assign(visitor, { ...world, proxy, context, user: await world.stack.register() });
     if (options.init) await context.addInitScript(options.init);
