@@ -1,25 +1,21 @@
 // A signed-in user in a browser: the access token in memory, the refresh token in an HttpOnly cookie, all tabs in step.
-// It depends on nothing and may be copied as it stands. How it is used: docs/clients.md.
+// It depends on nothing and may be copied as it stands; docs/clients.md documents it.
 
 /**
  * @typedef {{id: string, username: string, role: string}} User
  * @typedef {{code?: string, status?: number, detail?: string, errors?: {field: string, message: string}[]}} Problem
- *
- * @typedef {object} Options
- * @property {string} auth The origin of auth-service, such as `https://auth.example`.
- * @property {string[]} [services] The other origins that get the access token.
- * @property {number} [lockWait] Milliseconds to wait for another tab that calls auth-service.
  */
 
-/** A call that was not answered as it should be. `code` is the problem's, or `unreachable`, `signed_out`, `user_changed`. */
+/** A call that failed. `code` is the problem's, or `unreachable`, `signed_out`, `user_changed`, `disposed`. */
 export class SessionError extends Error {
+  name = 'SessionError';
+
   /** @param {Problem} problem @param {number} [retryAfter] Seconds. */
-  constructor(problem, retryAfter) {
-    super(problem.detail ?? problem.code);
-    this.name = 'SessionError';
-    this.code = problem.code ?? 'unexpected';
-    this.status = problem.status ?? 0;
-    this.errors = problem.errors ?? [];
+  constructor({ code = 'unexpected', status = 0, detail = code, errors = [] }, retryAfter) {
+    super(detail);
+    this.code = code;
+    this.status = status;
+    this.errors = errors;
     this.retryAfter = retryAfter;
   }
 
@@ -30,20 +26,20 @@ export class SessionError extends Error {
   }
 }
 
-/** @param {() => any} make */
+/** The result of `make`, or `undefined` where the browser blocks or lacks what it uses. @param {() => any} make */
 const attempt = (make) => {
   try {
     return make();
   } catch {
-    return undefined; // Blocked by the browser, or not there.
+    return undefined;
   }
 };
 
-const signedOut = () => new SessionError({ code: 'signed_out', status: 401, detail: 'Sign in first.' });
-const changed = () => new SessionError({ code: 'user_changed', status: 401, detail: 'Another user signed in.' });
+/** The problems of `POST /token` that mean that the session is over. */
+const REFUSALS = ['missing_refresh_token', 'invalid_refresh_token'];
 
-/** The longest wait for a `Retry-After` inside of a call, in milliseconds. */
-const PATIENCE = 5000;
+/** The longest waits inside of a call, in milliseconds: for a `Retry-After`, and for a tab that calls auth-service. */
+const [PATIENCE, LOCK_WAIT] = [5000, 3000];
 
 /**
  * Dispatches `change`, a CustomEvent whose `detail` is `{user, reason}`, each time that `user` becomes another.
@@ -52,31 +48,41 @@ const PATIENCE = 5000;
 export class Session extends EventTarget {
   /** @type {User | null | undefined} The user; `null` when signed out, `undefined` until `start` has found out. */
   user;
-  /** Where a refresh may be tried again, on the clock of `performance.now()`. */
-  #notBefore = 0;
   #token = '';
   #sid = '';
-  /** Counts users, so that a late answer is not taken for the current user's. */
+  /** Counts changes of the user, so that a late answer is not taken for the current user's. */
   #epoch = 0;
+  /** The earliest time of the next refresh, on the clock of `performance.now()`. */
+  #notBefore = 0;
   #refreshing = null;
   #channel = undefined;
   #over = new AbortController();
 
-  /** @param {Options} options */
-  constructor({ auth, services = [], lockWait = 3000 }) {
+  /**
+   * @param {{auth: string, services?: string[]}} origins `auth` is auth-service's, such as `https://auth.example`;
+   * `services` are the others that get the access token.
+   */
+  constructor({ auth, services = [] }) {
     super();
     this.auth = new URL(auth).origin;
     this.origins = new Set([this.auth, ...services.map((service) => new URL(service).origin)]);
-    this.lockWait = lockWait;
     this.#listen();
     const { signal } = this.#over;
-    globalThis.addEventListener?.('pagehide', ({ persisted }) => this.#rest(persisted), { signal });
+    globalThis.addEventListener?.('pagehide', ({ persisted }) => {
+      this.#channel?.close();
+      // A page that the back button brings back asks again before it shows anything.
+      if (persisted) this.#become(undefined, 'resting');
+    }, { signal });
     globalThis.addEventListener?.('pageshow', ({ persisted }) => persisted && this.#listen(), { signal });
   }
 
   /** Finds out who is signed in, by at most one call. @returns {Promise<User | null>} */
   async start() {
-    if (this.user === undefined) await this.#refresh().catch((error) => this.user !== null && Promise.reject(error));
+    if (this.user === undefined) {
+      await this.#refresh().catch((error) => {
+        if (this.user === undefined) throw error;
+      });
+    }
     return this.user ?? null;
   }
 
@@ -85,7 +91,6 @@ export class Session extends EventTarget {
     const body = JSON.stringify({ ...credentials, cookie: true });
     await this.#inTurn(async () => {
       const response = await this.#post('/login', { body, headers: { 'Content-Type': 'application/json' } });
-      if (!response.ok) throw await SessionError.of(response);
       this.#take((await response.json()).accessToken);
     });
     this.#tell({ in: this.user.id });
@@ -96,8 +101,9 @@ export class Session extends EventTarget {
   /** Ends the session for every tab. If this rejects, the user is still signed in. */
   async signOut() {
     const sid = this.#sid;
-    const response = await this.#post('/logout');
-    if (!response.ok && response.status !== 401) throw await SessionError.of(response);
+    await this.#post('/logout').catch((error) => {
+      if (error.status !== 401) throw error;
+    });
     this.#tell({ out: sid, reason: 'signed_out' });
     this.#become(null, 'signed_out');
   }
@@ -108,106 +114,99 @@ export class Session extends EventTarget {
    * @param {RequestInfo | URL} input @param {RequestInit} [init] @returns {Promise<Response>}
    */
   async fetch(input, init = {}) {
+    const request = input instanceof Request ? input : undefined;
     const { origin } = new URL(input instanceof Request ? input.url : input, globalThis.location?.href);
     if (!this.origins.has(origin)) throw new TypeError(`${origin} is no origin of this session: name it in services`);
+    const headers = new Headers(init.headers ?? request?.headers);
+    const signal = AbortSignal.any([this.#over.signal, init.signal, request?.signal].filter(Boolean));
+    const send = () => {
+      headers.set('Authorization', `Bearer ${this.#token}`);
+      // The token is for this origin, not for another that a redirect names.
+      return fetch(input, { ...init, headers, redirect: 'error', signal });
+    };
     if (!this.#token) await this.#refresh();
     const [token, user] = [this.#token, this.user?.id];
-    const first = await this.#send(input, init, token);
+    const first = await send();
     if (first.status !== 401) return first;
-    if (token === this.#token) await this.#refresh();
-    if (user !== this.user?.id) throw this.user ? changed() : signedOut();
-    const spent = init.body instanceof ReadableStream || (input instanceof Request && input.bodyUsed);
-    return spent ? first : this.#send(input, init, this.#token);
+    if (!this.#token || token === this.#token) await this.#refresh();
+    if (user !== this.user?.id) throw this.#gone();
+    return init.body instanceof ReadableStream || request?.bodyUsed ? first : send();
   }
 
   /** Leaves nothing behind: no listener, no lock, no call but a refresh that is under way, whose cookie has to arrive. */
   dispose() {
     this.#over.abort(new SessionError({ code: 'disposed', detail: 'The session object was disposed of.' }));
     this.#channel?.close();
-    [this.#channel, this.#token] = [undefined, ''];
-  }
-
-  #send(input, init, token) {
-    const headers = new Headers(init.headers ?? (input instanceof Request ? input.headers : undefined));
-    headers.set('Authorization', `Bearer ${token}`);
-    const signals = [this.#over.signal, init.signal, input instanceof Request ? input.signal : null].filter(Boolean);
-    // The token is for this origin, not for another that a redirect names.
-    return fetch(input, { ...init, headers, redirect: 'error', signal: AbortSignal.any(signals) });
+    this.#token = '';
   }
 
   /** A call of auth-service with the cookie. It outlives the tab, so that the cookie of its answer is kept. */
   async #post(path, init = {}) {
     this.#over.signal.throwIfAborted();
-    return fetch(this.auth + path, { method: 'POST', credentials: 'include', keepalive: true, redirect: 'error', ...init }).catch(() => {
+    const response = await fetch(this.auth + path, { method: 'POST', credentials: 'include', keepalive: true, redirect: 'error', ...init }).catch(() => {
       throw new SessionError({ code: 'unreachable', detail: `${this.auth} cannot be reached.` });
     });
+    if (!response.ok) throw await SessionError.of(response);
+    return response;
   }
 
-  /** One refresh at a time; all who ask meanwhile get its result. */
-  #refresh() {
-    if (this.user === null) return Promise.reject(signedOut());
+  /** The error of a call whose user is not signed in any more. */
+  #gone() {
+    const [code, detail] = this.user ? ['user_changed', 'Another user signed in.'] : ['signed_out', 'Sign in first.'];
+    return new SessionError({ code, status: 401, detail });
+  }
+
+  /** One refresh at a time; all calls that need it meanwhile get its result. */
+  async #refresh() {
+    if (this.user === null) throw this.#gone();
     this.#refreshing ??= this.#renew().finally(() => (this.#refreshing = null));
     return this.#refreshing;
   }
 
   async #renew() {
-    await this.#pause();
-    const [before, epoch] = [this.user, this.#epoch];
-    const refusal = await this.#inTurn(() => this.#exchange(epoch));
-    this.#over.signal.throwIfAborted();
-    if (this.#epoch !== epoch && refusal) {
-      if (this.user === undefined) return this.#renew(); // Another tab signed in meanwhile.
-      throw this.user ? changed() : signedOut();
-    }
-    if (refusal) {
-      const lost = before && refusal.code === 'missing_refresh_token' ? 'no_cookie' : refusal.code;
-      if (before) this.#tell({ out: this.#sid, reason: lost });
-      this.#become(null, before ? lost : undefined);
-      throw signedOut();
-    }
-    if (before?.id !== this.user.id || before.role !== this.user.role) this.#announce();
-  }
-
-  /** `POST /token`. @returns {Promise<SessionError | undefined>} The refusal, if the session is over. */
-  async #exchange(epoch) {
-    if (epoch !== this.#epoch) return signedOut();
-    const response = await this.#post('/token').catch((error) => this.#backOff(error));
-    if (response.ok) {
-      const { accessToken } = await response.json();
-      if (epoch === this.#epoch) return void this.#take(accessToken);
-      // A sign-out was faster: the cookie of this answer must not stay. A newer sign-in keeps its own.
-      if (this.user === null) await this.#post('/logout').catch(() => {});
-      return signedOut();
-    }
-    const error = await SessionError.of(response);
-    if (['missing_refresh_token', 'invalid_refresh_token'].includes(error.code)) return error;
-    return this.#backOff(error);
-  }
-
-  /** Nothing is known: the session stays as it is, and the next call tries again, not before it may. */
-  #backOff(error) {
-    this.#notBefore = performance.now() + (error.retryAfter ?? 0.5) * 1000 * (1 + Math.random() / 4);
-    throw error;
-  }
-
-  async #pause() {
     const wait = this.#notBefore - performance.now();
     if (wait > PATIENCE) throw new SessionError({ code: 'unreachable', detail: 'auth-service asks for patience.' }, wait / 1000);
     if (wait > 0) await new Promise((done) => setTimeout(done, wait));
+    const [before, epoch] = [this.user, this.#epoch];
+    const refusal = await this.#inTurn(() => this.#exchange(epoch));
     this.#over.signal.throwIfAborted();
+    if (!refusal) {
+      if (before?.id !== this.user.id || before.role !== this.user.role) this.#announce();
+      return;
+    }
+    if (epoch === this.#epoch) {
+      const reason = before && (refusal === 'missing_refresh_token' ? 'no_cookie' : refusal);
+      if (before) this.#tell({ out: this.#sid, reason });
+      this.#become(null, reason);
+    } else if (this.user === undefined) return this.#renew(); // Another tab signed in meanwhile.
+    throw this.#gone();
   }
 
-  /** Keeps tabs in order: a late answer must not overwrite a newer cookie. A lock that never comes holds nobody up. */
+  /** `POST /token`. @returns {Promise<string | undefined>} The code of the problem, if there is no new token for the user. */
+  async #exchange(epoch) {
+    if (epoch !== this.#epoch) return 'user_changed';
+    try {
+      const { accessToken } = await (await this.#post('/token')).json();
+      if (epoch === this.#epoch) return void this.#take(accessToken);
+    } catch (error) {
+      if (REFUSALS.includes(error.code)) return error.code;
+      // Nothing is known: the session stays as it is, and the next call tries again, not before it may.
+      this.#notBefore = performance.now() + (error.retryAfter ?? 0.5) * 1000 * (1 + Math.random() / 4);
+      throw error;
+    }
+    // A sign-out was faster: the cookie of this answer must not stay. A newer sign-in keeps its own.
+    if (this.user === null) await this.#post('/logout').catch(() => {});
+    return 'user_changed';
+  }
+
+  /** Keeps tabs in order: a late answer must not overwrite a newer cookie. A lock that is never released only delays. */
   async #inTurn(work) {
-    const locks = attempt(() => globalThis.navigator.locks);
-    if (!locks) return work();
-    const enough = new AbortController();
-    const timer = setTimeout(() => enough.abort(), this.lockWait);
     let begun;
-    const signal = AbortSignal.any([enough.signal, this.#over.signal]);
-    const run = () => (clearTimeout(timer), (begun ??= work()));
-    const held = attempt(() => locks.request(`session ${this.auth}`, { signal }, run)) ?? run();
-    return held.catch((error) => (this.#over.signal.aborted && !begun ? Promise.reject(error) : run()));
+    const run = () => (begun ??= work());
+    const signal = AbortSignal.any([AbortSignal.timeout(LOCK_WAIT), this.#over.signal]);
+    await attempt(() => globalThis.navigator.locks.request(`session ${this.auth}`, { signal }, run).catch(() => {}));
+    if (!begun) this.#over.signal.throwIfAborted();
+    return run();
   }
 
   /** The user of a new access token. What the token says is shown, not trusted: services verify it. */
@@ -231,7 +230,7 @@ export class Session extends EventTarget {
   }
 
   #listen() {
-    this.#channel ??= attempt(() => new BroadcastChannel(`session ${this.auth}`));
+    this.#channel = attempt(() => new BroadcastChannel(`session ${this.auth}`));
     if (this.#channel) this.#channel.onmessage = ({ data }) => this.#hear(data);
   }
 
@@ -245,12 +244,5 @@ export class Session extends EventTarget {
     if (id && id === this.user?.id) this.#token = '';
     else if (id && this.user !== undefined) this.#become(undefined, 'user_changed');
     else if (this.user === undefined) this.#epoch += 1; // A refresh under way has to ask again.
-  }
-
-  /** Before the page is kept for the back button, or gone: what comes back asks again before it shows anything. */
-  #rest(persisted) {
-    this.#channel?.close();
-    this.#channel = undefined;
-    if (persisted) this.#become(undefined, 'resting');
   }
 }

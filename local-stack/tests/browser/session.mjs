@@ -8,6 +8,7 @@ import { Visitor, ask, becomes, heard, who } from './visitor.mjs';
 const world = {};
 const bodies = [];
 const elsewhere = [];
+const late = [];
 const json = (response, status, body = {}, headers = {}) => (response.writeHead(status, { 'Content-Type': 'application/json', ...headers }), response.end(JSON.stringify(body)));
 
 before(async () => {
@@ -26,6 +27,7 @@ before(async () => {
       bodies.push({ key, text });
       json(response, bodies.filter((body) => body.key === key).length === 1 ? 401 : 200);
     },
+    '/slow-401': async (request, response) => (late.push(request.headers.authorization), await sleep(300), json(response, late.length === 1 ? 401 : 200)),
   });
   world.stack = await startStack({ ACCESS_TOKEN_TTL: '1s', REFRESH_GRACE: '2s', ALLOWED_ORIGINS: world.site });
   world.browser = await launch();
@@ -312,6 +314,18 @@ describe('session.js, in corners', { concurrency: 6 }, () => {
     const calls = bodies.length;
     assert.equal(await page.evaluate((url) => session.fetch(url, { method: 'POST', body: 'x' }).then(({ status }) => status), `${visitor.site}/503`), 503);
     assert.equal(bodies.length, calls + 1, 'never after a 503');
+  });
+
+  scenario('a_sign_in_of_the_same_user_elsewhere_during_a_call_gives_the_retry_a_new_token', async (visitor) => {
+    const page = await visitor.signedIn();
+    assert.equal(await page.evaluate(async (url) => {
+      const call = session.fetch(url);
+      new BroadcastChannel(`session ${session.auth}`).postMessage({ in: session.user.id });
+      return (await call).status;
+    }, `${visitor.site}/slow-401`), 200);
+    assert.equal(late.length, 2);
+    assert.match(late[1], /^Bearer \S+$/);
+    assert.notEqual(late[0], late[1]);
   });
 
   scenario('the_access_token_goes_to_named_origins_alone_and_is_kept_nowhere', async (visitor) => {
