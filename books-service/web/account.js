@@ -8,15 +8,16 @@ export async function account(signal) {
   const facts = [['User name', profile.username], ['Email', address], ['Role', profile.role], ['Here since', date(profile.createdAt)]];
   return [
     el('div', { className: 'head' }, el('h1', {}, 'My account')),
-    el('section', { className: 'card' }, el('dl', {}, ...facts.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))))),
-    devices(signal),
-    // Only where auth-service sends mail.
-    profile.emailVerified !== undefined && email(),
-    password(profile),
-    el('section', { className: 'card' }, el('h2', {}, 'Delete the account'),
-      el('p', {}, 'Your account and all its sessions are gone at once, for good.'),
-      el('div', { className: 'actions' }, button('Delete my account …', leave, 'danger'))),
-  ].filter(Boolean);
+    el('div', { className: 'account' },
+      el('section', { className: 'card' }, el('dl', {}, ...facts.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))))),
+      devices(signal),
+      // Only where auth-service sends mail.
+      profile.emailVerified !== undefined && email(),
+      password(profile),
+      el('section', { className: 'card' }, el('h2', {}, 'Delete the account'),
+        el('p', {}, 'Your account and all its sessions are gone at once, for good.'),
+        el('div', { className: 'actions' }, button('Delete my account …', leave, 'danger')))),
+  ];
 }
 
 /** A browser and a system, as far as a `User-Agent` tells. */

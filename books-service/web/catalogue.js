@@ -47,7 +47,7 @@ function total({ total, atLeast }) {
 
 const item = (book) => el('li', {}, el('a', { className: 'book', href: `#/books/${book.id}` }, spine(book),
   el('span', { className: 'what' }, el('span', { className: 'title' }, book.title), el('span', { className: 'author' }, book.author),
-    el('span', { className: 'facts' }, `${year(book.year)} · ${book.language} · ${book.pages.toLocaleString('en')} pages`))));
+    el('span', { className: 'facts' }, [year(book.year), book.language, `${book.pages.toLocaleString('en')}\u00a0pages`].join('\u00a0· ')))));
 
 const nothing = (q) => (q.trim()
   ? notice('No book matches', `Nothing in the catalogue holds all words of “${q.trim()}”.`)

@@ -20,6 +20,7 @@ const SHELF = [
 ];
 
 let desk;
+let pages = 500;
 before(async () => {
   mkdirSync(pictures, { recursive: true });
   desk = await Desk.open();
@@ -31,7 +32,8 @@ before(async () => {
 const VIEWS = [
   ['door', (page) => page.getByRole('heading', { name: 'Sign in' }).waitFor()],
   ['forgotten', (page) => page.getByRole('button', { name: 'Forgot your password?' }).click()],
-  ['catalogue', async (page) => (await page.getByRole('button', { name: 'Back to sign in' }).click(), await desk.signIn(page, 'john', 'password123admin'), await page.getByText('The Idiot').waitFor())],
+  ['register', async (page) => (await page.getByRole('button', { name: 'Back to sign in' }).click(), await page.getByRole('button', { name: 'Register' }).click())],
+  ['catalogue', async (page) => (await page.getByRole('button', { name: 'Sign in' }).click(), await desk.signIn(page, 'john', 'password123admin'), await page.getByText('The Idiot').waitFor())],
   ['nothing', async (page) => (await page.getByLabel('Search').fill('no such book'), await page.getByRole('heading', { name: 'No book matches' }).waitFor())],
   ['book', async (page) => (await page.getByLabel('Search').fill('goriot'), await page.getByRole('link', { name: /Goriot/ }).click(), await page.getByRole('button', { name: 'Edit' }).waitFor())],
   ['editor', async (page) => {
@@ -39,6 +41,12 @@ const VIEWS = [
     await page.getByRole('dialog').getByLabel('Pages').fill('many');
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByText('Pages must be an integer.').waitFor();
+  }],
+  ['conflict', async (page) => {
+    await desk.stack.asJohn('PATCH', `${desk.stack.books}/books/${page.url().split('/').at(-1)}`, { pages: (pages += 1) });
+    await page.getByRole('dialog').getByLabel('Pages').fill('450');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('alert').filter({ hasText: 'was changed while you edited it' }).waitFor();
   }],
   ['people', async (page) => (await page.keyboard.press('Escape'), await page.getByRole('link', { name: 'People' }).click(), await page.getByText('anna', { exact: true }).waitFor())],
   ['link', async (page) => (await page.getByRole('button', { name: 'Reset link: anna' }).click(), await page.getByRole('dialog').getByLabel('Link').waitFor())],
@@ -58,8 +66,9 @@ async function dismiss(page) {
 async function inspect(page, name, theme, width) {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(wide <= 0, `${name} at ${width}: ${wide} px stick out`);
+  await page.mouse.move(0, 0);
   await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))));
-  await page.screenshot({ path: `${pictures}${name}-${theme}-${width}.png`, fullPage: !['editor', 'link', 'toast'].includes(name) });
+  await page.screenshot({ path: `${pictures}${name}-${theme}-${width}.png`, fullPage: !['editor', 'conflict', 'link', 'toast'].includes(name) });
   // The document is the same at each width, so one width shows what is wrong with it.
   if (width !== 1280) return;
   const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
