@@ -23,6 +23,7 @@ export function explain(error) {
     busy: 'The service is busy just now. Try again in a moment.',
     signed_out: 'You are signed out.',
     user_changed: 'Another user signed in on this browser.',
+    origin_not_allowed: 'This page and auth-service are on two sites, where a browser keeps no session. They need one host name, or two subdomains of one domain.',
     mail_not_configured: 'This service sends no mail. Ask an admin for a link.',
     public_url_not_configured: 'There can be no link: PUBLIC_URL of auth-service is not set.',
     last_admin: 'The last admin has to stay an admin.',

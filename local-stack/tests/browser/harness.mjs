@@ -160,7 +160,7 @@ export async function startProxy(target) {
       response.writeHead(status, { 'Content-Type': 'application/problem+json', ...cors, ...headers });
       return response.end(JSON.stringify({ status, code: status === 503 ? 'unavailable' : 'too_many_requests', detail: 'as the test wants it' }));
     }
-    const forward = http.request({ host: '127.0.0.1', port, path: request.url, method: request.method, headers: request.headers }, async (answer) => {
+    const forward = http.request({ host: '127.0.0.1', port, path: request.url, method: request.method, headers: { ...request.headers, host: `localhost:${port}` } }, async (answer) => {
       Object.assign(entry, { status: answer.statusCode, cookie: answer.headers['set-cookie']?.[0] });
       await Promise.all([sleep(delay), kept]);
       response.writeHead(answer.statusCode, answer.headers);

@@ -94,6 +94,22 @@ describe('origins', { concurrency: 3 }, () => {
     assert.deepEqual(got, { start: null, signIn: 'origin_not_allowed', plain: 401 });
   });
 
+  story('page_on_another_site_than_auth_service_says_why_it_cannot_sign_in', async () => {
+    const proxy = await startProxy('http://localhost:1');
+    const site = proxy.url.replace('localhost', 'books.test');
+    const stack = await startStack({ ALLOWED_ORIGINS: site });
+    proxy.lead(stack.books);
+    const user = await stack.register();
+    const browser = await launch({ args: ['--no-sandbox', '--host-resolver-rules=MAP books.test 127.0.0.1'] });
+    const page = await Object.assign(new Desk(), { stack: { books: site }, browser }).page();
+    await page.getByLabel('User name or email').fill(user.username);
+    await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('alert').filter({ hasText: 'This page and auth-service are on two sites' }).waitFor();
+    assert.deepEqual(await page.context().cookies(), []);
+    is_clean(page);
+  });
+
   story('page_of_an_origin_that_is_not_named_cannot_use_the_session', async () => {
     const { page } = await desk.member();
     const stranger = await page.context().newPage();
