@@ -33,9 +33,16 @@ impl Desk {
         Self { stage, passwords: passwords(), sessions }
     }
 
-    async fn each() -> [Self; 2] {
-        let [sqlite, postgres] = Stage::each().await;
-        [Self::of(sqlite).await, Self::of(postgres).await]
+    async fn each() -> Vec<Self> {
+        let mut each = Vec::new();
+        for stage in Stage::each().await {
+            each.push(Self::of(stage).await);
+        }
+        each
+    }
+
+    async fn sqlite() -> Self {
+        Self::of(Stage::sqlite().await).await
     }
 
     /// The output of `auth-service users` with `arguments` and `input`.

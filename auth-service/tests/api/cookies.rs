@@ -232,6 +232,7 @@ async fn cookie_flag_of_a_login_is_a_boolean() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn an_outage_clears_no_cookie() {
     let mut redis = Redis::start().await;
     let mut service = Service::start([("ALLOWED_ORIGINS", APP), ("REDIS_URL", &redis.url())]).await;

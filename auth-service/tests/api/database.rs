@@ -29,6 +29,15 @@ impl Database {
         Self { url: format!("sqlite://{}/auth.db?mode=rwc", folder.display()), place: Place::Folder(folder) }
     }
 
+    /// One on `SQLite` and, with the feature `all-tests`, one on Postgres.
+    pub async fn each() -> Vec<Self> {
+        let mut each = vec![Self::sqlite()];
+        if cfg!(feature = "all-tests") {
+            each.push(Self::postgres().await);
+        }
+        each
+    }
+
     pub async fn postgres() -> Self {
         let url = server("TEST_POSTGRES_URL");
         let name = format!("auth_{}", Uuid::new_v4().simple());

@@ -119,7 +119,7 @@ fn dismissal(text: &str, scene: &Scene) -> AssertSqlSafe<String> {
 #[tokio::test]
 async fn account_dismissed_while_a_password_is_hashed_writes_nothing() {
     keep_to_one_processor();
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let service = Service::start_on(database, SETTINGS).await;
         let root = service.admin().await;
         for (text, of_owner) in DISMISSALS {
@@ -170,7 +170,7 @@ async fn session_ended_while_a_password_is_hashed_writes_nothing() {
 
 #[tokio::test]
 async fn account_dismissed_while_a_write_waits_for_its_turn_writes_nothing() {
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let begin = if database.url.starts_with("sqlite") { "BEGIN IMMEDIATE" } else { "BEGIN" };
         let service = Service::start_on(database, []).await;
         let root = service.admin().await;

@@ -126,10 +126,11 @@ async fn left(database: &Database) -> i64 {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn change_whose_process_died_is_completed_by_the_next() {
     let mut redis = Redis::start().await;
     let url = redis.url();
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let service = Service::start_on(database, [("REDIS_URL", url.as_str())]).await.impatient();
         let root = service.admin().await;
         let mut ended = Vec::new();
@@ -161,10 +162,11 @@ async fn change_whose_process_died_is_completed_by_the_next() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn change_is_completed_by_any_instance_when_the_session_store_is_back() {
     let mut redis = Redis::start().await;
     let url = redis.url();
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let first = Service::start_on(database, [("REDIS_URL", url.as_str())]).await.impatient();
         let polled = [("REDIS_URL", url.as_str()), ("REVOCATION_POLL", "100ms")];
         let start = || Service::start_on(Arc::clone(&first.database), polled);
@@ -189,10 +191,11 @@ async fn change_is_completed_by_any_instance_when_the_session_store_is_back() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn late_ending_spares_sessions_opened_after_the_change() {
     let mut redis = Redis::start().await;
     let url = redis.url();
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let service = Service::start_on(database, [("REDIS_URL", url.as_str())]).await.impatient();
         let (root, mut person) = (service.admin().await, service.newcomer().await);
         let old = half_done(&service, &mut redis, "disable", &root, &mut person).await;
@@ -215,6 +218,7 @@ async fn late_ending_spares_sessions_opened_after_the_change() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn change_tried_again_is_answered_as_the_first_time() {
     let mut redis = Redis::start().await;
     let service = Service::start([("REDIS_URL", &redis.url())]).await;
@@ -236,6 +240,7 @@ async fn change_tried_again_is_answered_as_the_first_time() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn change_by_a_command_is_completed_by_a_running_service() {
     let mut redis = Redis::start().await;
     let url = redis.url();

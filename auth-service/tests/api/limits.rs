@@ -209,6 +209,7 @@ async fn guesses_of_the_current_password_are_limited_too() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn instances_share_the_failure_limit() {
     let redis = server("TEST_REDIS_URL");
     for redis in [None, Some(("REDIS_URL", redis.as_str()))] {
@@ -283,6 +284,7 @@ async fn calls_about_tickets_are_counted_for_their_address() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn instances_with_one_redis_count_calls_together() {
     let redis = server("TEST_REDIS_URL");
     let settings = [PROXY, ("IP_RATE_LIMIT", "4"), ("REDIS_URL", redis.as_str())];

@@ -157,7 +157,7 @@ const EXPRESS: (&str, &str) = ("correct horse battery", "$2b$04$uvuBjaGkDowoTbW6
 
 #[tokio::test]
 async fn an_imported_password_is_rewritten_and_no_login_beside_it_fails() {
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let service = Service::start_on(database, []).await;
         let (password, hash) = EXPRESS;
         for _ in 0..5 {
@@ -178,7 +178,7 @@ async fn an_imported_password_is_rewritten_and_no_login_beside_it_fails() {
 
 #[tokio::test]
 async fn imported_password_differing_after_72_bytes_still_logs_in() {
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let service = Service::start_on(database, []).await;
         let name = service.newcomer().await.name;
         let owners = "seven quiet owls count ships at night and one of them sings to the harbour!!";
@@ -220,7 +220,7 @@ async fn password_in_another_unicode_form_logs_in() {
 /// While `BCRYPT_COST` is changed, each instance rewrites what the other wrote.
 #[tokio::test]
 async fn instances_of_different_costs_refuse_no_right_password() {
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let database = std::sync::Arc::new(database);
         let one = Service::start_on(database.clone(), []).await;
         let two = Service::start_on(database, [("BCRYPT_COST", "5")]).await;

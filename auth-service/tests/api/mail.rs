@@ -116,12 +116,12 @@ pub async fn start(more: &[(&str, &str)]) -> Service {
     start_on(Database::sqlite(), more).await
 }
 
-/// Runs `test` on a service that sends mail, with its data in `SQLite` and in Postgres.
+/// Runs `test` on a service that sends mail, with its data in `SQLite` and, with the feature `all-tests`, in Postgres.
 pub async fn on_each_database(more: &[(&str, &str)], test: impl AsyncFn(&Service)) {
-    println!("on SQLite");
-    test(&start(more).await).await;
-    println!("on Postgres");
-    test(&start_on(Database::postgres().await, more).await).await;
+    for database in Database::each().await {
+        println!("on {}", database.url.split(':').next().unwrap());
+        test(&start_on(database, more).await).await;
+    }
 }
 
 /// An address that no test has used, with a name that says how the server treats it.

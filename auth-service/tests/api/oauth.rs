@@ -152,6 +152,7 @@ async fn revocation_of_a_worthless_token_is_200() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn revocation_without_its_store_is_503() {
     let redis = Redis::start().await;
     let settings = [("REDIS_URL", &*redis.url()), INTROSPECTION].map(|(name, value)| (name, value.to_owned()));
@@ -235,6 +236,7 @@ async fn introspection_asks_for_the_name_and_secret_of_a_service() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn introspection_knows_ended_sessions_and_disabled_accounts_at_once() {
     on_each_store([INTROSPECTION], async |service| {
         let admin = service.admin().await;

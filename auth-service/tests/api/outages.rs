@@ -73,6 +73,7 @@ async fn assert_forgeries_are_refused(service: &Service, pair: &TokenPair) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn stopped_redis_is_503_and_ends_no_session() {
     let mut redis = Redis::start().await;
     let service = impatient(Service::start([("REDIS_URL", &redis.url())]).await);
@@ -91,6 +92,7 @@ async fn stopped_redis_is_503_and_ends_no_session() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn start_without_redis_is_ready_once_the_revocation_list_is_read() {
     let mut redis = Redis::start().await;
     redis.stop();
@@ -108,6 +110,7 @@ async fn start_without_redis_is_ready_once_the_revocation_list_is_read() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn silent_redis_is_503_and_ends_no_session() {
     let redis = Redis::start().await;
     let service = impatient(Service::start([("REDIS_URL", &redis.url())]).await);
@@ -137,6 +140,7 @@ async fn refreshing(service: &Service, mut pair: TokenPair, over: &AtomicBool) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn redis_failover_ends_no_session() {
     let (mut cluster, mut watched) = tokio::join!(Cluster::start(), Watched::start());
     for url in [cluster.url(), watched.url()] {
@@ -195,6 +199,7 @@ async fn full_password_queue_is_503_with_retry_after() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_service_starts_before_its_redis() {
     let mut redis = Redis::start().await;
     redis.stop();
@@ -226,6 +231,7 @@ async fn locked_database_is_503_and_ends_no_session() {
 /// The sessions are in another store and could be refreshed, but the response could not be made; after the grace, the
 /// retry would count as a reuse.
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn database_outage_beyond_the_grace_ends_no_session() {
     let redis = server("TEST_REDIS_URL");
     let settings = [("REDIS_URL", redis.as_str()), ("REFRESH_GRACE", "1s")];
@@ -243,6 +249,7 @@ async fn database_outage_beyond_the_grace_ends_no_session() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn closed_database_connections_are_replaced() {
     let service = Service::start_on(Database::postgres().await, []).await;
     let mut pair = service.log_in(MEMBER).await;

@@ -209,6 +209,7 @@ async fn a_lost_cursor_is_answered_by_the_whole_list() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn instances_serve_the_same_revocation_list() {
     let redis = server("TEST_REDIS_URL");
     for redis in [None, Some(("REDIS_URL", redis.as_str()))] {
@@ -230,6 +231,7 @@ async fn instances_serve_the_same_revocation_list() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn outage_of_the_list_is_503_and_ends_by_itself() {
     let mut redis = Redis::with(&[]).await;
     let settings = [SOON, ("REDIS_URL", &*redis.url()), ("REVOCATION_MAX_AGE", "1s")];
@@ -261,6 +263,7 @@ async fn outage_of_the_list_is_503_and_ends_by_itself() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn without_a_maximum_age_an_outage_refuses_no_token() {
     let mut redis = Redis::with(&[]).await;
     let mut service = Service::start([SOON, ("REDIS_URL", &*redis.url())]).await;
@@ -276,6 +279,7 @@ async fn without_a_maximum_age_an_outage_refuses_no_token() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn unchanged_list_is_304() {
     // A Redis that no other test writes to.
     let redis = Redis::with(&[]).await;
@@ -296,6 +300,7 @@ async fn unchanged_list_is_304() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn interrupted_deletion_is_completed_by_the_next_attempt() {
     let redis = Redis::with(&[]).await;
     let mut service = Service::start([("REDIS_URL", &*redis.url())]).await;
@@ -314,6 +319,7 @@ async fn interrupted_deletion_is_completed_by_the_next_attempt() {
 
 /// The others are told, the list does not count as complete, and sessions end as ever.
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn an_entry_that_cannot_be_read_is_left_out() {
     let redis = Redis::with(&[]).await;
     let settings = [SOON, ("REDIS_URL", &*redis.url()), ("REVOCATION_MAX_AGE", "1s")];

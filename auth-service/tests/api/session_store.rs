@@ -51,6 +51,12 @@ enum Kind {
     Cluster(&'static str),
 }
 
+/// The stores that a test can have: without the feature `all-tests`, `SQLite` alone.
+const KINDS: &[Kind] =
+    if cfg!(feature = "all-tests") { &[Kind::Sqlite, Kind::Postgres, Kind::Redis] } else { &[Kind::Sqlite] };
+/// Those of them that are SQL databases.
+const SQL: &[Kind] = if cfg!(feature = "all-tests") { &[Kind::Sqlite, Kind::Postgres] } else { &[Kind::Sqlite] };
+
 /// A store whose clock the test sets, and one user of its own.
 struct Stage {
     store: Arc<dyn SessionStore>,
@@ -223,21 +229,29 @@ fn ms(time: Duration) -> i64 {
 /// One test for each store and each case.
 macro_rules! contract {
     ($($module:ident: $($case:ident)+;)+) => {
-        contract!(sqlite Sqlite $($module: $($case)+;)+);
-        contract!(postgres Postgres $($module: $($case)+;)+);
-        contract!(redis Redis $($module: $($case)+;)+);
+        contract!(#[doc = "Needs no server."] sqlite Sqlite $($module: $($case)+;)+);
+        contract!(
+            #[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
+            postgres Postgres $($module: $($case)+;)+
+        );
+        contract!(
+            #[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
+            redis Redis $($module: $($case)+;)+
+        );
 
         #[tokio::test]
+        #[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
         async fn the_contract_holds_on_a_cluster() {
             let cluster = crate::redis_server::Cluster::start().await;
             let kind = Kind::Cluster(cluster.url().leak());
             $($($module::$case(kind).await;)+)+
         }
     };
-    ($store:ident $kind:ident $($module:ident: $($case:ident)+;)+) => {
+    (#[$needs:meta] $store:ident $kind:ident $($module:ident: $($case:ident)+;)+) => {
         mod $store {
             $($(
                 #[tokio::test]
+                #[$needs]
                 async fn $case() {
                     super::$module::$case(super::Kind::$kind).await;
                 }

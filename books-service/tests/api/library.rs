@@ -35,9 +35,13 @@ pub async fn on_each_database(test: impl AsyncFn(Library)) {
     on_each(async |database| test(Library::start(&database.url, []).await).await).await;
 }
 
-/// Runs `test` with a fresh database of each kind.
+/// Runs `test` with a fresh database on `SQLite` and, with the feature `all-tests`, on Postgres.
 pub async fn on_each(test: impl AsyncFn(&Database)) {
-    for database in [Database::sqlite(), Database::postgres().await] {
+    let mut each = vec![Database::sqlite()];
+    if cfg!(feature = "all-tests") {
+        each.push(Database::postgres().await);
+    }
+    for database in each {
         // Shown when the test fails.
         println!("on {}", database.url.split(':').next().unwrap());
         test(&database).await;

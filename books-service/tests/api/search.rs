@@ -296,6 +296,7 @@ async fn database_without_the_index_gets_it_and_older_programs_refuse_it() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn postgres_role_without_the_right_is_told_what_an_administrator_runs() {
     let database = Database::postgres().await;
     let role = format!("reader_{}", Uuid::new_v4().simple());

@@ -45,26 +45,31 @@ fn run(file: &str) {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Chromium: ./test")]
 fn session_client_keeps_tabs_in_step_and_survives_outages() {
     run("session.mjs");
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Chromium: ./test")]
 fn page_serves_every_journey_of_member_and_admin() {
     run("journeys.mjs");
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Chromium: ./test")]
 fn links_by_mail_and_by_an_admin_lead_back_into_an_account() {
     run("mail.mjs");
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Chromium: ./test")]
 fn page_is_accessible_and_fits_every_width_in_both_themes() {
     run("looks.mjs");
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Chromium: ./test")]
 fn page_needs_no_other_origin_and_no_other_site_can_use_its_session() {
     run("origins.mjs");
 }

@@ -113,6 +113,7 @@ async fn sqlite_is_backed_up_and_restored_as_the_runbook_says() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn postgres_is_backed_up_and_restored_as_the_runbook_says() {
     if is_outside("a backup of a Postgres of our own") {
         return;

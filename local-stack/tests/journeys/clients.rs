@@ -53,6 +53,7 @@ async fn open_sessions(stack: &Stack) -> usize {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs curl, Node and Python: ./test")]
 async fn every_example_logs_in_reads_refreshes_logs_out_and_says_when_it_cannot() {
     let folder = Folder::new();
     let (_running, stack) = start(&folder).await;

@@ -34,6 +34,7 @@ const NOT_RUN: [(&str, &str); 14] = [
 ];
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and curl: ./test")]
 async fn every_command_of_readme_and_runbook_is_run_or_says_why_not() {
     if is_outside("the commands of the documents") {
         return;
@@ -136,6 +137,7 @@ async fn third_service(reader: &mut Reader) {
 
 /// Runs the steps of `examples/e2e/workflow.yml` in a folder with the same layout.
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs curl: ./test")]
 async fn workflow_of_end_to_end_tests_starts_a_stack_with_its_seed() {
     let mut reader = Reader::new();
     let workflow = file("examples/e2e/workflow.yml");

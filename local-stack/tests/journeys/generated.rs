@@ -22,6 +22,7 @@ node out/client.js "$auth" "$books"
 "#;
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Python: ./test")]
 async fn generated_clients_compile_log_in_and_list_books() {
     let folder = Folder::new();
     let (_running, stack) = start(&folder).await;

@@ -97,6 +97,7 @@ async fn use_all(auth: &Service, books: &Service, over: &Cell<bool>, rounds: &Ce
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn secret_is_replaced_by_a_key_and_that_by_another_without_one_failed_request() {
     if is_outside("replacing keys") {
         return;
@@ -168,6 +169,7 @@ async fn secret_is_replaced_by_a_key_and_that_by_another_without_one_failed_requ
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn books_service_that_cannot_read_the_keys_answers_503_until_it_can() {
     if is_outside("stopping auth-service") {
         return;

@@ -115,6 +115,7 @@ async fn local_stack_on_loopback_refuses_other_hosts() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs curl: ./test")]
 async fn the_printed_lines_work_when_pasted() {
     let folder = Folder::new();
     let (running, _) = start(&folder).await;

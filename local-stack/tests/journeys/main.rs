@@ -1,8 +1,8 @@
 //! Journeys over HTTP through both services, one for each tutorial; local-stack as a program; the settings.
 //!
-//! Each journey runs through local-stack, and through the programs auth-service and books-service with Redis and
-//! Postgres. `./test` starts those two and builds the programs; without it, the programs are those that were built
-//! last. With `JOURNEY_AUTH_URL` and `JOURNEY_BOOKS_URL`, a journey runs only through that stack.
+//! Each journey runs through local-stack and, with the feature `all-tests`, through the programs auth-service and
+//! books-service with Redis and Postgres. `./test` turns it on, starts those two and builds the programs; without it, the
+//! programs are those that were built last. With `JOURNEY_AUTH_URL` and `JOURNEY_BOOKS_URL`, a journey runs only through that stack.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 

@@ -39,6 +39,7 @@ async fn some_load(stack: &Stack) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Prometheus: ./test")]
 async fn metrics_count_logins_refreshes_and_requests() {
     let settings = [&ADDRESSES[..], &[("REFRESH_GRACE", "0")]].concat();
     walk_watching(&settings, async |stack, programs| {

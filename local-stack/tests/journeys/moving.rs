@@ -37,6 +37,7 @@ async fn start(folder: &Folder, settings: &[(&str, &str)]) -> (Stack, [Program; 
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn move_to_postgres_ends_no_session() {
     if is_outside("moving to Postgres") {
         return;

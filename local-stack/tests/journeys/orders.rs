@@ -118,6 +118,7 @@ async fn wait_until(stack: &Stack, token: &str, is_accepted: bool) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Python: ./test")]
 async fn third_services_follow_secret_keys_and_revocations() {
     if is_outside("third services") {
         return;
@@ -158,6 +159,7 @@ async fn third_services_follow_secret_keys_and_revocations() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Python: ./test")]
 async fn verifiers_of_other_makes_accept_published_keys() {
     if is_outside("verifiers of other makes") {
         return;

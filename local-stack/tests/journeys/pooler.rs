@@ -64,6 +64,7 @@ async fn visit(stack: &Stack, admin: &str) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and PgBouncer: ./test")]
 async fn both_services_work_behind_a_pooler_in_transaction_mode() {
     if is_outside("a pooler") {
         return;

@@ -6,6 +6,7 @@ use crate::process::{Folder, file, root};
 
 /// Runs `requests.http` as httpyac does without a person: each request must get the status that its title names.
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node: ./test")]
 async fn every_request_of_the_file_gets_the_status_in_its_title() {
     let folder = Folder::new();
     let (_running, stack) = start(&folder).await;

@@ -176,6 +176,7 @@ impl Fleet {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn each_revocation_at_any_instance_reaches_all_books_services_in_time() {
     if is_outside("three instances of auth-service and two of books-service") {
         return;
@@ -198,6 +199,7 @@ async fn each_revocation_at_any_instance_reaches_all_books_services_in_time() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn without_auth_service_books_service_uses_the_last_list_or_answers_503() {
     if is_outside("killing auth-service") {
         return;

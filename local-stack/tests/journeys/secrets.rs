@@ -134,6 +134,7 @@ async fn assert_served(fleet: &Fleet, count: &Cell<usize>, tokens: &Tokens) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn secrets_are_replaced_without_one_failed_request() {
     if is_outside("replacing secrets") {
         return;
@@ -163,6 +164,7 @@ async fn secrets_are_replaced_without_one_failed_request() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn secret_replaced_in_one_step_refuses_tokens() {
     if is_outside("replacing secrets") {
         return;

@@ -111,6 +111,7 @@ fn check<W: std::fmt::Display>(cases: impl IntoIterator<Item = (String, Result<(
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn each_algorithm_signs_what_the_verifier_accepts() {
     for pair in &*PAIRS {
         let signer = Signer::with_key(ISSUER, &[AUDIENCE.to_owned()], pair.key.clone()).unwrap();
@@ -123,6 +124,7 @@ fn each_algorithm_signs_what_the_verifier_accepts() {
 
 /// The fuzzer's corpus, where a header that names HS256 names another algorithm and its key instead.
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn corpus_is_judged_alike_for_each_algorithm() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/verifier");
     let (verifier, mut judged) = (verifier(), 0);
@@ -161,6 +163,7 @@ fn for_pair(head: &str, pair: &Pair) -> Option<String> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn public_key_is_no_secret() {
     for pair in &*PAIRS {
         let jwk: Value = serde_json::from_str(&PublicKeys::own(vec![pair.public()]).jwks()).unwrap();
@@ -193,6 +196,7 @@ fn der_of(pem: &str) -> Vec<u8> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn key_has_one_algorithm() {
     for pair in &*PAIRS {
         for other in PAIRS.iter().filter(|other| other.name != pair.name) {
@@ -211,6 +215,7 @@ fn key_has_one_algorithm() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn kid_must_be_known() {
     for pair in &*PAIRS {
         check([
@@ -236,6 +241,7 @@ fn jwk_of(pair: &Pair) -> String {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn header_and_claims_are_read_as_strictly() {
     for pair in &*PAIRS {
         let token = |header: Object| pair.token(&header, &access());
@@ -251,6 +257,7 @@ fn header_and_claims_are_read_as_strictly() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn signature_has_one_spelling() {
     let pair = &PAIRS[0];
     let token = pair.token(&pair.header(), &access());
@@ -288,6 +295,7 @@ fn num(bytes: &[u8]) -> simple_asn1::BigUint {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn removed_key_is_refused_though_its_token_was_accepted() {
     let [first, second, _] = &*PAIRS;
     let public = PublicKeys::own(vec![first.public()]);
@@ -301,6 +309,7 @@ fn removed_key_is_refused_though_its_token_was_accepted() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn remembered_token_expires() {
     let verifier = verifier();
     for pair in &*PAIRS {
@@ -312,6 +321,7 @@ fn remembered_token_expires() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn without_a_secret_hs256_is_refused() {
     let public = PublicKeys::own(vec![PAIRS[0].public()]);
     let verifier = verifier_of(Keyring::new([], Some(public)).unwrap());
@@ -323,6 +333,7 @@ fn without_a_secret_hs256_is_refused() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn keys_that_are_not_known_are_no_fault_of_the_token() {
     let public = PublicKeys::unknown(None);
     let verifier = verifier_of(Keyring::new([&secret(SECRET)], Some(public.clone())).unwrap());

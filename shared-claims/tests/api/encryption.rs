@@ -51,6 +51,7 @@ async fn follow(url: &str, roots: PathBuf) -> Output {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 async fn https_is_followed_where_the_certificate_is_good() {
     let folder = certify();
     let teller = Teller::encrypted(&[session("s-1", u64::MAX)], acceptor(&folder)).await;

@@ -85,6 +85,7 @@ fn cases() -> Vec<(&'static str, &'static str)> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node: ./test")]
 fn we_accept_what_node_signs() {
     let question = |(secret, name)| to_sign(&as_node_writes(&claims(name)), secret, &options("at+jwt"));
     let answers = ask(&cases().into_iter().map(question).collect());
@@ -95,12 +96,14 @@ fn we_accept_what_node_signs() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node: ./test")]
 fn we_accept_a_refresh_token_that_node_signs() {
     let answers = ask(&json!([to_sign(&as_node_writes(&refresh_claims()), SECRET, &options("rt+jwt"))]));
     assert_eq!(verdict::<RefreshClaims>(SECRET, &answers[0]), Ok(refresh_claims()));
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node: ./test")]
 fn we_accept_what_node_writes_by_itself() {
     let question = |left_out: &[&str], more: Value| {
         let (mut claims, mut options) = (as_node_writes(&access_claims()), options("at+jwt"));
@@ -121,6 +124,7 @@ fn we_accept_what_node_writes_by_itself() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node: ./test")]
 fn we_refuse_what_node_signs_otherwise() {
     let question = |secret, options| to_sign(&as_node_writes(&access_claims()), secret, &options);
     let with = |algorithm| json!({"algorithm": algorithm, "header": {"typ": "at+jwt"}});
@@ -139,6 +143,7 @@ fn we_refuse_what_node_signs_otherwise() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node: ./test")]
 fn node_accepts_what_we_sign() {
     let token = |secret, name| sign(&claims(name), secret, &["auth-service", AUDIENCE]);
     let answers =
@@ -149,6 +154,7 @@ fn node_accepts_what_we_sign() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node: ./test")]
 fn node_refuses_what_is_not_for_it() {
     let token = sign(&access_claims(), SECRET, &["auth-service", AUDIENCE]);
     let refresh = sign(&refresh_claims(), SECRET, &["auth-service"]);
@@ -165,6 +171,7 @@ fn node_refuses_what_is_not_for_it() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node: ./test")]
 fn node_ends_a_token_in_the_same_second() {
     let token = sign(&access_claims(), SECRET, &[AUDIENCE]);
     let clocks = NOW + LIFE - 2..NOW + LIFE + LEEWAY + 3;

@@ -82,6 +82,7 @@ fn names(keys: &PublicKeys) -> Vec<String> {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 async fn published_keys_come_and_go() {
     let publisher = Publisher::start(set(&[0])).await;
     let keys = publisher.poller().keys().await.unwrap();
@@ -98,6 +99,7 @@ async fn published_keys_come_and_go() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 async fn answer_that_is_no_set_changes_nothing() {
     let publisher = Publisher::start(set(&[0])).await;
     let keys = publisher.poller().keys().await.unwrap();
@@ -114,6 +116,7 @@ async fn answer_that_is_no_set_changes_nothing() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 async fn missing_address_is_an_empty_set() {
     let publisher = Publisher::start(set(&[0])).await;
     publisher.answer(StatusCode::NOT_FOUND, "");
@@ -123,6 +126,7 @@ async fn missing_address_is_an_empty_set() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 async fn key_set_from_a_cache_changes_nothing() {
     let publisher = Publisher::start(set(&[0])).await;
     let keys = publisher.poller().keys().await.unwrap();
@@ -133,6 +137,7 @@ async fn key_set_from_a_cache_changes_nothing() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 async fn set_survives_an_outage_until_its_greatest_age() {
     let publisher = Publisher::start(set(&[0])).await;
     let poller = Poller { max_age: Some(Duration::from_millis(300)), ..publisher.poller() };
@@ -149,6 +154,7 @@ async fn set_survives_an_outage_until_its_greatest_age() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 async fn unknown_kid_causes_no_request() {
     let publisher = Publisher::start(set(&[0])).await;
     let poller = Poller { poll: Duration::from_mins(1), ..publisher.poller() };

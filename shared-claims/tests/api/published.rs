@@ -20,6 +20,7 @@ fn with(mut jwk: Value, members: &[(&str, Value)]) -> Value {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn published_key_has_its_public_members_alone() {
     for (pair, members) in PAIRS.iter().zip(["alg crv kid kty use x y", "alg crv kid kty use x", "alg e kid kty n use"])
     {
@@ -41,6 +42,7 @@ fn kid_is_the_thumbprint() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn private_and_public_pem_are_the_same_key() {
     let mut all = String::new();
     for pair in &*PAIRS {
@@ -56,6 +58,7 @@ fn private_and_public_pem_are_the_same_key() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn pem_that_cannot_be_used_is_named() {
     let cases = [
         (String::new(), KeyError::NotPem, "nothing"),
@@ -79,6 +82,7 @@ fn pem_that_cannot_be_used_is_named() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn only_keys_that_fit_are_taken_from_a_set() {
     let [ec, ed, rsa] = PAIRS.each_ref().map(jwk);
     let alien = |value: &str| json!({"kty": "EC", "crv": "P-256", "x": value, "y": value, "alg": "ES256", "kid": "k"});
@@ -124,6 +128,7 @@ fn only_keys_that_fit_are_taken_from_a_set() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn duplicate_kid_names_no_key() {
     let [ec, ed, rsa] = PAIRS.each_ref().map(jwk);
     let keys = PublicKeys::unknown(None);
@@ -133,6 +138,7 @@ fn duplicate_kid_names_no_key() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn text_that_is_no_set_changes_nothing() {
     let ec = jwk(&PAIRS[0]);
     let keys = PublicKeys::unknown(None);

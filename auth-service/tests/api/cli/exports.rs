@@ -98,7 +98,7 @@ async fn derived_user_names_are_free_in_the_database_and_in_the_file() {
 
 #[tokio::test]
 async fn each_mark_of_a_disabled_account_counts() {
-    let [desk, _] = Desk::each().await;
+    let desk = Desk::sqlite().await;
     for (number, (mark, disabled)) in [
         (r#""disabled":true"#, true),
         (r#""isDisabled":1"#, true),
@@ -134,7 +134,7 @@ async fn each_mark_of_a_disabled_account_counts() {
 
 #[tokio::test]
 async fn a_role_field_maps_flags_texts_and_lists() {
-    let [desk, _] = Desk::each().await;
+    let desk = Desk::sqlite().await;
     for (number, (role, expected)) in [
         (r#""admin""#, Role::Admin),
         (r#"["user","ADMIN"]"#, Role::Admin),
@@ -175,7 +175,7 @@ async fn a_role_field_maps_flags_texts_and_lists() {
 
 #[tokio::test]
 async fn date_in_no_known_form_is_counted_as_ignored() {
-    let [desk, _] = Desk::each().await;
+    let desk = Desk::sqlite().await;
     let person = format!(r#"{{"username":"ann","password":"{BCRYPT}","createdAt":"06.05.2024"}}"#);
     let said = desk.run(&["import", "-"], &person).await.unwrap();
     assert!(said.ends_with("\nignored: createdAt (1)\n"), "{said}");

@@ -125,8 +125,9 @@ async fn import_refuses_taken_emails_and_ids() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn export_moves_all_users_to_another_database() {
-    let [sqlite, postgres] = Desk::each().await;
+    let [sqlite, postgres] = [Desk::sqlite().await, Desk::of(crate::users::Stage::postgres().await).await];
     sqlite.run(&["add", "root", "--role", "admin", "--email", "root@example.org"], GOOD).await.unwrap();
     sqlite.run(&["import", "-"], &from_express()).await.unwrap();
     let everybody = sqlite.run(&["export"], "").await.unwrap();
@@ -189,7 +190,7 @@ async fn skip_invalid_imports_the_others_and_writes_down_why() {
 
 #[tokio::test]
 async fn skip_invalid_names_bad_lines_of_standard_input() {
-    let [desk, _] = Desk::each().await;
+    let desk = Desk::sqlite().await;
     let (said, done) = desk.run_to_the_end(&["import", "-", "--skip-invalid"], &some_bad()).await;
     assert_eq!(said, "3 added; 0 were there already and are as they were\n");
     let why = done.unwrap_err().to_string();
@@ -200,7 +201,7 @@ async fn skip_invalid_names_bad_lines_of_standard_input() {
 
 #[tokio::test]
 async fn unwritable_file_of_rejected_lines_stops_the_import() {
-    let [desk, _] = Desk::each().await;
+    let desk = Desk::sqlite().await;
     let why = desk.refusal(&["import", "-", "--skip-invalid=/nonexistent/rejected"], &some_bad()).await;
     assert!(why.starts_with("/nonexistent/rejected: "), "{why}");
     assert!(desk.user("anna").await.is_none());
@@ -208,7 +209,7 @@ async fn unwritable_file_of_rejected_lines_stops_the_import() {
 
 #[tokio::test]
 async fn duplicate_in_another_spelling_is_refused() {
-    let [desk, _] = Desk::each().await;
+    let desk = Desk::sqlite().await;
     let person = |fields: &str| format!(r#"{{{fields},"passwordHash":"{BCRYPT}"}}"#);
     for (first, second, expected) in [
         (r#""username":"anna""#, r#""username":"ANNA""#, "username"),

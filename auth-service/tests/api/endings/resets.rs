@@ -30,11 +30,12 @@ async fn reset(service: &Service, redis: &mut Redis, person: &Person, ticket: &s
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn reset_is_204_though_the_session_store_goes_away_after_the_commit() {
     let mut redis = Redis::start().await;
     let url = redis.url();
     let settings = [("REDIS_URL", url.as_str()), ("REVOCATION_POLL", "100ms"), ("PUBLIC_URL", PUBLIC_URL)];
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let service = Service::start_on(database, settings).await.impatient();
         let person = service.newcomer().await;
         let path = format!("/users/{}/reset-link", person.id);

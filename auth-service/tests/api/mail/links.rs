@@ -4,6 +4,7 @@ use super::{NEW, PUBLIC_URL, address, server, start, ticket};
 use crate::service::{GOOD, Service, new_name, text};
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn link_is_never_built_from_the_host_of_a_request() {
     let service = Service::start([("PUBLIC_URL", PUBLIC_URL)]).await;
     let person = service.newcomer().await;
@@ -22,6 +23,7 @@ async fn link_is_never_built_from_the_host_of_a_request() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn line_break_in_a_name_or_an_address_is_refused_and_adds_no_header() {
     let service = start(&[]).await;
     let (admin, victim) = (service.admin().await, address("victim"));

@@ -17,6 +17,7 @@ async fn attempts(service: &Service, count: i64) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn refused_mail_is_tried_again_later_and_given_up_after_the_fifth_try() {
     on_each_database(&[], async |service| {
         let (mended, lost) = (address("450"), address("450"));
@@ -46,6 +47,7 @@ async fn refused_mail_is_tried_again_later_and_given_up_after_the_fifth_try() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn mail_to_a_recipient_that_is_not_there_is_given_up_at_once() {
     let service = start(&[]).await;
     let email = address("550");
@@ -57,6 +59,7 @@ async fn mail_to_a_recipient_that_is_not_there_is_given_up_at_once() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn silent_or_absent_mail_server_holds_up_no_request_and_no_other_mail() {
     let service = start(&[]).await;
     let (silent, email) = (address("silence"), address("anna"));
@@ -85,6 +88,7 @@ async fn silent_or_absent_mail_server_holds_up_no_request_and_no_other_mail() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn full_outbox_is_503() {
     on_each_database(&[], async |service| {
         let fill = "INSERT INTO outbox (id, kind, email, user_id, next_at, attempts)
@@ -103,8 +107,9 @@ async fn full_outbox_is_503() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn each_mail_is_sent_by_one_of_several_instances() {
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let database = Arc::new(database);
         let instances = [
             start_on(Arc::clone(&database), &[]).await,

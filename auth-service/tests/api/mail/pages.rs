@@ -1,6 +1,7 @@
 use super::start;
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn page_of_a_link_runs_its_own_script_alone_and_is_kept_nowhere() {
     let service = start(&[]).await;
     for path in ["/reset", "/verify"] {

@@ -46,6 +46,7 @@ fn certify(folder: &Path) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server and OpenSSL: ./test")]
 async fn mail_goes_encrypted_to_a_server_whose_certificate_is_good() {
     let files = Desk::new();
     certify(&files.folder);
@@ -77,6 +78,7 @@ async fn mail_goes_encrypted_to_a_server_whose_certificate_is_good() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn plain_server_is_not_spoken_to_where_encryption_is_wanted() {
     let desk = desk(&format!("smtp://localhost:{}", server().port));
     let (service, email) = (desk.serve(), address("anna"));
@@ -105,6 +107,7 @@ async fn operator_gets_a_link_beside_a_running_service() {
 
 /// A kill between the server's 250 and the end of the row: the mail is sent again, at least once is what is promised.
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn mail_of_a_killed_instance_is_sent_by_the_next() {
     let desk = desk(&format!("smtp+plain://127.0.0.1:{}", server().port));
     let url = format!("sqlite://{}/auth.db", desk.folder.display());
@@ -125,6 +128,7 @@ async fn mail_of_a_killed_instance_is_sent_by_the_next() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn log_holds_no_ticket_no_address_and_no_password() {
     let desk = desk(&format!("smtp+plain://127.0.0.1:{}", server().port)).set("RUST_LOG", "debug");
     let (service, email) = (desk.serve(), address("anna"));
@@ -148,6 +152,7 @@ async fn log_holds_no_ticket_no_address_and_no_password() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn mail_is_counted_by_its_result_and_logged_where_it_is_given_up() {
     let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let desk = desk(&format!("smtp+plain://127.0.0.1:{}", server().port)).set("AUTH_METRICS_ADDR", &metrics);

@@ -8,6 +8,7 @@ use crate::redis_server::until;
 use crate::service::{GOOD, new_name, text};
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn forgotten_password_is_replaced_by_the_link_in_a_mail() {
     on_each_database(&[("REVOCATION_POLL", "500ms")], async |service| {
         let email = address("anna");
@@ -44,6 +45,7 @@ async fn forgotten_password_is_replaced_by_the_link_in_a_mail() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn fifty_uses_of_one_ticket_give_one_204() {
     on_each_database(&[], async |service| {
         let email = address("anna");
@@ -57,6 +59,7 @@ async fn fifty_uses_of_one_ticket_give_one_204() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn ticket_outlives_a_weak_password_and_a_get_and_nothing_else() {
     on_each_database(&[], async |service| {
         let email = address("anna");
@@ -87,6 +90,7 @@ async fn ticket_outlives_a_weak_password_and_a_get_and_nothing_else() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn ticket_ends_with_its_time_its_address_and_its_account() {
     on_each_database(&[], async |service| {
         let admin = service.admin().await;
@@ -119,6 +123,7 @@ async fn ticket_ends_with_its_time_its_address_and_its_account() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn reset_forgets_the_failures_before_it() {
     let service = start(&[("ACCOUNT_FAILURE_LIMIT", "1")]).await;
     let email = address("anna");
@@ -134,6 +139,7 @@ async fn reset_forgets_the_failures_before_it() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn fourth_link_of_an_hour_is_not_sent_and_a_notice_is() {
     on_each_database(&[], async |service| {
         let email = address("anna");
@@ -176,6 +182,7 @@ fn assert_alike([known, unknown]: &[Vec<f64>; 2]) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn known_and_unknown_addresses_are_answered_alike() {
     on_each_database(&[], async |service| {
         let (email, nobody) = (address("anna"), address("nobody"));
@@ -203,6 +210,7 @@ async fn known_and_unknown_addresses_are_answered_alike() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn registration_tells_taken_and_free_addresses_apart_by_nothing() {
     on_each_database(&[], async |service| {
         let email = address("taken");

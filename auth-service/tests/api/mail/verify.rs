@@ -22,6 +22,7 @@ async fn me(service: &Service, pair: &TokenPair) -> Value {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn address_is_the_accounts_once_it_is_verified_by_its_user() {
     on_each_database(&[], async |service| {
         let email = address("anna");
@@ -57,6 +58,7 @@ async fn address_is_the_accounts_once_it_is_verified_by_its_user() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn first_verification_of_an_address_wins() {
     on_each_database(&[], async |service| {
         let email = address("both");
@@ -81,6 +83,7 @@ async fn first_verification_of_an_address_wins() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn unverified_address_of_another_account_goes_to_who_verifies_it() {
     on_each_database(&[], async |service| {
         let email = address("old");
@@ -98,8 +101,9 @@ async fn unverified_address_of_another_account_goes_to_who_verifies_it() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn address_from_before_mail_was_on_logs_in_and_is_unverified() {
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let (database, email) = (Arc::new(database), address("before"));
         let off = Service::start_on(Arc::clone(&database), []).await;
         let body = json!({"username": new_name(), "password": GOOD, "email": email});
@@ -113,6 +117,7 @@ async fn address_from_before_mail_was_on_logs_in_and_is_unverified() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn another_address_takes_the_place_of_the_one_before_when_it_is_verified() {
     on_each_database(&[], async |service| {
         let [old, wrong, new] = ["old", "wrong", "new"].map(address);
@@ -148,6 +153,7 @@ async fn another_address_takes_the_place_of_the_one_before_when_it_is_verified()
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn new_password_and_replay_are_told_by_mail_and_a_login_is_not() {
     let service = start(&[("REFRESH_GRACE", "0")]).await;
     let email = address("anna");

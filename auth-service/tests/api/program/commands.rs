@@ -221,6 +221,7 @@ fn unreachable_database_is_named_once_with_its_cause() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 fn refusal_of_the_database_ends_the_start_at_once() {
     let good = server("TEST_POSTGRES_URL");
     let place = good.split_once('@').unwrap().1.split_once('/').unwrap().0;

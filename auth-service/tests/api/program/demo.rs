@@ -48,6 +48,7 @@ fn assert_closed(desk: &Desk) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn published_demo_password_stops_the_start_and_fails_doctor() {
     let postgres = Database::postgres().await;
     for url in ["sqlite://auth.db?mode=rwc", &postgres.url] {

@@ -22,6 +22,7 @@ fn examine(desk: &Desk, code: i32) -> Ended {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn doctor_of_a_healthy_service_has_no_warning() {
     let (database, redis) = (Database::postgres().await, Redis::start().await);
     let desk = Desk::new().set("AUTH_DATABASE_URL", &database.url).set("REDIS_URL", &redis.url());
@@ -89,6 +90,7 @@ fn doctor_runs_every_check_if_all_fail() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn doctor_names_each_problem() {
     let file = |name: &str| format!("sqlite://{name}?mode=rwc");
     let evicting = Redis::with(&["--maxmemory-policy", "allkeys-lru"]).await;
@@ -156,6 +158,7 @@ async fn hash_of_a_high_cost_is_named_by_import_and_doctor() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn doctor_finds_the_masters_of_sentinels_and_clusters() {
     let (watched, cluster) = (Watched::start().await, Cluster::start().await);
     for (url, part) in [
@@ -170,6 +173,7 @@ async fn doctor_finds_the_masters_of_sentinels_and_clusters() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn certificate_near_its_end_is_a_warning() {
     let desk = Desk::new().set("TLS_CERT", "tls.pem").set("TLS_KEY", "tls.key");
     for (days, verdict, part) in

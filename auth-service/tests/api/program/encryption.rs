@@ -27,6 +27,7 @@ async fn status(service: &Served) -> u16 {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis and OpenSSL: ./test")]
 async fn redis_over_tls_needs_a_valid_certificate() {
     let desk = Desk::new();
     certify(&desk.folder);
@@ -48,6 +49,7 @@ async fn redis_over_tls_needs_a_valid_certificate() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn postgres_over_tls_follows_sslmode() {
     let database = Database::postgres().await;
     let on = |mode: &str| Desk::new().set("AUTH_DATABASE_URL", &format!("{}?sslmode={mode}", database.url));

@@ -7,11 +7,12 @@ use crate::database::Database;
 use crate::service::GOOD;
 
 /// One database of each kind, with a desk at it.
-async fn each() -> [(Database, Desk); 2] {
-    [Database::sqlite(), Database::postgres().await].map(|database| {
+async fn each() -> Vec<(Database, Desk)> {
+    let with_desk = |database: Database| {
         let desk = Desk::new().set("AUTH_DATABASE_URL", &database.url);
         (database, desk)
-    })
+    };
+    Database::each().await.into_iter().map(with_desk).collect()
 }
 
 async fn count(database: &Database, sql: &'static str) -> i64 {

@@ -45,6 +45,7 @@ fn https() -> (Desk, Served) {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL and curl: ./test")]
 fn a_certificate_makes_it_https_and_nothing_else() {
     let (desk, service) = https();
     for options in [&["--tlsv1.2", "--tls-max", "1.2"][..], &["--tlsv1.3"], &["--http2"]] {
@@ -69,6 +70,7 @@ fn a_certificate_makes_it_https_and_nothing_else() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL and curl: ./test")]
 async fn hangup_loads_a_new_certificate_and_ignores_a_broken_one() {
     let (desk, service) = https();
     certify(&desk.folder, "new");
@@ -92,6 +94,7 @@ async fn hangup_loads_a_new_certificate_and_ignores_a_broken_one() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn unusable_form_of_a_key_is_refused_by_name() {
     let desk = Desk::new().set("TLS_CERT", "shown.pem").set("TLS_KEY", "shown.key");
     certify(&desk.folder, "one");
@@ -121,6 +124,7 @@ fn unusable_form_of_a_key_is_refused_by_name() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn unusable_certificate_stops_the_start() {
     let files = Desk::new();
     certify(&files.folder, "one");

@@ -62,11 +62,13 @@ fn sqlite_agrees_with_the_model() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 fn postgres_agrees_with_the_model() {
     agrees(Place::Postgres, 4000);
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 fn redis_agrees_with_the_model() {
     agrees(Place::Redis, 6000);
 }

@@ -38,6 +38,7 @@ async fn assert_recovered(gone: &[Owner], probes: &mut [Owner]) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_redis_that_is_killed_keeps_all_it_acknowledged() {
     let mut redis = Redis::start().await;
     let stage = Arc::new(redis_stage(&redis.url(), RULES));
@@ -65,6 +66,7 @@ async fn served_again(stage: &Arc<Stage>) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn cluster_without_some_masters_loses_no_session() {
     let mut cluster = Cluster::start().await;
     let stage = Arc::new(redis_stage(&cluster.url(), RULES));
@@ -93,6 +95,7 @@ async fn cluster_without_some_masters_loses_no_session() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn write_without_a_replica_is_not_acknowledged() {
     let cluster = Cluster::start().await;
     let stage = Arc::new(redis_stage(&cluster.url(), RULES));
@@ -119,6 +122,7 @@ async fn write_without_a_replica_is_not_acknowledged() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_slot_that_moves_is_followed() {
     let cluster = Cluster::start().await;
     let stage = Arc::new(redis_stage(&cluster.url(), RULES));
@@ -154,6 +158,7 @@ async fn beside_the_name(stage: &Arc<Stage>) -> Owner {
 
 /// Keys move one by one: calls meanwhile get an error that allows a retry, and lose nothing.
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn slot_moved_key_by_key_loses_no_session() {
     let cluster = Cluster::start().await;
     let stage = Arc::new(redis_stage(&cluster.url(), RULES));
@@ -209,6 +214,7 @@ async fn slot_moved_key_by_key_loses_no_session() {
 /// For a while two servers are masters, and each ends a session. A reader of the abandoned one has a later position
 /// than the entry on the other one.
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn server_with_another_history_sends_its_whole_list() {
     let (old, new) = (Redis::with(&["--repl-diskless-sync-delay", "0"]).await, Redis::start().await);
     let stage = redis_stage(&old.url(), RULES);
@@ -240,6 +246,7 @@ fn is_about(entry: &Revocation, session: SessionId) -> bool {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_master_that_dies_is_followed_by_another() {
     let mut watched = Watched::start().await;
     let stage = Arc::new(redis_stage(&watched.url(), RULES));
@@ -263,6 +270,7 @@ async fn a_master_that_dies_is_followed_by_another() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn replaced_master_is_disconnected() {
     let watched = Watched::start().await;
     let stage = Arc::new(redis_stage(&watched.url(), RULES));
@@ -285,6 +293,7 @@ async fn replaced_master_is_disconnected() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn server_that_becomes_a_replica_is_disconnected() {
     let (one, two) = (Redis::start().await, Redis::start().await);
     let stage = Arc::new(redis_stage(&one.url(), RULES));

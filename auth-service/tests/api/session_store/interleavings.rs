@@ -172,11 +172,13 @@ fn sqlite_token_is_refused_if_and_only_if_it_was_revoked() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 fn postgres_token_is_refused_if_and_only_if_it_was_revoked() {
     holds(Kind::Postgres, 6);
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 fn redis_token_is_refused_if_and_only_if_it_was_revoked() {
     holds(Kind::Redis, 25);
 }

@@ -13,7 +13,7 @@ use shared_service::clock::now_ms;
 use tokio::task::JoinSet;
 
 use super::records::index_of;
-use super::{HOUR, Kind, MINUTE, RULES, SECOND, Stage, redis_stage, rotated};
+use super::{HOUR, KINDS, Kind, MINUTE, RULES, SECOND, SQL, Stage, redis_stage, rotated};
 use crate::redis_server::Redis;
 
 /// A verifier's list after reading all entries.
@@ -305,7 +305,7 @@ pub async fn a_login_brings_an_older_version_within_the_bound(kind: Kind) {
 /// Ended sessions are deleted in batches, and count as ended at once.
 #[tokio::test]
 async fn a_sweep_removes_what_ended_with_all_others() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for &kind in SQL {
         let (stage, store) = kind.sql_stage(RULES).await;
         for _ in 0..5 {
             stage.open().await;
@@ -330,7 +330,7 @@ async fn a_sweep_removes_what_ended_with_all_others() {
 /// Logins of other users go on while a user with many sessions runs every kind of step.
 #[tokio::test]
 async fn an_account_with_many_sessions_delays_no_other() {
-    for kind in [Kind::Sqlite, Kind::Postgres, Kind::Redis] {
+    for &kind in KINDS {
         let (stage, _server) = crowded(kind, 10_000).await;
         stage.warm_up().await;
         let stage = Arc::new(stage);

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::redis_server::Redis;
 
-use super::{Kind, RULES, SECOND, Stage, redis_stage, redis_url, rotated};
+use super::{Kind, RULES, SECOND, SQL, Stage, redis_stage, redis_url, rotated};
 
 /// The time limit of a store, and half as much again for a busy machine.
 const SOON: Duration = Duration::from_millis(1500);
@@ -68,6 +68,7 @@ async fn silent_redis_is_unavailable() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_redis_that_restarts_is_served_again() {
     let mut server = Redis::with(&[]).await;
     let stage = redis_stage(&server.url(), RULES);
@@ -85,6 +86,7 @@ async fn a_redis_that_restarts_is_served_again() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_redis_that_pauses_loses_nothing() {
     let server = Redis::with(&[]).await;
     let stage = redis_stage(&server.url(), RULES);
@@ -108,6 +110,7 @@ fn successor(outcome: Rotation) -> i64 {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn corrected_redis_password_is_used_without_a_restart() {
     let server = Redis::with(&["--requirepass", "right"]).await;
     let url = format!("redis://:wrong@127.0.0.1:{}", server.port());
@@ -122,6 +125,7 @@ async fn corrected_redis_password_is_used_without_a_restart() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_full_redis_ends_sessions_and_changes_none() {
     let server = Redis::with(&["--maxmemory-policy", "noeviction"]).await;
     let mut redis = server.raw("").await;
@@ -145,6 +149,7 @@ async fn a_full_redis_ends_sessions_and_changes_none() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_redis_that_forgets_its_scripts_is_no_outage() {
     let stage = Kind::Redis.stage(RULES).await;
     let mut redis = Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
@@ -173,7 +178,7 @@ async fn a_redis_that_forgets_its_scripts_is_no_outage() {
 
 #[tokio::test]
 async fn a_closed_database_is_unavailable() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for &kind in SQL {
         let (stage, store) = kind.sql_stage(RULES).await;
         stage.database.as_ref().unwrap().pool.close().await;
         stage.assert_unavailable(some_id()).await;
@@ -183,7 +188,7 @@ async fn a_closed_database_is_unavailable() {
 
 #[tokio::test]
 async fn a_locked_database_is_unavailable_and_loses_nothing() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for &kind in SQL {
         let stage = kind.stage(RULES).await;
         let session = stage.open().await;
         let mut lock = stage.database.as_ref().unwrap().pool.begin_unlimited().await.unwrap();

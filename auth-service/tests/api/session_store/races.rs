@@ -7,7 +7,7 @@ use auth_service::sessions::{NewSession, Rotation, Session, SessionId, SessionSt
 use shared_service::database::StoreError;
 use tokio::task::{JoinSet, yield_now};
 
-use super::{Database, Kind, RULES, SECOND, Stage, new_user, rotated, undated};
+use super::{Database, Kind, RULES, SECOND, SQL, Stage, new_user, rotated, undated};
 
 const ROUNDS: usize = 20;
 /// Fewer than an SQL store has connections, so that the one who ends a session is at the row with them.
@@ -69,7 +69,7 @@ async fn rotations_of_many_users_are_all_served_in_time() {
 
 #[tokio::test]
 async fn rotation_that_fails_or_is_given_up_undoes_no_other() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for &kind in SQL {
         let stage = prepared(kind).await;
         let (corrupt, left) =
             (sessions_of_users(&stage, 1).await.remove(0), sessions_of_users(&stage, 1).await.remove(0));

@@ -9,7 +9,7 @@ use shared_service::clock::now_ms;
 use shared_service::database::StoreError;
 use sqlx::AssertSqlSafe;
 
-use super::{Kind, MINUTE, RULES, Stage, ms, redis_url, rotated};
+use super::{Kind, MINUTE, RULES, SQL, Stage, ms, redis_url, rotated};
 
 impl Stage {
     async fn sql(&self, statement: &str) {
@@ -75,7 +75,7 @@ async fn raw_redis() -> MultiplexedConnection {
 
 #[tokio::test]
 async fn live_sessions_are_counted() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for &kind in SQL {
         let (stage, store) = kind.sql_stage(RULES).await;
         assert_eq!(store.count_open().await.unwrap(), 0);
         stage.open().await;
@@ -90,7 +90,7 @@ async fn live_sessions_are_counted() {
 
 #[tokio::test]
 async fn sweep_deletes_only_expired_records() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for &kind in SQL {
         let (stage, store) = kind.sql_stage(RULES).await;
         for _ in 0..5 {
             stage.open().await;
@@ -115,7 +115,7 @@ async fn sweep_deletes_only_expired_records() {
 /// The record does not contain the lifetime of its tokens.
 #[tokio::test]
 async fn a_session_that_an_older_version_opened_is_listed_when_it_ends() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for &kind in SQL {
         let (stage, store) = kind.sql_stage(RULES).await;
         let (ended, replayed) = (stage.open().await, stage.open_at(3).await);
         stage.sql("UPDATE sessions SET issued_at = 0, tokens_end_at = 0").await;
@@ -135,7 +135,7 @@ async fn a_session_that_an_older_version_opened_is_listed_when_it_ends() {
 
 #[tokio::test]
 async fn a_row_that_is_no_session_is_an_error() {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
+    for &kind in SQL {
         for (change, why) in [
             ("generation = 0", "below the first generation"),
             ("generation = -5", "negative"),
@@ -153,6 +153,7 @@ async fn a_row_that_is_no_session_is_an_error() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_hash_that_is_no_session_is_an_error() {
     let mut redis = raw_redis().await;
     for (field, value, why) in [
@@ -191,6 +192,7 @@ async fn a_hash_that_is_no_session_is_an_error() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_corrupt_hash_can_still_be_ended() {
     let mut redis = raw_redis().await;
     let stage = Kind::Redis.stage(RULES).await;
@@ -202,6 +204,7 @@ async fn a_corrupt_hash_can_still_be_ended() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn redis_keeps_nothing_for_longer_than_the_session() {
     let mut redis = raw_redis().await;
     let stage = Kind::Redis.stage(RULES).await;
@@ -222,6 +225,7 @@ async fn redis_keeps_nothing_for_longer_than_the_session() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn the_index_in_redis_heals() {
     let mut redis = raw_redis().await;
     let stage = Kind::Redis.stage(RULES).await;
@@ -239,6 +243,7 @@ async fn the_index_in_redis_heals() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn session_missing_from_the_index_cannot_be_rotated() {
     let mut redis = raw_redis().await;
     let stage = Kind::Redis.stage(RULES).await;
@@ -276,6 +281,7 @@ async fn a_row_that_is_no_revocation_is_left_out_of_the_list() {
 
 /// A corrupt entry that is the oldest is in the way of each end.
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn sessions_end_beside_an_entry_that_cannot_be_read() {
     let mut redis = raw_redis().await;
     let stage = Kind::Redis.stage(RULES).await;

@@ -141,7 +141,7 @@ async fn dismissed_admin_cannot_undo_the_dismissal() {
 
 #[tokio::test]
 async fn one_of_two_admins_dismissing_each_other_is_refused() {
-    for database in [Database::sqlite(), Database::postgres().await] {
+    for database in Database::each().await {
         let service = Service::start_on(database, []).await;
         let john = service.admin().await;
         for round in 0..20 {

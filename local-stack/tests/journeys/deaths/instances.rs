@@ -16,6 +16,7 @@ use crate::targets::{Database, is_outside, redis_url};
 const ROUNDS: usize = 10;
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn three_instances_are_one() {
     three(async |services| {
         under_load(services, async {
@@ -34,6 +35,7 @@ async fn three_instances_are_one() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn death_of_one_of_three_instances_ends_no_session() {
     three(async |services| {
         under_load(services, async {

@@ -11,6 +11,7 @@ use crate::targets::{Database, is_outside, redis_url};
 use crate::tokens::claims;
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn kill_between_commit_and_response_ends_no_session() {
     die(20).await;
 }

@@ -74,6 +74,7 @@ fn an_expression_names_its_metrics() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Prometheus: ./test")]
 fn prometheus_takes_the_alerts_and_the_examples() {
     let folder = Folder::new();
     fs::write(folder.path().join("alerts.yml"), file("deploy/prometheus/alerts.yml")).unwrap();

@@ -51,6 +51,7 @@ impl Drop for Redis {
 
 /// The database commits a ban, Redis dies before the sessions end there, and auth-service dies before it can try again.
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn ban_interrupted_by_a_crash_reaches_books_service_in_time() {
     if is_outside("killing auth-service and its Redis") {
         return;
