@@ -270,6 +270,7 @@ async fn calls_per_minute_of_an_address_are_limited() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn calls_about_tickets_are_counted_for_their_address() {
     let service = crate::mail::start(&[PROXY, ("IP_RATE_LIMIT", "3")]).await;
     let caller = at(&service, &new_address());
