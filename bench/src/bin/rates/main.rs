@@ -2,14 +2,15 @@
 
 mod ceiling;
 mod load;
+mod machine;
 mod rows;
 mod servers;
 mod storm;
 
 use std::error::Error;
-use std::fs::{self, File};
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ fn measure(options: &Options) -> Result<(), Failure> {
     if storm::WORK.contains(&options.only) {
         storm::print(&servers, options.rounds, Duration::from_secs(options.seconds))?;
     }
-    println!("\n{}", machine());
+    println!("\n{}", machine::facts());
     Ok(())
 }
 
@@ -159,7 +160,7 @@ fn print(rows: &[Row<'_>], servers: &Servers) {
     println!("\n| server | listens after, ms | peak memory, MB |\n|---|--:|--:|");
     let Servers { ceiling, auth, books, .. } = servers;
     for (who, server) in [("actix-web", ceiling), ("auth-service", auth), ("books-service", books)] {
-        let memory = server.peak_memory().unwrap_or(f64::NAN);
+        let memory = server.memory("VmHWM:");
         println!("| {who} | {:.0} | {memory:.1} |", server.started_in.as_secs_f64() * 1e3);
     }
 }
@@ -168,19 +169,4 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// The facts of the machine on which the ratios were measured.
-fn machine() -> String {
-    let line = |file: &str, start: &str| {
-        let text = fs::read_to_string(Path::new("/proc").join(file)).unwrap_or_default();
-        text.lines()
-            .find_map(|line| line.strip_prefix(start))
-            .unwrap_or("?")
-            .trim_start_matches([' ', '\t', ':'])
-            .to_owned()
-    };
-    let cores = fs::read_to_string("/proc/cpuinfo").unwrap_or_default().matches("processor\t").count();
-    let (model, memory, load) = (line("cpuinfo", "model name"), line("meminfo", "MemTotal:"), line("loadavg", ""));
-    format!("{model}, {cores} cores, {memory}, Linux {}; load average {load}", line("sys/kernel/osrelease", ""))
 }

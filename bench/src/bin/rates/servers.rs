@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -22,6 +23,7 @@ pub struct Server {
 
 impl Server {
     /// Starts `command` on `core`; `tell` gives it the address to listen on.
+    #[expect(clippy::disallowed_methods, reason = "this thread only waits for the server")]
     pub fn start(command: &mut Command, core: usize, tell: impl FnOnce(&mut Command, SocketAddr)) -> io::Result<Self> {
         let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         tell(command, addr);
@@ -30,7 +32,7 @@ impl Server {
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         run_on(1)?;
         let mut server = Self { addr, started_in: Duration::ZERO, process: process? };
-        while began.elapsed() < Duration::from_secs(10) {
+        while began.elapsed() < Duration::from_mins(1) {
             if TcpStream::connect(addr).is_ok() {
                 server.started_in = began.elapsed();
                 return Ok(server);
@@ -38,6 +40,7 @@ impl Server {
             if server.process.try_wait()?.is_some() {
                 break;
             }
+            sleep(Duration::from_micros(200));
         }
         Err(io::Error::other(format!("{} does not listen", command.get_program().display())))
     }
@@ -53,13 +56,17 @@ impl Server {
         Ok(Duration::from_nanos(all))
     }
 
-    /// The most memory that it has held, in megabytes.
-    pub fn peak_memory(&self) -> io::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u32>().ok());
-        kib.map(|kib| f64::from(kib) * 1024.0 / 1e6).ok_or_else(|| io::Error::other("/proc does not tell the memory"))
+    /// See [`memory`].
+    pub fn memory(&self, line: &str) -> f64 {
+        memory(self.process.id(), line).unwrap_or(f64::NAN)
     }
+}
+
+/// The memory of a process in megabytes: `VmRSS:` now, `VmHWM:` at most.
+pub fn memory(process: u32, line: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let kib = status.lines().find_map(|text| text.strip_prefix(line))?.trim().trim_end_matches(" kB");
+    Some(f64::from(kib.parse::<u32>().ok()?) * 1024.0 / 1e6)
 }
 
 impl Drop for Server {
