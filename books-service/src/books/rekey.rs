@@ -1,13 +1,13 @@
 use shared_service::database::{Connection, Work};
 use sqlx::query::Query;
-use sqlx::{Row, query};
+use sqlx::{AssertSqlSafe, Row, query};
 
 use super::text::key;
 
 const PAGE: &str = "SELECT id, author, country, language, title, author_key, country_key, language_key, title_key \
      FROM books WHERE id > $1 ORDER BY id LIMIT 500";
-const CHANGE: &str =
-    "UPDATE books SET author_key = $1, country_key = $2, language_key = $3, title_key = $4 WHERE id = $5";
+/// The number of books that one statement changes.
+const MANY: usize = 10;
 
 /// Rewrites outdated search keys, some hundred books at a time.
 pub fn rekey(connection: &mut Connection) -> Work<'_> {
@@ -15,19 +15,35 @@ pub fn rekey(connection: &mut Connection) -> Work<'_> {
         let mut last = String::new();
         loop {
             let page = query(PAGE).bind(last.clone()).fetch_all(&mut *connection).await?;
+            let mut outdated = Vec::new();
             for row in &page {
                 last = row.try_get(0)?;
                 let text = |column: usize| row.try_get::<String, _>(column);
                 let old = [text(5)?, text(6)?, text(7)?, text(8)?];
                 let new = [text(1)?, text(2)?, text(3)?, text(4)?].map(|text| key(&text));
                 if new != old {
-                    let change = new.into_iter().fold(query(CHANGE), Query::bind);
-                    change.bind(last.clone()).execute(&mut *connection).await?;
+                    let [author, country, language, title] = new;
+                    outdated.push([last.clone(), author, country, language, title]);
                 }
+            }
+            for books in outdated.chunks(MANY) {
+                let sql = AssertSqlSafe(change(books.len()));
+                books.iter().flatten().cloned().fold(query(sql), Query::bind).execute(&mut *connection).await?;
             }
             if page.is_empty() {
                 return Ok(());
             }
         }
     })
+}
+
+/// The statement for a number of books: id and keys of each.
+fn change(books: usize) -> String {
+    let row = |book: usize| (1..=5).map(|column| format!("${}", book * 5 + column)).collect::<Vec<_>>().join(", ");
+    let rows: Vec<_> = (0..books).map(|book| format!("({})", row(book))).collect();
+    format!(
+        "UPDATE books SET author_key = new.column2, country_key = new.column3, language_key = new.column4, \
+         title_key = new.column5 FROM (VALUES {}) AS new WHERE books.id = new.column1",
+        rows.join(", ")
+    )
 }
