@@ -142,10 +142,13 @@ impl Database {
     /// Prepares `table` for reads after many writes. The planner of Postgres needs its statistics, and a count through
     /// an index the map of pages without unfinished writes; both come by themselves only some minutes later.
     pub async fn settle(&self, table: &'static str) {
-        if let Pool::Postgres(pool) = &self.pool
-            && let Err(error) = pool.execute(AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await
-        {
-            log::warn!("until Postgres has vacuumed {table}, reads may be slow: {error}");
+        let settled = match &self.pool {
+            Pool::Postgres(pool) => pool.execute(AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await.map(drop),
+            // Otherwise the next commit would copy the whole log, and exceed its time limit.
+            Pool::Sqlite(pool) => pool.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.map(drop),
+        };
+        if let Err(error) = settled {
+            log::warn!("until the database has settled {table}, calls may be slow: {error}");
         }
     }
 
