@@ -3,6 +3,8 @@
 //! A request writes a row to the outbox and answers. A worker then looks the account up, creates the ticket and sends the
 //! mail. So a request for an unknown address takes as long as one for a known address.
 
+/// The connection to a mail server.
+mod bounded;
 /// The links in mails.
 mod links;
 /// The texts of the mails.
@@ -21,7 +23,7 @@ mod tickets;
 mod worker;
 
 pub use links::PublicUrl;
-pub use outbox::{Kind, Mail, Outbox, add_to, is_full};
+pub use outbox::{Kind, Mail, Outbox, add_to, delete_claims, is_full};
 pub use recovery::{Link, Linked, Recovery, Verified};
 pub use settings::MailSettings;
 pub use smtp::Smtp;

@@ -1,3 +1,5 @@
+use std::io;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use tokio::time::timeout;
 use url::Url;
 use uuid::Uuid;
 
+use super::bounded::BoundedStream;
 use super::links::{PublicUrl, is_loopback};
 use super::messages::Letter;
 use crate::users::Email;
@@ -73,6 +76,8 @@ pub(super) enum NotSent {
     Nonsense,
     #[error("the mail server cannot be used: {0}")]
     Connection(Error),
+    #[error("the mail server cannot be reached: {0}")]
+    Unreachable(#[from] io::Error),
     #[error("the mail cannot be written: {0}")]
     Message(#[from] lettre::error::Error),
     #[error("the address is none that mail can be sent to: {0}")]
@@ -97,7 +102,7 @@ impl Smtp {
         let sending = async {
             let mut connection = server.connect(hello).await?;
             connection.send(message.envelope(), &message.formatted()).await?;
-            Ok::<_, Error>(connection)
+            Ok::<_, NotSent>(connection)
         };
         let mut connection = timeout(PATIENCE, sending).await.map_err(|_| NotSent::Silence)??;
         drop(timeout(FAREWELL, connection.quit()).await);
@@ -111,19 +116,23 @@ impl Smtp {
     pub async fn check(&self, public_url: Option<&PublicUrl>) -> Result<(), String> {
         let Some(server) = &self.0 else { return Ok(()) };
         let hello = public_url.map_or("localhost", PublicUrl::host);
-        let mut connection = server.connect(hello).await.map_err(|error| NotSent::from(error).to_string())?;
+        let mut connection = server.connect(hello).await.map_err(|error| error.to_string())?;
         drop(timeout(FAREWELL, connection.quit()).await);
         Ok(())
     }
 }
 
 impl Server {
-    async fn connect(&self, hello: &str) -> Result<AsyncSmtpConnection, Error> {
-        let hello = ClientId::Domain(hello.to_owned());
-        let tls = || TlsParameters::new(self.host.clone());
-        let at_once = if self.encryption == Encryption::Tls { Some(tls()?) } else { None };
-        let place = (self.host.as_str(), self.port);
-        let mut connection = AsyncSmtpConnection::connect_tokio1(place, Some(PATIENCE), &hello, at_once, None).await?;
+    async fn connect(&self, hello: &str) -> Result<AsyncSmtpConnection, NotSent> {
+        let (hello, host) = (client_id(hello), self.host.as_str());
+        let tls = || TlsParameters::new(host.to_owned());
+        let mut connection = if self.encryption == Encryption::Tls {
+            // Its certificate is verified before it says anything.
+            AsyncSmtpConnection::connect_tokio1((host, self.port), Some(PATIENCE), &hello, Some(tls()?), None).await?
+        } else {
+            let stream = BoundedStream::connect(host, self.port).await?;
+            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await?
+        };
         if self.encryption == Encryption::StartTls {
             connection.starttls(tls()?, &hello).await?;
         }
@@ -185,16 +194,29 @@ impl From<Error> for NotSent {
     }
 }
 
+/// The name by which this host presents itself: a domain, or an address literal (RFC 5321 section 4.1.3).
+fn client_id(host: &str) -> ClientId {
+    match host.trim_start_matches('[').trim_end_matches(']').parse() {
+        Ok(IpAddr::V4(address)) => ClientId::Ipv4(address),
+        Ok(IpAddr::V6(address)) => ClientId::Ipv6(address),
+        Err(_) => ClientId::Domain(host.to_owned()),
+    }
+}
+
+/// `email` with its domain in ASCII: mail servers without RFC 6531 know no other.
+fn address(email: &str) -> Result<Address, AddressError> {
+    let (local, domain) = email.rsplit_once('@').unwrap_or_default();
+    Address::new(local, idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned()))
+}
+
 fn message(from: &Mailbox, email: &Email, letter: Letter) -> Result<Message, NotSent> {
-    let (local, domain) = email.as_str().rsplit_once('@').unwrap_or_default();
-    // Mail servers without RFC 6531 know domains in ASCII alone.
-    let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
+    let from = Mailbox::new(from.name.clone(), address(from.email.as_ref())?);
     let id = format!("<{}@{}>", Uuid::new_v4(), from.email.domain());
     // No automatic answer shall come back (RFC 3834).
     let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
     let message = Message::builder()
-        .from(from.clone())
-        .to(Mailbox::new(None, Address::new(local, domain)?))
+        .from(from)
+        .to(Mailbox::new(None, address(email.as_str())?))
         .subject(letter.subject)
         .message_id(Some(id))
         .raw_header(automatic)
