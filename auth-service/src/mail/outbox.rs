@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use shared_service::database::{Database, StoreError, within};
+use shared_service::clock;
+use shared_service::database::{Connection, Database, StoreError, within};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Executor, Row};
 use tokio::sync::Notify;
@@ -58,16 +59,21 @@ pub struct Outbox {
 pub(super) const TRIES: i64 = 5;
 /// The most mails that wait.
 const MOST: i64 = 10_000;
+/// The notices that may wait beside them: strangers can fill the outbox with links.
+const NOTICES: i64 = 1_000;
 /// The due mails that one claim looks at: other workers may take some of them first.
 const SOME: i64 = 16;
-const HOUR: i64 = 3_600_000;
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
 
-/// A mail that waits already stays, and costs as much.
+/// A mail that waits already stays one, costs as much, and is tried again within a minute.
 const INSERT: &str = "
 INSERT INTO outbox (id, kind, email, user_id, next_at, attempts)
 SELECT $1, $2, $3, $4, 0, 0 WHERE (SELECT count(*) FROM outbox) < $5
-ON CONFLICT (kind, email, user_id) DO UPDATE SET kind = excluded.kind";
-const DUE: &str = "SELECT id FROM outbox WHERE next_at <= $1 ORDER BY next_at, id LIMIT $2";
+ON CONFLICT (kind, email, user_id) DO UPDATE SET
+    next_at = CASE WHEN outbox.next_at > $6 THEN $6 ELSE outbox.next_at END";
+/// Links to verify an address come last: a user can ask for them without end.
+const DUE: &str = "SELECT id FROM outbox WHERE next_at <= $1 ORDER BY kind = 'verify', next_at, id LIMIT $2";
 /// Only the worker whose update finds the row due has it. A worker that dies leaves it to the next try.
 const CLAIM: &str = "
 UPDATE outbox SET attempts = attempts + 1, next_at = $1 + CASE attempts
@@ -75,6 +81,9 @@ UPDATE outbox SET attempts = attempts + 1, next_at = $1 + CASE attempts
 WHERE id = $2 AND next_at <= $1
 RETURNING id, kind, email, user_id, attempts";
 const DELETE: &str = "DELETE FROM outbox WHERE id = $1";
+const DELETE_CLAIMS: &str = "DELETE FROM outbox WHERE kind = 'verify' AND user_id = $1";
+/// Also keeps others from deleting it until the transaction ends.
+const HOLD: &str = "UPDATE outbox SET attempts = attempts WHERE id = $1";
 const OLDEST: &str = "SELECT min(id) FROM outbox";
 const PASS: &str = "
 INSERT INTO mailboxes (mailbox, first_at, second_at, third_at) VALUES ($1, 0, 0, $2)
@@ -96,13 +105,8 @@ impl Kind {
         }
     }
 
-    /// Mails with one name are counted together for the limit of a mailbox. A stranger can ask for links, so they must not
-    /// use up what a notice needs.
-    const fn counted_as(self) -> &'static str {
-        match self {
-            Self::Reset | Self::Verify => "link",
-            notice => notice.as_str(),
-        }
+    const fn is_notice(self) -> bool {
+        !matches!(self, Self::Reset | Self::Verify)
     }
 }
 
@@ -149,12 +153,19 @@ impl Outbox {
         within(STORE, sqlx::query(DELETE).bind(id).execute(&self.pool)).await.map(drop)
     }
 
-    /// Counts a mail of this kind to `email`; false if the mailbox had three in the last hour, which is the limit.
-    pub(super) async fn pass(&self, kind: Kind, email: &Email, now_ms: i64) -> Result<bool, StoreError> {
-        let mailbox = digest(&format!("{}\n{}", kind.counted_as(), email.as_str()));
+    /// Counts `mail`; false if its mailbox had three of its kind in the last hour, which is the limit. A user has the same
+    /// limit for addresses to verify, so that an account cannot send to any number of mailboxes.
+    pub(super) async fn pass(&self, mail: &Claimed, now_ms: i64) -> Result<bool, StoreError> {
         within(STORE, sqlx::query(SWEEP).bind(now_ms - HOUR).execute(&self.pool)).await?;
-        let pass = sqlx::query(PASS).bind(mailbox).bind(now_ms).bind(now_ms - HOUR);
-        Ok(within(STORE, pass.execute(&self.pool)).await?.rows_affected() == 1)
+        let kind = mail.kind.as_str();
+        let of_user = (mail.kind == Kind::Verify).then(|| format!("{kind} by\n{}", mail.user_id));
+        for counted in of_user.into_iter().chain([format!("{kind}\n{}", mail.email.as_str())]) {
+            let pass = sqlx::query(PASS).bind(digest(&counted)).bind(now_ms).bind(now_ms - HOUR);
+            if within(STORE, pass.execute(&self.pool)).await?.rows_affected() != 1 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The time that the oldest mail has waited.
@@ -180,8 +191,22 @@ pub async fn add_to<'c>(on: impl Executor<'c, Database = Any>, mail: Mail<'_>) -
         .bind(mail.kind.as_str())
         .bind(mail.email.as_str())
         .bind(mail.user_id)
-        .bind(MOST);
+        .bind(if mail.kind.is_notice() { MOST + NOTICES } else { MOST })
+        .bind(clock::now_ms() + MINUTE);
     Ok(insert.execute(on).await?.rows_affected() == 1)
+}
+
+/// Deletes the mails that wait to verify an address for this user, in a transaction of the caller's.
+///
+/// # Errors
+/// The store's.
+pub async fn delete_claims(on: &mut Connection, user_id: &str) -> Result<(), StoreError> {
+    Ok(sqlx::query(DELETE_CLAIMS).bind(user_id).execute(on).await.map(drop)?)
+}
+
+/// True if the mail `id` still waits; then it does until the transaction of the caller ends.
+pub(super) async fn hold(on: &mut Connection, id: &str) -> Result<bool, StoreError> {
+    Ok(sqlx::query(HOLD).bind(id).execute(on).await?.rows_affected() == 1)
 }
 
 /// The error of a call that needs a mail while the outbox is full.

@@ -5,12 +5,12 @@ use shared_service::clock::now_ms;
 use shared_service::database::{Database, StoreError, within};
 
 use super::tickets::{self, Purpose, ValidTicket};
-use super::{Kind, Mail, MailSettings, Outbox, PublicUrl, STORE, worker};
+use super::{Kind, Mail, MailSettings, Outbox, PublicUrl, STORE, add_to, delete_claims, is_full, worker};
 use crate::endings::complete_of;
 use crate::passwords::PasswordHash;
 use crate::sessions::SessionStore;
 use crate::users::{
-    By, Email, EmailVerified, User, UserChange, UserId, Users, account_in, end_turn, mark_verified, verify_email,
+    Account, By, Email, EmailVerified, UserChange, UserId, Users, account_in, end_turn, mark_verified, verify_email,
 };
 
 /// The ways back into an account.
@@ -111,16 +111,30 @@ impl Recovery {
         outbox.add(Mail { kind: Kind::Reset, email, user_id: "" }).await
     }
 
-    /// Queues a mail to `email` with a link that makes it the address of `user`, and a notice to the current address.
+    /// Queues a mail to `email` with a link that makes it the address of `account`, in place of an earlier one that waits,
+    /// and a notice to the current address; false if the account may no longer write.
     ///
     /// # Errors
     /// The store's; the outbox is full.
-    pub async fn claim(outbox: &Outbox, user: &User, email: &Email) -> Result<(), StoreError> {
-        let user_id = user.id.as_str();
-        if let Some(old) = user.email.as_ref().filter(|old| *old != email) {
-            outbox.add(Mail { kind: Kind::NewAddress, email: old, user_id }).await?;
+    pub async fn claim(&self, account: &Account, email: &Email) -> Result<bool, StoreError> {
+        let is_queued = within(STORE, self.claim_in_turn(account, email)).await?;
+        self.wake();
+        Ok(is_queued)
+    }
+
+    async fn claim_in_turn(&self, account: &Account, email: &Email) -> Result<bool, StoreError> {
+        let Some(mut turn) = self.users.take_turn(Some(By::Owner(account))).await? else { return Ok(false) };
+        let user_id = account.user.id.as_str();
+        delete_claims(&mut turn, user_id).await?;
+        let old = account.user.email.as_ref().filter(|old| *old != email);
+        let notice = old.map(|old| Mail { kind: Kind::NewAddress, email: old, user_id });
+        for mail in notice.into_iter().chain([Mail { kind: Kind::Verify, email, user_id }]) {
+            if !add_to(&mut *turn, mail).await? {
+                return Err(is_full());
+            }
         }
-        outbox.add(Mail { kind: Kind::Verify, email, user_id }).await
+        end_turn(turn, true).await?;
+        Ok(true)
     }
 
     /// The account of a valid `ticket`, and the address that it proves. The ticket stays valid.

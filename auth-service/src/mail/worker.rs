@@ -7,7 +7,7 @@ use shared_service::database::{StoreError, within};
 use tokio::time::{sleep, timeout};
 
 use super::messages::{self, Letter};
-use super::outbox::{Claimed, TRIES};
+use super::outbox::{Claimed, TRIES, hold};
 use super::tickets::{self, Purpose};
 use super::{Kind, MailSettings, Outbox, PublicUrl, STORE, Smtp};
 use crate::counts::MailResult;
@@ -78,10 +78,10 @@ impl Worker {
             return Ok(given_up(mail.kind.as_str(), &account.user.id, "the last try did not end"));
         }
         let first = mail.attempts == 1;
-        if first && !self.outbox.pass(mail.kind, &mail.email, now_ms()).await? {
+        if first && !self.outbox.pass(mail, now_ms()).await? {
             return Ok(MailResult::Limited);
         }
-        let letter = self.letter(mail, &account).await?;
+        let Some(letter) = self.letter(mail, &account).await? else { return Ok(MailResult::Dropped) };
         let (kind, user) = (mail.kind.as_str(), account.user.id.as_str());
         let sent = self.smtp.send(self.public_url.host(), &self.from, &mail.email, letter).await;
         match sent {
@@ -109,32 +109,41 @@ impl Worker {
         Ok(account.filter(|account| !account.user.disabled))
     }
 
-    async fn letter(&self, mail: &Claimed, account: &Account) -> Result<Letter, StoreError> {
+    /// The text of `mail`; none if it is not to be sent any more.
+    async fn letter(&self, mail: &Claimed, account: &Account) -> Result<Option<Letter>, StoreError> {
         let name = &account.user.username;
         match mail.kind {
-            Kind::Reset => Ok(messages::reset(name, &self.link(Purpose::Reset, mail, account).await?)),
+            Kind::Reset => {
+                let link = self.link(Purpose::Reset, mail, account).await?;
+                Ok(link.map(|link| messages::reset(name, &link)))
+            }
             Kind::Verify => {
                 let owner = self.users.account_by_login(mail.email.as_str()).await?.map(|owner| owner.user);
                 let owner = owner.filter(|owner| owner.id != account.user.id && owner.email_verified_at.is_some());
-                match owner {
-                    Some(owner) => Ok(messages::taken(&owner.username)),
-                    None => Ok(messages::verify(name, &self.link(Purpose::Verify, mail, account).await?)),
+                if let Some(owner) = owner {
+                    return Ok(Some(messages::taken(&owner.username)));
                 }
+                let link = self.link(Purpose::Verify, mail, account).await?;
+                Ok(link.map(|link| messages::verify(name, &link)))
             }
-            notice => Ok(messages::notice(notice, name)),
+            notice => Ok(Some(messages::notice(notice, name))),
         }
     }
 
-    /// A link with a ticket that is made now.
-    async fn link(&self, purpose: Purpose, mail: &Claimed, account: &Account) -> Result<String, StoreError> {
+    /// A link with a ticket that is made now; none if the mail was deleted after `account` was read, as a new password or
+    /// another claim does.
+    async fn link(&self, purpose: Purpose, mail: &Claimed, account: &Account) -> Result<Option<String>, StoreError> {
         let issued = within(STORE, async {
             let mut step = self.outbox.pool.begin_write().await?;
+            if !hold(&mut step, &mail.id).await? {
+                step.rollback().await?;
+                return Ok(None);
+            }
             let issued = tickets::issue(&mut step, purpose, account, Some(&mail.email), now_ms()).await?;
             step.commit().await?;
-            Ok::<_, StoreError>(issued)
+            Ok::<_, StoreError>(Some(issued))
         });
-        let (ticket, _) = issued.await?;
-        Ok(self.public_url.link(purpose, &ticket))
+        Ok(issued.await?.map(|(ticket, _)| self.public_url.link(purpose, &ticket)))
     }
 }
 

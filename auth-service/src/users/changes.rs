@@ -3,7 +3,7 @@ use shared_service::database::{StoreError, within};
 
 use super::turn::{By, Turn, end_turn};
 use super::{BY_ID, Email, Ends, STORE, User, UserId, Users, endings, rows};
-use crate::mail::{Kind, Mail, add_to};
+use crate::mail::{Kind, Mail, add_to, delete_claims};
 use crate::passwords::PasswordHash;
 
 /// The changes to a user; `None` leaves a member unchanged.
@@ -120,6 +120,10 @@ impl Users {
         change: &UserChange,
     ) -> Result<Changed, StoreError> {
         let changed = change_user(turn, id, change).await?;
+        if change.hash.is_some() {
+            // They were asked for with the password before.
+            delete_claims(turn, id).await?;
+        }
         if let (Some(_), Changed::Done { before, after }) = (&self.outbox, &changed)
             && let Some(email) = &before.email
         {

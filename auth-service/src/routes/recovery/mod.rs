@@ -14,7 +14,7 @@ use shared_service::http::request::{Body, Parsed};
 
 use self::requests::{EmailChange, EmailVerification, ForgottenPassword, PasswordReset};
 use super::current::{CurrentAdmin, CurrentUser, PerhapsCurrentUser};
-use super::me::{confirm_password, log_event, log_wrong, owns};
+use super::me::{confirm_password, log_event, log_wrong};
 use super::rate_limited::RateLimited;
 use super::replies::{Message, ResetLink};
 use super::users::{UserParam, log_by, user_id};
@@ -84,11 +84,13 @@ pub(super) async fn change_email(
     state: Data<State>,
     body: Body<EmailChange>,
 ) -> Result<HttpResponse, Problem> {
-    let outbox = outbox(&state)?;
+    outbox(&state)?;
     let EmailChange { email: Parsed(email), current_password } = body.read()?;
     confirm_password(&state, &caller, &account, current_password, || log_wrong(&member)).await?;
-    owns(&state, &member, &account).await?;
-    Recovery::claim(outbox, &account.user, &email).await?;
+    state.check_session(&member).await?;
+    if !state.recovery.claim(&account, &email).await? {
+        return Err(Problem::new(InvalidCredentials));
+    }
     log_event(&member, "email.requested", "another address requested");
     Ok(accepted("A mail with a link is on its way to the new address."))
 }

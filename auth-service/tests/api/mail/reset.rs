@@ -162,6 +162,25 @@ async fn fourth_link_of_an_hour_is_not_sent_and_a_notice_is() {
     .await;
 }
 
+/// Strangers who give the address as theirs use up no link of its owner.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
+async fn registrations_with_an_address_keep_its_owner_from_no_reset() {
+    on_each_database(&[], async |service| {
+        let email = address("anna");
+        service.member_with(&email).await;
+        for count in 1..=3 {
+            let body = json!({"username": new_name(), "password": GOOD, "email": email});
+            service.nobody().post("/register", &body).await.is(201);
+            server().mails(&email, count).await;
+        }
+        service.forgot(&email).await;
+        let mails = server().mails(&email, 4).await;
+        ticket(&mails[3], "reset");
+    })
+    .await;
+}
+
 /// The two kinds of addresses in turns, in milliseconds.
 async fn times(known: impl AsyncFn(usize) -> f64, unknown: impl AsyncFn(usize) -> f64) -> [Vec<f64>; 2] {
     let mut times = [Vec::new(), Vec::new()];

@@ -152,6 +152,64 @@ async fn another_address_takes_the_place_of_the_one_before_when_it_is_verified()
     .await;
 }
 
+/// A claim that waits has no ticket yet: that would be made for the new password.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
+async fn claim_that_waits_ends_with_a_new_password() {
+    on_each_database(&[], async |service| {
+        let [email, claimed] = ["anna", "450"].map(address);
+        let person = service.member_with(&email).await;
+        let claim = json!({"email": claimed, "currentPassword": GOOD});
+        service.bearer(&person.pair.access).put("/me/email", &claim).await.is(202);
+        server().refused(&claimed, 1).await;
+        let reset = service.reset_ticket_after(&email, 1).await;
+        service.reset(&reset, NEW).await.is(204);
+        assert_eq!(service.number("SELECT count(*) FROM outbox WHERE kind = 'verify'").await, 0);
+        assert_eq!(service.number("SELECT count(*) FROM tickets").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
+async fn later_claim_takes_the_place_of_one_that_waits() {
+    on_each_database(&[], async |service| {
+        let [mistyped, right] = ["450", "anna"].map(address);
+        let person = service.member_with(&address("old")).await;
+        let caller = service.bearer(&person.pair.access);
+        let claim = |email: &str| json!({"email": email, "currentPassword": GOOD});
+        caller.put("/me/email", &claim(&mistyped)).await.is(202);
+        server().refused(&mistyped, 1).await;
+        caller.put("/me/email", &claim(&right)).await.is(202);
+        let link = ticket(&server().mails(&right, 1).await[0], "verify");
+        server().mend(&mistyped);
+        service.database.execute("UPDATE outbox SET next_at = 0").await;
+        service.forgot(&address("nobody")).await;
+        until("the outbox is empty", async || service.number("SELECT count(*) FROM outbox").await == 0).await;
+        server().mails(&mistyped, 0).await;
+        verify(&caller, &link, None).await.is(204);
+    })
+    .await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
+async fn account_sends_to_three_mailboxes_an_hour() {
+    on_each_database(&[], async |service| {
+        let person = service.member_with(&address("old")).await;
+        let caller = service.bearer(&person.pair.access);
+        let mailboxes = [(); 4].map(|()| address("many"));
+        for email in &mailboxes {
+            caller.put("/me/email", &json!({"email": email, "currentPassword": GOOD})).await.is(202);
+            until("it was handled", async || service.number("SELECT count(*) FROM outbox").await == 0).await;
+        }
+        for (email, count) in mailboxes.iter().zip([1, 1, 1, 0]) {
+            server().mails(email, count).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn new_password_and_replay_are_told_by_mail_and_a_login_is_not() {
