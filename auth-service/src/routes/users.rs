@@ -197,6 +197,9 @@ fn log_change(admin: &Admin, before: &User, after: &User, password: bool) {
         let event = if after.disabled { "user.disabled" } else { "user.enabled" };
         log_by(admin, &after.id, event, "account switched");
     }
+    if before.email != after.email {
+        log_by(admin, &after.id, "email.changed", "address set");
+    }
     if password {
         log_by(admin, &after.id, "password.changed", "password set");
     }
