@@ -57,12 +57,16 @@ async fn complete_seen(
     let left = users.endings().await?;
     let now_seen = left.iter().map(|ending| ending.id.clone()).collect();
     let before = seen.replace(now_seen);
+    let mut outcome = Ok(());
     for ending in left.iter().filter(|ending| before.as_ref().is_none_or(|seen| seen.contains(&ending.id))) {
-        let ended = complete(users, sessions, ending).await?;
         let user = ending.user_id.as_str();
-        log::info!(user = user, sessions = ended; "ended what a change of this user had left");
+        match complete(users, sessions, ending).await {
+            Ok(ended) => log::info!(user = user, sessions = ended; "ended what a change of this user had left"),
+            // The sessions of others may be on another node, or readable where these are not.
+            Err(error) => outcome = Err(error),
+        }
     }
-    Ok(())
+    outcome
 }
 
 async fn complete(users: &Users, sessions: &dyn SessionStore, ending: &Ending) -> Result<u64, StoreError> {

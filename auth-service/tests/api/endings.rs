@@ -21,6 +21,7 @@ use crate::caller::Caller;
 use crate::database::Database;
 use crate::redis_server::{Redis, until};
 use crate::service::{GOOD, Person, Service, TokenPair};
+use crate::session_store::index_of;
 
 const NEW: &str = "Mz4?tuRnip-9";
 /// Long enough for a call to be where it waits for its turn.
@@ -123,6 +124,23 @@ async fn refused(service: &Service, token: &str) {
 async fn left(database: &Database) -> i64 {
     let mut connection = database.connect().await;
     sqlx::query_scalar("SELECT count(*) FROM endings").fetch_one(&mut connection).await.unwrap()
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
+async fn ending_that_cannot_be_completed_holds_up_no_other() {
+    let redis = Redis::start().await;
+    let service = Service::start([("REDIS_URL", redis.url().as_str()), ("REVOCATION_POLL", "200ms")]).await;
+    let [stuck, other] = [service.newcomer().await, service.newcomer().await];
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let () = redis::Cmd::set(index_of(&stuck.id), "no index").query_async(&mut connection).await.unwrap();
+    for (id, person) in [("1", &stuck), ("2", &other)] {
+        let ending = format!("INSERT INTO endings VALUES ('{id}', '{}', 0, '')", person.id);
+        service.database.execute(&ending).await;
+    }
+    refused(&service, &other.pair.access).await;
+    assert_eq!(left(&service.database).await, 1);
 }
 
 #[tokio::test]

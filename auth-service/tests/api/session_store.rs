@@ -11,7 +11,7 @@ mod records;
 mod revocations;
 mod rules;
 
-pub use self::records::TAGS;
+pub use self::records::{TAGS, index_of};
 
 use std::path::PathBuf;
 use std::sync::Arc;
