@@ -61,11 +61,14 @@ end
 -- The numbers of a session in the index and its label, if it is alive; else nil, and an error reply if it is corrupt.
 -- Its record may not have been moved to this node yet, so a session that seems dead is left to expire.
 local function read(id)
-  local values = redis.call('HMGET', record(id), 'user_agent', 'address', unpack(NUMBERS))
+  local values = redis.pcall('HMGET', record(id), 'user_agent', 'address', unpack(NUMBERS))
+  if values.err then
+    return nil, redis.error_reply('CORRUPT record of session ' .. id)
+  end
   local session = {user_agent = values[1], address = values[2]}
   for i, name in ipairs(NUMBERS) do
     local value = values[i + 2]
-    if value and value:match('^%d+$') then
+    if value and #value < 16 and value:match('^%d+$') then
       session[name] = tonumber(value)
     elseif redis.call('EXISTS', record(id)) == 0 then
       return nil

@@ -195,12 +195,15 @@ async fn a_hash_that_is_no_session_is_an_error() {
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_corrupt_hash_can_still_be_ended() {
     let mut redis = raw_redis().await;
-    let stage = Kind::Redis.stage(RULES).await;
-    let (corrupt, sound) = (stage.open().await, stage.open().await);
-    let _: () = redis.hdel(stage.record(&corrupt), "generation").await.unwrap();
-    assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 1, "the sound one is alive");
-    stage.assert_gone(corrupt.id).await;
-    stage.assert_gone(sound.id).await;
+    for is_a_hash in [true, false] {
+        let stage = Kind::Redis.stage(RULES).await;
+        let (corrupt, sound) = (stage.open().await, stage.open().await);
+        let record = stage.record(&corrupt);
+        let _: () = if is_a_hash { redis.hdel(record, "generation") } else { redis.set(record, "text") }.await.unwrap();
+        assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 1, "the sound one is alive");
+        stage.assert_gone(corrupt.id).await;
+        stage.assert_gone(sound.id).await;
+    }
 }
 
 #[tokio::test]
