@@ -33,7 +33,7 @@ pub use self::error::TokenError;
 pub use self::key::{KeyError, PublicKey, SigningKey};
 pub use self::keyring::Keyring;
 #[cfg(feature = "revocation")]
-pub(crate) use self::public_keys::Published;
+pub(crate) use self::public_keys::{LONGEST_SET, Published};
 pub use self::public_keys::{NotAKeySet, PublicKeys};
 pub use self::secret::{Secret, WeakSecret};
 pub use self::self_test::{SelfTestFailed, self_test};

@@ -14,8 +14,11 @@ use crate::Members;
 use crate::age::Age;
 
 /// The limits of a JWKS, in bytes and in keys.
-const LONGEST: usize = 64 << 10;
+pub(crate) const LONGEST_SET: usize = 64 << 10;
 const MOST_KEYS: usize = 16;
+
+/// The parameters of private and of symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1).
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The public keys of auth-service. Clones share one set.
 #[derive(Clone)]
@@ -148,7 +151,7 @@ impl fmt::Debug for PublicKeys {
 
 /// The usable keys of a JWKS, and the number of the others.
 fn read(body: &[u8]) -> Result<(Vec<PublicKey>, usize), NotAKeySet> {
-    if body.len() > LONGEST {
+    if body.len() > LONGEST_SET {
         return Err(NotAKeySet);
     }
     Members::parse(body).map_err(|_| NotAKeySet)?;
@@ -160,7 +163,7 @@ fn read(body: &[u8]) -> Result<(Vec<PublicKey>, usize), NotAKeySet> {
     let mut seen = HashSet::new();
     let twice: HashSet<_> = all.iter().filter_map(kid).filter(|kid| !seen.insert(kid.clone())).collect();
     // The private key is published too, so anyone can sign with it.
-    let is_secret = |key: &Value| key.get("d").is_some() || key.get("k").is_some();
+    let is_secret = |key: &Value| PRIVATE.iter().any(|parameter| key.get(parameter).is_some());
     let total = all.len();
     let usable = all.into_iter().filter(|key| !is_secret(key) && kid(key).is_some_and(|kid| !twice.contains(&kid)));
     let keys: Vec<_> = usable.filter_map(|key| PublicKey::of(serde_json::from_value::<Jwk>(key).ok()?)).collect();

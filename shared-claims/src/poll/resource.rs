@@ -6,12 +6,15 @@ use reqwest::header::HeaderValue;
 use tokio::task::spawn_blocking;
 
 use super::source::{Conditions, Content, FetchError, Reply, Source};
-use crate::jwt::Published;
+use crate::jwt::{LONGEST_SET, Published};
 use crate::revocations::List;
 use crate::{LEEWAY, PublicKeys, RevocationList, Revocations, clock};
 
 /// A longer body is parsed on another thread, so that it does not delay requests on this one.
 const SHORT: usize = 64 << 10;
+
+/// The longest revocation list, in bytes: enough for some two million entries.
+const LONGEST_LIST: usize = 128 << 20;
 
 /// The age of an answer relative to its request.
 pub(super) enum Freshness {
@@ -55,7 +58,8 @@ impl Resource for ListResource {
 
     async fn fetch(&mut self, source: &Source) -> Result<Freshness, FetchError> {
         let (asked, clock) = (Instant::now(), clock::now());
-        let reply = source.fetch(Conditions { after: self.cursor.as_deref(), etag: self.etag.as_ref() }).await?;
+        let (after, etag) = (self.cursor.as_deref(), self.etag.as_ref());
+        let reply = source.fetch(Conditions { after, etag, longest: LONGEST_LIST }).await?;
         let Some(list) = self.list.upgrade().map(Revocations) else { return Ok(Freshness::Fresh) };
         let fresh = reply.fresh_since(asked, clock);
         // The earlier of the two clocks: if one jumps ahead, no entry is dropped too early.
@@ -104,14 +108,15 @@ impl Resource for KeyResource {
 
     async fn fetch(&mut self, source: &Source) -> Result<Freshness, FetchError> {
         let (asked, clock) = (Instant::now(), clock::now());
-        let reply = match source.fetch(Conditions { after: None, etag: self.etag.as_ref() }).await {
+        let conditions = Conditions { after: None, etag: self.etag.as_ref(), longest: LONGEST_SET };
+        let reply = match source.fetch(conditions).await {
             // An auth-service without this endpoint has no public keys.
             Err(FetchError::Status(StatusCode::NOT_FOUND)) => Reply::of_now(br#"{"keys":[]}"#.to_vec()),
             reply => reply?,
         };
         let Some(keys) = self.keys.upgrade().map(PublicKeys) else { return Ok(Freshness::Fresh) };
         // A cached set may contain a key that was removed since.
-        let is_from_a_cache = reply.age.as_secs() > LEEWAY;
+        let is_from_a_cache = !reply.age.is_zero();
         let Some(made) = reply.fresh_since(asked, clock).filter(|_| !is_from_a_cache) else {
             return Ok(Freshness::Stale);
         };

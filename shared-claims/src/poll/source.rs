@@ -20,9 +20,6 @@ const READ_PATIENCE: Duration = Duration::from_secs(5);
 /// The timeout for the whole response.
 const WHOLE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest accepted body, enough for some two million entries.
-const LONGEST: usize = 128 << 20;
-
 /// An HTTP client for one URL of auth-service. It follows no redirects and ignores the environment's proxy settings.
 pub(super) struct Source {
     client: Client,
@@ -37,6 +34,8 @@ pub(super) struct Conditions<'a> {
     pub(super) after: Option<&'a str>,
     /// The `ETag` for `If-None-Match`.
     pub(super) etag: Option<&'a HeaderValue>,
+    /// The longest accepted body, in bytes.
+    pub(super) longest: usize,
 }
 
 /// The response.
@@ -67,8 +66,8 @@ pub(super) enum FetchError {
     Status(StatusCode),
     #[error("its answer breaks off")]
     BrokenOff(#[source] reqwest::Error),
-    #[error("its answer is longer than 128 MiB")]
-    TooLong,
+    #[error("its answer is longer than {} KiB", .0 >> 10)]
+    TooLong(usize),
     #[error("its answer is not a revocation list")]
     NoList(#[from] serde_json::Error),
     #[error(transparent)]
@@ -105,7 +104,7 @@ impl Source {
     }
 
     /// Sends the request and reads the whole response.
-    pub(super) async fn fetch(&self, Conditions { after, etag }: Conditions<'_>) -> Result<Reply, FetchError> {
+    pub(super) async fn fetch(&self, Conditions { after, etag, longest }: Conditions<'_>) -> Result<Reply, FetchError> {
         // A cache on the way would return an outdated list.
         let mut request = self.client.get(self.url.clone()).header(ACCEPT, "application/json");
         request = request.header(CACHE_CONTROL, "no-cache").query(&after.map(|cursor| [("after", cursor)]));
@@ -117,7 +116,7 @@ impl Source {
         let content = match response.status() {
             StatusCode::OK => {
                 let etag = response.headers().get(ETAG).cloned();
-                Content::Body { body: whole(response).await?, etag }
+                Content::Body { body: whole(response, longest).await?, etag }
             }
             // A 304 is only valid for a request with `If-None-Match`.
             StatusCode::NOT_MODIFIED if etag.is_some() => Content::NotModified,
@@ -139,14 +138,14 @@ fn age(headers: &HeaderMap) -> Duration {
 }
 
 /// Reads the whole body. A body shorter than its `Content-Length`, or without its last chunk, is an error.
-async fn whole(mut response: Response) -> Result<Vec<u8>, FetchError> {
+async fn whole(mut response: Response, longest: usize) -> Result<Vec<u8>, FetchError> {
     let mut bytes = Vec::new();
-    if response.content_length().is_some_and(|length| length > LONGEST as u64) {
-        return Err(FetchError::TooLong);
+    if response.content_length().is_some_and(|length| length > longest as u64) {
+        return Err(FetchError::TooLong(longest));
     }
     while let Some(chunk) = response.chunk().await? {
-        if bytes.len() + chunk.len() > LONGEST {
-            return Err(FetchError::TooLong);
+        if bytes.len() + chunk.len() > longest {
+            return Err(FetchError::TooLong(longest));
         }
         bytes.extend_from_slice(&chunk);
     }

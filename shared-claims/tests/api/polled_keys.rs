@@ -130,7 +130,7 @@ async fn missing_address_is_an_empty_set() {
 async fn key_set_from_a_cache_changes_nothing() {
     let publisher = Publisher::start(set(&[0])).await;
     let keys = publisher.poller().keys().await.unwrap();
-    publisher.state.lock().unwrap().age = Some("60");
+    publisher.state.lock().unwrap().age = Some("1");
     publisher.answer(StatusCode::OK, set(&[1, 2]));
     publisher.is_asked_again(3).await;
     assert_eq!(names(&keys), [PAIRS[0].kid()]);

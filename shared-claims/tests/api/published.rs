@@ -105,6 +105,8 @@ fn only_keys_that_fit_are_taken_from_a_set() {
         (with(ec.clone(), &[("crv", json!("P-384"))]), 0, "on another curve"),
         (with(ec.clone(), &[("d", json!("AAAA"))]), 0, "with its private half"),
         (with(ec.clone(), &[("k", json!("AAAA"))]), 0, "with a secret"),
+        (with(rsa.clone(), &[("p", json!("AAAA"))]), 0, "with a prime factor"),
+        (with(rsa.clone(), &[("dq", json!("AAAA"))]), 0, "with a private exponent of a factor"),
         (alien(&b64([1; 31])), 0, "with short coordinates"),
         (alien(&b64([1; 33])), 0, "with long coordinates"),
         (alien("not base64url!"), 0, "with coordinates that are none"),
