@@ -7,13 +7,13 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web::Data};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use shared_claims::ErrorCode::{NotFound, Unavailable};
 use shared_claims::{AccessClaims, Problem, Secret, SetupError, Verifier};
 use shared_service::clock::now_ms;
 use shared_service::http::request::Form;
 use shared_service::log_secret;
-use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use super::State;
@@ -155,7 +155,7 @@ impl Introspector {
 }
 
 fn decoded(text: &str) -> String {
-    form_urlencoded::parse(text.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 impl FromRequest for Service {
