@@ -46,7 +46,8 @@ async fn die(times: usize) {
                 1 => house.dies_in_a_logout(&victim.tokens).await,
                 _ => house.dies_in_a_login(&victim).await,
             }
-            victim.tokens = house.service.stack().await.log_in(&victim.name, PASSWORD).await;
+            let login = json!({"username": victim.name, "password": PASSWORD});
+            victim.tokens = house.service.stack().await.insist("/login", &login).await.tokens();
         }
     })
     .await;
