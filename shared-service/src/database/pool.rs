@@ -139,8 +139,9 @@ impl Database {
         matches!(self.pool, Pool::Postgres(_))
     }
 
-    /// Prepares `table` for reads after many writes. The planner of Postgres needs its statistics, and a count through
-    /// an index the map of pages without unfinished writes; both come by themselves only some minutes later.
+    /// Prepares `table` for service after many writes. The planner of Postgres needs its statistics, and a count through
+    /// an index the map of pages without unfinished writes; both come by themselves only some minutes later. `SQLite`
+    /// copies its log into the database.
     pub async fn settle(&self, table: &'static str) {
         let settled = match &self.pool {
             Pool::Postgres(pool) => pool.execute(AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await.map(drop),
