@@ -43,8 +43,10 @@ impl Keyring {
 
     /// The secrets that may have signed a token with this `kid`. The `kid` is only a hint (RFC 7515 section 4.1.4):
     /// with an unknown one all secrets are tried, because another signer may name the same secret differently.
+    /// That of a public key is not: such a token is refused before any computation.
     pub(super) fn secrets(&self, kid: Option<&str>) -> Result<&[Key], TokenError> {
-        if self.secrets.is_empty() {
+        let is_public = kid.zip(self.public.as_ref()).is_some_and(|(kid, public)| public.find(kid).is_some());
+        if self.secrets.is_empty() || is_public {
             return Err(TokenError::Algorithm);
         }
         Ok(self.secrets.iter().find(|key| Some(&*key.kid) == kid).map_or(&self.secrets, from_ref))

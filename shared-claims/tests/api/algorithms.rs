@@ -182,11 +182,15 @@ fn public_key_is_no_secret() {
         ];
         for key in secrets.iter().filter(|key| !key.is_empty()) {
             for kid in [Some(pair.kid()), None] {
+                let expected = if kid.is_some() { TokenError::Algorithm } else { Signature };
                 let head = kid.map_or_else(header, |kid| header().with("kid", format!("{kid:?}")));
                 let message = format!("{}.{}", b64(head.text()), b64(access().text()));
-                check([(signed(&message, key), Err(Signature), "HS256 with what is published")]);
+                check([(signed(&message, key), Err(expected), "HS256 with what is published")]);
             }
         }
+        let head = header().with("kid", format!("{:?}", pair.kid()));
+        let message = format!("{}.{}", b64(head.text()), b64(access().text()));
+        check([(signed(&message, SECRET), Err(TokenError::Algorithm), "the secret under the name of a public key")]);
     }
 }
 
