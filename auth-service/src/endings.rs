@@ -8,11 +8,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use shared_service::database::StoreError;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::sessions::SessionStore;
 use crate::users::{Ending, Ends, UserId, Users};
+
+/// The number of endings completed at once: one whose store does not answer takes a second.
+const AT_ONCE: usize = 16;
 
 /// Completes the endings of `user_id`; returns the number of ended sessions.
 ///
@@ -57,13 +61,18 @@ async fn complete_seen(
     let left = users.endings().await?;
     let now_seen = left.iter().map(|ending| ending.id.clone()).collect();
     let before = seen.replace(now_seen);
+    let is_due = |ending: &&Ending| before.as_ref().is_none_or(|seen| seen.contains(&ending.id));
+    let due: Vec<_> = left.iter().filter(is_due).collect();
     let mut outcome = Ok(());
-    for ending in left.iter().filter(|ending| before.as_ref().is_none_or(|seen| seen.contains(&ending.id))) {
-        let user = ending.user_id.as_str();
-        match complete(users, sessions, ending).await {
-            Ok(ended) => log::info!(user = user, sessions = ended; "ended what a change of this user had left"),
-            // The sessions of others may be on another node, or readable where these are not.
-            Err(error) => outcome = Err(error),
+    for some in due.chunks(AT_ONCE) {
+        let results = join_all(some.iter().map(|ending| complete(users, sessions, ending))).await;
+        for (ending, result) in some.iter().zip(results) {
+            let user = ending.user_id.as_str();
+            match result {
+                Ok(ended) => log::info!(user = user, sessions = ended; "ended what a change of this user had left"),
+                // The sessions of others may be on another node, or readable where these are not.
+                Err(error) => outcome = Err(error),
+            }
         }
     }
     outcome
