@@ -3,7 +3,7 @@
 //! A request writes a row to the outbox and answers. A worker then looks the account up, creates the ticket and sends the
 //! mail. So a request for an unknown address takes as long as one for a known address.
 
-/// The connection to a mail server.
+/// The connection to a mail server, with bounds.
 mod bounded;
 /// The links in mails.
 mod links;
@@ -13,6 +13,8 @@ mod messages;
 mod outbox;
 /// Reset, verification, and links that an admin makes.
 mod recovery;
+/// The address of a mail server.
+mod server;
 /// The settings.
 mod settings;
 /// The SMTP client.

@@ -4,7 +4,7 @@ use lettre::message::Mailbox;
 use secrecy::ExposeSecret;
 use shared_service::Settings;
 
-use super::smtp::NotAServer;
+use super::server::NotAServer;
 use super::{PublicUrl, Smtp};
 
 /// The settings of mail and links.

@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Message};
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::DEFAULT_MECHANISMS;
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::{Error, SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT};
 use lettre::{Address, address::AddressError};
-use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
-use url::Url;
 use uuid::Uuid;
 
 use super::bounded::BoundedStream;
-use super::links::{PublicUrl, is_loopback};
+use super::links::PublicUrl;
 use super::messages::Letter;
+use super::server::{Encryption, NotAServer, Server};
 use crate::users::Email;
 
 /// A mail is sent within this, or tried again. Shorter than the pause before the second try, so that no other worker sends it
@@ -34,34 +33,6 @@ const REFUSES_RECIPIENT: std::ops::RangeInclusive<u16> = 550..=553;
 /// The mail server, or the log in its place.
 #[derive(Clone)]
 pub struct Smtp(Option<Server>);
-
-#[derive(Clone)]
-struct Server {
-    host: String,
-    port: u16,
-    encryption: Encryption,
-    credentials: Option<Credentials>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Encryption {
-    None,
-    /// Before anything is said.
-    Tls,
-    /// By STARTTLS, which the server must offer.
-    StartTls,
-}
-
-/// A text that is no address of a mail server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAServer {
-    /// Another scheme, or no host.
-    #[error("must be smtps://user:password@host:465, smtp://user:password@host:587, smtp+plain://localhost:25 or log:")]
-    Form,
-    /// A password may be said without encryption to this machine alone.
-    #[error("must be smtps:// or smtp://: smtp+plain:// is not encrypted, and for localhost, 127.0.0.1 or [::1] alone")]
-    NotLoopback,
-}
 
 /// The reason why a mail was not sent. Its text never quotes the server, whose words may hold the address.
 #[derive(Debug, thiserror::Error)]
@@ -147,32 +118,7 @@ impl FromStr for Smtp {
     type Err = NotAServer;
 
     fn from_str(text: &str) -> Result<Self, NotAServer> {
-        if text == "log:" {
-            return Ok(Self(None));
-        }
-        let url = Url::parse(text).map_err(|_| NotAServer::Form)?;
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(NotAServer::Form)?;
-        let (encryption, port) = match url.scheme() {
-            "smtps" => (Encryption::Tls, SUBMISSIONS_PORT),
-            "smtp" => (Encryption::StartTls, SUBMISSION_PORT),
-            "smtp+plain" if is_loopback(host) => (Encryption::None, SMTP_PORT),
-            "smtp+plain" => return Err(NotAServer::NotLoopback),
-            _ => return Err(NotAServer::Form),
-        };
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(String::from).ok();
-        let credentials = match (url.username(), url.password()) {
-            ("", None) => None,
-            (user, Some(password)) if !user.is_empty() => {
-                let (user, password) = decoded(user).zip(decoded(password)).ok_or(NotAServer::Form)?;
-                Some(Credentials::new(user, password))
-            }
-            _ => return Err(NotAServer::Form),
-        };
-        if !matches!(url.path(), "" | "/") || url.query().or(url.fragment()).is_some() {
-            return Err(NotAServer::Form);
-        }
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self(Some(Server { host, port: url.port().unwrap_or(port), encryption, credentials })))
+        if text == "log:" { Ok(Self(None)) } else { text.parse().map(|server| Self(Some(server))) }
     }
 }
 
@@ -230,34 +176,4 @@ fn unbroken(body: String) -> Body {
         return Body::new(body);
     }
     Body::dangerous_pre_encoded(body.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn address_of_a_mail_server_names_host_port_and_encryption() {
-        for (text, expected) in [
-            ("smtps://user:p%40ss@mail.example.org", Ok(("mail.example.org", 465, Encryption::Tls, true))),
-            ("smtp://mail.example.org", Ok(("mail.example.org", 587, Encryption::StartTls, false))),
-            ("smtp://mail.example.org:2525/", Ok(("mail.example.org", 2525, Encryption::StartTls, false))),
-            ("smtp+plain://localhost:1025", Ok(("localhost", 1025, Encryption::None, false))),
-            ("smtp+plain://127.0.0.1", Ok(("127.0.0.1", 25, Encryption::None, false))),
-            ("smtp+plain://[::1]:25", Ok(("::1", 25, Encryption::None, false))),
-            ("smtp+plain://mail.example.org", Err(NotAServer::NotLoopback)),
-            ("smtp+plain://localhost.example.org", Err(NotAServer::NotLoopback)),
-            ("http://mail.example.org", Err(NotAServer::Form)),
-            ("mail.example.org:25", Err(NotAServer::Form)),
-            ("smtps://", Err(NotAServer::Form)),
-            ("smtps://user@mail.example.org", Err(NotAServer::Form)),
-            ("smtp://mail.example.org?tls=none", Err(NotAServer::Form)),
-            ("smtp://mail.example.org/path", Err(NotAServer::Form)),
-        ] {
-            let parsed = text.parse::<Smtp>().map(|smtp| smtp.0.unwrap());
-            let seen = parsed.as_ref().map(|it| (&*it.host, it.port, it.encryption, it.credentials.is_some()));
-            assert_eq!(seen.map_err(|error| *error), expected, "{text}");
-        }
-        assert!("log:".parse::<Smtp>().is_ok_and(|smtp| smtp.is_log()));
-    }
 }
