@@ -43,7 +43,7 @@ impl Keyring {
 
     /// The secrets that may have signed a token with this `kid`. The `kid` is only a hint (RFC 7515 section 4.1.4):
     /// with an unknown one all secrets are tried, because another signer may name the same secret differently.
-    /// That of a public key is not: such a token is refused before any computation.
+    /// The name of a public key is no hint: the token is refused before any computation.
     pub(super) fn secrets(&self, kid: Option<&str>) -> Result<&[Key], TokenError> {
         let is_public = kid.zip(self.public.as_ref()).is_some_and(|(kid, public)| public.find(kid).is_some());
         if self.secrets.is_empty() || is_public {
