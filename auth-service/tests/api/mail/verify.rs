@@ -184,7 +184,7 @@ async fn later_claim_takes_the_place_of_one_that_waits() {
         let link = ticket(&server().mails(&right, 1).await[0], "verify");
         server().mend(&mistyped);
         service.database.execute("UPDATE outbox SET next_at = 0").await;
-        service.forgot(&address("nobody")).await;
+        service.forgot(&address("unknown")).await;
         until("the outbox is empty", async || service.number("SELECT count(*) FROM outbox").await == 0).await;
         server().mails(&mistyped, 0).await;
         verify(&caller, &link, None).await.is(204);

@@ -195,6 +195,6 @@ impl Member {
     }
 }
 
-fn credentials(name: &str, password: &str) -> Value {
+pub fn credentials(name: &str, password: &str) -> Value {
     json!({"username": name, "password": password})
 }

@@ -3,6 +3,7 @@ use std::slice;
 
 use serde_json::{Value, json};
 
+use super::journal::credentials;
 use super::mortal::{Mortal, secrets};
 use super::proxy::{Proxy, Trap};
 use super::visitors::{Visitor, generation, under_load};
@@ -46,8 +47,8 @@ async fn die(times: usize) {
                 1 => house.dies_in_a_logout(&victim.tokens).await,
                 _ => house.dies_in_a_login(&victim).await,
             }
-            let login = json!({"username": victim.name, "password": PASSWORD});
-            victim.tokens = house.service.stack().await.insist("/login", &login).await.tokens();
+            let stack = house.service.stack().await;
+            victim.tokens = stack.insist("/login", &credentials(&victim.name, PASSWORD)).await.tokens();
         }
     })
     .await;
@@ -89,7 +90,7 @@ impl House {
     async fn dies_in_a_login(&self, victim: &Visitor) {
         let everywhere = self.service.stack().await;
         everywhere.auth().bearer(&victim.tokens.access).delete("/me/sessions").await.is(204);
-        let body = json!({"username": victim.name, "password": PASSWORD});
+        let body = credentials(&victim.name, PASSWORD);
         let stack = self.dies_in("open", victim.tokens.clone(), "/login", &body).await;
 
         let tokens = stack.insist("/login", &body).await.tokens();

@@ -5,6 +5,7 @@ use futures_util::future::{join, join_all};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::journal::credentials;
 use super::mortal::{Mortal, someone};
 use crate::stack::{PASSWORD, Stack, Tokens, unique};
 use crate::tokens::claims;
@@ -23,8 +24,7 @@ impl Visitor {
     pub async fn new(stack: &Stack) -> Self {
         let name = unique("visitor");
         stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);
-        let login = json!({"username": name, "password": PASSWORD});
-        let tokens = stack.insist("/login", &login).await.tokens();
+        let tokens = stack.insist("/login", &credentials(&name, PASSWORD)).await.tokens();
         Self { name, tokens, rotations: 0 }
     }
 
