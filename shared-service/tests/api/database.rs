@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use shared_service::database::{Database, LIMIT, StoreError, within};
 use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -25,7 +26,11 @@ fn postgres() -> Database {
 }
 
 /// `SQLite` and, with the feature `all-tests`, Postgres, with a table of one row whose name is the second.
-async fn each() -> Vec<(Database, String)> {
+///
+/// One test has them at a time, because the statements of another would take the processors from its connections.
+async fn each() -> (MutexGuard<'static, ()>, Vec<(Database, String)>) {
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    let alone = ALONE.lock().await;
     let name = format!("limits_{}", Uuid::new_v4().simple());
     let file = std::env::temp_dir().join(&name);
     let sqlite = Database::at(&format!("sqlite://{}?mode=rwc", file.display()), CONNECTIONS).unwrap();
@@ -38,10 +43,16 @@ async fn each() -> Vec<(Database, String)> {
         let create = format!("CREATE TABLE {table} (n BIGINT)");
         database.execute(AssertSqlSafe(create)).await.unwrap();
         database.execute(AssertSqlSafe(format!("INSERT INTO {table} VALUES (0)"))).await.unwrap();
-        // Opens them all, so that no test waits for a handshake.
+        // Opens them all, so that no test waits for a handshake; some may wait for what the test before left running.
+        for _ in 0..5 {
+            let opened = join_all((0..CONNECTIONS).map(|_| database.begin())).await;
+            if opened.iter().all(Result::is_ok) {
+                break;
+            }
+        }
         is_free(database, CONNECTIONS).await;
     }
-    each
+    (alone, each)
 }
 
 async fn raise(on: impl Executor<'_, Database = sqlx::Any>, table: &str) -> Result<(), StoreError> {
@@ -56,7 +67,8 @@ async fn is_free(database: &Database, connections: u32) {
 
 #[tokio::test]
 async fn dropped_call_stops_in_the_database() {
-    for (database, _) in each().await {
+    let (_alone, databases) = each().await;
+    for (database, _) in databases {
         let mut calls = JoinSet::new();
         for number in 0..CONNECTIONS {
             let database = database.clone();
@@ -79,7 +91,8 @@ async fn dropped_call_stops_in_the_database() {
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn dropped_statement_of_its_own_stops_in_postgres() {
-    let (database, _) = each().await.remove(1);
+    let (_alone, mut databases) = each().await;
+    let (database, _) = databases.remove(1);
     let mut calls = JoinSet::new();
     for _ in 0..CONNECTIONS {
         let database = database.clone();
@@ -92,7 +105,8 @@ async fn dropped_statement_of_its_own_stops_in_postgres() {
 
 #[tokio::test]
 async fn lists_leave_three_quarters_of_the_connections() {
-    for (database, _) in each().await {
+    let (_alone, databases) = each().await;
+    for (database, _) in databases {
         let mut lists = Vec::new();
         for _ in 0..CONNECTIONS / 4 {
             lists.push(database.list().await.unwrap());
@@ -106,7 +120,8 @@ async fn lists_leave_three_quarters_of_the_connections() {
 
 #[tokio::test]
 async fn lists_of_clients_that_hung_up_leave_three_quarters_of_the_connections() {
-    for (database, _) in each().await {
+    let (_alone, databases) = each().await;
+    for (database, _) in databases {
         for _ in 0..CONNECTIONS {
             let list = async { database.list().await.unwrap().execute(ENDLESS).await };
             timeout(Duration::from_millis(20), list).await.expect_err("it has no end");
@@ -134,7 +149,8 @@ async fn error_names_the_store_that_was_asked() {
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn stalled_transaction_lets_its_rows_go() {
-    let (database, table) = each().await.remove(1);
+    let (_alone, mut databases) = each().await;
+    let (database, table) = databases.remove(1);
     let mut stalled = database.begin().await.unwrap();
     raise(&mut *stalled, &table).await.unwrap();
     sleep(SOON).await;
@@ -146,7 +162,8 @@ async fn stalled_transaction_lets_its_rows_go() {
 
 #[tokio::test]
 async fn write_waits_for_another_no_longer_than_the_limit() {
-    for (database, table) in each().await {
+    let (_alone, databases) = each().await;
+    for (database, table) in databases {
         let mut other = database.begin_unlimited().await.unwrap();
         raise(&mut *other, &table).await.unwrap();
         let asked = Instant::now();
