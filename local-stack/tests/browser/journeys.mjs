@@ -174,6 +174,7 @@ describe('the page', { concurrency: 4 }, () => {
     const { page: theirs, user } = await desk.member();
     const page = await desk.john();
     await page.getByRole('link', { name: 'People' }).click();
+    await page.getByRole('heading', { name: 'People' }).waitFor();
     await page.getByLabel('Search').fill(user.username);
     const row = page.getByRole('list', { name: 'Accounts' }).getByRole('listitem');
     await until(async () => (await row.count()) === 1 && (await row.textContent()).includes(user.username), 'the person is found');

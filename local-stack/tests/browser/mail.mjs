@@ -80,6 +80,7 @@ describe('mail', { concurrency: 2 }, () => {
     const { page: theirs, user } = await desk.member();
     const page = await desk.john();
     await page.getByRole('link', { name: 'People' }).click();
+    await page.getByRole('heading', { name: 'People' }).waitFor();
     await page.getByLabel('Search').fill(user.username);
     await page.getByRole('button', { name: `Reset link: ${user.username}` }).click();
     const link = await page.getByRole('dialog').getByLabel('Link').inputValue();
