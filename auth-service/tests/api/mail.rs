@@ -139,6 +139,12 @@ pub fn ticket(mail: &Value, page: &str) -> String {
     ticket
 }
 
+/// The ticket in the last of `mails` with a link to reset a password; a notice may come before it or after it.
+pub fn last_reset(mails: &[Value]) -> String {
+    let with_link = |mail: &&Value| text(&mail["body"]).contains("/reset#token=");
+    ticket(mails.iter().rfind(with_link).expect("a link to reset"), "reset")
+}
+
 pub fn subject(mail: &Value) -> String {
     text(&mail["headers"]["subject"])
 }
@@ -161,10 +167,10 @@ impl Service {
         self.reset_ticket_after(email, 0).await
     }
 
-    /// The ticket in the mail that `email` got after this number of others.
+    /// The ticket in the mail that `email` got, beside this number of others, after it asked for one.
     pub async fn reset_ticket_after(&self, email: &str, others: usize) -> String {
         self.forgot(email).await;
-        ticket(&server().mails(email, others + 1).await[others], "reset")
+        last_reset(&server().mails(email, others + 1).await)
     }
 
     pub async fn reset(&self, ticket: &str, password: &str) -> crate::answer::Answer {
