@@ -23,7 +23,8 @@ const DISMISSALS: [(&str, bool); 3] = [
     ("DELETE FROM users WHERE id = '{id}'", true),
 ];
 
-/// Long enough for a call to be past the check of who may call; if not, it is refused there.
+/// Long enough for a login to reach the thread that hashes, and for a call to be past the check of who may call; if the
+/// latter is not, it is refused there.
 const CHECKED: Duration = Duration::from_millis(300);
 
 /// A hash of cost 13 of some other password.
@@ -101,14 +102,14 @@ impl Scene {
     }
 }
 
-/// Logins that keep the one thread that hashes busy until long after [`CHECKED`]: the hash that they are checked
+/// Logins that keep the one thread that hashes busy until long after twice [`CHECKED`]: the hash that they are checked
 /// against costs 16 times that of the others.
 async fn crowd(service: &Service) -> impl Future<Output = ()> {
     let slow = service.newcomer().await.name;
     let import = format!("UPDATE users SET password_hash = '{SLOW_HASH}' WHERE username = '{slow}'");
     service.database.execute(&import).await;
     async move {
-        join_all([GOOD; 4].map(|password| service.try_log_in((&slow, password)))).await;
+        join_all([GOOD; 6].map(|password| service.try_log_in((&slow, password)))).await;
     }
 }
 
@@ -127,11 +128,11 @@ async fn account_dismissed_while_a_password_is_hashed_writes_nothing() {
             let scene = Scene::new(&service, &root).await;
             let crowd = crowd(&service).await;
             let calls = async {
-                sleep(CHECKED / 3).await;
+                sleep(CHECKED).await;
                 scene.refused(&service, scene.hashed_or_mailed(of_owner)).await;
             };
             let dismissal = async {
-                sleep(CHECKED).await;
+                sleep(CHECKED * 2).await;
                 service.database.execute(&dismissal(text, &scene).0).await;
             };
             tokio::join!(crowd, calls, dismissal);
@@ -149,7 +150,7 @@ async fn session_ended_while_a_password_is_hashed_writes_nothing() {
         let scene = Scene::new(service, &root).await;
         let crowd = crowd(service).await;
         let calls = async {
-            sleep(CHECKED / 3).await;
+            sleep(CHECKED).await;
             let rogue = service.bearer(&scene.rogue.pair.access);
             let writes = scene.hashed_or_mailed(true);
             let calls =
@@ -159,7 +160,7 @@ async fn session_ended_while_a_password_is_hashed_writes_nothing() {
             }
         };
         let logout = async {
-            sleep(CHECKED).await;
+            sleep(CHECKED * 2).await;
             service.log_out(&scene.rogue.pair.refresh).await.is(200);
         };
         tokio::join!(crowd, calls, logout);
