@@ -74,14 +74,14 @@ impl RevocationReader {
         tokio::spawn(async move {
             let mut turns = interval_at(Instant::now() + interval_between, interval_between);
             turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            while let Some(reader) = reader.upgrade() {
-                away = reader.try_to_read(away, Duration::MAX).await;
-                let is_read = reader.is_read();
-                drop(reader);
+            while let Some(is_read) = reader.upgrade().map(|reader| reader.is_read()) {
                 if is_read {
                     turns.tick().await;
                 } else {
                     sleep(RETRY.min(interval_between)).await;
+                }
+                if let Some(reader) = reader.upgrade() {
+                    away = reader.try_to_read(away, Duration::MAX).await;
                 }
             }
         });
