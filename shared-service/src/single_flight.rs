@@ -60,10 +60,10 @@ async fn let_others_join() {
 #[cfg(test)]
 mod tests {
     use std::pin::{Pin, pin};
+    use std::sync::Barrier;
     use std::sync::atomic::AtomicU32;
     use std::sync::atomic::Ordering::SeqCst;
     use std::task::{Context, Poll, Waker};
-    use std::time::Duration;
 
     use actix_web::{App, HttpServer, web};
     use futures_util::future::join_all;
@@ -146,16 +146,22 @@ mod tests {
     async fn requests_that_arrived_already_share_a_run() {
         const CLIENTS: usize = 20;
         let flight = Arc::new((SingleFlight::<u32>::default(), AtomicU32::new(0)));
+        let gates = Arc::new([Barrier::new(2), Barrier::new(2)]);
+        let stopped = Arc::clone(&gates);
         let app = move || {
             let flight = Arc::clone(&flight);
             let count = move || {
                 let flight = Arc::clone(&flight);
                 async move { flight.0.run(async || flight.1.fetch_add(1, SeqCst)).await.to_string() }
             };
-            #[expect(clippy::disallowed_methods, reason = "it is to stop the worker")]
-            let busy = async || {
-                std::thread::sleep(Duration::from_millis(200));
-                "done"
+            let gates = Arc::clone(&stopped);
+            let busy = move || {
+                let gates = Arc::clone(&gates);
+                async move {
+                    gates[0].wait();
+                    gates[1].wait();
+                    "done"
+                }
             };
             App::new().route("/", web::get().to(count)).route("/busy", web::get().to(busy))
         };
@@ -171,10 +177,12 @@ mod tests {
         }
         let before = counted(&mut clients[0]).await;
         ask(&mut clients[CLIENTS], "/busy").await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // The only worker serves nothing else between the two.
+        gates[0].wait();
         for client in &mut clients[..CLIENTS] {
             ask(client, "/").await;
         }
+        gates[1].wait();
         for client in &mut clients {
             hear(client).await;
         }

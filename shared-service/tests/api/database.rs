@@ -40,9 +40,6 @@ async fn each() -> (MutexGuard<'static, ()>, Vec<(Database, String)>) {
         each.push((postgres(), name));
     }
     for (database, table) in &each {
-        let create = format!("CREATE TABLE {table} (n BIGINT)");
-        database.execute(AssertSqlSafe(create)).await.unwrap();
-        database.execute(AssertSqlSafe(format!("INSERT INTO {table} VALUES (0)"))).await.unwrap();
         // Opens them all, so that no test waits for a handshake; some may wait for what the test before left running.
         for _ in 0..5 {
             let opened = join_all((0..CONNECTIONS).map(|_| database.begin())).await;
@@ -51,6 +48,9 @@ async fn each() -> (MutexGuard<'static, ()>, Vec<(Database, String)>) {
             }
         }
         is_free(database, CONNECTIONS).await;
+        let create = format!("CREATE TABLE {table} (n BIGINT)");
+        database.execute(AssertSqlSafe(create)).await.unwrap();
+        database.execute(AssertSqlSafe(format!("INSERT INTO {table} VALUES (0)"))).await.unwrap();
     }
     (alone, each)
 }
@@ -122,19 +122,26 @@ async fn lists_leave_three_quarters_of_the_connections() {
 async fn lists_of_clients_that_hung_up_leave_three_quarters_of_the_connections() {
     let (_alone, databases) = each().await;
     for (database, _) in databases {
-        for _ in 0..CONNECTIONS {
-            let list = async { database.list().await.unwrap().execute(ENDLESS).await };
-            timeout(Duration::from_millis(20), list).await.expect_err("it has no end");
+        // A busy machine is late once; a call that waits for such a list is late each time.
+        for attempt in 1.. {
+            for _ in 0..CONNECTIONS {
+                let list = async { database.list().await.unwrap().execute(ENDLESS).await };
+                timeout(Duration::from_millis(20), list).await.expect_err("it has no end");
+            }
+            if timeout(LIMIT / 2, is_free(&database, CONNECTIONS * 3 / 4)).await.is_ok() {
+                break;
+            }
+            assert!(attempt < 3, "a call waits for a list that was given up");
+            sleep(LIMIT).await;
         }
-        let free = timeout(LIMIT / 2, is_free(&database, CONNECTIONS * 3 / 4)).await;
-        free.expect("no call waits for a list that was given up");
     }
 }
 
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn statement_over_its_time_is_unavailable() {
-    let mut call = postgres().begin().await.unwrap();
+    let (_alone, mut databases) = each().await;
+    let mut call = databases.remove(1).0.begin().await.unwrap();
     let error = StoreError::from(call.execute(ENDLESS).await.expect_err("its time is up"));
     assert!(error.to_string().contains("the time for this call was up"), "{error}");
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
@@ -153,7 +160,8 @@ async fn stalled_transaction_lets_its_rows_go() {
     let (database, table) = databases.remove(1);
     let mut stalled = database.begin().await.unwrap();
     raise(&mut *stalled, &table).await.unwrap();
-    sleep(SOON).await;
+    // The rest of the limit is what the next statement has in reserve.
+    sleep(LIMIT * 3 / 4).await;
     raise(&database, &table).await.unwrap();
     stalled.commit().await.expect_err("it was ended");
     let count = query_scalar::<_, i64>(AssertSqlSafe(format!("SELECT n FROM {table}")));
