@@ -93,10 +93,12 @@ async fn token_that_still_counts_at_the_end_of_the_body_is_let_in() {
 #[actix_web::test]
 async fn body_complete_after_the_greatest_age_of_the_list_is_503() {
     for number in 0..following(None).1.len() {
-        let (_, services) = following(Some(Duration::from_millis(700)));
+        let (list, services) = following(Some(Duration::from_secs(3)));
         let sid = format!("stale-{number}");
         let slow = Slow::post(&services[number], "/member", &token_in(&sid, "u-1", now(), now() + LIFE)).await;
-        sleep(Duration::from_millis(800)).await;
+        while !list.is_stale() {
+            sleep(Duration::from_millis(20)).await;
+        }
         let (status, answer) = slow.complete().await;
         assert_eq!(status, 503, "{answer}");
         assert!(answer.contains("unavailable") && !doors::wrote(&sid), "{answer}");

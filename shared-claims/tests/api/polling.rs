@@ -53,13 +53,20 @@ async fn what_is_revoked_later_is_asked_for_by_cursor_and_etag() {
 async fn unless_told_otherwise_it_asks_every_second() {
     let teller = Teller::start(&[]).await;
     let list = Poller::new(&*teller.url).start().await.unwrap();
-    // The worst moment: right after a question.
-    teller.is_asked_again(1).await;
-    teller.revoke(session("s-1", UNTIL));
-    let before = Instant::now();
-    until("it is known", || has(&list, "s-1")).await;
-    let (told, busy) = (before.elapsed(), Duration::from_millis(500));
-    assert!(told > Duration::from_millis(700) && told < Duration::from_secs(1) + busy, "{told:?}");
+    for attempt in 1.. {
+        let sid = format!("s-{attempt}");
+        // The worst moment: right after a question.
+        teller.is_asked_again(1).await;
+        teller.revoke(session(&sid, UNTIL));
+        let before = Instant::now();
+        until("it is known", || has(&list, &sid)).await;
+        let (told, busy) = (before.elapsed(), Duration::from_millis(500));
+        // A busy machine is late now and then; another interval never fits.
+        if told > Duration::from_millis(700) && told < Duration::from_secs(1) + busy {
+            break;
+        }
+        assert!(attempt < 4, "{told:?}");
+    }
 }
 
 #[tokio::test]
@@ -177,7 +184,9 @@ async fn entry_expired_by_only_one_clock_is_kept() {
         teller.behave(Manner::Odd(answer("200 OK", date, body)));
         let list = Poller { poll: Duration::from_millis(10), ..quick(&teller) }.start().await.unwrap();
         teller.behave(Manner::Odd(answer("200 OK", date, r#"{"cursor": "d", "entries": []}"#)));
-        teller.is_asked_again(120).await;
+        for _ in 0..6 {
+            teller.is_asked_again(20).await;
+        }
         assert_eq!(has(&list, "s-1"), is_kept, "{why}");
     }
 }
