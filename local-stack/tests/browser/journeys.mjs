@@ -200,7 +200,7 @@ describe('the page', { concurrency: 4 }, () => {
   journey('keyboard_alone_reaches_everything_and_the_focus_returns', async () => {
     const page = await desk.page();
     const focused = () => page.evaluate(() => (document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim());
-    const tab = async (label) => until(async () => (await page.keyboard.press('Tab'), (await focused()) === label), `the focus reaches ${label}`, 5000);
+    const tab = async (label) => until(async () => (await page.keyboard.press('Tab'), (await focused()) === label), `the focus reaches ${label}`);
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
     await tab('User name or email');
     await page.keyboard.type('john');

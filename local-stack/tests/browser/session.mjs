@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { back_button_asks_before_it_shows_anything, lock_that_is_never_released_delays_a_call_by_three_seconds } from './both.mjs';
-import { launch, sleep, startSite, startStack, until } from './harness.mjs';
+import { gate, launch, sleep, startSite, startStack, until } from './harness.mjs';
 import { Visitor, ask, becomes, heard, who } from './visitor.mjs';
 
 const world = {};
@@ -41,7 +41,14 @@ describe('session.js', { concurrency: 6 }, () => {
       const [a, b] = [await visitor.signedIn(), await visitor.signedIn()];
       await visitor.expire();
       visitor.proxy.seen.length = 0;
-      visitor.proxy.rule = ({ path }) => ({ delay: path === '/token' ? 300 : 0 });
+      // Without locks both ask with the same cookie: neither is passed on before both have asked.
+      const { opened, open } = gate();
+      visitor.proxy.rule = async ({ path }) => {
+        if (path !== '/token') return {};
+        if (!init || visitor.tokens() > 1) open();
+        await opened;
+        return { delay: 300 };
+      };
       assert.deepEqual(await Promise.all([ask(a), ask(b)]), [200, 200]);
       const cookies = visitor.proxy.seen.filter(({ path }) => path === '/token').map(({ cookie }) => cookie);
       assert.equal(cookies.length, 2);
@@ -82,10 +89,10 @@ describe('session.js', { concurrency: 6 }, () => {
       assert.ok(visitor.tokens() === calls + 1 || rule.drop, 'a call tries once');
       assert.deepEqual([await who(page), await visitor.cookie()], [visitor.user.username, cookie]);
     }
-    visitor.proxy.rule = ({ path }) => (path === '/token' ? { status: 503, headers: { 'Retry-After': '2' } } : {});
+    let began;
+    visitor.proxy.rule = ({ path }) => (path === '/token' ? ((began = Date.now()), { status: 503, headers: { 'Retry-After': '2' } }) : {});
     await ask(page);
     visitor.proxy.rule = () => ({});
-    const began = Date.now();
     assert.equal(await ask(page), 200);
     assert.ok(Date.now() - began >= 1900, 'Retry-After is respected');
     assert.deepEqual((await heard(page)).filter((event) => event.startsWith('null')), ['null undefined']);
