@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::process::{Folder, Program};
 use crate::stack::{PASSWORD, Stack, Tokens, unique};
@@ -52,7 +54,7 @@ impl Seat {
         while self.stack.borrow().as_ref().is_some_and(|stack| Rc::strong_count(stack) > 1) {
             // Out of the load balancer's pool; requests in flight are finished.
             self.out.set(true);
-            tokio::task::yield_now().await;
+            sleep(Duration::from_millis(2)).await;
         }
         self.stack.take();
         self.out.set(false);
@@ -154,7 +156,7 @@ async fn secrets_are_replaced_without_one_failed_request() {
             // The old tokens may expire once every user has logged in again.
             let begun: Vec<usize> = rounds.iter().map(Cell::get).collect();
             while rounds.iter().zip(&begun).any(|(now, then)| now.get() < then + 2) {
-                tokio::task::yield_now().await;
+                sleep(Duration::from_millis(2)).await;
             }
         }
         over.set(true);

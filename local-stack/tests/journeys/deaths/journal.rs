@@ -53,6 +53,11 @@ impl Member {
         }
     }
 
+    /// The number of registrations and logouts that were acknowledged.
+    pub fn count(&self) -> usize {
+        self.registered.len() + self.ended.len()
+    }
+
     /// Does one thing after the other until one is not answered.
     pub async fn work(&mut self, stack: &Stack) {
         while self.act(stack).await {}

@@ -9,7 +9,7 @@ use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::json;
 use sqlx::{Connection, Executor};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{Fleet, closed, newcomer};
 use crate::process::Folder;
@@ -69,9 +69,14 @@ async fn ban_interrupted_by_a_crash_reaches_books_service_in_time() {
     let mut turn = fleet.databases[0].connect().await;
     turn.execute("BEGIN").await.unwrap();
     turn.execute("UPDATE users_turn SET turn = turn + 1").await.unwrap();
+    let mut watch = fleet.databases[0].connect().await;
     let ban = async { drop(admin.try_call(Method::PATCH, &user, Some(json!({"disabled": true}))).await) };
     let deaths = async {
-        sleep(Duration::from_millis(300)).await;
+        let waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut watch).await.unwrap() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
         redis.kill();
         turn.execute("COMMIT").await.unwrap();
         let disabled = "SELECT count(*) FROM users WHERE disabled = 1";
@@ -80,7 +85,7 @@ async fn ban_interrupted_by_a_crash_reaches_books_service_in_time() {
         }
         fleet.auth[0].signal(Signal::KILL);
     };
-    join(ban, deaths).await;
+    timeout(Duration::from_secs(20), join(ban, deaths)).await.expect("the ban is committed");
     drop(fleet.auth.pop());
     stack.books().bearer(&tokens.access).get("/books").await.is(200);
 
@@ -88,7 +93,8 @@ async fn ban_interrupted_by_a_crash_reaches_books_service_in_time() {
     let (again, _) = fleet.instance("auth-service", &[("AUTH_ADDR", &addr)]).await;
     fleet.auth.push(again);
     let took = closed(&stack, &tokens.access).await;
-    assert!(took <= Duration::from_secs(2), "it took {took:?}");
+    // books-service pauses for up to five seconds after calls that failed.
+    assert!(took <= Duration::from_secs(5 + 2), "it took {took:?}");
     turn.close().await.unwrap();
     fleet.remove().await;
 }
