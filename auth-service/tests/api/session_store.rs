@@ -29,7 +29,7 @@ use shared_service::database;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::database::server;
+use crate::database::{new_folder, server};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -108,30 +108,27 @@ impl Kind {
     /// A new SQL database.
     async fn database(self) -> Database {
         let name = format!("sessions_{}", Uuid::new_v4().simple());
-        let (url, file) = match self {
+        let (url, folder) = match self {
             Self::Sqlite => {
-                let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-                (format!("sqlite://{}?mode=rwc", file.display()), Some(file))
+                let folder = new_folder();
+                (format!("sqlite://{}/{name}?mode=rwc", folder.display()), Some(folder))
             }
             Self::Postgres => (postgres_database(&name).await, None),
             Self::Redis | Self::Cluster(_) => panic!("Redis is no SQL database"),
         };
-        Database { pool: database::open(&url, &MIGRATIONS).await.unwrap(), file }
+        Database { pool: database::open(&url, &MIGRATIONS).await.unwrap(), folder }
     }
 }
 
 /// An SQL database that goes away with the test, or with the test's server.
 struct Database {
     pool: database::Database,
-    file: Option<PathBuf>,
+    folder: Option<PathBuf>,
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let Some(file) = &self.file else { return };
-            let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
-        }
+        drop(self.folder.as_ref().map(std::fs::remove_dir_all));
     }
 }
 

@@ -16,6 +16,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::database::new_folder;
+
 const NOW: i64 = 1_769_860_800_000;
 const HASH: &str = "fixed:$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK";
 const OTHER_HASH: &str = "$2a$05$J5AksRWOrMDG6ocj3g1xguE71P77jF7lCdq9y4sbHdDAwcwjgVbHC";
@@ -24,7 +26,7 @@ const OTHER_HASH: &str = "$2a$05$J5AksRWOrMDG6ocj3g1xguE71P77jF7lCdq9y4sbHdDAwcw
 pub struct Stage {
     pub users: Users,
     pub pool: Database,
-    file: Option<PathBuf>,
+    folder: Option<PathBuf>,
 }
 
 impl Stage {
@@ -38,9 +40,9 @@ impl Stage {
     }
 
     pub async fn sqlite() -> Self {
-        let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("users_{}", Uuid::new_v4().simple()));
-        let url = format!("sqlite://{}?mode=rwc", file.display());
-        Self::open(&url, Some(file)).await
+        let folder = new_folder();
+        let url = format!("sqlite://{}/users.db?mode=rwc", folder.display());
+        Self::open(&url, Some(folder)).await
     }
 
     pub async fn postgres() -> Self {
@@ -55,9 +57,9 @@ impl Stage {
         Self::open(&format!("{server}/{name}"), None).await
     }
 
-    async fn open(url: &str, file: Option<PathBuf>) -> Self {
+    async fn open(url: &str, folder: Option<PathBuf>) -> Self {
         let pool = database::open(url, &app::migrations()).await.unwrap();
-        Self { users: Users::new(pool.clone()), pool, file }
+        Self { users: Users::new(pool.clone()), pool, folder }
     }
 
     /// Opens all connections there may be, so that callers race each other and not the handshakes.
@@ -87,10 +89,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        let Some(file) = &self.file else { return };
-        for end in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{end}", file.display()));
-        }
+        drop(self.folder.as_ref().map(std::fs::remove_dir_all));
     }
 }
 
