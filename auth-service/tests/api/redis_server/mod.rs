@@ -6,12 +6,15 @@ mod sentinel;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, FromRedisValue};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use crate::database::new_folder;
 
@@ -20,6 +23,10 @@ pub use self::sentinel::Watched;
 
 /// Longer than anything here takes; only a test that fails waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The range of [`free_port`].
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u16 = 10_000;
 
 /// Arguments that make Redis durable.
 const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
@@ -89,8 +96,7 @@ impl Redis {
 
     /// A connection of the test's own.
     pub async fn raw(&self, credentials: &str) -> MultiplexedConnection {
-        let client = Client::open(format!("redis://{credentials}{}", self.place())).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        connect(&format!("redis://{credentials}{}", self.place())).await
     }
 
     /// The reply to a command, whose words are separated by spaces.
@@ -112,6 +118,13 @@ impl Drop for Redis {
     }
 }
 
+/// A connection that has patience: the driver's own limit for an answer is half a second.
+pub async fn connect(url: &str) -> MultiplexedConnection {
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
+    Client::open(url).unwrap().get_multiplexed_async_connection_with_config(&config).await.unwrap()
+}
+
 fn spawn(port: u16, folder: &Path, arguments: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--dir"])
@@ -122,14 +135,13 @@ fn spawn(port: u16, folder: &Path, arguments: &[String]) -> Child {
         .unwrap()
 }
 
-/// A port that is free, as is the one that a Cluster derives from it.
+/// A port that is free, as is the one that a Cluster derives from it: both below the range from which the kernel gives
+/// ports away. None is given twice by this process.
 fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
-            return port;
-        }
-    }
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(Uuid::new_v4().as_fields().1 % PORTS));
+    let free = |port: &u16| [*port, port + 10_000].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let ports = std::iter::repeat_with(|| FIRST_PORT + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS);
+    ports.take(PORTS.into()).find(free).expect("a free port")
 }
 
 /// Waits until `condition` holds.

@@ -3,13 +3,14 @@
 use auth_service::revocations::RevocationReader;
 use auth_service::sessions::{Cursor, Rotation, Session, SessionStore};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncCommands, Client, Cmd};
+use redis::{AsyncCommands, Cmd};
 use shared_claims::{Revocation, Revocations};
 use shared_service::clock::now_ms;
 use shared_service::database::StoreError;
 use sqlx::AssertSqlSafe;
 
-use super::{Kind, MINUTE, RULES, SQL, Stage, ms, redis_url, rotated};
+use super::{Kind, MINUTE, RULES, SQL, Stage, ms, redis_stage, redis_url, rotated};
+use crate::redis_server::{Redis, connect};
 
 impl Stage {
     async fn sql(&self, statement: &str) {
@@ -70,7 +71,7 @@ pub fn index_of(user: &str) -> String {
 }
 
 async fn raw_redis() -> MultiplexedConnection {
-    Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    connect(&redis_url()).await
 }
 
 #[tokio::test]
@@ -286,10 +287,11 @@ async fn a_row_that_is_no_revocation_is_left_out_of_the_list() {
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn sessions_end_beside_an_entry_that_cannot_be_read() {
-    let mut redis = raw_redis().await;
-    let stage = Kind::Redis.stage(RULES).await;
+    // A Redis whose list is empty.
+    let server = Redis::with(&[]).await;
+    let mut redis = server.raw("").await;
+    let stage = redis_stage(&server.url(), RULES);
     let key = stage.list_key();
-    let _: () = redis.del(&key).await.unwrap();
     let add = async |sid: &str, until: &str| {
         let mut command = redis::cmd("XADD");
         command.arg(&key).arg("*").arg("sid").arg(sid).arg("until").arg(until);
