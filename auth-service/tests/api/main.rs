@@ -6,6 +6,7 @@ mod answer;
 mod arrival;
 mod authorization;
 mod bodies;
+mod busy;
 mod caller;
 mod cli;
 mod cookies;

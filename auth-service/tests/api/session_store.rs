@@ -29,6 +29,7 @@ use shared_service::database;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+use crate::busy::served;
 use crate::database::{new_folder, server};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -241,7 +242,7 @@ macro_rules! contract {
         async fn the_contract_holds_on_a_cluster() {
             let cluster = crate::redis_server::Cluster::start().await;
             let kind = Kind::Cluster(cluster.url().leak());
-            $($($module::$case(kind).await;)+)+
+            $($(served(async || $module::$case(kind).await).await;)+)+
         }
     };
     (#[$needs:meta] $store:ident $kind:ident $($module:ident: $($case:ident)+;)+) => {
@@ -250,7 +251,7 @@ macro_rules! contract {
                 #[tokio::test]
                 #[$needs]
                 async fn $case() {
-                    super::$module::$case(super::Kind::$kind).await;
+                    super::served(async || super::$module::$case(super::Kind::$kind).await).await;
                 }
             )+)+
         }

@@ -11,6 +11,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use shared_claims::Revocations;
 
 use super::{Kind, RULES, Stage, new_user};
+use crate::busy::served;
 
 const USERS: usize = 2;
 
@@ -155,13 +156,13 @@ fn holds(kind: Kind, cases: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let outcome = TestRunner::new(config).run(&vec(op(), 10..40), |ops| {
-        runtime.block_on(async {
+        runtime.block_on(served(async || {
             let mut world = World::new(kind).await;
             for op in ops.iter().chain([&Op::Read]) {
                 world.take(op).await?;
             }
             Ok(())
-        })
+        }))
     });
     outcome.unwrap_or_else(|why| panic!("{why}"));
 }

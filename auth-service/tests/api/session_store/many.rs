@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use auth_service::revocations::RevocationReader;
 use auth_service::sessions::{MOST_SESSIONS, NewSession, Rotation, Session, SqlSessions, list_all};
 use futures_util::future::join_all;
-use redis::{Client, Script};
+use redis::Script;
 use shared_claims::Revocations;
 use shared_service::clock::now_ms;
 use tokio::task::JoinSet;
 
 use super::records::index_of;
 use super::{HOUR, KINDS, Kind, MINUTE, RULES, SECOND, SQL, Stage, redis_stage, rotated};
-use crate::redis_server::Redis;
+use crate::busy::served;
+use crate::redis_server::{Redis, connect};
 
 /// A verifier's list after reading all entries.
 async fn known(stage: &Stage) -> Revocations {
@@ -188,7 +189,7 @@ async fn crowded(kind: Kind, count: i64) -> (Stage, Option<Redis>) {
     }
     let server = Redis::with(&[]).await;
     let stage = redis_stage(&server.url(), RULES);
-    let mut redis = Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut redis = connect(&server.url()).await;
     for first in (1..=count).step_by(1_000) {
         let last = (first + 999).min(count);
         let script = Script::new(OLD_KEYS);
@@ -239,10 +240,10 @@ async fn all_end(kind: Kind, count: i64, soon: Duration) {
     let kept = old_session(&stage, count, now);
     let (page, took) = timed("list", stage.store.list(&stage.user, None, MOST_SESSIONS)).await;
     assert_eq!(page.unwrap().len(), MOST_SESSIONS);
-    assert!(took < soon, "list: {took:?}");
+    assert!(took < soon, "too slow: list: {took:?}");
     let (ended, took) = timed("end_all but one", stage.store.end_all(&stage.user, Some(kept.id))).await;
     assert!(ended.unwrap() >= MOST_SESSIONS as u64, "they were alive");
-    assert!(took < soon, "end_all but one: {took:?}");
+    assert!(took < soon, "too slow: end_all but one: {took:?}");
     assert_eq!(list_all(&*stage.store, &stage.user).await.unwrap().len(), 1);
     rotated(stage.rotate(kept.id, 1).await);
     let verifiers = known(&stage).await;
@@ -253,15 +254,15 @@ async fn all_end(kind: Kind, count: i64, soon: Duration) {
     }
     let (session, took) = timed("login", stage.store.open(stage.new_session())).await;
     let session = session.unwrap();
-    assert!(took < soon, "login: {took:?}");
+    assert!(took < soon, "too slow: login: {took:?}");
     assert!(!is_revoked(&verifiers, &session));
     let (_, took) = timed("end_all", stage.store.end_all(&stage.user, None)).await;
-    assert!(took < soon, "end_all: {took:?}");
+    assert!(took < soon, "too slow: end_all: {took:?}");
     stage.assert_gone(session.id).await;
     if let Some(server) = server {
         let longest = longest(&server).await;
         println!("longest steps of Redis in us: {longest:?}");
-        assert!(longest.iter().all(|took| *took < 50_000), "{longest:?}");
+        assert!(longest.iter().all(|took| *took < 50_000), "too slow: {longest:?}");
     }
 }
 
@@ -275,7 +276,7 @@ pub async fn many_sessions_of_an_older_version_end_in_one_step(kind: Kind) {
 #[ignore = "long: ./test --long runs it"]
 async fn a_hundred_thousand_sessions_end_in_one_step() {
     for (kind, count) in [(Kind::Sqlite, 300_000), (Kind::Postgres, 100_000), (Kind::Redis, 300_000)] {
-        all_end(kind, count, SECOND).await;
+        served(async || all_end(kind, count, SECOND).await).await;
     }
 }
 

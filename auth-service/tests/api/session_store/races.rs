@@ -7,6 +7,8 @@ use auth_service::sessions::{NewSession, Rotation, Session, SessionId, SessionSt
 use shared_service::database::StoreError;
 use tokio::task::{JoinSet, yield_now};
 
+use crate::busy::served;
+
 use super::{Database, Kind, RULES, SECOND, SQL, Stage, new_user, rotated, undated};
 
 const ROUNDS: usize = 20;
@@ -58,13 +60,16 @@ async fn rotate_on(store: Arc<dyn SessionStore>, mut session: Session, time: Dur
 
 #[tokio::test]
 async fn rotations_of_many_users_are_all_served_in_time() {
-    let stage = prepared(Kind::Sqlite).await;
-    let mut clients = JoinSet::new();
-    for session in sessions_of_users(&stage, 16).await {
-        clients.spawn(rotate_on(Arc::clone(&stage.store), session, 3 * SECOND));
-    }
-    let slowest = clients.join_all().await.into_iter().max().unwrap();
-    assert!(slowest < SECOND / 4, "{slowest:?}");
+    served(async || {
+        let stage = prepared(Kind::Sqlite).await;
+        let mut clients = JoinSet::new();
+        for session in sessions_of_users(&stage, 16).await {
+            clients.spawn(rotate_on(Arc::clone(&stage.store), session, 3 * SECOND));
+        }
+        let slowest = clients.join_all().await.into_iter().max().unwrap();
+        assert!(slowest < SECOND / 4, "too slow: {slowest:?}");
+    })
+    .await;
 }
 
 #[tokio::test]
