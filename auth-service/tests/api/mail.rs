@@ -158,6 +158,12 @@ impl Service {
         Person { pair: self.log_in((&name, GOOD)).await, id: text(&user["id"]), name }
     }
 
+    /// Waits until the outbox is empty. A mail comes before its row is gone, and a request for another one is the same
+    /// row until then.
+    pub async fn all_is_sent(&self) {
+        until("the outbox is empty", async || self.number("SELECT count(*) FROM outbox").await == 0).await;
+    }
+
     pub async fn forgot(&self, email: &str) {
         self.nobody().post("/password/forgot", &json!({"email": email})).await.is(202);
     }

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{NEW, address, last_reset, on_each_database, server, start, subject, ticket};
+use crate::busy::{in_time, retried};
 use crate::redis_server::until;
 use crate::service::{GOOD, new_name, text};
 
@@ -65,6 +66,7 @@ async fn ticket_outlives_a_weak_password_and_a_get_and_nothing_else() {
         let email = address("anna");
         let person = service.member_with(&email).await;
         let first = service.reset_ticket(&email).await;
+        service.all_is_sent().await;
         service.forgot(&email).await;
         let second = ticket(&server().mails(&email, 2).await[1], "reset");
         for weak in ["short", "password1234", &person.name] {
@@ -74,6 +76,7 @@ async fn ticket_outlives_a_weak_password_and_a_get_and_nothing_else() {
         service.reset(&first, NEW).await.is(204);
         service.reset(&second, NEW).await.fails(403, "invalid_reset_token");
 
+        service.all_is_sent().await;
         service.forgot(&email).await;
         let third = last_reset(&server().mails(&email, 4).await);
         let access = service.log_in((&person.name, NEW)).await.access;
@@ -130,8 +133,12 @@ async fn reset_forgets_the_failures_before_it() {
     let person = service.member_with(&email).await;
     let ticket = service.reset_ticket(&email).await;
     for login in [&person.name, &email] {
-        service.try_log_in((login, "wrong")).await;
-        service.try_log_in((login, NEW)).await.fails(429, "too_many_failures");
+        // The wait is one of a second.
+        in_time(Duration::from_secs(1), async || {
+            service.try_log_in((login, "wrong")).await;
+            service.try_log_in((login, NEW)).await.fails(429, "too_many_failures");
+        })
+        .await;
     }
     service.reset(&ticket, NEW).await.is(204);
     service.log_in((&person.name, NEW)).await;
@@ -147,9 +154,10 @@ async fn fourth_link_of_an_hour_is_not_sent_and_a_notice_is() {
         for count in 1..=3 {
             service.forgot(&email).await;
             server().mails(&email, count).await;
+            service.all_is_sent().await;
         }
         service.forgot(&email).await;
-        until("the outbox is empty", async || service.number("SELECT count(*) FROM outbox").await == 0).await;
+        service.all_is_sent().await;
         server().mails(&email, 3).await;
         let change = json!({"currentPassword": GOOD, "newPassword": NEW});
         service.bearer(&person.pair.access).put("/me/password", &change).await.is(204);
@@ -181,6 +189,11 @@ async fn registrations_with_an_address_keep_its_owner_from_no_reset() {
     .await;
 }
 
+/// Asserts that the two kinds of addresses take the same time; not that a busy machine gives both the same.
+async fn assert_same_time(run: impl AsyncFn() -> [Vec<f64>; 2]) {
+    retried(async || assert_alike(&run().await), |why| why.contains("they differ: ")).await;
+}
+
 /// The two kinds of addresses in turns, in milliseconds.
 async fn times(known: impl AsyncFn(usize) -> f64, unknown: impl AsyncFn(usize) -> f64) -> [Vec<f64>; 2] {
     let mut times = [Vec::new(), Vec::new()];
@@ -197,7 +210,7 @@ async fn times(known: impl AsyncFn(usize) -> f64, unknown: impl AsyncFn(usize) -
 /// Asserts that the middle half of one distribution meets that of the other.
 fn assert_alike([known, unknown]: &[Vec<f64>; 2]) {
     let alike = known[3] <= unknown[11] && unknown[3] <= known[11];
-    assert!(alike, "known {known:?}, unknown {unknown:?}");
+    assert!(alike, "they differ: known {known:?}, unknown {unknown:?}");
 }
 
 #[tokio::test]
@@ -213,17 +226,21 @@ async fn known_and_unknown_addresses_are_answered_alike() {
         server().mails(&email, 1).await;
         server().mails(&nobody, 0).await;
         let timed = async |email: &str| {
+            service.all_is_sent().await;
             let began = Instant::now();
             forgot(email).await.is(202);
             began.elapsed().as_secs_f64() * 1000.0
         };
-        let known: Vec<String> = join_all((0..15).map(|_| async {
-            let email = address("timed");
-            service.member_with(&email).await;
-            email
-        }))
+        assert_same_time(async || {
+            let known: Vec<String> = join_all((0..15).map(|_| async {
+                let email = address("timed");
+                service.member_with(&email).await;
+                email
+            }))
+            .await;
+            times(async |round| timed(&known[round]).await, async |_| timed(&address("nobody")).await).await
+        })
         .await;
-        assert_alike(&times(async |round| timed(&known[round]).await, async |_| timed(&address("nobody")).await).await);
     })
     .await;
 }
@@ -238,12 +255,16 @@ async fn registration_tells_taken_and_free_addresses_apart_by_nothing() {
         service.reset(&ticket, NEW).await.is(204);
         let register = async |email: &str| {
             let body = json!({"username": new_name(), "password": GOOD, "email": email});
+            service.all_is_sent().await;
             let began = Instant::now();
             let answer = service.nobody().post("/register", &body).await.is(201);
             assert_eq!(answer.json()["user"]["email"], json!(null));
             began.elapsed().as_secs_f64() * 1000.0
         };
-        assert_alike(&times(async |_| register(&email).await, async |_| register(&address("free")).await).await);
+        assert_same_time(async || {
+            times(async |_| register(&email).await, async |_| register(&address("free")).await).await
+        })
+        .await;
     })
     .await;
 }

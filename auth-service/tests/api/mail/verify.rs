@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::{NEW, address, on_each_database, server, start, start_on, subject, ticket, verify};
 use crate::database::Database;
-use crate::redis_server::until;
 use crate::service::{GOOD, Service, TokenPair, new_name, text};
 
 /// Registers a user with an address, and logs them in.
@@ -129,6 +128,7 @@ async fn another_address_takes_the_place_of_the_one_before_when_it_is_verified()
         service.nobody().put("/me/email", &body(&new, GOOD)).await.fails(401, "missing_token");
         caller.put("/me/email", &body(&wrong, GOOD)).await.is(202);
         let first = ticket(&server().mails(&wrong, 1).await[0], "verify");
+        service.all_is_sent().await;
         caller.put("/me/email", &body(&new, GOOD)).await.is(202);
         let second = ticket(&server().mails(&new, 1).await[0], "verify");
         assert_eq!(subject(&server().mails(&old, 2).await[1]), "Your address is being changed");
@@ -185,7 +185,7 @@ async fn later_claim_takes_the_place_of_one_that_waits() {
         server().mend(&mistyped);
         service.database.execute("UPDATE outbox SET next_at = 0").await;
         service.forgot(&address("unknown")).await;
-        until("the outbox is empty", async || service.number("SELECT count(*) FROM outbox").await == 0).await;
+        service.all_is_sent().await;
         server().mails(&mistyped, 0).await;
         verify(&caller, &link, None).await.is(204);
     })
@@ -201,7 +201,7 @@ async fn account_sends_to_three_mailboxes_an_hour() {
         let mailboxes = [(); 4].map(|()| address("many"));
         for email in &mailboxes {
             caller.put("/me/email", &json!({"email": email, "currentPassword": GOOD})).await.is(202);
-            until("it was handled", async || service.number("SELECT count(*) FROM outbox").await == 0).await;
+            service.all_is_sent().await;
         }
         for (email, count) in mailboxes.iter().zip([1, 1, 1, 0]) {
             server().mails(email, count).await;
@@ -224,6 +224,6 @@ async fn new_password_and_replay_are_told_by_mail_and_a_login_is_not() {
     service.refresh(&pair.refresh).await.fails(403, "invalid_refresh_token");
     assert_eq!(subject(&server().mails(&email, 2).await[1]), "A device was signed out");
     service.refresh(&pair.refresh).await.fails(403, "invalid_refresh_token");
-    until("the outbox is empty", async || service.number("SELECT count(*) FROM outbox").await == 0).await;
+    service.all_is_sent().await;
     server().mails(&email, 2).await;
 }
