@@ -19,6 +19,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
 use crate::database::new_folder;
+use crate::redis_server::until;
 use crate::secrets;
 use crate::service::{ACCESS_SECRET, GOOD, REFRESH_SECRET};
 
@@ -118,28 +120,36 @@ impl Ended {
 pub struct Served {
     process: Child,
     addr: SocketAddr,
-    log: Option<JoinHandle<String>>,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Served {
     /// Waits until it says where it listens.
     fn of(mut process: Child) -> Self {
-        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let mut lines = BufReader::new(process.stderr.take().unwrap());
         let mut line = String::new();
         let addr = loop {
             line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the service ended before it started");
+            assert!(lines.read_line(&mut line).unwrap() > 0, "the service ended before it started");
             if let Some((_, addr)) = line.trim_end().split_once("started on ") {
                 // In JSON a quote follows.
                 break addr.split('"').next().unwrap().parse().unwrap();
             }
         };
-        let log = thread::spawn(move || {
-            let mut rest = String::new();
-            log.read_to_string(&mut rest).unwrap();
-            rest
+        let log = Arc::new(Mutex::new(String::new()));
+        let rest = Arc::clone(&log);
+        let reader = thread::spawn(move || {
+            for line in lines.lines() {
+                *rest.lock().unwrap() += &(line.unwrap() + "\n");
+            }
         });
-        Self { process, addr, log: Some(log) }
+        Self { process, addr, log, reader: Some(reader) }
+    }
+
+    /// Waits until its log contains `text`.
+    pub async fn says(&self, text: &str) {
+        until(&format!("the log says {text}"), async || self.log.lock().unwrap().contains(text)).await;
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -166,7 +176,8 @@ impl Served {
             }
         };
         let status = timeout(Duration::from_secs(15), ended).await.expect("it ends");
-        let log = self.log.take().unwrap().join().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        let log = std::mem::take(&mut *self.log.lock().unwrap());
         assert!(!secrets::is_in(&log), "in the log: {log}");
         (status.code(), log)
     }
@@ -176,7 +187,8 @@ impl Drop for Served {
     fn drop(&mut self) {
         drop(self.process.kill());
         drop(self.process.wait());
-        let rest = self.log.take().and_then(|log| log.join().ok()).unwrap_or_default();
+        drop(self.reader.take().map(JoinHandle::join));
+        let rest = self.log.lock().unwrap();
         assert!(thread::panicking() || !secrets::is_in(&rest), "in the log: {rest}");
     }
 }
