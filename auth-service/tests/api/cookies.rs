@@ -236,8 +236,8 @@ async fn cookie_flag_of_a_login_is_a_boolean() {
 async fn an_outage_clears_no_cookie() {
     let mut redis = Redis::start().await;
     let mut service = Service::start([("ALLOWED_ORIGINS", APP), ("REDIS_URL", &redis.url())]).await;
-    service.patience = 0;
     let cookie = service.log_in_for_cookie(APP).await;
+    service.patience = 0;
     redis.stop();
     let page = service.page(APP).with("Cookie", format!("{SECURE}={}", cookie.value));
     for path in ["/token", "/logout"] {

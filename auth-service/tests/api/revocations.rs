@@ -236,11 +236,11 @@ async fn outage_of_the_list_is_503_and_ends_by_itself() {
     let mut redis = Redis::with(&[]).await;
     let settings = [SOON, ("REDIS_URL", &*redis.url()), ("REVOCATION_MAX_AGE", "1s")];
     let mut service = Service::start(settings).await;
-    service.patience = 0;
     let (gone, there) = (service.newcomer().await, service.newcomer().await);
     service.log_out(&gone.pair.refresh).await.is(200);
     service.refuses(&gone.pair.access).await;
     let (_, cursor) = service.revoked_since("").await;
+    service.patience = 0;
 
     redis.stop();
     until("the list cannot be had", async || service.revocations("").await.status == 503).await;
@@ -267,10 +267,10 @@ async fn outage_of_the_list_is_503_and_ends_by_itself() {
 async fn without_a_maximum_age_an_outage_refuses_no_token() {
     let mut redis = Redis::with(&[]).await;
     let mut service = Service::start([SOON, ("REDIS_URL", &*redis.url())]).await;
-    service.patience = 0;
     let (gone, there) = (service.newcomer().await, service.newcomer().await);
     service.log_out(&gone.pair.refresh).await.is(200);
     service.refuses(&gone.pair.access).await;
+    service.patience = 0;
     redis.stop();
     until("the list cannot be had", async || service.revocations("").await.status == 503).await;
     sleep(Duration::from_millis(300)).await; // Several polls.

@@ -36,12 +36,14 @@ async fn reset_is_204_though_the_session_store_goes_away_after_the_commit() {
     let url = redis.url();
     let settings = [("REDIS_URL", url.as_str()), ("REVOCATION_POLL", "100ms"), ("PUBLIC_URL", PUBLIC_URL)];
     for database in Database::each().await {
-        let service = Service::start_on(database, settings).await.impatient();
+        let service = Service::start_on(database, settings).await;
         let person = service.newcomer().await;
         let path = format!("/users/{}/reset-link", person.id);
         let link = service.admin().await.post(&path, &json!({})).await.is(201).json();
         let ticket = ticket(&json!({"body": link["url"]}), "reset");
+        let mut service = service.impatient();
         let pair = reset(&service, &mut redis, &person, &ticket).await;
+        service.patience = 10;
         refused(&service, &pair.access).await;
         service.refresh(&pair.refresh).await.fails(403, "invalid_refresh_token");
         service.refresh(&person.pair.refresh).await.fails(403, "invalid_refresh_token");
