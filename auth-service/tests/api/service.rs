@@ -142,9 +142,16 @@ impl Service {
 
     /// Registers a user with the password [`GOOD`], and logs in.
     pub async fn newcomer(&self) -> Person {
-        let name = new_name();
-        let answer = self.nobody().post("/register", &json!({"username": name, "password": GOOD})).await.is(201);
-        let id = text(&answer.json()["user"]["id"]);
+        let register =
+            async |name: &str| self.nobody().post("/register", &json!({"username": name, "password": GOOD})).await;
+        let mut name = new_name();
+        let mut answer = register(&name).await;
+        if answer.status == 409 {
+            // It took effect though the answer was 503, and was sent again.
+            name = new_name();
+            answer = register(&name).await;
+        }
+        let id = text(&answer.is(201).json()["user"]["id"]);
         Person { pair: self.log_in((&name, GOOD)).await, name, id }
     }
 
