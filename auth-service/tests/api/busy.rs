@@ -33,5 +33,6 @@ pub async fn in_time(limit: Duration, test: impl AsyncFn()) {
 
 /// Runs a test of a store again where it was too slow, or the store ended a call at its limit.
 pub async fn served<T>(test: impl AsyncFn() -> T) -> T {
-    retried(test, |why| ["Unavailable {", "too slow: "].iter().any(|chance| why.contains(chance))).await
+    let chances = ["Unavailable {", "is unavailable: ", "too slow: "];
+    retried(test, |why| chances.iter().any(|chance| why.contains(chance))).await
 }

@@ -18,6 +18,7 @@ use self::machine::Case;
 use self::model::Rules;
 use self::script::op;
 use self::subject::{Place, Subject};
+use crate::busy::served;
 
 const RULES: Rules = Rules { ttl: 239, max_age: 599, grace: 19, most: 3 };
 const STRICT: Rules = Rules { grace: 0, ..RULES };
@@ -37,7 +38,8 @@ fn try_out(subject: &Subject, runtime: &Runtime, steps: usize, shrinks: u32) -> 
         let length = Cell::new(0);
         let outcome = TestRunner::new(config).run(&vec(op(), LENGTH / 4..LENGTH), |ops| {
             length.set(ops.len());
-            runtime.block_on(Case::new(subject).run(&ops)).map_err(TestCaseError::fail)
+            let case = served(async || Case::new(subject).run(&ops).await);
+            runtime.block_on(case).map_err(TestCaseError::fail)
         });
         outcome.map_err(|why| why.to_string())?;
         done += length.get();
