@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::rt::System;
@@ -11,10 +10,8 @@ use auth_service::app::{self, StartError};
 use auth_service::config::Config;
 use reqwest::Client;
 use serde_json::{Value, json};
-use shared_claims::Revocations;
 use shared_service::Settings;
 use tokio::sync::oneshot;
-use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::answer::Answer;
@@ -179,28 +176,14 @@ fn serve(settings: &[(String, String)], started: oneshot::Sender<(SocketAddr, Se
         let running = loop {
             let config = config(settings);
             let known = config.revocations.known();
-            match app::start(config, known.clone()).await {
+            match app::start(config, known).await {
                 Err(StartError::Store(_) | StartError::Seed(_)) if patience > 0 => patience -= 1,
-                started => {
-                    list_is_read(&known).await;
-                    break started.unwrap();
-                }
+                started => break started.unwrap(),
             }
         };
         drop(started.send((running.addr(), running.handle())));
         running.wait().await.unwrap();
     });
-}
-
-/// Waits for the first poll of the revocation list, so that it gives no token that a test then revokes; not for long,
-/// because some tests start without a store.
-async fn list_is_read(known: &Revocations) {
-    for _ in 0..50 {
-        if known.age().is_some() {
-            break;
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
 }
 
 fn config(settings: &[(String, String)]) -> Config {
