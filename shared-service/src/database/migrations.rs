@@ -2,6 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Instant;
 
+use log::Level;
 use sqlx::migrate::{MigrateError, Migration, MigrationType};
 use sqlx::{Any, Executor, Row, SqlStr, query};
 
@@ -53,9 +54,12 @@ pub(super) async fn migrate(
     let mut transaction = database.begin_migration().await?;
     transaction.execute(TABLES[usize::from(database.is_postgres())]).await?;
     let missing = missing(&applied(&mut *transaction).await?, &migrations)?;
+    // In a new database there is nothing to rewrite, so nothing takes long.
+    let level = if missing.len() == migrations.len() { Level::Debug } else { Level::Info };
     for (number, migration) in missing.iter().enumerate() {
         let began = Instant::now();
-        log::info!("migration {} of {}: {:04} {}", number + 1, missing.len(), migration.version, migration.description);
+        let (version, count) = (migration.version, missing.len());
+        log::log!(level, "migration {} of {count}: {version:04} {}", number + 1, migration.description);
         let done = transaction.execute(migration.sql.clone()).await;
         done.map_err(|error| MigrateError::ExecuteMigration(error, migration.version))?;
         for (_, work) in steps.iter().filter(|(version, _)| *version == migration.version) {
@@ -63,7 +67,7 @@ pub(super) async fn migrate(
         }
         let record = query(RECORD).bind(migration.version).bind(migration.description.to_string());
         record.bind(migration.checksum.to_vec()).execute(&mut *transaction).await?;
-        log::info!("migration {:04} took {} ms", migration.version, began.elapsed().as_millis());
+        log::log!(level, "migration {version:04} took {} ms", began.elapsed().as_millis());
     }
     transaction.commit().await
 }
