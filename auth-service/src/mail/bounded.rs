@@ -15,7 +15,8 @@ const ENCRYPTED: usize = 32 << 10;
 /// The first byte of a TLS record of a handshake (RFC 8446 section 5.1). No command of SMTP begins with it.
 const HANDSHAKE: u8 = 22;
 
-/// The TCP connection to a mail server that speaks before TLS, or without it. Bounds what the library reads, which itself bounds a line only once it has ended.
+/// The TCP connection to a mail server that speaks before TLS, or without it. Bounds what the library reads, which itself
+/// bounds a line only once it has ended.
 ///
 /// Before TLS it gives the library one line at a time. So nothing that was sent in clear text behind the reply to STARTTLS
 /// is taken for a reply over TLS (RFC 3207 section 4.2).

@@ -238,7 +238,7 @@ async fn known_and_unknown_addresses_are_answered_alike() {
                 email
             }))
             .await;
-            times(async |round| timed(&known[round]).await, async |_| timed(&address("nobody")).await).await
+            times(async |round| timed(&known[round]).await, async |_| timed(&address("unknown")).await).await
         })
         .await;
     })
