@@ -71,4 +71,4 @@ export class Visitor {
 export const who = (page) => page.evaluate(() => session.user?.username ?? session.user ?? null);
 export const ask = (page, url) => page.evaluate((url) => ask(url), url);
 export const heard = (page) => page.evaluate(() => heard);
-export const becomes = (page, user) => until(async () => (await who(page)) === user, `the user becomes ${user}`);
+export const becomes = (page, user, patience = 1000) => until(async () => (await who(page)) === user, `the user becomes ${user}`, patience);

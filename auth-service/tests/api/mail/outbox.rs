@@ -81,7 +81,7 @@ async fn silent_or_absent_mail_server_holds_up_no_request_and_no_other_mail() {
     away.member_with(&email).await;
     let began = Instant::now();
     away.forgot(&email).await;
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     attempts(&away, 1).await;
     away.forgot(&email).await;
     assert_eq!(away.number("SELECT count(*) FROM outbox").await, 1, "a mail that waits stays one");
