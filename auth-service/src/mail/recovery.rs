@@ -244,8 +244,6 @@ impl Recovery {
     }
 
     fn wake(&self) {
-        if let Some(outbox) = &self.outbox {
-            outbox.wake();
-        }
+        self.outbox.iter().for_each(|outbox| outbox.wake());
     }
 }

@@ -222,18 +222,6 @@ fn opened(new: NewSession, now: i64, issued_at: i64, rules: &Rules) -> Session {
     }
 }
 
-/// The outcome of [`ADVANCE`] for a live session.
-fn rotated(row: &AnyRow, now: i64, is_user_revoked: bool) -> Result<Rotation, StoreError> {
-    let session = session(row)?;
-    let session = Session { issued_ahead: session.issued_at - now, is_user_revoked, ..session };
-    let (ended_at, repeats): (i64, i64) = (row.try_get("ended_at")?, row.try_get("repeats")?);
-    Ok(match (ended_at, repeats) {
-        (0, 0) => Rotation::Rotated(session),
-        (0, _) => Rotation::Retried(session),
-        _ => Rotation::Reused,
-    })
-}
-
 fn session(row: &AnyRow) -> Result<Session, StoreError> {
     let id: String = row.try_get("id")?;
     let session = Session {

@@ -6,15 +6,16 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use shared_service::database::{StoreError, Transaction};
 use sqlx::Row;
+use sqlx::any::AnyRow;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::super::session::{RECENTLY, ms};
-use super::super::{FIRST_GENERATION, MOST_SESSIONS, Rotation, Rules, SessionId};
+use super::super::{FIRST_GENERATION, MOST_SESSIONS, Rotation, Rules, Session, SessionId};
 use super::statements::{
     ADVANCE, COUNT_LIVING, DATES, END, KEEP_ONE, KEEP_USED, LIST_LATE, NEXT_ERA, REVOKE_BEFORE, TAKE_TURN,
     UNUSED_LONGEST,
 };
-use super::{SqlSessions, rotated};
+use super::{SqlSessions, session};
 use crate::SESSION_STORE;
 use crate::revocations::kept_for;
 use crate::sql::SqlStore;
@@ -207,6 +208,18 @@ impl Turn<'_> {
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         Ok(self.step.commit().await?)
     }
+}
+
+/// The outcome of [`ADVANCE`] for a live session.
+fn rotated(row: &AnyRow, now: i64, is_user_revoked: bool) -> Result<Rotation, StoreError> {
+    let session = session(row)?;
+    let session = Session { issued_ahead: session.issued_at - now, is_user_revoked, ..session };
+    let (ended_at, repeats): (i64, i64) = (row.try_get("ended_at")?, row.try_get("repeats")?);
+    Ok(match (ended_at, repeats) {
+        (0, 0) => Rotation::Rotated(session),
+        (0, _) => Rotation::Retried(session),
+        _ => Rotation::Reused,
+    })
 }
 
 fn number(count: usize) -> i64 {
