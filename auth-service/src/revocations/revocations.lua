@@ -16,12 +16,16 @@ end
 
 -- Reads `count` entries after `after`: the time in milliseconds, the server's replication id, the newest entry's id or
 -- nothing, and the entries, oldest first. A server that takes over has another replication id: it may lack entries of
--- the old master, and have others.
+-- the old master, and have others. A key of another type counts as one entry that cannot be read.
 function steps.read(after, count)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
   local info = redis.pcall('INFO', 'replication')
   local history = type(info) == 'string' and info:match('master_replid:(%x+)') or ''
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'stream' and kind ~= 'none' then
+    return {now, history, after, {{after, {kind}}}}
+  end
   local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
   return {now, history, newest and newest[1] or '', redis.call('XRANGE', key, '(' .. after, '+', 'COUNT', count)}
 end

@@ -309,3 +309,29 @@ async fn sessions_end_beside_an_entry_that_cannot_be_read() {
     );
     redis::cmd("XDEL").arg(&key).arg(&bad).exec_async(&mut redis).await.unwrap();
 }
+
+/// Its users cannot be told of a revocation, and those of other shards can.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
+async fn a_shard_of_another_type_is_left_out_of_the_list() {
+    let server = Redis::with(&[]).await;
+    let mut redis = server.raw("").await;
+    let stage = redis_stage(&server.url(), RULES);
+    let other = TAGS.map(|tag| format!("revocations:{{{tag}}}")).into_iter().find(|key| *key != stage.list_key());
+    let other = other.unwrap();
+    let _: () = redis.set(&other, "text").await.unwrap();
+    let known = Revocations::new(None);
+    let reader = RevocationReader::new(stage.store.clone(), known.clone());
+    for reading in 0..3 {
+        let session = stage.open().await;
+        assert!(stage.store.end(&stage.user, session.id).await.unwrap());
+        reader.read_on().await.unwrap();
+        assert!(known.is_revoked(&session.id.to_string(), "", 0), "reading {reading} tells of the others");
+        assert_eq!(known.age(), None, "reading {reading} is not complete");
+    }
+    let changes = stage.store.revoked(&Cursor::default()).await.unwrap();
+    assert!(changes.corrupt.iter().any(|entry| entry.contains(&other)), "{:?}", changes.corrupt);
+    let _: () = redis.del(&other).await.unwrap();
+    reader.read_on().await.unwrap();
+    assert!(known.age().is_some(), "complete again");
+}
