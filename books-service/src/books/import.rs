@@ -15,15 +15,17 @@ use super::{Book, Books};
 
 /// The number of books that one statement adds. `SQLite` looks for the name of each parameter among all others.
 const MANY: usize = 10;
-/// The number of books that are read before the transaction begins. If an empty catalogue gets more, its indexes are
-/// created afterwards.
+/// The number of books that are read before the transaction begins. If a catalogue of less than [`FEW`] gets more, its
+/// indexes are created afterwards.
 const FIRST: usize = 10_000;
+/// More than the demo books.
+const FEW: i64 = 100;
 
 impl Books {
     /// Adds all books of `file` (see [`Records`]), or none. A book whose id exists already is left unchanged, so that
     /// an import can be repeated; one without an id gets a new one. The demo books are not added afterwards. There is
-    /// no time limit, and other writes wait; if the catalogue is empty, reads of Postgres wait, too. `progress` gets the
-    /// number of finished books.
+    /// no time limit, and other writes wait; if the catalogue has less than 100 books, reads of Postgres wait, too.
+    /// `progress` gets the number of finished books.
     ///
     /// The memory holds some 50 bytes for each id, and the books of a few statements.
     ///
@@ -73,14 +75,10 @@ async fn add(
     Ok(writing.added.cast_unsigned())
 }
 
-/// Drops the indexes of an empty catalogue; returns the statements that create them again.
+/// Drops the indexes of a catalogue of few books; returns the statements that create them again.
 async fn drop_indexes(writing: &mut Writing) -> Result<Vec<String>, StoreError> {
-    let is_filled = query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT 1 FROM books LIMIT 1) AS some_books");
-    let is_filled: i64 = is_filled.fetch_one(&mut *writing.transaction).await?;
-    if is_filled == 1 {
-        return Ok(Vec::new());
-    }
-    Ok(writing.transaction.drop_indexes("books").await?)
+    let books: i64 = query_scalar("SELECT books FROM catalogue").fetch_one(&mut *writing.transaction).await?;
+    if books < FEW { Ok(writing.transaction.drop_indexes("books").await?) } else { Ok(Vec::new()) }
 }
 
 /// The statement that adds the next books, and skips those whose id exists.

@@ -15,7 +15,7 @@ WHERE schemaname = current_schema() AND tablename = $1
 AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conname = indexname)";
 
 impl Connection {
-    /// Drops the indexes of `table`, which is empty, within the transaction; returns the statements that create them
+    /// Drops the indexes of `table`, which has few rows, within the transaction; returns the statements that create them
     /// again. An index of many rows is created faster than it is extended row by row. In Postgres, other transactions
     /// wait for the table.
     ///
