@@ -1,8 +1,8 @@
-# One image per service: a static binary, a data folder, nothing else.
+# One image per service. Each contains a static binary, a data folder and CA certificates, nothing else.
 #   docker build --target auth-service --build-arg REVISION=$(git rev-parse HEAD) .
 FROM rust:1.95-slim-trixie AS builder
 WORKDIR /src
-# The dependencies first, in a layer that a change of our code leaves alone: every manifest, and sources that are empty.
+# The dependencies are built first, from all manifests and empty sources. Changes of our code do not invalidate this layer.
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo/ .cargo/
 COPY shared-service/swagger-ui/ shared-service/swagger-ui/
@@ -15,7 +15,7 @@ COPY local-stack/Cargo.toml local-stack/
 COPY bench/Cargo.toml bench/
 COPY examples/orders-axum/Cargo.toml examples/orders-axum/
 COPY examples/orders-service/Cargo.toml examples/orders-service/
-# For the C library of the image's own machine, and linked into the program; relocations in the short form save 0.6 MB.
+# The target is the builder's own architecture, with glibc linked statically. Packed relative relocations save 0.6 MB.
 RUN printf '%s\n' 'set -eu; export RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"' \
       'exec cargo build --release --locked --bins -p auth-service -p books-service \
          --target "$(rustc -vV | sed -n "s/^host: //p")"' >/build; \
@@ -24,7 +24,7 @@ RUN printf '%s\n' 'set -eu; export RUSTFLAGS="-C target-feature=+crt-static -C l
     done
 RUN --mount=type=cache,target=/usr/local/cargo/registry sh /build
 COPY . .
-# Cargo trusts times: what was copied must look newer than what was built.
+# Cargo compares modification times: the copied sources must be newer than the artifacts of the empty ones.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     set -eu; \
     find . -path ./target -prune -o -type f -exec touch {} +; \
@@ -34,14 +34,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     mkdir -p /folders/data /folders/secrets/access /folders/secrets/refresh; \
     chmod 700 /folders/data /folders/secrets/access /folders/secrets/refresh
 
-# What both share. A volume takes over the owner of the folder it is mounted on, so the folders are here.
+# Base image of both services. It has the mount points, because a new volume takes the owner of the folder it is mounted on.
 FROM scratch AS base
 COPY --from=builder --chown=10001:10001 /folders/ /
-# Whom to trust where a database, a Redis or auth-service is spoken to over TLS; SSL_CERT_FILE names others.
+# CA certificates for TLS to a database, to Redis and to auth-service. SSL_CERT_FILE names other ones.
 COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 USER 10001:10001
 WORKDIR /data
-# Where SQLite spills what does not fit into memory: the one place that can be written.
+# SQLite's temporary files, for data that does not fit into memory. /data is the only writable folder.
 ENV TMPDIR=/data
 ARG VERSION=unknown REVISION=unknown
 LABEL org.opencontainers.image.licenses="MIT OR Apache-2.0" \
@@ -64,7 +64,7 @@ EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/books-service", "healthcheck"]
 ENTRYPOINT ["/books-service"]
 
-# What stands before several instances: see docker-compose.scale.yml. Its configuration is mounted.
+# Reverse proxy for several instances: see docker-compose.scale.yml, which mounts the configuration.
 FROM debian:trixie-slim AS proxy
 RUN apt-get update && \
     apt-get install -y --no-install-recommends nginx && \
@@ -73,6 +73,6 @@ LABEL org.opencontainers.image.title="proxy" \
       org.opencontainers.image.description="nginx, as Debian has it, without a configuration."
 USER www-data
 EXPOSE 3000 4000
-# Finishes what it is asked before it ends, as the services do at SIGTERM.
+# On SIGQUIT nginx finishes the requests in flight before it exits, as the services do on SIGTERM.
 STOPSIGNAL SIGQUIT
 ENTRYPOINT ["nginx", "-e", "stderr", "-g", "daemon off;"]

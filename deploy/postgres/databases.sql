@@ -1,4 +1,4 @@
--- Each service has a database of its own, and may not enter the other's.
+-- Each service owns one database, and cannot connect to the other's.
 CREATE ROLE auth LOGIN PASSWORD 'auth';
 CREATE DATABASE auth OWNER auth;
 REVOKE CONNECT ON DATABASE auth FROM PUBLIC;
