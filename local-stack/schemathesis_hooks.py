@@ -1,9 +1,9 @@
-"""What ./test does not ask for when it holds the services against their OpenAPI documents."""
+"""Excludes requests that ./test must not send when it checks the services against their OpenAPI documents."""
 
 import schemathesis
 
 
 @schemathesis.hook
 def filter_query(context, query):
-    """An empty parameter is as good as absent, as a form sends it; no schema of a number can say so."""
+    """Excludes empty parameters. HTML forms send them, so the services ignore them; a number's schema cannot say so."""
     return all(value not in ("", [], {}, None) for value in (query or {}).values())

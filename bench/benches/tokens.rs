@@ -1,5 +1,5 @@
-//! The cost of one token: verified, signed, rotated, looked up among revocations. See `bench/README.md`.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench has no one to report an error to")]
+//! The cost of verifying, signing and rotating one token, and of a look-up among revocations. See `bench/README.md`.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark has no caller that could handle an error")]
 
 use std::env::temp_dir;
 use std::hint::black_box;
@@ -63,7 +63,7 @@ fn tokens(bench: &mut Criterion) {
         bench.bench_function(&format!("verify/{algorithm}/known"), |bench| {
             bench.iter(|| verifier.verify(black_box(&token), NOW).unwrap());
         });
-        // For a logout no token is kept, so that each is new.
+        // `verify_expired_too`, for logouts, caches no token, so each one is new to it.
         bench.bench_function(&format!("verify/{algorithm}/new"), |bench| {
             bench.iter(|| verifier.verify_expired_too(black_box(&token), NOW).unwrap());
         });

@@ -1,5 +1,5 @@
-// A third service in Express. It reads AUTH_URL, ORDERS_PORT, and ACCESS_TOKEN_SECRET where auth-service signs with that.
-// auth-service must list orders-service in ACCESS_TOKEN_AUDIENCE.
+// A third service in Express. It reads AUTH_URL, ORDERS_PORT, TOKEN_ISSUER, and, if auth-service signs with a secret,
+// ACCESS_TOKEN_SECRET. auth-service must list orders-service in ACCESS_TOKEN_AUDIENCE.
 import express from 'express';
 
 import { AccessTokens } from './tokens.mjs';
@@ -8,7 +8,7 @@ const { AUTH_URL: auth = 'http://localhost:3000', ACCESS_TOKEN_SECRET: secret, T
 const tokens = new AccessTokens({ auth, audience: 'orders-service', issuer, secret });
 await tokens.start();
 
-/** Lets members go on; in a handler, `request.user` is the claims of the token. */
+/** Middleware that verifies the access token and sets `request.user` to its claims. */
 async function member(request, response, next) {
   try {
     request.user = await tokens.verify(request.get('Authorization'));
@@ -22,7 +22,7 @@ async function member(request, response, next) {
 
 const app = express();
 app.get('/orders', member, ({ user }, response) => response.type('text').send(`No orders yet, ${user.username}.\n`));
-// Asked again behind the body, because the token may be revoked while it arrives.
+// `member` runs again after the body, because the token may be revoked while the body arrives.
 app.post('/orders', member, express.json(), member, ({ user, body }, response) => {
   response.type('text').send(`One ${body.item} for ${user.username}.\n`);
 });

@@ -1,7 +1,7 @@
-// Verifies the access tokens of auth-service. Once a second it reads the public keys and the revocation list; no request does.
+// Verifies access tokens of auth-service. Reads the public keys and the revocation list once a second, not per request.
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 
-/** The reason for which a request is refused: 401, or 503 while the keys are not known. */
+/** The reason why a request is refused: 401, or 503 until the public keys have been read. */
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -16,12 +16,12 @@ export class AccessTokens {
   #keys = null;
   #tag;
   #cursor;
-  #sessions = new Map(); // sid: the time at which its last token has expired
+  #sessions = new Map(); // sid: the time at which its last token expires
   #users = new Map(); // sub: { notBefore, until }
   #warned = new Set();
   #timer;
 
-  /** `secret` is the text of `ACCESS_TOKEN_SECRET`, or nothing where auth-service signs with a private key. */
+  /** `secret` is the text of `ACCESS_TOKEN_SECRET`, or undefined if auth-service signs with a private key. */
   constructor({ auth, audience, issuer = 'auth-service', secret }) {
     this.#auth = auth;
     this.#secret = secret && new TextEncoder().encode(secret);
@@ -29,7 +29,7 @@ export class AccessTokens {
     this.#expected = { typ: 'at+jwt', issuer, audience, clockTolerance: 5, requiredClaims };
   }
 
-  /** Reads keys and revocations, and goes on until `stop`. */
+  /** Reads keys and revocations, now and once a second until `stop`. */
   async start() {
     await Promise.all([this.#try('keys', () => this.#readKeys()), this.#try('revocations', () => this.#readRevocations())]);
     this.#timer = setTimeout(() => this.start(), 1000);
@@ -39,13 +39,13 @@ export class AccessTokens {
     clearTimeout(this.#timer);
   }
 
-  /** The claims of the token in the value of `Authorization`. */
+  /** Verifies the token in the value of `Authorization`, and returns its claims. */
   async verify(authorization) {
     const [scheme, token] = (authorization ?? '').split(' ');
     if (scheme.toLowerCase() !== 'bearer' || !token) throw new Refused(401, 'no access token');
     let claims;
     try {
-      // The key decides on the algorithms, and the header only on the key.
+      // The header selects only the key. The key determines the allowed algorithms.
       const { alg } = decodeProtectedHeader(token);
       const [key, algorithms] = alg === 'HS256' ? [this.#secret, ['HS256']] : [this.#keys, ['ES256', 'EdDSA', 'RS256']];
       if (key === null) throw new Refused(503, 'the public keys are not known yet');
@@ -89,7 +89,7 @@ export class AccessTokens {
     });
   }
 
-  /** What was read last counts on during an outage, which is in the log once. */
+  /** Calls `read`. During an outage the data read last stays in use, and the log has one line. */
   async #try(name, read) {
     try {
       await read();

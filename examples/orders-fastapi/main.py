@@ -1,4 +1,4 @@
-"""A third service in FastAPI. It reads AUTH_URL, and ACCESS_TOKEN_SECRET where auth-service signs with that.
+"""A third service in FastAPI. It reads AUTH_URL, TOKEN_ISSUER, and ACCESS_TOKEN_SECRET if auth-service signs with it.
 
 auth-service must list orders-service in ACCESS_TOKEN_AUDIENCE. Start it with `uvicorn main:app --port 5000`.
 """

@@ -1,4 +1,4 @@
-"""Verifies the access tokens of auth-service. Once a second it reads the public keys and the revocation list; no request does."""
+"""Verifies access tokens of auth-service. Polls the public keys and revocations once a second, not per request."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ CLAIMS = ["sub", "sid", "iat", "exp", "jti", "username", "role"]
 
 
 class Refused(Exception):
-    """The reason for which a request is refused: 401, or 503 while the keys are not known."""
+    """The reason why a request is refused: 401, or 503 until the public keys have been read."""
 
     def __init__(self, status, detail):
         super().__init__(detail)
@@ -21,16 +21,16 @@ class Refused(Exception):
 
 class AccessTokens:
     def __init__(self, auth, audience, issuer="auth-service", secret=None):
-        """`secret` is the text of ACCESS_TOKEN_SECRET, or None where auth-service signs with a private key."""
+        """`secret` is the text of ACCESS_TOKEN_SECRET, or None if auth-service signs with a private key."""
         self._auth, self._secret = auth, secret
         self._expected = {"audience": audience, "issuer": issuer, "leeway": 5, "options": {"require": CLAIMS}}
         self._keys, self._tag, self._cursor = None, None, None
-        self._sessions = {}  # sid: the time at which its last token has expired
+        self._sessions = {}  # sid: the time at which its last token expires
         self._users = {}  # sub: (notBefore, until)
         self._away = set()
 
     async def follow(self, began):
-        """Reads keys and revocations every second, and sets the event `began` after the first time."""
+        """Reads keys and revocations every second, and sets the event `began` after the first read."""
         async with httpx.AsyncClient(base_url=self._auth, headers={"Cache-Control": "no-cache"}, trust_env=False) as client:
             while True:
                 await asyncio.gather(self._try("keys", self._read_keys, client), self._try("revocations", self._read_list, client))
@@ -38,7 +38,7 @@ class AccessTokens:
                 await asyncio.sleep(1)
 
     def verify(self, authorization):
-        """The claims of the token in the value of `Authorization`."""
+        """Verifies the token in the value of `Authorization`, and returns its claims."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Refused(401, "no access token")
@@ -56,7 +56,7 @@ class AccessTokens:
         return claims
 
     def _key(self, header):
-        """The key decides on the algorithm, and the header only on the key."""
+        """Returns the key that the header selects, and the algorithm, which only the key determines."""
         if header.get("alg") == "HS256":
             if not self._secret:
                 raise Refused(401, "no shared secret is set")
@@ -73,7 +73,7 @@ class AccessTokens:
         if answer.status_code == 304:
             return
         keys = answer.raise_for_status().json()["keys"]
-        # A key on another curve or for another algorithm is not one of ours.
+        # Ignores keys for algorithms that auth-service does not use.
         keys = [key for key in keys if key.get("alg") in ("ES256", "EdDSA", "RS256") and key.get("kid")]
         self._keys = {key["kid"]: jwt.PyJWK.from_dict(key) for key in keys}
         self._tag = answer.headers.get("ETag")
@@ -91,7 +91,7 @@ class AccessTokens:
         self._users = {sub: entry for sub, entry in self._users.items() if entry[1] >= now}
 
     async def _try(self, name, read, client):
-        """What was read last counts on during an outage, which is in the log once."""
+        """Calls `read`. During an outage the data read last stays in use, and the log has one line."""
         try:
             await read(client)
             if name in self._away:

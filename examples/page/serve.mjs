@@ -1,4 +1,4 @@
-// Serves the page beside this file, and `session.js` as it stands, on another port than the services:
+// Serves the page in this folder and the unchanged `session.js`, on another port than the services:
 //   ALLOWED_ORIGINS=http://localhost:5000 cargo run -p local-stack
 //   node examples/page/serve.mjs 5000
 import { readFileSync } from 'node:fs';

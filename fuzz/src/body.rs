@@ -11,19 +11,19 @@ use actix_web::rt::System;
 use serde_json::{Value, json};
 use shared_service::Settings;
 
-/// Longer than any answer takes.
+/// A timeout that is longer than any response takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What an input writes where a refresh token is to stand that is good at this moment.
+/// The placeholder in an input for a refresh token that is currently valid.
 const REFRESH: &[u8] = b"$REFRESH";
 
 const PASSWORD: &str = "vK7#qz!Lw2";
 
-/// Whose access token goes along.
+/// The user whose access token a request carries.
 #[derive(Clone, Copy, PartialEq)]
 enum Who {
     Nobody,
-    /// Somebody whom a good answer uses up: then there is another one.
+    /// A user whose tokens or account a successful request invalidates. A new guest then replaces this one.
     Guest,
     Admin,
 }
@@ -34,7 +34,7 @@ enum Service {
     Books,
 }
 
-/// All routes that take a body. `{}` is an id that is there. The first byte of an input picks one, from `0` on.
+/// All routes that take a body. `{}` is an existing id. The first byte of an input selects one; `0` is the first.
 const ROUTES: [(Service, &str, &str, Who); 12] = [
     (Service::Auth, "POST", "/register", Who::Nobody),
     (Service::Auth, "POST", "/login", Who::Nobody),
@@ -50,15 +50,15 @@ const ROUTES: [(Service, &str, &str, Who); 12] = [
     (Service::Books, "PATCH", "/books/{}", Who::Admin),
 ];
 
-/// Both services in this process, on files that are gone when this is dropped.
+/// Both services in this process. Dropping this value deletes their files.
 pub struct Services {
     auth: Connection,
     books: Connection,
     admin: String,
     guest: Guest,
-    /// Made so far; their names are numbered.
+    /// The number of guests so far. Their names are numbered.
     guests: u32,
-    /// Somebody for an admin to change.
+    /// The id of the user that an admin changes.
     patient: String,
     book: String,
     folder: PathBuf,
@@ -81,7 +81,7 @@ struct Answer {
 }
 
 impl Services {
-    /// Starts them, with the demo people and books.
+    /// Starts both services with the demo users and books.
     pub fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("stack-fuzz-{}", std::process::id()));
         fs::create_dir(&folder).unwrap();
@@ -101,8 +101,8 @@ impl Services {
         services
     }
 
-    /// Sends an input: the route, then the body. Panics where the answer is none or a fault of the service's. Gives the
-    /// status.
+    /// Sends an input, which is a route and a body, and returns the status. Panics if there is no response, or one that
+    /// no client may get.
     pub fn run(&mut self, bytes: &[u8]) -> u16 {
         let Some((first, body)) = bytes.split_first() else { return 400 };
         let (service, method, path, who) = ROUTES[usize::from(*first) % ROUTES.len()];
@@ -142,7 +142,7 @@ impl Services {
             let name = format!("guest{}", self.guests);
             let admin = self.admin.clone();
             let answer = self.insist("/users", &admin, &json!({"username": name, "password": PASSWORD}));
-            // An input may have taken the name.
+            // An earlier input may have registered the name.
             if answer.status != 409 {
                 assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
                 let id = text(&json_of(&answer)["user"]["id"]);
@@ -151,7 +151,7 @@ impl Services {
         }
     }
 
-    /// Asks auth-service until it is not busy.
+    /// Repeats a request to auth-service until the response is not 503.
     fn insist(&mut self, path: &str, token: &str, body: &Value) -> Answer {
         let body = body.to_string();
         let mut ask = || self.ask(Service::Auth, "POST", path, token, body.as_bytes());
@@ -176,12 +176,12 @@ impl Services {
 impl Drop for Services {
     fn drop(&mut self) {
         for server in &self.servers {
-            // The order is given here; the thread carries it out.
+            // This only requests the stop. The thread carries it out.
             drop(server.stop(false));
         }
         let ended = self.thread.take().map(JoinHandle::join);
         drop(fs::remove_dir_all(&self.folder));
-        assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "the services ended badly");
+        assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "the services ended with an error");
     }
 }
 
@@ -197,7 +197,7 @@ fn settings(folder: &std::path::Path) -> Vec<(String, String)> {
         ("BCRYPT_COST", "4"),
         ("DEMO_DATA", "true"),
         ("WORKERS", "1"),
-        // Where there are such limits, one machine may ask as often as it likes.
+        // No limits, because all requests come from one address.
         ("IP_RATE_LIMIT", "0"),
         ("ACCOUNT_FAILURE_LIMIT", "0"),
     ];
@@ -223,7 +223,7 @@ fn serve(pairs: Vec<(String, String)>, started: &mpsc::Sender<([SocketAddr; 2], 
 }
 
 impl Answer {
-    /// A success, or a refusal that says why in the one error body of the stack.
+    /// Panics unless the response is a success, or a refusal with the error body of the stack.
     fn check(&self, route: &str) {
         let body = String::from_utf8_lossy(&self.body);
         let told = format!("{route}: {} {body}", self.status);
@@ -250,10 +250,10 @@ fn json_of(answer: &Answer) -> Value {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+    value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
 }
 
-/// A connection that is kept for as long as the service keeps it.
+/// A connection that is reused until the service closes it.
 struct Connection {
     addr: SocketAddr,
     stream: Option<TcpStream>,
@@ -266,7 +266,7 @@ impl Connection {
 
     fn ask(&mut self, request: &[u8]) -> Answer {
         if let Some(stream) = self.stream.take() {
-            // It may have been closed since the last answer; a new one has no such excuse.
+            // The service may have closed it since the last response. On a new connection an error is a failure.
             if let Ok(answer) = self.ask_on(stream, request) {
                 return answer;
             }
@@ -279,7 +279,7 @@ impl Connection {
     }
 
     fn ask_on(&mut self, mut stream: TcpStream, request: &[u8]) -> Result<Answer> {
-        // Where the service has heard enough it answers and hangs up; the rest cannot be sent.
+        // The service may answer early and close the connection. Then the rest of the request cannot be sent.
         let sent = stream.write_all(request);
         let answer = read(&mut stream)?;
         if sent.is_ok() && answer.header("connection") != Some("close") {
@@ -314,6 +314,6 @@ fn read(stream: &mut TcpStream) -> Result<Answer> {
     while answer.body.len() < length {
         more(&mut answer.body)?;
     }
-    assert_eq!(answer.body.len(), length, "more than one answer");
+    assert_eq!(answer.body.len(), length, "more than one response");
     Ok(answer)
 }

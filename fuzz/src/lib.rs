@@ -1,6 +1,6 @@
-//! What is asked of each input. Tests that need no fuzzer include the two files and ask it of the corpus.
+//! The checks of each input. Tests without a fuzzer include both files and make the same checks with the corpus.
 
-/// A body for any route that takes one.
+/// Sends an input as the body of a request.
 pub mod body;
-/// A token, or the parts of one.
+/// Verifies an input as a token, or as the parts of one.
 pub mod verifier;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use shared_claims::{AccessClaims, Claims, LEEWAY, RefreshClaims, Secret, TokenError, Verifier, VerifierConfig};
 
-/// Between header and claims, where an input is both as texts: a byte that no UTF-8 has.
+/// Separates header and claims in an input that has both as texts. This byte never occurs in UTF-8.
 const SEPARATOR: u8 = 0xff;
 
 const NOW: u64 = 1_900_000_000;
@@ -19,12 +19,12 @@ const AUDIENCE: &str = "books-service";
 const SECRET: &str = "the secret of the tests, 32 bytes and more";
 const STRANGER: &str = "a secret that no verifier here was ever told";
 
-/// What was accepted of one input.
+/// The forms of one input that were accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
     /// The input itself.
     pub as_it_is: bool,
-    /// What the input says, under a good signature.
+    /// The header and claims of the input with a valid signature.
     pub signed: bool,
 }
 
@@ -38,8 +38,8 @@ fn verifier<C: Claims>() -> Verifier<C> {
     Verifier::new(&config).unwrap()
 }
 
-/// Shows `bytes` to the verifiers: as a token, as a token whose signature is replaced by a good one, and as header and
-/// claims, encoded and signed. Panics where something is accepted that must not be.
+/// Passes `bytes` to the verifiers: as a token, as a token with a valid signature instead of its own, and as header and
+/// claims, encoded and signed. Panics if a verifier accepts what it must refuse.
 pub fn run(bytes: &[u8]) -> Accepted {
     let mut accepted = Accepted::default();
     if let Ok(token) = std::str::from_utf8(bytes) {
@@ -57,7 +57,7 @@ pub fn run(bytes: &[u8]) -> Accepted {
 
 fn is_accepted_signed(message: &str) -> bool {
     let forged = format!("{message}.{}", signature(message, STRANGER));
-    assert!(!is_accepted(&forged), "a stranger's signature was accepted: {forged}");
+    assert!(!is_accepted(&forged), "a signature with another secret was accepted: {forged}");
     is_accepted(&format!("{message}.{}", signature(message, SECRET)))
 }
 
@@ -86,18 +86,18 @@ fn is_accepted(token: &str) -> bool {
 
 fn verdict<C: Claims + Debug + PartialEq>(verifier: &Verifier<C>, token: &str) -> Result<C, TokenError> {
     let said = verifier.verify(token, NOW);
-    assert_eq!(said, verifier.verify(token, NOW), "another verdict the second time: {token}");
+    assert_eq!(said, verifier.verify(token, NOW), "a second verification differs: {token}");
     if let Ok(claims) = &said {
-        assert_eq!(verifier.verify_expired_too(token, NOW).as_ref(), Ok(claims), "the laxer one is stricter: {token}");
+        assert_eq!(verifier.verify_expired_too(token, NOW).as_ref(), Ok(claims), "verify_expired_too differs: {token}");
     }
     said
 }
 
-/// Reads an accepted token again, with other code than the verifier's, and gives its claims.
+/// Checks an accepted token again, with code separate from the verifier's, and returns its claims.
 fn check_accepted<C: Claims>(token: &str, claims: &C) -> Value {
-    assert!(token.len() <= 4096, "too long");
+    assert!(token.len() <= 4096, "the token is too long");
     let (message, proof) = token.rsplit_once('.').unwrap();
-    assert_eq!(proof, signature(message, SECRET), "the signature is no good: {token}");
+    assert_eq!(proof, signature(message, SECRET), "the signature is wrong: {token}");
     let (header, body) = message.split_once('.').unwrap();
     let [header, body] = [header, body].map(|segment| {
         let text = URL_SAFE_NO_PAD.decode(segment).unwrap();
@@ -106,7 +106,7 @@ fn check_accepted<C: Claims>(token: &str, claims: &C) -> Value {
     assert_eq!(header["alg"], "HS256");
     let typ = header["typ"].as_str().unwrap();
     assert_eq!(typ.strip_prefix("application/").unwrap_or(typ), C::TYP);
-    assert_eq!(header.get("crit"), None, "an extension that nobody understands");
+    assert_eq!(header.get("crit"), None, "an extension that the verifiers do not support");
 
     assert_eq!(body["iss"], ISSUER);
     let names_us = |name: &Value| name == AUDIENCE;

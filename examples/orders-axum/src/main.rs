@@ -14,7 +14,7 @@ use serde::Deserialize;
 use shared_claims::{BearerAuth, Checked, Member, Poller, Secret, Verifier, VerifierConfig};
 use tokio::net::TcpListener;
 
-/// An order as it is sent.
+/// The body of a new order.
 #[derive(Deserialize)]
 struct Order {
     item: String,
@@ -35,7 +35,7 @@ fn routes(auth: BearerAuth) -> Router {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "shared_service's settings report all that is wrong; this needs shared-claims alone"
+    reason = "`Settings` is in shared-service, and this example depends on shared-claims alone"
 )]
 fn setting(name: &str) -> Result<String, String> {
     std::env::var(name).map_err(|error| format!("{name}: {error}"))

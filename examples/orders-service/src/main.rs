@@ -16,7 +16,7 @@ use shared_claims::{BearerAuth, Poller, Secret, Verifier, VerifierConfig};
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "shared_service's settings report all that is wrong; this needs shared-claims alone"
+    reason = "`Settings` is in shared-service, and this example depends on shared-claims alone"
 )]
 fn setting(name: &str) -> Result<String, String> {
     std::env::var(name).map_err(|error| format!("{name}: {error}"))

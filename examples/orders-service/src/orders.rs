@@ -3,7 +3,7 @@ use actix_web::{get, post};
 use serde::Deserialize;
 use shared_claims::Member;
 
-/// An order as it is sent.
+/// The body of a new order.
 #[derive(Deserialize)]
 pub struct Order {
     item: String,
@@ -15,7 +15,7 @@ pub async fn list(member: Member) -> String {
     format!("No orders yet, {}.\n", member.username)
 }
 
-/// `POST /orders`. The member stands before the body, so a token that is revoked while the body arrives orders nothing.
+/// `POST /orders`. `member` precedes the body: if the token is revoked while the body arrives, the response is 401.
 #[post("/orders")]
 pub async fn add(member: Member, order: Json<Order>) -> String {
     format!("One {} for {}.\n", order.item, member.username)
@@ -45,7 +45,7 @@ mod tests {
             (kit.admin(), 200, "an admin is a member too"),
             (kit.in_session("s-2"), 200, "a session"),
             (kit.in_session("s-1"), 401, "a session that has ended"),
-            (kit.expired(), 401, "too late"),
+            (kit.expired(), 401, "an expired token"),
             (strangers.member(), 401, "signed with another secret"),
             (elsewhere.member(), 401, "for another service"),
             (String::new(), 401, "no token"),
@@ -55,7 +55,7 @@ mod tests {
         }
     }
 
-    /// Sends `text`, once the connection takes it.
+    /// Sends `text` when the connection is writable.
     async fn send(stream: &TcpStream, text: &str) {
         stream.writable().await.unwrap();
         assert_eq!(stream.try_write(text.as_bytes()).unwrap(), text.len());

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { until } from './harness.mjs';
 import { ask } from './visitor.mjs';
 
-/** The back button. Playwright has none that works with the back/forward cache. */
+/** Goes back in the history. Playwright has no method that works with the back/forward cache. */
 const back = (page) => (page.back ? page.back() : page.evaluate(() => setTimeout(() => history.back())));
 
 export async function back_button_asks_before_it_shows_anything(visitor) {
@@ -17,8 +17,8 @@ export async function back_button_asks_before_it_shows_anything(visitor) {
   await other.evaluate(() => session.start());
   await other.evaluate(() => session.signOut());
   await back(page);
-  await until(() => page.evaluate(() => globalThis.persisted ?? false).catch(() => false), 'the page is taken out of the cache');
-  assert.equal(await page.evaluate(() => session.user), undefined, 'nothing is known yet');
+  await until(() => page.evaluate(() => globalThis.persisted ?? false).catch(() => false), 'the browser restores the page from its back/forward cache');
+  assert.equal(await page.evaluate(() => session.user), undefined, 'the user is not known yet');
   assert.equal(await page.evaluate(() => session.start()), null);
 }
 

@@ -1,8 +1,8 @@
-// The page itself in Chromium: people who sit before it, and what the browser complains of.
+// The page itself in Chromium, with its users and the errors that the browser reports.
 import assert from 'node:assert/strict';
 import { launch, startStack, until, PASSWORD } from './harness.mjs';
 
-/** What the browser writes of every answer that is an error; the page shows those in its own words. */
+/** Console lines of the browser about error responses. These are no faults, because the page shows them itself. */
 const ANSWERS = /^Failed to load resource: (the server responded with a status of|net::)/;
 
 export class Desk {
@@ -10,7 +10,7 @@ export class Desk {
     return Object.assign(new Desk(), { stack: await startStack(settings), browser: await launch() });
   }
 
-  /** A page of a browser profile of its own. It collects what went wrong in `page.faults`. */
+  /** Opens a page in a new browser profile. `page.faults` collects its errors. */
   async page(options = {}) {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     return this.tab(context);
@@ -40,7 +40,7 @@ export class Desk {
     return page;
   }
 
-  /** A new member who is signed in. */
+  /** Registers a member, and signs in. */
   async member(options) {
     const [page, user] = [await this.page(options), await this.stack.register()];
     await this.signIn(page, user.username);
@@ -59,7 +59,7 @@ export class Desk {
 export const is_clean = (page) => assert.deepEqual(page.faults, []);
 export const toast = (page, text) => page.locator('.toast', { hasText: text }).waitFor();
 
-/** Searches until the page says `text`: books-service asks for revocations once a second, and refuses the token from then on. */
+/** Searches until the page shows `text`. books-service polls once a second, and only then refuses a revoked token. */
 export const searches_until = (page, text) =>
   until(async () => {
     if (await page.getByText(text).isVisible()) return true;

@@ -1,4 +1,4 @@
-// What the tests in a browser share: the stack, a proxy in front of auth-service, a site with a bare page, Chromium.
+// Shared by the browser tests: the stack, a proxy in front of auth-service, a site with a bare page, Chromium.
 import { execFileSync, execSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const endings = [];
-/** Has `end` called after the last test. */
+/** Registers `end`, which is called after the last test. */
 export const ending = (end) => endings.push(end);
 after(async () => {
   for (const end of endings.reverse()) await end();
@@ -20,13 +20,13 @@ after(async () => {
 export const PASSWORD = 'seven quiet owls read maps';
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** Waits until `check` gives something. */
+/** Repeats `check` until it returns a truthy value, and returns that value. */
 export async function until(check, what, patience = 20000) {
   for (const end = Date.now() + patience; Date.now() < end; await sleep(20)) {
     const found = await check();
     if (found) return found;
   }
-  throw new Error(`it never happened: ${what}`);
+  throw new Error(`timed out: ${what}`);
 }
 
 export function folder() {
@@ -35,7 +35,7 @@ export function folder() {
   return made;
 }
 
-/** A server on a free port of localhost, over TLS if there is a `certificate`. */
+/** Starts a server on a free port of localhost, with TLS if there is a `certificate`. Returns its URL. */
 export async function serve(handler, certificate) {
   const server = certificate ? https.createServer(certificate, handler) : http.createServer(handler);
   await new Promise((done) => server.listen(0, 'localhost', done));
@@ -61,26 +61,26 @@ export const freePort = async () => {
 
 const MAIL = new URL('../../../auth-service/tests/api/mail/server.py', import.meta.url);
 
-/** A stack that runs already, such as that of docker compose, and the command that prints the mails sent by it. */
+/** A running stack, such as that of docker compose, and the command that prints the mails that it has sent. */
 const { STACK_AUTH_URL, STACK_BOOKS_URL, STACK_MAILS } = process.env;
 
-/** The first link to `page` in the texts that `mails` gives. */
+/** Waits for the first link to `page` in the texts that `mails` returns. */
 const linkIn = (mails, address, page) =>
   until(() => mails().map((mail) => new RegExp(`http\\S+/${page}#token=\\S+`).exec(mail)?.[0]).find(Boolean), `a mail to ${address} with a link to ${page}`);
 
-/** A mail server: the settings of local-stack that lead to it, and the links that it got for an address. */
+/** Starts a mail server. Returns its settings for local-stack, and a function that finds a link sent to an address. */
 export async function startMail() {
   if (STACK_MAILS) {
     const sent = (address) => execSync(STACK_MAILS, { encoding: 'utf8' }).split('MESSAGE FOLLOWS').filter((mail) => mail.includes(`To: ${address}`));
     return { link: (address, page) => linkIn(() => sent(address), address, page), settings: {} };
   }
   const kept = folder();
-  // Not the first python3 in PATH, which may be another than Debian's.
+  // Debian's python3. The first one in PATH may be another installation.
   const program = spawn('/usr/bin/python3', [fileURLToPath(MAIL), kept, 'plain'], { stdio: ['pipe', 'pipe', 'inherit'] });
   ending(() => void program.kill());
   const port = await new Promise((done, failed) => {
     program.stdout.on('data', (text) => done(Number(text)));
-    program.on('exit', () => failed(new Error('no aiosmtpd: run ./test')));
+    program.on('exit', () => failed(new Error('aiosmtpd is not installed: run ./test')));
   });
   const sent = (address) => {
     const names = existsSync(path.join(kept, address)) ? readdirSync(path.join(kept, address)) : [];
@@ -89,7 +89,7 @@ export async function startMail() {
   return { link: (address, page) => linkIn(() => sent(address), address, page), settings: { SMTP_URL: `smtp+plain://127.0.0.1:${port}`, MAIL_FROM: 'no-reply@example.org' } };
 }
 
-/** local-stack as a program, with these settings, unless a stack runs already. */
+/** Starts local-stack with these settings, unless STACK_AUTH_URL names a running stack. */
 export async function startStack(settings = {}) {
   if (STACK_AUTH_URL) return new Stack(STACK_AUTH_URL, STACK_BOOKS_URL);
   const [auth, books] = [await freePort(), await freePort()];
@@ -116,7 +116,7 @@ class Stack {
     return response.status === 204 ? null : response.json();
   }
 
-  /** A new user: the name, the id. */
+  /** Registers a user. Returns the name and the id. */
   async register() {
     const username = `u-${randomUUID().slice(0, 12)}`;
     const { user } = await this.call(`${this.auth}/register`, 'POST', { username, password: PASSWORD });
@@ -127,7 +127,7 @@ class Stack {
     return (await this.call(`${this.auth}/login`, 'POST', { username, password })).accessToken;
   }
 
-  /** The sessions of the user, without the one that asks, which ends. */
+  /** The sessions of the user, without the one that this call opens and ends. */
   async sessions(username) {
     const token = await this.token(username);
     const all = await this.call(`${this.auth}/me/sessions`, 'GET', undefined, token);
@@ -138,14 +138,17 @@ class Stack {
   asJohn = async (method, url, body) => this.call(url, method, body, await this.token('john', 'password123admin'));
 }
 
-/** A promise and what opens it. */
+/** A promise, and the function that resolves it. */
 export function gate() {
   let open;
   const opened = new Promise((done) => (open = done));
   return { opened, open };
 }
 
-/** Stands in front of `target`: `seen` has each request with its answer; `rule` may delay, answer or drop one, or keep its answer for a promise. */
+/**
+ * Starts a proxy in front of `target`. `seen` lists the requests with their responses. `rule` may delay, answer or drop
+ * a request, or hold its response until a promise is resolved.
+ */
 export async function startProxy(target) {
   const proxy = { seen: [], rule: () => ({}), lead: (to) => ({ port } = new URL(to)) };
   let { port } = new URL(target);
@@ -175,7 +178,7 @@ export async function startProxy(target) {
 
 const WEB = new URL('../../../books-service/web/', import.meta.url);
 
-/** A site with `session.js` and a page that imports it; `routes` answer the rest. */
+/** Starts a site with `session.js` and a page that imports it. `routes` has handlers for further paths. */
 export const startSite = (routes = {}, certificate) => serve((request, response) => {
   const route = routes[new URL(request.url, 'http://localhost').pathname];
   if (route) return route(request, response);

@@ -1,4 +1,4 @@
-// What people do with the page, from the door to the way out.
+// User journeys through the page, from the sign-in form to sign-out and account deletion.
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { PASSWORD, until } from './harness.mjs';
@@ -26,7 +26,7 @@ describe('the page', { concurrency: 4 }, () => {
     await page.getByLabel('Password').fill(PASSWORD);
     await page.getByRole('button', { name: 'Register' }).click();
     await toast(page, `Welcome, ${username}`);
-    assert.equal(await page.getByRole('link', { name: 'People' }).count(), 0, 'a member sees nothing of an admin');
+    assert.equal(await page.getByRole('link', { name: 'People' }).count(), 0, 'a member sees no link for admins');
     assert.equal(await page.getByRole('button', { name: 'Add a book' }).count(), 0);
     await page.getByRole('link', { name: /Fairy tales/ }).click();
     await page.getByRole('heading', { name: 'Fairy tales' }).waitFor();
@@ -70,7 +70,7 @@ describe('the page', { concurrency: 4 }, () => {
       return (await books.count()) === 90;
     }, 'all pages');
     await page.getByLabel('Sort by').selectOption('-pages');
-    await until(async () => (await books.first().textContent()).includes('Shelfmark 090'), 'the longest first');
+    await until(async () => (await books.first().textContent()).includes('Shelfmark 090'), 'the book with the most pages is first');
     await page.getByLabel('Search').fill('no such book');
     await page.getByRole('heading', { name: 'No book matches' }).waitFor();
     await page.getByLabel('Search').fill('shelfmark 07');
@@ -78,7 +78,7 @@ describe('the page', { concurrency: 4 }, () => {
     await page.getByRole('link', { name: /Shelfmark 077/ }).click();
     await page.getByRole('link', { name: '← Catalogue' }).click();
     await page.getByText('10 books').waitFor();
-    assert.equal(await page.getByLabel('Search').inputValue(), 'shelfmark 07', 'the way back leads to the search');
+    assert.equal(await page.getByLabel('Search').inputValue(), 'shelfmark 07', 'the link back keeps the search');
     await page.reload();
     await page.getByText('10 books').waitFor();
     is_clean(page);
@@ -93,7 +93,7 @@ describe('the page', { concurrency: 4 }, () => {
     await until(async () => (await dialog.locator('[aria-invalid]').count()) > 0, 'fields are marked');
     await dialog.getByLabel('Year').fill('1815');
     await dialog.getByRole('button', { name: 'Add' }).click();
-    await until(async () => /^Pages must/.test(await dialog.locator('.error:not(:empty)').first().textContent()), 'the pages are refused');
+    await until(async () => /^Pages must/.test(await dialog.locator('.error:not(:empty)').first().textContent()), 'the number of pages is refused');
     await dialog.getByLabel('Pages').fill('474');
     await dialog.getByRole('button', { name: 'Add' }).click();
     await toast(page, '“Emma” is in the catalogue.');
@@ -215,7 +215,7 @@ describe('the page', { concurrency: 4 }, () => {
     await page.keyboard.press('Escape');
     assert.equal(await focused(), 'Add a book', 'the focus returns');
     const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
-    assert.equal(outline, 'solid', 'the focus can be seen');
+    assert.equal(outline, 'solid', 'the focus is visible');
     is_clean(page);
   });
 });

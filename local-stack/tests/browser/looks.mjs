@@ -1,5 +1,5 @@
-// The looks of the page in both themes at three widths: nothing sticks out, axe finds nothing serious, and a picture of each
-// view is in target/screenshots.
+// Each view in both themes at three widths: it fits the viewport, and axe finds no violation of moderate or higher
+// impact. Screenshots are in target/screenshots.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -28,7 +28,7 @@ before(async () => {
   for (const [title, author, country, language, pages, year] of SHELF) await desk.stack.call(`${desk.stack.books}/books`, 'POST', { title, author, country, language, pages, year }, token);
 });
 
-/** Each view by its name, and how john gets there. */
+/** The name of each view, and john's steps that open it from the view before. */
 const VIEWS = [
   ['door', (page) => page.getByRole('heading', { name: 'Sign in' }).waitFor()],
   ['forgotten', (page) => page.getByRole('button', { name: 'Forgot your password?' }).click()],
@@ -58,18 +58,18 @@ const VIEWS = [
   ['account', async (page) => (await dismiss(page), await page.getByRole('link', { name: 'my account' }).click(), await page.getByText('This device').first().waitFor())],
 ];
 
-/** Toasts also go by themselves. */
+/** Closes all toasts. A click may fail, because a toast also closes by itself. */
 async function dismiss(page) {
   for (const close of await page.getByRole('button', { name: 'Dismiss' }).all()) await close.click({ timeout: 1000 }).catch(() => {});
 }
 
 async function inspect(page, name, theme, width) {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(wide <= 0, `${name} at ${width}: ${wide} px stick out`);
+  assert.ok(wide <= 0, `${name} at ${width}: ${wide} px wider than the viewport`);
   await page.mouse.move(0, 0);
   await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))));
   await page.screenshot({ path: `${pictures}${name}-${theme}-${width}.png`, fullPage: !['editor', 'conflict', 'link', 'toast'].includes(name) });
-  // The document is the same at each width, so one width shows what is wrong with it.
+  // The document is the same at each width, so axe checks one width only.
   if (width !== 1280) return;
   const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
   const serious = violations.filter(({ impact }) => ['serious', 'critical', 'moderate'].includes(impact));
@@ -85,7 +85,7 @@ describe('looks', { concurrency: 2 }, () => {
         await page.reload();
         for (const [name, go] of VIEWS) {
           await go(page);
-          await until(async () => (await page.locator('[aria-busy=true]').count()) === 0, 'all is there');
+          await until(async () => (await page.locator('[aria-busy=true]').count()) === 0, 'the view is loaded');
           await inspect(page, name, theme, width);
         }
         is_clean(page);

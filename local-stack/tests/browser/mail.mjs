@@ -1,4 +1,4 @@
-// The ways back into an account: a link by mail, and a link that an admin makes.
+// Account recovery: a link by mail, and a link that an admin creates.
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { startMail, until, PASSWORD } from './harness.mjs';
@@ -14,10 +14,10 @@ before(async () => {
 });
 const journey = (name, story) => it(name, { timeout: 150000 }, story);
 
-/** Opens `link`, and gives its page a password. */
+/** Opens `link`, enters a password on its page, and waits for the text `done`. */
 async function follow(page, link, label, button, done) {
   await page.goto(link);
-  assert.ok(!page.url().includes('token'), 'the address shows no ticket');
+  assert.ok(!page.url().includes('token'), 'the URL does not show the token of the link');
   await page.getByLabel(label).fill(label === 'Password' ? PASSWORD : NEW);
   await page.getByRole('button', { name: button }).click();
   await page.getByText(done).waitFor();

@@ -1,4 +1,4 @@
-// What the page asks of whom, what it leaves behind, and what pages of other origins and sites get.
+// The origins that the page calls, the data that it stores, and the access of pages of other origins and sites.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { before, describe, it } from 'node:test';
@@ -12,7 +12,7 @@ const story = (name, tell) => it(name, { timeout: 150000 }, tell);
 /** A desk whose page reaches auth-service through a proxy. */
 async function proxied() {
   const desk = Object.assign(new Desk(), { browser: await launch() });
-  // The proxy's address is a setting of the stack, and the stack's address is what the proxy leads to.
+  // The stack needs the proxy's address as a setting, so the proxy starts first and gets its target afterwards.
   const proxy = await startProxy('http://localhost:1');
   desk.stack = await startStack({ AUTH_PUBLIC_URL: proxy.url });
   proxy.lead(desk.stack.auth);
@@ -51,7 +51,7 @@ describe('the first view', () => {
     }
     console.log(`first view: ${size} bytes, drawn after ${drawn.page} ms, a line of text after ${drawn.plain} ms`);
     assert.ok(size > 20000 && size < 60000, `${size} bytes`);
-    // Where a line of text is slow already, the machine is busy with something else.
+    // The limit grows with the time for a line of text, because a busy machine draws both slowly.
     assert.ok(Math.min(...drawn.page) < Math.max(300, 3 * Math.min(...drawn.plain)), JSON.stringify(drawn));
     is_clean(page);
   });
@@ -168,7 +168,7 @@ describe('origins', { concurrency: 3 }, () => {
     await page.getByRole('heading', { name: 'Nobody answers' }).waitFor();
     assert.equal(await page.getByLabel('Password').count(), 0);
     proxy.rule = () => ({});
-    // Within the second that the outage asked for, the page does not ask.
+    // The page sends no request before the second of Retry-After is over.
     await until(async () => {
       await page.getByRole('button', { name: 'Try again' }).click({ timeout: 500 }).catch(() => {});
       return page.getByRole('heading', { name: 'Catalogue' }).isVisible();
@@ -186,7 +186,7 @@ describe('origins', { concurrency: 3 }, () => {
     await second.getByRole('button', { name: 'Sign out' }).click();
     await second.getByText('You are signed out.').waitFor();
     await page.evaluate(() => setTimeout(() => history.back()));
-    const shown = await until(() => page.evaluate(() => globalThis.shown).catch(() => null), 'the page is taken out of the cache');
+    const shown = await until(() => page.evaluate(() => globalThis.shown).catch(() => null), 'the browser restores the page from its back/forward cache');
     assert.deepEqual(shown, { persisted: true, text: '' });
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   });

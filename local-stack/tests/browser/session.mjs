@@ -41,7 +41,7 @@ describe('session.js', { concurrency: 6 }, () => {
       const [a, b] = [await visitor.signedIn(), await visitor.signedIn()];
       await visitor.expire();
       visitor.proxy.seen.length = 0;
-      // Without locks both ask with the same cookie: neither is passed on before both have asked.
+      // Without locks, both tabs must send the same cookie, so the proxy holds the requests until both have arrived.
       const { opened, open } = gate();
       visitor.proxy.rule = async ({ path }) => {
         if (path !== '/token') return {};
@@ -85,8 +85,8 @@ describe('session.js', { concurrency: 6 }, () => {
       visitor.proxy.rule = ({ path }) => (path === '/token' ? rule : {});
       const calls = visitor.tokens();
       assert.ok(['unavailable', 'too_many_requests', 'unreachable'].includes(await ask(page)), JSON.stringify(rule));
-      // Chromium itself sends a request again whose connection was closed.
-      assert.ok(visitor.tokens() === calls + 1 || rule.drop, 'a call tries once');
+      // Chromium itself repeats a request whose connection was closed.
+      assert.ok(visitor.tokens() === calls + 1 || rule.drop, 'a call refreshes once');
       assert.deepEqual([await who(page), await visitor.cookie()], [visitor.user.username, cookie]);
     }
     let began;
@@ -102,7 +102,7 @@ describe('session.js', { concurrency: 6 }, () => {
     const [a, b] = [await visitor.signedIn(), await visitor.signedIn()];
     const token = await visitor.stack.token(visitor.user.username);
     await visitor.stack.call(`${visitor.stack.auth}/me/sessions`, 'DELETE', undefined, token);
-    await until(async () => (await ask(a)) === 'signed_out', 'the services know');
+    await until(async () => (await ask(a)) === 'signed_out', 'the tab is signed out');
     await becomes(b, null);
     for (const page of [a, b]) {
       assert.deepEqual((await heard(page)).slice(-1), ['null invalid_refresh_token']);
@@ -110,7 +110,7 @@ describe('session.js', { concurrency: 6 }, () => {
     }
     const calls = visitor.tokens();
     assert.equal(await ask(a), 'signed_out');
-    assert.equal(visitor.tokens(), calls, 'nobody asks again');
+    assert.equal(visitor.tokens(), calls, 'no tab refreshes again');
   });
 
   scenario('a_cookie_that_is_gone_is_told_once_and_is_no_failure_of_a_sign_out', async (visitor) => {
@@ -147,7 +147,7 @@ describe('session.js', { concurrency: 6 }, () => {
 
   scenario('a_tab_closed_during_the_refresh_is_signed_in_when_it_comes_back_after_the_grace', async (visitor) => {
     const page = await visitor.signedIn();
-    await visitor.context.newPage(); // A browser without a tab would end.
+    await visitor.context.newPage(); // Chromium would exit without a tab.
     await visitor.expire();
     const cookie = await visitor.cookie();
     const late = visitor.holdTokens();
@@ -173,7 +173,7 @@ describe('session.js', { concurrency: 6 }, () => {
   });
 
   for (const [what, ahead] of [['a_day_ahead', 86400000], ['a_day_behind', -86400000]]) {
-    // Under faketime Chromium runs, but spins in timed waits; so `Date` is replaced before the page's scripts.
+    // faketime makes Chromium spin in timed waits, so the test replaces `Date` before the page's scripts run.
     scenario(`a_clock_${what}_and_changed_while_running_makes_no_difference`, async (visitor) => {
       await visitor.context.addInitScript((ahead) => {
         const Real = Date;
@@ -254,7 +254,7 @@ describe('session.js', { concurrency: 6 }, () => {
     const other = await visitor.stack.register();
     await a.evaluate(() => session.signOut());
     await visitor.signIn(a, other);
-    await until(async () => (await heard(b)).at(-1) === 'undefined user_changed', 'the second tab hears it');
+    await until(async () => (await heard(b)).at(-1) === 'undefined user_changed', 'the second tab gets the event');
     assert.equal(await who(b), null, 'the first user is dropped');
     const asked = b.waitForRequest((request) => request.url().startsWith(visitor.stack.books) && request.headers().authorization);
     await ask(b);
@@ -264,9 +264,9 @@ describe('session.js', { concurrency: 6 }, () => {
   });
 });
 
-describe('session.js, in corners', { concurrency: 6 }, () => {
+describe('session.js, edge cases', { concurrency: 6 }, () => {
   scenario('a_page_of_the_back_button_asks_before_it_shows_anything', async (visitor) => {
-    // The smaller Chromium keeps no page for the back button.
+    // chromium-headless-shell has no back/forward cache.
     visitor.context = await (await launch({ executablePath: '/usr/bin/chromium' })).newContext();
     await back_button_asks_before_it_shows_anything(visitor);
   });
@@ -281,7 +281,7 @@ describe('session.js, in corners', { concurrency: 6 }, () => {
     });
     await page.evaluate(() => session.start());
     await visitor.signIn(page);
-    await until(() => page.evaluate(() => nested.length === 1), 'after the sign-in');
+    await until(() => page.evaluate(() => nested.length === 1), 'the nested call ends after the sign-in');
     const again = await visitor.open();
     assert.equal(await again.evaluate(async () => {
       const nested = new Promise((done) => session.addEventListener('change', async () => done(await session.fetch(globalThis.books))));
@@ -376,7 +376,7 @@ describe('session.js, in corners', { concurrency: 6 }, () => {
   scenario('a_disabled_account_is_told_once', async (visitor) => {
     const [a, b] = [await visitor.signedIn(), await visitor.signedIn()];
     await visitor.stack.asJohn('PATCH', `${visitor.stack.auth}/users/${visitor.user.id}`, { disabled: true });
-    await until(async () => (await ask(a)) === 'signed_out', 'the services know');
+    await until(async () => (await ask(a)) === 'signed_out', 'the tab is signed out');
     await becomes(b, null);
     for (const page of [a, b]) assert.equal((await heard(page)).filter((event) => event === 'null invalid_refresh_token').length, 1);
   });

@@ -1,7 +1,7 @@
-// A browser profile of its own with a user of its own, and bare pages that hold a Session.
+// A browser profile with its own user, and bare pages with a Session.
 import { gate, startProxy, until, PASSWORD, sleep } from './harness.mjs';
 
-/** After the life of an access token (`ACCESS_TOKEN_TTL=1s`) and the leeway of 5 s. */
+/** The time until an access token has expired, in ms: `ACCESS_TOKEN_TTL=1s` and the leeway of 5 s. */
 export const EXPIRY = 6300;
 
 export class Visitor {
@@ -15,7 +15,7 @@ export class Visitor {
     return visitor;
   }
 
-  /** A page with a Session named `session` and its events in `heard`; it has not begun to ask. */
+  /** Opens a page with a Session named `session` and its events in `heard`. The Session is not started. */
   async open(options = {}) {
     const page = await this.context.newPage();
     page.requests = [];
@@ -28,7 +28,7 @@ export class Visitor {
     return page;
   }
 
-  /** Makes the Session of a page that was loaded. */
+  /** Creates the Session of a loaded page. */
   async hold(page, options = {}) {
     await until(() => page.evaluate(() => globalThis.ready), 'the page is loaded');
     await page.evaluate(({ auth, books, options }) => {
@@ -42,7 +42,7 @@ export class Visitor {
 
   signIn = (page, user = this.user) => page.evaluate((credentials) => session.signIn(credentials), { username: user.username, password: PASSWORD });
 
-  /** A page whose user is signed in, found out by `start`. */
+  /** Opens a page, and signs in unless `start` finds a session. */
   async signedIn(options) {
     const page = await this.open(options);
     await page.evaluate(() => session.start());
@@ -54,7 +54,7 @@ export class Visitor {
 
   tokens = () => this.proxy.count('/token');
 
-  /** Keeps the answers of `POST /token` back until `open`; `reached` once auth-service has given one. */
+  /** Holds the responses to `POST /token` until `open`. `reached` waits until auth-service has sent one. */
   holdTokens() {
     const { opened, open } = gate();
     this.proxy.seen.length = 0;

@@ -1,10 +1,10 @@
-// WebKit by W3C WebDriver: as much of playwright-core's interface as the stories use that run in both browsers.
+// WebKit by W3C WebDriver, with the part of playwright-core's interface that the tests in both browsers use.
 import { spawn } from 'node:child_process';
 import { ending, freePort, until } from './harness.mjs';
 
-/** A virtual display for windows that are not looked at: its name. */
+/** Starts a virtual display. Returns its name. */
 async function display() {
-  // `-displayfd 1` takes a free number and writes it to the standard output.
+  // `-displayfd 1` chooses a free number and writes it to the standard output.
   const program = spawn('Xvfb', ['-displayfd', '1', '-nolisten', 'tcp', '-screen', '0', '1280x800x24'], { stdio: ['ignore', 'pipe', 'ignore'] });
   ending(() => void program.kill());
   return new Promise((done, failed) => {
@@ -13,7 +13,7 @@ async function display() {
   });
 }
 
-/** WebKitWebDriver: a function that calls it. */
+/** Starts WebKitWebDriver. Returns a function that calls it. */
 export async function startWebKit() {
   const port = await freePort();
   const program = spawn('WebKitWebDriver', [`--port=${port}`], { env: { ...process.env, DISPLAY: await display() }, stdio: ['ignore', 'ignore', 'inherit'] });
@@ -25,11 +25,11 @@ export async function startWebKit() {
     if (!response.ok) throw new Error(`${method} ${path}: ${value.error}: ${value.message}`);
     return value;
   };
-  await until(() => call('GET', '/status').catch(() => null), 'WebKitWebDriver answers: run ./test --long');
+  await until(() => call('GET', '/status').catch(() => null), 'WebKitWebDriver answers (./test --long installs it)');
   return call;
 }
 
-/** A browser of its own, without cookies. The driver runs one at a time. */
+/** A new browser without cookies. The driver runs one browser at a time. */
 export class Context {
   static async open(call) {
     const { sessionId } = await call('POST', '/session', { capabilities: { alwaysMatch: { acceptInsecureCerts: true } } });
@@ -61,16 +61,16 @@ class Page {
 
   goto = (url) => this.#command('/url', { url });
 
-  /** The back button. A script that runs while a page is replaced can be lost, so this waits for the other page. */
+  /** Goes back, and waits for the other page, because a script that runs while a page is replaced can be lost. */
   back = () => this.#command('/back', {});
 
   /** The result of `run(given)` in the page. */
   async evaluate(run, given) {
-    // JSON has no `undefined`, but an object without `value` has one.
+    // JSON has no `undefined`, so an object without `value` represents it.
     const script = `return Promise.resolve((${run})(arguments[0])).then((value) => (value === undefined ? {} : { value }));`;
     return (await this.#command('/execute/sync', { script, args: [given ?? null] })).value;
   }
 
-  /** WebDriver reports no requests and no lines of the console. */
+  /** WebDriver reports no requests and no console lines. */
   on() {}
 }

@@ -1,4 +1,4 @@
-// session.js and the page in WebKit, over TLS, because WebKit keeps no Secure cookie of a page on http.
+// session.js and the page in WebKit, over TLS, because WebKit stores no Secure cookie of an http page.
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { back_button_asks_before_it_shows_anything, lock_that_is_never_released_delays_a_call_by_three_seconds } from './both.mjs';
@@ -49,7 +49,7 @@ describe('WebKit', () => {
     await second.evaluate(() => [...document.querySelectorAll('nav button')].at(-1).click());
     await says(second, 'You are signed out.');
     await page.back();
-    const shown = await until(() => page.evaluate(() => globalThis.shown).catch(() => null), 'the page is taken out of the cache');
+    const shown = await until(() => page.evaluate(() => globalThis.shown).catch(() => null), 'the browser restores the page from its back/forward cache');
     assert.deepEqual(shown, { persisted: true, text: '' });
     await says(page, 'Sign in');
   });

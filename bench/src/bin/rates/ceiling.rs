@@ -1,5 +1,5 @@
-//! The least that a service in actix-web does: ready bytes, with and without a verified token; a rotation and a login
-//! without a user store.
+//! The ceiling: a server that does the least that actix-web must. It sends prepared bytes with and without a verified
+//! token, and does a rotation and a login without a user store.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::servers::{ACCESS_SECRET, REFRESH_SECRET};
 
 const ISSUER: &str = "auth-service";
 const BOOKS: &str = r#"[{"author":"Chinua Achebe","country":"Nigeria","language":"English","pages":209,"title":"Things Fall Apart","year":1958},{"author":"Hans Christian Andersen","country":"Denmark","language":"Danish","pages":784,"title":"Fairy tales","year":1836},{"author":"Dante Alighieri","country":"Italy","language":"Italian","pages":928,"title":"The Divine Comedy","year":1315}]"#;
-/// Replaces the record of a refresh token by that of the next, also in the set of the user's tokens; 0 if there is none.
+/// Replaces the record of a refresh token by the next one, also in the set of the user's tokens; 0 if there is none.
 const ROTATE: &str = "
 local user = redis.call('GET', KEYS[1])
 if not user then return 0 end
@@ -32,7 +32,7 @@ redis.call('PEXPIRE', KEYS[3], ARGV[1])
 return 1";
 const WEEK_MS: u64 = 604_800_000;
 
-/// The claims of either token.
+/// The claims of both kinds of token.
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -51,13 +51,13 @@ struct Tokens {
     validation: Validation,
     redis: MultiplexedConnection,
     rotate: Script,
-    /// Of `password123admin`, at cost 10.
+    /// The hash of `password123admin`, at cost 10.
     hash: String,
-    /// For one login at a time, as there is one core.
+    /// Allows one login at a time, because there is one core.
     turn: Semaphore,
 }
 
-/// Serves on `addr` with one worker, with refresh tokens in the Redis at `redis`.
+/// Serves on `addr` with one worker. Refresh tokens are in the Redis at `redis`.
 pub async fn serve(addr: SocketAddr, redis: &str) -> io::Result<()> {
     shared_claims::self_test().map_err(io::Error::other)?;
     let redis = Client::open(redis).map_err(io::Error::other)?;

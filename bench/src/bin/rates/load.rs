@@ -13,7 +13,6 @@ pub struct Load {
     pub time: Duration,
 }
 
-/// A response.
 pub struct Response<'a> {
     pub status: u16,
     pub body: &'a str,
@@ -80,7 +79,7 @@ pub fn request(method: &str, path: &str, token: &str, body: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}{about_body}\r\n{body}")
 }
 
-/// Sends each of `requests` on a connection of its own, again and again for `time`. After each response, `next` may
+/// Sends each of `requests` on its own connection, repeatedly for `time`. After each response, `next` may
 /// replace the request.
 pub fn load(
     addr: SocketAddr,

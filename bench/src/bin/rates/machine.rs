@@ -1,6 +1,6 @@
 use std::fs;
 
-/// The facts of the machine, on which all figures depend.
+/// Model, cores, memory, kernel and load of the machine, on which all figures depend.
 pub fn facts() -> String {
     let line = |file: &str, start: &str| {
         let text = fs::read_to_string(format!("/proc/{file}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Requests a second and CPU time a request, beside the least that actix-web needs. See `bench/README.md`.
+//! Requests per second and CPU time per request, compared with the least that actix-web needs. See `bench/README.md`.
 
 mod ceiling;
 mod load;
@@ -27,7 +27,7 @@ const WARM_UP: Duration = Duration::from_millis(500);
 enum Program {
     /// Measure, and print a table
     Measure(Options),
-    /// Serve as the ceiling
+    /// Serve as the ceiling: do the least that actix-web must
     Ceiling { addr: SocketAddr, redis: String },
 }
 
@@ -52,10 +52,10 @@ struct Options {
 
 /// The servers of a run.
 struct Servers {
-    /// Runs until the others have stopped.
+    /// Kept so that Redis runs as long as the other servers.
     _redis: Server,
     ceiling: Server,
-    /// The ceiling once more, so that a storm has two servers as the services do.
+    /// A second ceiling: one takes the logins of a storm while the other is measured, as with the two services.
     hashing: Server,
     auth: Server,
     books: Server,
@@ -128,7 +128,7 @@ impl Servers {
     }
 }
 
-/// A service with one worker on the first core. Its log is a file: a terminal would be slower.
+/// Starts a service with one worker on the first core. Its log is a file, because a terminal would be slower.
 fn service(options: &Options, redis: &str, program: &str, name: &str, own: &[(&str, &str)]) -> Result<Server, Failure> {
     let mut command = Command::new(options.programs.join(program));
     command.env_clear().current_dir(&options.folder).stderr(File::create(options.folder.join(format!("{name}.log")))?);

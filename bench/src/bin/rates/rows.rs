@@ -16,11 +16,11 @@ pub struct Row<'a> {
     server: &'a Server,
     requests: Vec<String>,
     next: fn(&str) -> Option<String>,
-    /// Microseconds of CPU a request, and requests a second.
+    /// CPU time per request in microseconds, and requests per second.
     pub passes: Vec<(f64, f64)>,
 }
 
-/// The rows of the table; of each kind of work the first one is the measure.
+/// The rows of the table. The first row of each kind of work is the reference for the others.
 pub fn rows(servers: &Servers) -> Result<Vec<Row<'_>>, Failure> {
     const BOOKS: &str = "`GET /books`, 3 books";
     const MANY: &str = "`GET /books`, 1000 books";
@@ -56,7 +56,7 @@ pub fn rows(servers: &Servers) -> Result<Vec<Row<'_>>, Failure> {
     Ok(rows)
 }
 
-/// Fills the catalogue up to a thousand books.
+/// Fills the catalogue up to 1,000 books.
 fn add_books(addr: SocketAddr, token: &str) -> Result<(), Failure> {
     let mut connection = Connection::open(addr)?;
     for number in 4..=1000 {
@@ -96,12 +96,12 @@ fn forged(token: &str) -> String {
 }
 
 impl Row<'_> {
-    /// Asks again and again for `time`.
+    /// Repeats the requests for `time`, and records the figures.
     pub fn pass(&mut self, time: Duration) -> Result<(), Failure> {
         let before = self.server.cpu()?;
         let load = load(self.server.addr, &mut self.requests, time, self.next)?;
         if load.failures > 0 {
-            return Err(format!("{}, {}: {} wrong answers", self.work, self.who, load.failures).into());
+            return Err(format!("{}, {}: {} wrong responses", self.work, self.who, load.failures).into());
         }
         let (used, responses) = (self.server.cpu()?.saturating_sub(before), f64::from(load.responses));
         self.passes.push((used.as_secs_f64() * 1e6 / responses, responses / load.time.as_secs_f64()));

@@ -1,4 +1,4 @@
-//! Servers on the first core, each a process of its own, and what the kernel says of them.
+//! Servers on the first core, each in its own process, and their CPU time and memory.
 
 use std::fs;
 use std::io;
@@ -22,7 +22,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `command` on `core`; `tell` gives it the address to listen on.
+    /// Starts `command` on `core`. `tell` passes it the address to listen on.
     #[expect(clippy::disallowed_methods, reason = "this thread only waits for the server")]
     pub fn start(command: &mut Command, core: usize, tell: impl FnOnce(&mut Command, SocketAddr)) -> io::Result<Self> {
         let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -45,7 +45,7 @@ impl Server {
         Err(io::Error::other(format!("{} does not listen", command.get_program().display())))
     }
 
-    /// The CPU time of its threads so far, from `schedstat`: `utime` and `stime` count in steps of 10 ms.
+    /// The CPU time of its threads so far, from `schedstat`, because `utime` and `stime` count in steps of 10 ms.
     pub fn cpu(&self) -> io::Result<Duration> {
         let mut all = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
@@ -71,13 +71,13 @@ pub fn memory(process: u32, line: &str) -> Option<f64> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A process that has ended already needs neither.
+        // Both may fail, because the process may have ended already.
         drop(self.process.kill());
         drop(self.process.wait());
     }
 }
 
-/// Keeps this thread, and the processes that it starts, on `core`, if there are two.
+/// Pins this thread, and the processes that it starts, to `core`, if the machine has that core.
 pub fn run_on(core: usize) -> io::Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core);

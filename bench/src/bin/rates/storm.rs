@@ -15,7 +15,7 @@ use crate::{Failure, Servers, median};
 pub const WORK: &str = "p99 in a storm of logins";
 /// Clients that log in without pause.
 const CLIENTS: usize = 8;
-/// Connections that ask in turn, 300 times a second in all.
+/// Connections that send requests in turn, 300 per second in total.
 const PROBES: u32 = 30;
 const INTERVAL: Duration = Duration::from_millis(100);
 
@@ -42,7 +42,7 @@ pub fn print(servers: &Servers, rounds: usize, time: Duration) -> Result<(), Fai
     Ok(())
 }
 
-/// The p99 of `request` at `probed`, asked at fixed times and counted from these, while clients log in at `stormed`.
+/// The p99 of `request` at `probed` while clients log in at `stormed`. Each latency counts from the planned time.
 fn p99(probed: &Server, stormed: SocketAddr, request: &str, time: Duration) -> io::Result<Duration> {
     let is_over = AtomicBool::new(false);
     scope(|threads| {

@@ -1,4 +1,4 @@
-//! Sessions that ended without auth-service.
+//! Ended sessions that this program writes to the database of auth-service.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, query};
 use uuid::Uuid;
 
-/// As auth-service leaves them: one that was opened a minute ago and ends now, nobody having read of it yet. They are
-/// listed for an hour, so that none is over before the end.
+/// Inserts sessions as auth-service does: each was opened a minute ago, ends now, and has no place in the revocation
+/// list yet. They are listed for an hour, so that none expires during the measurement.
 const PUT: &str = "
 INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
     user_agent, address, issued_at, tokens_end_at, position)
@@ -16,7 +16,7 @@ SELECT value, ?2, 1, 0, now - 60000, now - 60000, now + 604740000, now + 2591940
     'bench', '127.0.0.1', now - 60000, now + 3600000, 0
 FROM json_each(?1), (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)";
 
-/// Puts so many into the database, in one step.
+/// Inserts this number of ended sessions in one statement.
 pub async fn put(database: &Path, sessions: usize) -> Result<(), sqlx::Error> {
     let names: Vec<String> = (0..sessions).map(|_| Uuid::new_v4().to_string()).collect();
     let names = serde_json::Value::from(names).to_string();

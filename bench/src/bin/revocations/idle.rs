@@ -1,4 +1,4 @@
-//! What it costs to follow a list in which nothing happens.
+//! The cost of polling a revocation list that does not change.
 
 use std::io;
 use std::time::Duration;
@@ -9,30 +9,30 @@ use crate::servers::{Cpu, Service};
 use crate::table::Row;
 
 const MEASURED: Duration = Duration::from_secs(30);
-/// Starts, and what they allocate, are over after this.
+/// The time after which services have finished starting and allocating.
 const SETTLED: Duration = Duration::from_secs(4);
 /// In percent of a core.
 const CPU_LIMIT: f64 = 0.1;
 /// In megabytes, of books-service.
 const MEMORY_LIMIT: f64 = 20.0;
 
-/// The same service three times: it follows nobody, the empty list, the full one.
+/// Three instances of books-service. They poll no list, an empty list and a full list.
 pub struct Books {
     pub alone: Service,
     pub empty: Service,
     pub full: Service,
 }
 
-/// The same service with an empty list and with 100,000 entries.
+/// Two instances of auth-service, with an empty list and with 100,000 entries.
 pub struct Auths {
     pub empty: Service,
     pub full: Service,
 }
 
-/// CPU of an auth-service with an empty list and of one with a full list, in percent.
+/// CPU of both instances of auth-service while no service polls them, in percent: empty list, full list.
 pub struct Unasked([f64; 2]);
 
-/// What they take when nobody asks them.
+/// Measures both instances while no service polls them.
 pub async fn unasked(auths: &Auths) -> io::Result<Unasked> {
     Ok(Unasked(percent([&auths.empty, &auths.full]).await?))
 }
@@ -66,7 +66,7 @@ pub async fn measure(auths: &Auths, unasked: &Unasked, books: &Books) -> io::Res
     ])
 }
 
-/// The CPU that each takes while nothing happens, in percent of a core, all in the same time.
+/// The CPU of each idle service in percent of a core, all measured at the same time.
 async fn percent<const N: usize>(services: [&Service; N]) -> io::Result<[f64; N]> {
     sleep(SETTLED).await;
     let read = || services.iter().map(|service| service.cpu()).collect::<io::Result<Vec<Cpu>>>();

@@ -1,4 +1,4 @@
-//! As many requests as a service answers.
+//! The requests per second that a service answers at most.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ const CONNECTIONS: usize = 16;
 const ROUNDS: u32 = 3;
 const ROUND: Duration = Duration::from_secs(5);
 
-/// What a service did in all rounds.
+/// The totals of a service over all rounds.
 #[derive(Default)]
 struct Load {
     requests: u32,
     cpu: Duration,
 }
 
-/// Turn by turn, so that whatever else the machine does falls on both.
+/// Measures the two services in turn, so that other work of the machine affects both.
 pub async fn measure(without: &Service, following: &Service, token: &str) -> io::Result<[Row; 2]> {
     let [mut alone, mut with] = [Load::default(), Load::default()];
     for _ in 0..ROUNDS {
@@ -64,7 +64,7 @@ impl Load {
     }
 }
 
-/// One request after the other; how many were answered.
+/// Sends one request after the other, and returns the number of responses.
 async fn ask_until(until: Instant, mut stream: BufReader<TcpStream>, request: String) -> io::Result<u32> {
     let mut answered = 0;
     while Instant::now() < until {
@@ -75,7 +75,7 @@ async fn ask_until(until: Instant, mut stream: BufReader<TcpStream>, request: St
     Ok(answered)
 }
 
-/// Reads past one 200.
+/// Reads one response, which must be a 200.
 async fn read_answer(stream: &mut BufReader<TcpStream>) -> io::Result<()> {
     let (mut line, mut length) = (String::new(), 0);
     stream.read_line(&mut line).await?;

@@ -1,4 +1,4 @@
-//! One look-up, as every request makes it.
+//! A look-up in the revocation list, as every request makes it.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -8,19 +8,19 @@ use uuid::Uuid;
 
 use crate::table::{Row, median};
 
-/// Look-ups of a pass, so few that hardly any pass is interrupted. Each has names of its own: what the last ones led to would
-/// be in the processor's cache.
+/// Look-ups per pass, so few that the kernel interrupts hardly any pass. Each look-up has new names, because the memory
+/// that the last names led to would be in the CPU's cache.
 const LOOK_UPS: u32 = 2_000;
 const PASSES: usize = 401;
-/// In nanoseconds, among a million.
+/// Of a look-up among a million entries, in nanoseconds.
 const LIMIT: f64 = 200.0;
-/// Of a list of a million, in megabytes.
+/// Of a list of a million entries, in megabytes.
 const MEMORY_LIMIT: f64 = 100.0;
-/// A list ten times as long may cost what caches lose; a search would cost ten times as much.
+/// The highest ratio for a list ten times as long. It allows for cache misses; a linear search would have 10.
 const GROWTH: f64 = 2.0;
 
 pub fn measure() -> [Row; 3] {
-    // First, while the process is small: what others leave free would be taken again, unseen.
+    // Measured first: later, the list would reuse memory that other lists have freed, and the figure would be too low.
     let before = resident();
     let list = list_of(1_000_000);
     let memory = resident() - before;
@@ -40,13 +40,13 @@ pub fn measure() -> [Row; 3] {
     ]
 }
 
-/// Nanoseconds that a look-up takes in a list of so many sessions, none of which is asked for.
+/// Nanoseconds of a look-up in a list of this many sessions. The look-up finds none of them.
 fn among(entries: usize) -> f64 {
     let list = list_of(entries);
     median(&mut [(); PASSES].map(|()| pass(&list)))
 }
 
-/// A list of so many sessions, told bit by bit.
+/// A list of this many sessions, added in steps of 1,000.
 fn list_of(entries: usize) -> Revocations {
     let list = Revocations::new(None);
     for _ in 0..entries / 1000 {
@@ -56,7 +56,7 @@ fn list_of(entries: usize) -> Revocations {
     list
 }
 
-/// The memory that this process holds, in megabytes.
+/// The resident memory of this process, in megabytes.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -64,8 +64,8 @@ fn resident() -> f64 {
     kib.map_or(f64::NAN, |kib| f64::from(kib) * 1024.0 / 1e6)
 }
 
-/// What is asked next depends on what was answered, as if each look-up were alone: a processor would otherwise wait for
-/// the memory of many at once.
+/// Each look-up depends on the result of the one before. Otherwise the CPU would fetch the memory of several look-ups
+/// at once.
 fn pass(list: &Revocations) -> f64 {
     let names: Vec<(String, String)> = (0..=LOOK_UPS).map(|_| (name(), name())).collect();
     let mut place = 0;

@@ -1,20 +1,20 @@
-//! What it costs to know what was revoked, and how soon it is known. See `bench/README.md`.
+//! The cost of the revocation list, and the delay until a revocation takes effect. See `bench/README.md`.
 
-/// Sessions that ended without auth-service.
+/// Ended sessions that this program writes to the database of auth-service.
 mod ended;
-/// What it costs to follow a list in which nothing happens.
+/// The cost of polling a revocation list that does not change.
 mod idle;
-/// As many requests as a service answers.
+/// The requests per second that a service answers at most.
 mod load;
-/// One look-up, as every request makes it.
+/// A look-up in the revocation list, as every request makes it.
 mod look_up;
-/// The services, each a process of its own.
+/// The services, each in its own process.
 mod servers;
-/// How long a token outlives its session.
+/// The time for which a token outlives its session.
 mod soon;
-/// What was promised, and what it was.
+/// The table of promises and figures.
 mod table;
-/// The whole list, read and carried.
+/// The time to read and to transfer the whole list.
 mod transfer;
 
 use std::error::Error;
@@ -28,7 +28,7 @@ use crate::idle::{Auths, Books};
 use crate::servers::Place;
 use crate::table::Table;
 
-/// Sessions that ended and are still listed.
+/// The number of ended sessions that are still listed.
 const ENDED: usize = 100_000;
 
 #[derive(Debug, Parser)]
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Options { programs, folder } = Options::parse();
     let mut table = Table::default();
     let outcome = measure(&Place { programs, folder }, &mut table).await;
-    // Whatever went wrong, what was measured before is worth minutes.
+    // After an error, too: the figures up to then took minutes.
     print!("{table}");
     outcome?;
     let broken = table.broken();

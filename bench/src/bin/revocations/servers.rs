@@ -1,4 +1,4 @@
-//! The services, each a process of its own, and what the kernel says of them.
+//! The services, each in its own process, and their CPU time and memory.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-/// Where programs are, and where they keep their files.
+/// The folder of the programs, and the folder of their files.
 pub struct Place {
     pub programs: PathBuf,
     pub folder: PathBuf,
@@ -27,7 +27,7 @@ pub struct Service {
 pub struct Cpu(HashMap<String, u64>);
 
 impl Place {
-    /// An auth-service with the database `name`.
+    /// Starts an auth-service with the database `name`.
     pub async fn auth(&self, name: &str) -> io::Result<Service> {
         let addr = free()?;
         let own = [
@@ -40,7 +40,7 @@ impl Place {
         self.start("auth-service", addr, &own).await
     }
 
-    /// A books-service that follows an auth-service, or nobody.
+    /// Starts a books-service with the database `name`. It polls the revocation list of `follows`, if any.
     pub async fn books(&self, name: &str, follows: Option<&Service>) -> io::Result<Service> {
         let addr = free()?;
         let mut own =
@@ -71,23 +71,23 @@ impl Service {
         format!("http://{}{path}", self.addr)
     }
 
-    /// What it holds in memory right now, in megabytes.
+    /// The resident memory, in megabytes.
     pub fn memory(&self) -> io::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u32>().ok());
-        kib.map(|kib| f64::from(kib) * 1024.0 / 1e6).ok_or_else(|| io::Error::other("/proc does not tell the memory"))
+        kib.map(|kib| f64::from(kib) * 1024.0 / 1e6).ok_or_else(|| io::Error::other("/proc does not show the memory"))
     }
 
-    /// From `schedstat`, because `utime` and `stime` come in steps of 10 ms: of 30 s, a third of what is promised.
+    /// Read from `schedstat`. `utime` and `stime` count in steps of 10 ms, which is a third of the limit for 30 s.
     pub fn cpu(&self) -> io::Result<Cpu> {
         let mut threads = HashMap::new();
         for thread in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
             let thread = thread?;
-            // Whoever has ended meanwhile has no file.
+            // A thread that has ended meanwhile has no file.
             let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
             let used = text.split(' ').next().and_then(|used| used.parse().ok());
-            let used = used.ok_or_else(|| io::Error::other("/proc does not tell the CPU time"))?;
+            let used = used.ok_or_else(|| io::Error::other("/proc does not show the CPU time"))?;
             threads.insert(thread.file_name().to_string_lossy().into_owned(), used);
         }
         Ok(Cpu(threads))
@@ -95,7 +95,7 @@ impl Service {
 }
 
 impl Cpu {
-    /// What was used since `before`, by the threads that are still there.
+    /// The CPU time since `before` of the threads that still run.
     pub fn since(&self, before: &Self) -> Duration {
         let used = |(thread, now): (&String, &u64)| now.saturating_sub(before.0.get(thread).copied().unwrap_or(0));
         Duration::from_nanos(self.0.iter().map(used).sum())
@@ -104,7 +104,7 @@ impl Cpu {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Whoever has ended already is no worry.
+        // Both may fail, because the process may have ended already.
         drop(self.process.kill());
         drop(self.process.wait());
     }

@@ -1,4 +1,4 @@
-//! How long a token outlives its session.
+//! The time for which a token outlives its session.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::servers::Service;
 use crate::table::{Row, median};
 
 const LOGOUTS: u32 = 50;
-/// In milliseconds, of the slowest.
+/// Of the slowest logout, in milliseconds.
 const LIMIT: f64 = 1_500.0;
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,7 +31,7 @@ pub async fn log_in(client: &Client, auth: &Service) -> reqwest::Result<Tokens> 
 pub async fn measure(client: &Client, auth: &Service, books: &Service) -> Result<Row, Box<dyn std::error::Error>> {
     let mut times = Vec::new();
     for number in 0..LOGOUTS {
-        // A refusal follows a question of books-service: so the logouts lie evenly between two of them.
+        // The delay depends on the next poll of books-service, so the logouts are spread evenly between two polls.
         sleep(Duration::from_secs(1) * number / LOGOUTS).await;
         times.push(outlives(client, auth, books).await?.as_secs_f64() * 1000.0);
     }
@@ -45,11 +45,11 @@ pub async fn measure(client: &Client, auth: &Service, books: &Service) -> Result
     ))
 }
 
-/// From the moment that the logout is asked for.
+/// The time from the request of a logout to the first 401 of books-service.
 async fn outlives(client: &Client, auth: &Service, books: &Service) -> Result<Duration, Box<dyn std::error::Error>> {
     let tokens = log_in(client, auth).await?;
     if ask(client, books, &tokens).await? != 200 {
-        return Err(io::Error::other("books-service does not take a new token").into());
+        return Err(io::Error::other("books-service refuses a new token").into());
     }
     let began = Instant::now();
     let body = json!({"token": tokens.refresh});
@@ -67,7 +67,7 @@ async fn outlives(client: &Client, auth: &Service, books: &Service) -> Result<Du
 async fn ask(client: &Client, books: &Service, tokens: &Tokens) -> reqwest::Result<u16> {
     let answer = client.get(books.url("/books")).bearer_auth(&tokens.access).send().await?;
     let status = answer.status().as_u16();
-    // To the end, so that the connection can be used again.
+    // Reads to the end, so that the connection can be reused.
     answer.bytes().await?;
     Ok(status)
 }

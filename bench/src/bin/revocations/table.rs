@@ -1,4 +1,4 @@
-//! What was promised, and what it was.
+//! The table of promises and figures.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub struct Row {
     is_kept: bool,
 }
 
-/// All of them.
+/// All lines of the report.
 #[derive(Default)]
 pub struct Table(Vec<Row>);
 
@@ -19,7 +19,7 @@ impl Row {
         Self { what, promise, figure, is_kept }
     }
 
-    /// Nothing was promised.
+    /// A figure without a promise.
     pub fn figure(what: &'static str, figure: String) -> Self {
         Self::promise(what, "", figure, true)
     }
@@ -30,7 +30,7 @@ impl Table {
         self.0.extend(rows);
     }
 
-    /// What was promised and not kept.
+    /// The promises that were not kept.
     pub fn broken(&self) -> Vec<String> {
         let broken = self.0.iter().filter(|row| !row.is_kept);
         broken.map(|row| format!("{}: {}, promised {}", row.what, row.figure, row.promise)).collect()
@@ -44,7 +44,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// The one in the middle; of none, not a number.
+/// The median; NaN if there are no figures.
 pub fn median(figures: &mut [f64]) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)

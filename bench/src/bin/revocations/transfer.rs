@@ -1,4 +1,4 @@
-//! The whole list: read by auth-service, and carried to whoever knows nothing yet.
+//! The time until auth-service has read the whole list, and the time to transfer it to a service that starts.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use crate::table::Row;
 const TRANSFERS: usize = 5;
 /// Of the slowest transfer.
 const LIMIT: Duration = Duration::from_secs(1);
-/// auth-service has read all within this, or something is wrong.
+/// The time within which auth-service must have read the list.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub async fn measure(client: &Client, auth: &Service) -> Result<[Row; 2], Box<dyn std::error::Error>> {
     let url = auth.url("/revocations");
     let began = Instant::now();
     let first = until_read(client, &url).await?;
-    // Of this much the last milliseconds wrote the JSON, which is kept until the list changes.
+    // The last milliseconds of it wrote the JSON, which auth-service caches until the list changes.
     let read = began.elapsed();
     let bytes = first.bytes().await?.len();
     let mut slowest = Duration::ZERO;
@@ -40,7 +40,7 @@ pub async fn measure(client: &Client, auth: &Service) -> Result<[Row; 2], Box<dy
     ])
 }
 
-/// The first answer that is a list.
+/// Repeats the request until the response is a list.
 async fn until_read(client: &Client, url: &str) -> Result<Response, Box<dyn std::error::Error>> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
@@ -50,5 +50,5 @@ async fn until_read(client: &Client, url: &str) -> Result<Response, Box<dyn std:
         }
         sleep(Duration::from_millis(10)).await;
     }
-    Err(io::Error::other("auth-service does not read the list").into())
+    Err(io::Error::other("auth-service has not read the list in a minute").into())
 }

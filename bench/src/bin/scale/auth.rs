@@ -11,10 +11,10 @@ use crate::place::{Place, Store, log_in};
 use crate::table::{Row, Table};
 use crate::times::{Client, Times};
 
-/// The clients that refresh without pause.
+/// The number of clients that refresh without pause.
 const CLIENTS: usize = 16;
 const REFRESHES: Duration = Duration::from_secs(10);
-/// One session of each number. Ids are in no order; those that have ended have no place in the list yet.
+/// Inserts `{size}` sessions. Their ids are in no order. Ended ones have no place in the revocation list yet.
 const SESSIONS: &str = "
 INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
     user_agent, address, issued_at, tokens_end_at, position)
@@ -71,7 +71,7 @@ fn lists(addr: SocketAddr, token: &str, users: u32, table: &mut Table) -> Result
     Ok(())
 }
 
-/// Refreshes without pause, with sessions in the store of the users.
+/// Measures refreshes without pause, with the sessions in the database of the users.
 fn refreshes(addr: SocketAddr, place: &Place<'_>, table: &mut Table) -> Result<(), Failure> {
     let until = Instant::now() + REFRESHES;
     let mut all = Times::default();
@@ -107,7 +107,7 @@ fn refresh_until(addr: SocketAddr, until: Instant) -> Result<Times, Failure> {
     Ok(times)
 }
 
-/// A start with revocations that have no place in the list yet, and one with those that have.
+/// Measures a start when the revocations have no place in the list yet, and one when they have.
 fn revocations(place: &Place<'_>, table: &mut Table) -> Result<(), Failure> {
     let (first, unplaced) = place.start("auth-service")?;
     drop(first);

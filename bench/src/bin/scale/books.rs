@@ -26,7 +26,7 @@ pub async fn measure(place: &Place<'_>, size: u32, table: &mut Table) -> Result<
         write_books(&file, size)?;
     }
     place.create("books").await?;
-    // A first start migrates.
+    // The first start applies the migrations.
     drop(place.start("books-service")?);
     let import = place.run("books-service", &["import", &file.to_string_lossy()])?;
     let seconds = import.time.as_secs_f64();
@@ -48,7 +48,7 @@ pub async fn measure(place: &Place<'_>, size: u32, table: &mut Table) -> Result<
     migrate::books(place, size, table).await
 }
 
-/// An admin's token, of an auth-service that lasts no longer.
+/// An admin's token. Its auth-service is started for it, and stopped again.
 async fn token(place: &Place<'_>) -> Result<String, Failure> {
     place.create("auth").await?;
     let (server, _) = place.start("auth-service")?;
@@ -58,7 +58,7 @@ async fn token(place: &Place<'_>) -> Result<String, Failure> {
     Ok(token)
 }
 
-/// Lists that no earlier request asked for, one after the other.
+/// Measures lists and searches one after the other. No request repeats an earlier one.
 fn lists(addr: SocketAddr, token: &str, table: &mut Table) -> Result<(), Failure> {
     let mut client = Client::of(addr, token)?;
     let orders = ["added", "-added", "-year", "title", "author", "country", "pages"];
@@ -87,7 +87,7 @@ fn lists(addr: SocketAddr, token: &str, table: &mut Table) -> Result<(), Failure
     Ok(())
 }
 
-/// One book, readiness and a change, alone and while others search.
+/// Measures reads of a book alone, then reads, readiness and changes beside searches.
 fn beside(addr: SocketAddr, token: &str, size: u32, table: &mut Table) -> Result<(), Failure> {
     let [quiet, _, _] = probes(addr, token, size)?;
     let is_over = &AtomicBool::new(false);
@@ -115,7 +115,7 @@ fn beside(addr: SocketAddr, token: &str, size: u32, table: &mut Table) -> Result
     Ok(())
 }
 
-/// The three calls, fifty a second.
+/// Sends the three calls, fifty per second in total.
 fn probes(addr: SocketAddr, token: &str, size: u32) -> Result<[Times; 3], Failure> {
     let (mut client, mut random, mut times) =
         (Client::of(addr, token)?, Random::new(), [(); 3].map(|()| Times::default()));
@@ -137,7 +137,7 @@ fn probes(addr: SocketAddr, token: &str, size: u32) -> Result<[Times; 3], Failur
     Ok(times)
 }
 
-/// Searches of all kinds, without pause.
+/// Sends searches of all kinds without pause.
 fn search_until(addr: SocketAddr, token: &str, searcher: u64, is_over: &AtomicBool) -> Result<Times, Failure> {
     let (mut client, mut times) = (Client::of(addr, token)?, Times::default());
     for turn in (searcher * 1_000).. {
@@ -155,7 +155,7 @@ fn search_until(addr: SocketAddr, token: &str, searcher: u64, is_over: &AtomicBo
     Ok(times)
 }
 
-/// The memory of connections that have asked once.
+/// Measures the memory of connections that are idle after one request.
 fn idle(server: &Server, token: &str) -> Result<Row, Failure> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;

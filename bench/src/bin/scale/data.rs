@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-/// The number of words in titles and names. The word of rank r is in proportion to 1/r.
+/// The number of words in titles and names. The frequency of the word of rank r is proportional to 1/r.
 const WORDS: u64 = 20_000;
 const CONSONANTS: &[u8; 16] = b"bcdfghklmnprstvz";
 const VOWELS: &[u8; 5] = b"aeiou";
@@ -12,7 +12,7 @@ const VOWELS: &[u8; 5] = b"aeiou";
 /// Pseudorandom numbers, the same in each run.
 pub struct Random {
     state: u64,
-    /// For each rank, the weight of the words up to it.
+    /// For each rank, the total weight of the words up to it.
     weights: Vec<u64>,
 }
 

@@ -1,6 +1,6 @@
-//! Lists, searches, imports, sessions and revocations at a size of choice. See `bench/README.md`.
+//! Lists, searches, imports, sessions and revocations with a chosen amount of data. See `bench/README.md`.
 
-#![expect(clippy::disallowed_methods, reason = "each client is a thread that may sleep; rows have the services' time")]
+#![expect(clippy::disallowed_methods, reason = "each client is a thread that may sleep; new rows need the wall clock")]
 
 /// auth-service: users, sessions, revocations.
 mod auth;
@@ -12,13 +12,13 @@ mod data;
 #[path = "../rates/load.rs"]
 #[expect(dead_code, reason = "rates uses the rest")]
 mod load;
-/// One lookup in a list of revocations.
+/// A look-up in the revocation list.
 #[path = "../revocations/look_up.rs"]
 mod look_up;
 /// The facts of the machine.
 #[path = "../rates/machine.rs"]
 mod machine;
-/// The first start of a newer version.
+/// The first start of a newer version on an older database.
 mod migrate;
 /// The services, and their databases.
 mod place;
@@ -59,10 +59,10 @@ struct Options {
     /// A Postgres server in which databases may be created; without it, only `SQLite` is measured
     #[arg(long)]
     postgres: Option<String>,
-    /// Without `SQLite`
+    /// Do not measure `SQLite`
     #[arg(long, requires = "postgres")]
     only_postgres: bool,
-    /// Stop after this part: books or auth
+    /// Measure only this part: books or auth
     #[arg(long)]
     only: Option<String>,
 }
@@ -78,7 +78,7 @@ async fn main() -> Result<(), Failure> {
         let place = Place { programs: &options.programs, folder: &options.folder, store };
         let mut table = Table::default();
         let outcome = measure(&options, &place, &mut table).await;
-        // The figures before an error count, too.
+        // After an error, too: the figures up to then count.
         println!("\n{}\n\n{table}", place.store.name());
         outcome?;
         broken.extend(table.broken());

@@ -6,14 +6,14 @@ use crate::data::{Random, book_id, user_name};
 use crate::place::Place;
 use crate::table::{Row, Table};
 
-/// The number of rows for which there is a goal.
+/// The number of rows that the goal is for.
 const ROWS: u32 = 100_000;
 /// The goal, in seconds.
 const LIMIT: f64 = 30.0;
 const FIRST_BOOKS: &str = include_str!("../../../../books-service/migrations/0001_books.sql");
 const FIRST_USERS: &str = include_str!("../../../../auth-service/migrations/0001_users.sql");
 
-/// The first start on a database of the first version with so many books: each has keys that the migration rewrites.
+/// Measures the first start on a database of the first version with books. The migration rewrites keys of each book.
 pub async fn books(place: &Place<'_>, size: u32, table: &mut Table) -> Result<(), Failure> {
     let mut random = Random::new();
     let row = |number| {
@@ -28,7 +28,7 @@ pub async fn books(place: &Place<'_>, size: u32, table: &mut Table) -> Result<()
     migrate(place, ("books", FIRST_BOOKS), "books", size.min(ROWS), row, table, what).await
 }
 
-/// The first start on a database of the first version with so many users.
+/// Measures the first start on a database of the first version with users.
 pub async fn users(place: &Place<'_>, size: u32, table: &mut Table) -> Result<(), Failure> {
     let hash = bcrypt::hash("password of the bench", 4)?;
     let row = |number| {

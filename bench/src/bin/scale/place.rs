@@ -19,7 +19,7 @@ pub enum Store {
     Postgres(String),
 }
 
-/// Programs and files of a run on one store.
+/// The programs, the files and the store of a run.
 pub struct Place<'p> {
     pub programs: &'p Path,
     pub folder: &'p Path,
@@ -29,7 +29,7 @@ pub struct Place<'p> {
 /// The result of a command.
 pub struct Ran {
     pub time: Duration,
-    /// The most memory that it had, in megabytes.
+    /// The peak memory, in megabytes.
     pub memory: f64,
 }
 
@@ -66,13 +66,13 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// Deletes it.
+    /// Deletes the database `name`.
     pub async fn drop(&self, name: &str) -> Result<(), Failure> {
         match &self.store {
             Store::Sqlite => {
                 fs::remove_file(self.folder.join(format!("{name}.db")))?;
                 for log in ["db-wal", "db-shm"] {
-                    // A program that has ended by itself leaves none.
+                    // A program that ended without a kill leaves no such file.
                     drop(fs::remove_file(self.folder.join(format!("{name}.{log}"))));
                 }
             }
@@ -94,7 +94,7 @@ impl Place<'_> {
         Ok(connection.close().await?)
     }
 
-    /// A command of `program` with its settings.
+    /// Prepares a command of `program` with its settings.
     fn command(&self, program: &str) -> Result<Command, Failure> {
         let mut command = Command::new(self.programs.join(program));
         command.env_clear().current_dir(self.folder);
@@ -116,7 +116,7 @@ impl Place<'_> {
         let mut process = self.command(program)?.args(arguments).spawn()?;
         let mut most = 0.0;
         loop {
-            // The last reading before the end counts.
+            // After the end of the process there is no reading; the last one counts.
             most = memory(process.id(), "VmHWM:").unwrap_or(most);
             if let Some(status) = process.try_wait()? {
                 let ran = Ran { time: began.elapsed(), memory: most };

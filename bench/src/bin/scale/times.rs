@@ -76,7 +76,7 @@ impl Times {
         millis.get(last).copied().unwrap_or(f64::NAN)
     }
 
-    /// A row whose goal is a p99 in milliseconds, without a 503.
+    /// A row whose goal is a p99 of at most `limit` milliseconds and no 503.
     pub fn row(&self, what: &'static str, goal: &'static str, limit: f64) -> Row {
         Row::promise(what, goal, self.to_string(), self.percentile(99) <= limit && self.refused == 0)
     }

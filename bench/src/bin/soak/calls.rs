@@ -11,24 +11,24 @@ use tokio::time::sleep;
 use crate::chance::Chance;
 use crate::tally::{Tally, Violation};
 
-/// Longer than any server is stopped: a call is answered, or its server is dead, so that nothing asked for happens later.
+/// Longer than any stop of a server. After this time the server is dead, so the call cannot take effect later.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long one thing is asked for, again and again.
+/// The time for which a call is repeated.
 const STUBBORNNESS: Duration = Duration::from_mins(1);
 
-/// What all clients share.
+/// The state that all clients share.
 pub struct Soak {
     pub http: Client,
     pub addresses: Vec<String>,
     pub grace: Duration,
     pub tally: RefCell<Tally>,
-    /// Whether the weather is over.
+    /// True when no more servers are killed or stopped.
     pub over: Cell<bool>,
 }
 
-/// What is asked for.
+/// A request.
 pub struct Call {
-    /// Under which name it is counted.
+    /// The name under which the call is counted.
     pub kind: &'static str,
     pub method: Method,
     pub path: String,
@@ -36,20 +36,20 @@ pub struct Call {
     pub body: Value,
 }
 
-/// An answer that says what happened.
+/// A response that shows the outcome of a call.
 pub struct Answer {
     pub status: u16,
     pub body: Value,
-    /// How often it was asked for; all tries but the last may or may not have happened.
+    /// The number of tries. Each try before the last one may or may not have taken effect.
     pub tries: usize,
-    /// When the first try was sent.
+    /// The time at which the first try was sent.
     pub first_sent: Instant,
-    /// When the one that was answered was sent.
+    /// The time at which the answered try was sent.
     pub last_sent: Instant,
     pub answered: Instant,
 }
 
-/// Nothing that says what happened was answered for a minute.
+/// For a minute no response showed the outcome of a call.
 #[derive(Debug)]
 pub struct Stuck;
 
@@ -66,7 +66,7 @@ impl Soak {
         self.tally.borrow_mut().violation(violation, what);
     }
 
-    /// Asks one instance after the other, by chance, until one says what happened.
+    /// Sends the call to random instances until a response shows its outcome.
     pub async fn insist(&self, chance: &mut Chance, call: &Call) -> Result<Answer, Stuck> {
         let first_sent = Instant::now();
         for tries in 1.. {
@@ -84,7 +84,7 @@ impl Soak {
         Err(Stuck)
     }
 
-    /// Status and body. Nothing where the outcome is open: no answer, or 503.
+    /// Returns status and body, or `None` if the outcome is unknown: no response, or a 5xx.
     async fn ask(&self, address: &str, call: &Call) -> Option<(u16, Value)> {
         let mut request = self.http.request(call.method.clone(), format!("{address}{}", call.path)).timeout(PATIENCE);
         if let Some(token) = &call.bearer {
@@ -110,7 +110,7 @@ impl Soak {
         None
     }
 
-    /// Waits until every instance says that it is ready.
+    /// Waits until every instance is ready.
     pub async fn ready(&self) -> Result<(), Stuck> {
         let began = Instant::now();
         for address in &self.addresses {
@@ -131,20 +131,20 @@ impl Soak {
 }
 
 impl Answer {
-    /// The string `name` of the body, "" where there is none.
+    /// The string `name` of the body, or "" if there is none.
     pub fn text(&self, name: &str) -> String {
         self.body[name].as_str().unwrap_or_default().to_owned()
     }
 }
 
-/// Status, whether there is `Retry-After`, body.
+/// Returns the status, true if there is a `Retry-After`, and the body.
 async fn read(response: Response) -> reqwest::Result<(u16, bool, Value)> {
     let (status, retry_after) = (response.status().as_u16(), response.headers().contains_key("retry-after"));
     let body = response.text().await?;
     Ok((status, retry_after, serde_json::from_str(&body).unwrap_or_default()))
 }
 
-/// What `token` says; nothing where it is none.
+/// The claims of `token`, without a check of the signature; `null` if it is not a token.
 pub fn claims(token: &str) -> Value {
     let segment = token.split('.').nth(1).and_then(|segment| BASE64_URL_SAFE_NO_PAD.decode(segment).ok());
     segment.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()

@@ -1,7 +1,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-/// Random numbers that a seed decides: `SplitMix64` (Steele, Lea, Flood, 2014).
+/// Random numbers from a seed: `SplitMix64` (Steele, Lea, Flood, 2014).
 pub struct Chance(u64);
 
 impl Chance {
@@ -23,7 +23,7 @@ impl Chance {
         usize::try_from(self.next() % end).unwrap_or_default()
     }
 
-    /// A time of so many milliseconds.
+    /// A time with a number of milliseconds in `range`.
     pub const fn ms(&mut self, range: Range<u64>) -> Duration {
         Duration::from_millis(range.start + self.next() % (range.end - range.start))
     }

@@ -1,6 +1,6 @@
-/// What is done as a member: devices, passwords.
+/// Calls with access tokens: devices, passwords.
 mod account;
-/// What is done with refresh tokens.
+/// Calls with refresh tokens.
 mod tokens;
 
 use reqwest::Method;
@@ -12,36 +12,36 @@ use crate::chance::Chance;
 use crate::session::{Fate, Session};
 use crate::tally::Violation;
 
-/// How many sessions a person has at most.
+/// The highest number of sessions per person.
 const SEATS: usize = 5;
 const PASSWORD: &str = "seven quiet owls read maps";
 
-/// Somebody who owns people and their sessions, and does one thing at a time with them: so what each call must be answered
-/// is known. Whatever was not answered is asked for again until it is.
+/// A client that owns people and their sessions. It does one thing at a time with them, so it knows which response to
+/// expect. It repeats a call until it gets a response.
 pub struct Client<'a> {
     soak: &'a Soak,
     chance: Chance,
-    /// The same numbers for whatever is done beside something else.
+    /// Random numbers for the second of two simultaneous calls, so that both calls are reproducible.
     aside: Chance,
     people: Vec<Person>,
-    /// The last tokens of sessions that ended.
+    /// The last refresh tokens of ended sessions.
     graves: Vec<String>,
 }
 
 struct Person {
     name: String,
     password: String,
-    /// How many passwords there were before this one.
+    /// The number of earlier passwords.
     changes: usize,
     sessions: [Option<Session>; SEATS],
-    /// How many sessions there may be beside these: logins whose answer was lost.
+    /// The highest number of further sessions, from logins whose response was lost.
     orphans: usize,
 }
 
 type Done = Result<(), Stuck>;
 
 impl<'a> Client<'a> {
-    /// Number `number`, who is to have `sessions` sessions.
+    /// The client with this number. It will have `sessions` sessions.
     pub fn new(soak: &'a Soak, seed: u64, number: u64, sessions: usize) -> Self {
         let people = (0..sessions.div_ceil(SEATS)).map(|_| Person {
             name: format!("soak-{}", &Uuid::new_v4().simple().to_string()[..16]),
@@ -54,7 +54,7 @@ impl<'a> Client<'a> {
         Self { soak, chance, aside, people: people.collect(), graves: Vec::new() }
     }
 
-    /// Registers everybody and opens all sessions.
+    /// Registers all people and opens all sessions.
     pub async fn set_up(&mut self) -> Done {
         for person in 0..self.people.len() {
             let body = self.people[person].credentials();
@@ -67,7 +67,7 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Does one thing after the other, by chance, until the weather is over.
+    /// Makes random calls one after the other until no more servers are killed or stopped.
     pub async fn run(&mut self) -> Done {
         while !self.soak.over.get() {
             let (person, seat) = (self.chance.below(self.people.len()), self.chance.below(SEATS));
@@ -91,7 +91,7 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Proves of each session that ever was that it is as it should be: how many live, how many ended.
+    /// Checks the state of every session that was ever opened. Returns the number of live and of ended sessions.
     pub async fn check(&mut self) -> Result<(usize, usize), Stuck> {
         let mut alive = 0;
         for person in 0..self.people.len() {
@@ -119,12 +119,12 @@ impl<'a> Client<'a> {
         if answer.status == 200 {
             self.people[person].sessions[seat] = Some(Session::opened(&answer));
         } else {
-            self.soak.violation(Violation::Refused, format!("the right password: {}", answer.body));
+            self.soak.violation(Violation::Refused, format!("login with the right password: {}", answer.body));
         }
         Ok(())
     }
 
-    /// The answer is `status`, or one of `again` where an earlier try may have done it.
+    /// Expects `status`, or one of `again` if an earlier try may have taken effect.
     fn expect(&self, what: &str, answer: &Answer, status: u16, again: &[u16]) {
         if answer.status != status && !(answer.tries > 1 && again.contains(&answer.status)) {
             self.soak.violation(Violation::Refused, format!("{what}: {} {}", answer.status, answer.body));
@@ -146,7 +146,7 @@ impl<'a> Client<'a> {
         self.soak.insist(&mut self.chance, &post(kind, path, body)).await
     }
 
-    /// With the access token of a session that lives.
+    /// Makes a call with the access token of a live session.
     async fn as_member(
         &mut self,
         kind: &'static str,

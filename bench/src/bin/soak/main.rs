@@ -1,19 +1,19 @@
-//! A soak: several instances of auth-service on one Redis and one Postgres, thousands of sessions, clients that know what
-//! each answer must be, and servers that are killed and stopped all the while. Started by `bench/soak`.
+//! A soak test: several instances of auth-service on one Redis and one Postgres, with thousands of sessions. Clients
+//! check each response while servers are killed and stopped. Started by `bench/soak`.
 
 /// Calls, repeated until their outcome is known.
 mod calls;
 /// Random numbers from a seed.
 mod chance;
-/// What a client does, and what it must be answered.
+/// The calls of a client, and the expected responses.
 mod client;
 /// Redis, and the instances.
 mod servers;
-/// A session as its owner knows it.
+/// A session as its client knows it.
 mod session;
 /// Counts, latencies, violations; the report.
 mod tally;
-/// Kills and stops.
+/// Kills and stops of servers.
 mod weather;
 
 use std::cell::{Cell, RefCell};
@@ -32,22 +32,22 @@ use crate::client::Client;
 use crate::servers::{INSTANCES, Servers};
 use crate::tally::Tally;
 
-/// Soaks auth-service, and says what came of it as Markdown. Ends with 1 if anything happened that must not.
+/// Runs a soak test of auth-service and prints a report in Markdown. Exits with 1 if an invariant is violated.
 #[derive(Parser)]
 struct Options {
-    /// How long servers are killed and stopped.
+    /// The time in which servers are killed and stopped.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// How many sessions are opened before that, rounded up to five for each person.
+    /// The number of sessions opened before that, rounded up to five for each person.
     #[arg(long, default_value_t = 10_000)]
     sessions: usize,
-    /// How many clients share them.
+    /// The number of clients that share them.
     #[arg(long, default_value_t = 16)]
     clients: usize,
-    /// Decides what is done and when something is killed; by chance if it is not given.
+    /// The seed of the random calls and kills; random if not given.
     #[arg(long)]
     seed: Option<u64>,
-    /// `REFRESH_GRACE` in seconds. Longer than an outage, or lost answers end sessions.
+    /// `REFRESH_GRACE` in seconds. Must exceed each outage, or lost responses end sessions.
     #[arg(long, default_value_t = 5)]
     grace: u64,
     /// An empty database, postgres://….
@@ -76,12 +76,12 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether nothing happened that must not.
+/// Runs the soak test. Returns true if no invariant was violated.
 async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let seed = options.seed.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0);
     let mut servers = Servers::start(options)?;
     let soak = Soak {
-        // They are next door, whatever proxy the environment names.
+        // The instances are on this machine, so a proxy that the environment names is not used.
         http: reqwest::Client::builder().no_proxy().build()?,
         addresses: servers.addresses.clone(),
         grace: options.grace(),
@@ -94,7 +94,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let tally = soak.tally.into_inner();
     let Options { minutes, sessions, clients, .. } = options;
     println!("## Soak: {minutes} min, {sessions} sessions, {clients} clients, {INSTANCES} instances, seed {seed}\n");
-    println!("{took} s with the opening of the sessions and the check of each.\n\n{tally}");
+    println!("{took} s, including the opening and the final check of the sessions.\n\n{tally}");
     let clean = tally.is_clean() && soaked.is_ok();
     servers.end(!clean);
     soaked.map(|()| clean)
@@ -118,7 +118,7 @@ async fn soaked(options: &Options, seed: u64, soak: &Soak, servers: &mut Servers
     try_join(weather, clients_run).await?;
 
     soak.ready().await?;
-    eprintln!("soak: the weather is over; every session is checked");
+    eprintln!("soak: no more kills; checking every session");
     let counts = try_join_all(clients.iter_mut().map(Client::check)).await?;
     let mut tally = soak.tally.borrow_mut();
     (tally.alive, tally.ended) = counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));

@@ -11,10 +11,10 @@ use uuid::Uuid;
 use crate::Options;
 use crate::chance::Chance;
 
-/// How many instances of auth-service there are.
+/// The number of instances of auth-service.
 pub const INSTANCES: usize = 3;
 
-/// One Redis that keeps what it is told, and the instances of auth-service that share it.
+/// One Redis with persistence, and the instances of auth-service that share it.
 pub struct Servers {
     pub redis: Server,
     pub instances: Vec<Server>,
@@ -23,7 +23,7 @@ pub struct Servers {
     folder: PathBuf,
 }
 
-/// A program on a port of its own, killed when dropped.
+/// A program on its own port, killed when dropped.
 pub struct Server {
     name: String,
     program: PathBuf,
@@ -34,7 +34,7 @@ pub struct Server {
 }
 
 impl Servers {
-    /// Starts them all, in a folder of their own.
+    /// Starts all servers in a new folder.
     pub fn start(options: &Options) -> Result<Self, Box<dyn Error>> {
         let folder = std::env::temp_dir().join(format!("soak-{}", Uuid::new_v4().simple()));
         fs::create_dir(&folder)?;
@@ -52,7 +52,7 @@ impl Servers {
                 ("AUTH_DATABASE_URL", options.postgres.clone()),
                 ("REDIS_URL", format!("redis://127.0.0.1:{redis_port}")),
                 ("REFRESH_GRACE", format!("{}ms", options.grace().as_millis())),
-                // An access token outlives the soak, so that a 401 is never for its age.
+                // An access token outlives the soak test, so that expiry is never the reason for a 401.
                 ("ACCESS_TOKEN_TTL", "1d".to_owned()),
                 ("BCRYPT_COST", "4".to_owned()),
                 ("IP_RATE_LIMIT", "0".to_owned()),
@@ -68,7 +68,7 @@ impl Servers {
         Ok(Self { redis, instances, addresses, folder })
     }
 
-    /// Ends them all. Their logs are kept where `keep` says so; then the folder is named.
+    /// Ends all servers. With `keep`, keeps their logs and prints the folder.
     pub fn end(self, keep: bool) {
         let Self { redis, instances, folder, .. } = self;
         drop((redis, instances));
@@ -95,7 +95,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts it with what its last life has left.
+    /// Starts the program again with the files that its last run left.
     pub fn start_again(&mut self) -> io::Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(self.folder.join(format!("{}.log", self.name)))?;
         let mut command = Command::new(&self.program);
@@ -109,7 +109,7 @@ impl Server {
         Ok(())
     }
 
-    /// Kills it with -9, and waits until it is gone.
+    /// Kills the process with -9, and waits for its end.
     pub fn kill(&mut self) -> io::Result<()> {
         if let Some(mut child) = self.child.take() {
             child.kill()?;
@@ -118,7 +118,7 @@ impl Server {
         Ok(())
     }
 
-    /// SIGSTOP makes it slow rather than gone, SIGCONT ends that.
+    /// Sends a signal. SIGSTOP stops the process without ending it, SIGCONT resumes it.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         match &self.child {
             Some(child) => kill_process(Pid::from_child(child), signal).map_err(Into::into),
@@ -126,7 +126,7 @@ impl Server {
         }
     }
 
-    /// How it ended, if nobody killed it.
+    /// The exit status, if the process ended without a kill.
     pub fn ended(&mut self) -> io::Result<Option<String>> {
         let Some(child) = &mut self.child else { return Ok(None) };
         Ok(child.try_wait()?.map(|status| format!("{}: {status}", self.name)))
@@ -139,7 +139,7 @@ impl Drop for Server {
     }
 }
 
-/// A port below the range from which the kernel gives ports away: nobody takes it while its owner is dead.
+/// A free port below the ephemeral ports of the kernel, so that no process takes it while its server is dead.
 fn free_port(chance: &mut Chance) -> io::Result<u16> {
     for _ in 0..100 {
         let port = u16::try_from(20_000 + chance.below(12_000)).unwrap_or(u16::MAX);

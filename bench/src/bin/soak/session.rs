@@ -5,22 +5,22 @@ use serde_json::json;
 use crate::calls::{Answer, Soak, claims};
 use crate::tally::Violation;
 
-/// Two readings of two clocks may differ by this.
+/// The highest difference between the clocks of client and server.
 const SLACK: Duration = Duration::from_millis(20);
 
-/// A living session, as its owner knows it.
+/// A live session as its client knows it.
 pub struct Session {
     /// The current refresh token.
     pub token: String,
-    /// An access token of it.
+    /// An access token of the session.
     pub access: String,
-    /// The advance that made the current token.
+    /// The refresh that issued the current token.
     pub advance: Option<Advance>,
-    /// The token before the one that was used for that: two behind.
+    /// The refresh token two generations before the current one.
     pub older: Option<String>,
 }
 
-/// A refresh that was acknowledged. It happened between the two times.
+/// An acknowledged refresh. It took effect between `sent` and `answered`.
 #[derive(Clone)]
 pub struct Advance {
     pub used: String,
@@ -28,7 +28,7 @@ pub struct Advance {
     answered: Instant,
 }
 
-/// Whether a session lives on.
+/// The state of a session after a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fate {
     Alive,
@@ -42,15 +42,15 @@ impl Session {
         Self { token, access, advance: None, older: None }
     }
 
-    /// Its name.
+    /// The id of the session.
     pub fn id(&self) -> String {
         claims(&self.token)["sid"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The current token was presented.
+    /// Records the response to the current token.
     pub fn refreshed(&mut self, soak: &Soak, answer: &Answer) -> Fate {
         if answer.status != 200 {
-            // Where it was sent once, no answer was lost, and no time excuses it.
+            // If the token was sent once, no response was lost, and no delay excuses the refusal.
             let since = if answer.tries > 1 { answer.first_sent } else { answer.answered };
             return refused(soak, answer, since, "the current token");
         }
@@ -66,12 +66,12 @@ impl Session {
         Fate::Alive
     }
 
-    /// The current token was presented twice at once.
+    /// Records the responses to the current token, which was presented twice at once.
     pub fn refreshed_twice(&mut self, soak: &Soak, answers: &[Answer; 2]) -> Fate {
         if answers.iter().any(|answer| answer.status != 200) {
             let sent = answers[0].first_sent.min(answers[1].first_sent);
             let refusals = answers.iter().filter(|answer| answer.status != 200);
-            refusals.for_each(|answer| _ = refused(soak, answer, sent, "one token at once"));
+            refusals.for_each(|answer| _ = refused(soak, answer, sent, "one token twice at once"));
             return Fate::Ended;
         }
         let [one, other] = answers;
@@ -82,7 +82,7 @@ impl Session {
         self.refreshed(soak, late)
     }
 
-    /// The token before the current one was presented again.
+    /// Records the response to the token before the current one.
     pub fn repeated(&mut self, soak: &Soak, advance: &Advance, answer: &Answer) -> Fate {
         if answer.status != 200 {
             return refused(soak, answer, advance.sent, "the token before");
@@ -99,14 +99,14 @@ impl Session {
 }
 
 impl Advance {
-    /// Whether the used token is surely worth nothing any more.
+    /// True if the grace of the used token is over for certain.
     pub fn is_past(&self, grace: Duration) -> bool {
         self.answered.elapsed() > grace + SLACK
     }
 }
 
-/// A token was refused, first sent or first used at `since`. That is a replay if the answer to it was lost and it was
-/// presented again later than the grace: the rules want it so. Else a session was lost.
+/// Records the refusal of a token that was first sent or used at `since`. If its response was lost and the client
+/// retried later than the grace, it is a replay, and the session must end. Otherwise a session was lost.
 fn refused(soak: &Soak, answer: &Answer, since: Instant, what: &str) -> Fate {
     let after = answer.answered - since;
     if answer.status == 403 && after + SLACK > soak.grace {

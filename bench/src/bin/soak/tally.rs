@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
 
-/// What must never happen.
+/// A violation of an invariant.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Violation {
     Undone,
@@ -24,13 +24,13 @@ const ALL: [(Violation, &str); 10] = [
     (Violation::Refused, "no 401 or 403 for a valid access token or password"),
     (Violation::ServerError, "no 5xx but 503, and that with Retry-After"),
     (Violation::Diverged, "the answers to one token converge on one successor"),
-    (Violation::Generation, "a successor is one generation further"),
-    (Violation::Devices, "the devices shown are the living sessions"),
-    (Violation::NoAnswer, "whoever asks again has an answer within a minute"),
+    (Violation::Generation, "the generation of a successor is one higher"),
+    (Violation::Devices, "the list of devices shows exactly the live sessions"),
+    (Violation::NoAnswer, "a client that retries gets a response within a minute"),
     (Violation::Ended, "no server ends by itself"),
 ];
 
-/// What happened.
+/// The counts of calls, kills and violations.
 pub struct Tally {
     began: Instant,
     calls: BTreeMap<&'static str, Calls>,
@@ -38,15 +38,15 @@ pub struct Tally {
     violations: BTreeMap<Violation, u32>,
     pub alive: usize,
     pub ended: usize,
-    /// Sessions that ended because an answer was lost and asked for again later than the grace.
+    /// Sessions that ended because a response was lost and the client retried later than the grace.
     pub forced: u32,
 }
 
 #[derive(Default)]
 struct Calls {
-    /// By status; 0 is none.
+    /// The number of responses by status; 0 is no response.
     answers: BTreeMap<u16, usize>,
-    /// Of those that were answered, in microseconds.
+    /// The latencies of the calls that were answered, in microseconds.
     latencies: Vec<u128>,
 }
 
@@ -63,7 +63,7 @@ impl Tally {
         }
     }
 
-    /// A call of the kind `kind` was answered with `status`, or not at all.
+    /// Counts a call of the kind `kind`. `status` is `None` if there was no response.
     pub fn call(&mut self, kind: &'static str, status: Option<u16>, took: Duration) {
         let calls = self.calls.entry(kind).or_default();
         *calls.answers.entry(status.unwrap_or_default()).or_default() += 1;
@@ -76,7 +76,7 @@ impl Tally {
         *self.deaths.entry(what).or_default() += 1;
     }
 
-    /// Says at once what must not happen, and counts it.
+    /// Prints a violation at once, and counts it.
     pub fn violation(&mut self, violation: Violation, what: impl Display) {
         eprintln!("soak: {violation:?} after {:.3} s: {what}", self.began.elapsed().as_secs_f64());
         *self.violations.entry(violation).or_default() += 1;
@@ -98,14 +98,14 @@ impl Display for Tally {
             writeln!(f, "| {kind} | {tries} | {} | {p50} | {p99} | {max} |", calls.answers())?;
         }
         writeln!(f, "| all | {total} | | | | |")?;
-        writeln!(f, "\n| blow | times |\n|---|--:|")?;
+        writeln!(f, "\n| fault | times |\n|---|--:|")?;
         for (what, times) in &self.deaths {
             writeln!(f, "| {what} | {times} |")?;
         }
         writeln!(f, "\n| sessions at the end | |\n|---|--:|")?;
         writeln!(f, "| alive, each proven by its token | {} |", self.alive)?;
         writeln!(f, "| ended, each proven by its token | {} |", self.ended)?;
-        writeln!(f, "| of these: asked again later than the grace | {} |", self.forced)?;
+        writeln!(f, "| of these: retried later than the grace | {} |", self.forced)?;
         writeln!(f, "\n| invariant | violations |\n|---|--:|")?;
         for (violation, text) in ALL {
             writeln!(f, "| {text} | {} |", self.violations.get(&violation).unwrap_or(&0))?;

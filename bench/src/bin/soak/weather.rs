@@ -9,9 +9,9 @@ use crate::chance::Chance;
 use crate::servers::{INSTANCES, Servers};
 use crate::tally::{Tally, Violation};
 
-/// Kills and stops servers, by chance, until `end`; then all of them run.
+/// Kills and stops servers at random until `end`. After that, all of them run.
 ///
-/// A dead or stopped server is back before the grace is over, or whoever lost an answer could not ask for it again.
+/// A dead or stopped server is back within the grace, so that a client can retry a call whose response was lost.
 pub async fn rage(servers: &mut Servers, mut chance: Chance, end: Instant, tally: &RefCell<Tally>) -> io::Result<()> {
     while Instant::now() < end {
         sleep(chance.ms(500..3000)).await;
@@ -66,7 +66,7 @@ pub async fn rage(servers: &mut Servers, mut chance: Chance, end: Instant, tally
     survey(servers, tally)
 }
 
-/// Looks for servers that ended though nobody killed them, and starts them again.
+/// Reports servers that ended without a kill as violations, and starts them again.
 fn survey(servers: &mut Servers, tally: &RefCell<Tally>) -> io::Result<()> {
     for server in servers.instances.iter_mut().chain([&mut servers.redis]) {
         if let Some(how) = server.ended()? {

@@ -1,4 +1,4 @@
-//! Those who are not honest.
+//! Abusive clients: a storm of logins, and slow clients.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::servers::{Servers, url};
 
-/// Within this a slow client is to be cut off.
+/// The time within which a slow client must be cut off.
 const CUT: Duration = Duration::from_secs(21);
 
 /// Clients that log in without pause.
@@ -25,7 +25,7 @@ pub struct Storm {
     began: Instant,
 }
 
-/// What they were told.
+/// The number of responses by outcome.
 #[derive(Default)]
 struct Logins {
     good: AtomicU64,
@@ -33,7 +33,7 @@ struct Logins {
     other: AtomicU64,
 }
 
-/// The same, when they have stopped.
+/// The outcomes of a storm that has ended.
 pub struct Stormed {
     per_second: f64,
     busy_per_second: f64,
@@ -80,7 +80,7 @@ impl Storm {
 
 impl Stormed {
     pub fn broken(&self) -> Option<String> {
-        (self.other > 0 || self.per_second == 0.0).then(|| format!("logins went wrong: {self}"))
+        (self.other > 0 || self.per_second == 0.0).then(|| format!("unexpected outcomes of logins: {self}"))
     }
 }
 
@@ -89,17 +89,17 @@ impl fmt::Display for Stormed {
         let Self { per_second, busy_per_second, other } = self;
         write!(
             f,
-            "{per_second:.1} a second were checked, {busy_per_second:.1} told to come back (503), {other} anything else"
+            "{per_second:.1} a second were checked, {busy_per_second:.1} a second were answered 503, {other} otherwise"
         )
     }
 }
 
-/// Clients that send a byte a second.
+/// Clients that send one byte per second.
 pub struct Dawdlers {
     clients: JoinSet<std::io::Result<Duration>>,
 }
 
-/// When they were cut off.
+/// The result for the slow clients.
 pub struct Cut {
     ended: usize,
     others: usize,
@@ -107,7 +107,7 @@ pub struct Cut {
 }
 
 impl Dawdlers {
-    /// Of a first head, a body, or chunks.
+    /// Starts clients that send a first head, a body, or chunks.
     pub fn begin(addr: SocketAddr, of_each: usize) -> Self {
         const HEAD: &str = "POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
         let kinds = [
@@ -118,7 +118,7 @@ impl Dawdlers {
         Self::of(addr, of_each, kinds)
     }
 
-    /// Of the second head of a connection, which a proxy in front cuts off and a service does not.
+    /// Starts clients that send the second head of a connection. A proxy cuts this off; a service does not.
     pub fn with_second_heads(addr: SocketAddr, clients: usize) -> Self {
         Self::of(addr, clients, [("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "G")])
     }

@@ -1,4 +1,4 @@
-//! What an honest user notices of a storm of logins, and of clients that take their time. See `bench/README.md`.
+//! The response times of a normal user beside a storm of logins and beside slow clients. See `bench/README.md`.
 
 mod crowd;
 mod probe;
@@ -16,16 +16,16 @@ use crate::crowd::{Dawdlers, Storm};
 use crate::probe::{Latencies, Probe};
 use crate::servers::Servers;
 
-/// Clients of the storm, each with one login after the other.
+/// The clients of the storm. Each sends one login after the other.
 const CLIENTS: usize = 64;
 /// Slow clients of each kind.
 const SLOW: usize = 250;
 const PER_SECOND: u32 = 300;
 const MEASURED: Duration = Duration::from_secs(20);
 const WARM_UP: Duration = Duration::from_secs(3);
-/// How much worse than its quiet p99 one may be beside the crowd.
+/// The highest ratio of a p99 under load to the quiet one.
 const WORSE: f64 = 2.0;
-/// Below this, in milliseconds, a p99 is good whatever the quiet one was: a timer is no finer.
+/// A p99 below this number of milliseconds always passes, because timers are no more precise.
 const FINE: f64 = 2.0;
 
 #[derive(Debug, Parser)]

@@ -1,4 +1,4 @@
-//! Requests at fixed times, whatever became of those before; a latency counts from the time that was planned.
+//! Requests at fixed times, whether or not earlier ones have been answered. A latency counts from the planned time.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -17,11 +17,11 @@ pub struct Probe {
     token: String,
 }
 
-/// How long answers took.
+/// The latencies of the responses.
 pub struct Latencies {
-    /// In milliseconds, the shortest first.
+    /// In milliseconds, in ascending order.
     sorted: Vec<f64>,
-    /// No answer, or another than 200.
+    /// The number of requests without a 200.
     pub failed: usize,
 }
 

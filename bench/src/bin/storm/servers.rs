@@ -1,4 +1,4 @@
-//! Both services, each a process of its own.
+//! Both services, each in its own process.
 
 use std::fs;
 use std::io;
@@ -50,12 +50,12 @@ impl Servers {
         Ok(servers)
     }
 
-    /// What auth-service holds in memory right now.
+    /// The resident memory of auth-service.
     pub fn auth_memory_mib(&self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.processes[0].id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.map(|kib| kib / 1024).ok_or_else(|| io::Error::other("/proc does not tell the memory"))
+        kib.map(|kib| kib / 1024).ok_or_else(|| io::Error::other("/proc does not show the memory"))
     }
 }
 
@@ -66,7 +66,7 @@ pub fn url(addr: SocketAddr, path: &str) -> String {
 impl Drop for Servers {
     fn drop(&mut self) {
         for process in &mut self.processes {
-            // Whoever has ended already is no worry.
+            // Both may fail, because the process may have ended already.
             drop(process.kill());
             drop(process.wait());
         }

@@ -21,20 +21,20 @@ impl Client<'_> {
         });
         let strangers = strangers.count();
         if !missing.is_empty() || strangers > owner.orphans {
-            let what = format!("{} missing, {strangers} too many of {} orphans", missing.len(), owner.orphans);
+            let what = format!("{} missing, {strangers} unknown, {} orphans allowed", missing.len(), owner.orphans);
             self.soak.violation(Violation::Devices, what);
         }
         Ok(())
     }
 
-    /// Signs out the session of `seat`, from there or from another one.
+    /// Signs out the session of `seat`, with its own access token or that of another session.
     pub(super) async fn sign_out_device(&mut self, person: usize, seat: usize) -> Done {
         let sessions = &self.people[person].sessions;
         let Some(id) = sessions[seat].as_ref().map(Session::id) else { return Ok(()) };
         let from = sessions.iter().position(Option::is_some).unwrap_or(seat);
         let path = format!("/me/sessions/{id}");
         let answer = self.as_member("sign out a device", Method::DELETE, &path, (person, from), Value::Null).await?;
-        // If it had happened before, the access token may have ended with its session.
+        // If an earlier try took effect, the access token may have ended with its session.
         self.expect("sign out a device", &answer, 204, &[404, 401]);
         self.end(person, seat);
         Ok(())
@@ -49,7 +49,7 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Ends all sessions but that of `seat`. The old password is worth nothing from then on.
+    /// Changes the password. This ends all sessions but that of `seat`, and the old password is refused from then on.
     pub(super) async fn change_password(&mut self, person: usize, seat: usize) -> Done {
         let owner = &self.people[person];
         let changes = owner.changes + 1;
@@ -58,7 +58,7 @@ impl Client<'_> {
         let old = owner.credentials();
         let (kind, path) = ("change of password", "/me/password");
         let mut answer = self.as_member(kind, Method::PUT, path, (person, seat), body.clone()).await?;
-        // Sessions and access tokens end first: a try that failed afterwards has not changed the password.
+        // auth-service ends sessions and access tokens first. If a try failed then, the password is unchanged.
         while answer.status == 401 && answer.body["code"] == "invalid_token" && answer.tries > 1 {
             self.refresh(person, seat).await?;
             if self.people[person].sessions[seat].is_none() {
@@ -68,7 +68,7 @@ impl Client<'_> {
             answer = self.as_member(kind, Method::PUT, path, (person, seat), body.clone()).await?;
             answer.tries += tries;
         }
-        // If it had happened before, the password is not the current one any more.
+        // If an earlier try took effect, the password is no longer the current one.
         self.expect(kind, &answer, 204, &[401]);
         (0..SEATS).filter(|other| *other != seat).for_each(|other| self.end(person, other));
         let owner = &mut self.people[person];
@@ -80,7 +80,7 @@ impl Client<'_> {
         self.refresh(person, seat).await
     }
 
-    /// Finds out whether a change of password happened whose session has ended meanwhile, as all others of the person have.
+    /// Finds out whether a password change took effect, after all sessions of the person have ended.
     async fn ask_which_password(&mut self, person: usize, old: Value, new: String) -> Done {
         (0..SEATS).for_each(|seat| self.end(person, seat));
         let answer = self.post("login with an old password", "/login", old).await?;

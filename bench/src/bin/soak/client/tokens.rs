@@ -22,7 +22,7 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Presents the token before the current one, within the grace if that is not over.
+    /// Presents the token before the current one, within the grace unless it has elapsed.
     pub(super) async fn repeat(&mut self, person: usize, seat: usize) -> Done {
         self.refresh(person, seat).await?;
         let session = self.people[person].sessions[seat].as_ref();
@@ -32,7 +32,7 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Presents a token that is worth nothing any more, where there is one; the session ends.
+    /// Presents a used token that must be refused, if there is one. The session ends.
     pub(super) async fn replay(&mut self, person: usize, seat: usize) -> Done {
         let grace = self.soak.grace;
         let Some(session) = &self.people[person].sessions[seat] else { return Ok(()) };
@@ -52,7 +52,7 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// Presents a token of a session that ended.
+    /// Presents the token of an ended session.
     pub(super) async fn knock(&mut self) -> Done {
         match self.graves.len() {
             0 => Ok(()),
@@ -72,7 +72,7 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// With the current token or with the one before.
+    /// Logs out with the current token or the one before.
     pub(super) async fn log_out(&mut self, person: usize, seat: usize) -> Done {
         let Some(session) = &self.people[person].sessions[seat] else { return Ok(()) };
         let used = session.advance.as_ref().map(|advance| &advance.used).filter(|_| self.chance.below(2) == 0);
