@@ -226,7 +226,7 @@ fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
 fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>, recovery: &Recovery) -> Metrics {
     let queued = Arc::clone(passwords);
     let register = if recovery.outbox().is_some() { counts::register_with_mail } else { counts::register };
-    let depth = ("auth_password_queue_depth", "Passwords that wait for a thread to hash them");
+    let depth = ("auth_password_queue_depth", "Passwords that wait for a hashing thread");
     let metrics = Metrics::new(service, env!("CARGO_PKG_VERSION"), register).count(depth, move || queued.queue_depth());
     let metrics = recovery.shown(metrics);
     let Limited::Sql { sessions, .. } = limited else { return metrics };

@@ -4,9 +4,9 @@ use metrics::counter;
 use shared_service::{Named, show_counter, show_timer};
 use strum::{IntoStaticStr, VariantNames};
 
-const LOGINS: Named = ("auth_login_total", "Logins, by what came of them");
-const REFRESHES: Named = ("auth_refresh_total", "Uses of a refresh token, by what came of them");
-const MAILS: Named = ("mail_total", "Tries to send a mail, by their results");
+const LOGINS: Named = ("auth_login_total", "Logins by result");
+const REFRESHES: Named = ("auth_refresh_total", "Uses of a refresh token by result");
+const MAILS: Named = ("mail_total", "Attempts to send a mail by result");
 /// The time that a thread takes to hash or to verify a password.
 pub(crate) const HASHING: Named = ("auth_password_hash_seconds", "Time that a thread takes to hash a password");
 

@@ -44,8 +44,8 @@ pub fn complete_in_background(users: Users, sessions: &Arc<dyn SessionStore>, po
             let Some(sessions) = sessions.upgrade() else { return };
             let outcome = complete_seen(&users, &*sessions, &mut seen).await;
             match &outcome {
-                Ok(()) if away => log::info!("sessions whose user was changed can be ended again"),
-                Err(error) if !away => log::warn!("sessions whose user was changed have not ended yet: {error}"),
+                Ok(()) if away => log::info!("sessions of changed users can be ended again"),
+                Err(error) if !away => log::warn!("sessions of changed users cannot be ended yet: {error}"),
                 _ => {}
             }
             away = outcome.is_err();

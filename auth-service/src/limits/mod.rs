@@ -142,7 +142,7 @@ async fn pass(rates: &dyn RateStore, network: ClientNetwork) -> Result<(), Durat
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {PATIENCE:?}"),
     };
-    log::warn!("a call was not counted: {why}");
+    log::warn!("a request was not counted for its rate limit: {why}");
     Ok(())
 }
 

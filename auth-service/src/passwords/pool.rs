@@ -238,7 +238,7 @@ fn lower_priority() {
     let lowered = rustix::process::getpriority_process(this)
         .and_then(|now| rustix::process::setpriority_process(this, (now + NICER).min(19)));
     if let Err(error) = lowered {
-        log::warn!("hashing runs at the priority of everything else: {error}");
+        log::warn!("the priority of the hashing threads cannot be lowered: {error}");
     }
 }
 

@@ -93,7 +93,7 @@ impl RevocationReader {
         match &outcome {
             Ok(Ok(())) if was_away => log::info!("the revocation list can be read again"),
             Ok(Err(error)) if !was_away => {
-                log::warn!("the revocation list cannot be read, the last one counts: {error}");
+                log::warn!("the revocation list cannot be read, the last one stays in use: {error}");
             }
             Err(_) if !was_away => {
                 log::warn!("the revocation list is not read yet: it takes longer than {patience:?}");
@@ -161,7 +161,7 @@ impl RevocationReader {
     /// Logs new unreadable entries, and the end of the problem.
     fn log_unreadable(&self, unreadable: Unreadable, known: &Unreadable) {
         for entry in unreadable.entries.iter().filter(|entry| !known.entries.contains(entry)) {
-            log::error!("the revocation list holds an entry that cannot be read and is left out: {entry}");
+            log::error!("the revocation list has an unreadable entry, which is skipped: {entry}");
         }
         if unreadable.entries.is_empty() && !known.entries.is_empty() {
             log::info!("the revocation list is complete again");

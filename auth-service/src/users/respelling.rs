@@ -19,7 +19,7 @@ pub fn respell_emails(connection: &mut Connection) -> Work<'_> {
                 match Email::parse(&old) {
                     Ok(email) if email.as_str() == old => {}
                     Ok(email) => changes.push((row.try_get::<i64, _>(2)?, last.clone(), email)),
-                    Err(_) => log::warn!("the email of user {last} is none any more, and stays as it is"),
+                    Err(_) => log::warn!("the email of user {last} is not valid any more, and is kept unchanged"),
                 }
             }
             if page.is_empty() {
@@ -30,7 +30,7 @@ pub fn respell_emails(connection: &mut Connection) -> Work<'_> {
         for (_, id, email) in changes {
             let change = query(CHANGE).bind(email.as_str().to_owned()).bind(id.clone());
             if change.execute(&mut *connection).await?.rows_affected() == 0 {
-                log::warn!("the email of user {id} stays in its old spelling: another account has that email");
+                log::warn!("the email of user {id} keeps its old spelling: another account has that email");
             }
         }
         Ok(())

@@ -110,7 +110,7 @@ impl Drop for Transaction {
         let permit = self.permit.take();
         tokio::spawn(async move {
             if let Err(error) = connection.rollback().await {
-                log::debug!("what was given up ended with: {error}");
+                log::debug!("the rollback of a cancelled transaction failed: {error}");
             }
             drop(permit);
         });

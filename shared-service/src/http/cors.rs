@@ -50,6 +50,6 @@ pub(crate) fn warn_of_origin(headers: &HeaderMap, allowed: &[String]) {
     }
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     if told.len() < MOST_TOLD && told.insert(origin.to_owned()) {
-        log::warn!("pages of {origin} call, and ALLOWED_ORIGINS does not name that origin");
+        log::warn!("pages of {origin} call this service, but ALLOWED_ORIGINS does not name that origin");
     }
 }

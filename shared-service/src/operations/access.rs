@@ -11,7 +11,7 @@ use crate::recorder::is_on;
 use crate::settings::Settings;
 
 /// The counter of access tokens by [`BearerAuth::OUTCOMES`], and its help text.
-pub(super) const VERIFIED: Named = ("jwt_verify_total", "Requests that need an access token, by what was found");
+pub(super) const VERIFIED: Named = ("jwt_verify_total", "Requests that need an access token by result");
 
 /// The settings of access token verification.
 #[derive(Clone, Debug)]

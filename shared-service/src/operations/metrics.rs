@@ -200,7 +200,7 @@ mod tests {
     #[actix_web::test]
     async fn metrics_are_on_the_page_while_the_service_runs() {
         let metrics = Metrics::new("bakery", "1.2.3", || {
-            show_counter(("cakes_total", "Cakes, by what came of them"), &["eaten", "lost"]);
+            show_counter(("cakes_total", "Cakes by result"), &["eaten", "lost"]);
             show_timer(("baking_seconds", "Time that a cake takes"));
         });
         let metrics = metrics.gauge(GUESTS, || ready(Some(2.5))).gauge(("ghosts", "Not known"), || ready(None));

@@ -53,7 +53,7 @@ async fn until_stopped(mut stop: ShutdownSignal, servers: Vec<Running>) -> io::R
         served = &mut serving => return served.map(drop),
         () = stop.called() => {}
     }
-    log::info!("stopping: finishing what is in flight");
+    log::info!("stopping: finishing the requests in flight");
     for handle in handles {
         // `serving` waits for the stop.
         drop(handle.stop(true));
