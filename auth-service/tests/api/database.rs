@@ -88,8 +88,8 @@ async fn execute(url: &str, sql: &str) {
 
 /// A new folder, in memory where the system has such a place: a hundred databases that sync to a busy disk are slow.
 pub fn new_folder() -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    let place = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let (memory, temporary) = (PathBuf::from("/dev/shm"), std::env::temp_dir());
+    let place = if memory.is_dir() && !temporary.starts_with(&memory) { memory } else { temporary };
     let folder = place.join(format!("auth-{}", Uuid::new_v4().simple()));
     std::fs::create_dir(&folder).unwrap();
     folder
