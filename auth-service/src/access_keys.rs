@@ -1,5 +1,5 @@
-//! The private key that signs access tokens, and the keys before and after it. A standby key is only published, the key
-//! in use also signs, a previous key is only published again, a revoked key is not published.
+//! The private key that signs access tokens, and the keys before and after it. A standby key is published only, the key
+//! in use also signs, a previous key is published only, a revoked key is not published.
 
 use std::io;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ const PREVIOUS: &str = "ACCESS_TOKEN_KEY_PREVIOUS";
 /// The keys of `ACCESS_TOKEN_KEY` and `ACCESS_TOKEN_KEY_PREVIOUS`.
 #[derive(Clone, Debug, Default)]
 pub struct AccessKeys {
-    /// The key that signs; without one, the secret does.
+    /// The key that signs; without one, the shared secret signs.
     pub signing: Option<SigningKey>,
     previous: Vec<PublicKey>,
     is_set: bool,
 }
 
 impl AccessKeys {
-    /// Reads them; errors are reported by [`Settings::finish`].
+    /// Reads the keys; errors are reported by [`Settings::finish`].
     pub fn read(settings: &mut Settings) -> Self {
         let why = "Private key (PEM, PKCS#8) that signs access tokens; without it, the secret signs. Also ACCESS_TOKEN_KEY_FILE";
         let signing = settings.secret_text(KEY, why).and_then(|pem| {
@@ -75,7 +75,7 @@ impl AccessKeys {
     }
 }
 
-/// Reads the keys again at each SIGHUP. If they are invalid then, the old ones stay.
+/// Reads the keys again at each SIGHUP. If the new keys are invalid, the old ones stay in use.
 ///
 /// # Errors
 /// The signal handler cannot be installed.

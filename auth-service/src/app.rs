@@ -49,7 +49,7 @@ pub enum StartError {
     Seed(#[from] SeedError),
 }
 
-/// The stores and hashing threads, also for commands that run beside the service.
+/// The stores and hashing threads, also for commands that run concurrently with the service.
 pub struct Stores {
     /// The users.
     pub users: Users,
@@ -57,20 +57,20 @@ pub struct Stores {
     pub sessions: Arc<dyn SessionStore>,
     /// The hashing threads.
     pub passwords: Arc<Passwords>,
-    /// The ways back into an account.
+    /// Password reset and email verification.
     pub recovery: Arc<Recovery>,
     limited: Limited,
     pool: Database,
 }
 
-/// The store of rate limits: the one of the sessions.
+/// The store of rate limits, which also holds the sessions.
 enum Limited {
     Sql { sessions: Arc<SqlSessions>, failures: Arc<SqlFailures> },
     Redis(Redis),
 }
 
-/// Starts the service that `config` describes; it serves once the result is awaited. `known` gets all revocations, for
-/// verifiers in the same process.
+/// Starts the service that `config` describes; it serves requests once the result is awaited. All revocations are added
+/// to `known`, for verifiers in the same process.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -110,14 +110,14 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
     });
     let docs = docs(document::<Calls>);
     let routes = move |routes: &mut web::ServiceConfig| {
-        // In this order: a request is compared with the paths one after the other.
+        // The order matters: a request is compared with the registered paths one after the other.
         routes.app_data(auth.clone()).app_data(state.clone()).configure(table).configure(health(&readiness));
         routes.configure(docs.clone()).configure(docs_at_root);
     };
     Ok(bind(&server, metrics, routes)?)
 }
 
-/// The signer of tokens, with the keys that it reads again at each SIGHUP.
+/// Creates the signer of tokens, which reads its keys again at each SIGHUP.
 fn tokens(config: &Config) -> Result<Arc<Tokens>, StartError> {
     let tokens = Arc::new(Tokens::new(config)?);
     if config.access.keys.is_some() {
@@ -162,7 +162,7 @@ pub fn migrations() -> Vec<(&'static str, &'static str)> {
         .collect()
 }
 
-/// Opens users and sessions without creating or migrating the database, for commands that run beside the service.
+/// Opens users and sessions without creating or migrating the database, for commands that run while the service runs.
 ///
 /// # Errors
 /// An address is invalid, or the database does not answer.
@@ -181,7 +181,7 @@ async fn sweep(sessions: Arc<SqlSessions>, failures: Arc<SqlFailures>) {
     }
 }
 
-/// Calls `sweep` every minute, while there is `store`.
+/// Calls `sweep` every minute, until `store` is dropped.
 ///
 /// Not an actix task: actix ends its tasks before requests in flight are finished.
 fn every_minute<T, S>(store: &Arc<T>, sweep: impl Fn(Arc<T>) -> S + Send + 'static)
@@ -221,8 +221,8 @@ fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
     rates
 }
 
-/// Metrics besides those of requests and stores. Sessions are counted if that is one query: not in Redis, which stores
-/// them by user.
+/// Creates the metrics other than those of requests and stores. Open sessions are counted in SQL only, where one query
+/// does it; Redis stores them by user.
 fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>, recovery: &Recovery) -> Metrics {
     let queued = Arc::clone(passwords);
     let register = if recovery.outbox().is_some() { counts::register_with_mail } else { counts::register };

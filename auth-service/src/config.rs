@@ -31,7 +31,7 @@ pub struct Config {
     pub refresh_secret: Option<Secret>,
     /// The previous refresh secret.
     pub refresh_previous: Option<Secret>,
-    /// Proves a service that introspects tokens; without it, none can.
+    /// Authenticates the services that introspect tokens; without it, none can.
     pub introspection_secret: Option<Secret>,
     /// Calls per minute and address on register, login and token; 0 disables the limit.
     pub ip_rate_limit: u32,
@@ -103,7 +103,7 @@ impl Config {
         config
     }
 
-    /// Reads the audience of access tokens alone.
+    /// Reads only the audience of access tokens.
     pub fn audience(settings: &mut Settings) -> Vec<String> {
         let why = "Services that may accept an access token (aud)";
         settings.list("ACCESS_TOKEN_AUDIENCE", "auth-service,books-service", why)
@@ -127,7 +127,7 @@ impl Config {
         self.keep_secrets_apart(settings);
     }
 
-    /// With a refresh secret that also verifies access tokens, every service could sign itself a session.
+    /// Services share the access secret: if it were also the refresh secret, each could sign refresh tokens.
     fn keep_secrets_apart(&self, settings: &mut Settings) {
         let refresh = [&self.refresh_secret, &self.refresh_previous];
         let access = [&self.access.secret, &self.access.previous];
@@ -146,7 +146,7 @@ impl Config {
 }
 
 impl StoreConfig {
-    /// Reads them; errors are reported by [`Settings::finish`].
+    /// Reads the settings of the stores; errors are reported by [`Settings::finish`].
     pub fn read(settings: &mut Settings) -> Self {
         Self {
             database_url: Self::database_url(settings),

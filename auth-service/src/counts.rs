@@ -19,7 +19,7 @@ pub(crate) enum LoginResult {
     Wrong,
     /// The client has to wait after wrong passwords.
     Throttled,
-    /// The queue of passwords is full.
+    /// The queue of the hashing threads is full.
     Busy,
     Unavailable,
     /// The body or the origin is invalid.
@@ -27,7 +27,7 @@ pub(crate) enum LoginResult {
     Failed,
 }
 
-/// The result of a refresh; `Gone` to `Disabled` have the names of the audit events.
+/// The result of a refresh; `Gone` to `Disabled` are named like the audit events.
 #[derive(Clone, Copy, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum RefreshResult {
@@ -44,28 +44,28 @@ pub(crate) enum RefreshResult {
     Failed,
 }
 
-/// The result of a try to send a mail.
+/// The result of an attempt to send a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum MailResult {
     Sent,
-    /// The next try is later.
+    /// The mail is sent again later.
     Retried,
-    /// The mailbox had three mails of the kind in the last hour.
+    /// The mailbox received three mails of this kind in the last hour.
     Limited,
     /// No enabled account has the address.
     Dropped,
-    /// It was given up.
+    /// The mail was given up.
     Failed,
 }
 
-/// The same, where mail is on.
+/// Exports all counters and the timer from the start, if mail is enabled.
 pub(crate) fn register_with_mail() {
     register();
     show_counter(MAILS, MailResult::VARIANTS);
 }
 
-/// Exports all of them from the start.
+/// Exports the counters, except those of mail, and the timer from the start.
 pub(crate) fn register() {
     show_counter(LOGINS, LoginResult::VARIANTS);
     show_counter(REFRESHES, RefreshResult::VARIANTS);

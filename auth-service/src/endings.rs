@@ -1,8 +1,8 @@
-//! The end of sessions after a change of an account. Accounts and sessions may be in two stores, and the process may
-//! die between the two writes. So the change also writes an `Ending`, the outstanding work, and any instance completes
-//! it. Each step is idempotent.
+//! The ending of sessions after a change of an account. Accounts and sessions may be in two stores, and the process may
+//! crash between the two writes. So the change also writes an `Ending`, a record of the outstanding work, and any
+//! instance completes it. Each step is idempotent.
 //!
-//! A login first completes the endings of its user, so that late work ends no session opened after the change.
+//! A login first completes the endings of its user, so that a late completion ends no session opened after the change.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::sessions::SessionStore;
 use crate::users::{Ending, Ends, UserId, Users};
 
-/// The number of endings completed at once: one whose store does not answer takes a second.
+/// The maximum number of endings completed concurrently: an ending whose store does not respond takes a second.
 const AT_ONCE: usize = 16;
 
 /// Completes the endings of `user_id`; returns the number of ended sessions.
 ///
 /// # Errors
-/// A store is unavailable. The endings stay.
+/// A store is unavailable. The endings not yet completed stay.
 pub async fn complete_of(users: &Users, sessions: &dyn SessionStore, user_id: &UserId) -> Result<u64, StoreError> {
     let mut ended = 0;
     for ending in users.endings_of(user_id).await? {
@@ -30,8 +30,8 @@ pub async fn complete_of(users: &Users, sessions: &dyn SessionStore, user_id: &U
     Ok(ended)
 }
 
-/// Completes endings that other processes have left, every `poll`, while there are `sessions`. The process that makes a
-/// change completes it at once, so an ending is left alone when it is first seen; but at the start all are completed.
+/// Completes endings that other processes have left: every `poll`, until `sessions` is dropped. The process that makes
+/// a change completes its ending at once, so an ending is skipped when first seen; at the start all are completed.
 pub fn complete_in_background(users: Users, sessions: &Arc<dyn SessionStore>, poll: Duration) {
     let sessions = Arc::downgrade(sessions);
     // Not an actix task: actix ends its tasks before requests in flight are finished.
@@ -70,7 +70,7 @@ async fn complete_seen(
             let user = ending.user_id.as_str();
             match result {
                 Ok(ended) => log::info!(user = user, sessions = ended; "ended what a change of this user had left"),
-                // The sessions of others may be on another node, or readable where these are not.
+                // Go on: the sessions of other users may be on another node, or be readable even if these are not.
                 Err(error) => outcome = Err(error),
             }
         }

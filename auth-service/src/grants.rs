@@ -20,7 +20,7 @@ use crate::users::{Account, User, Users};
 
 pub use self::refused::{LoginRefused, Refused};
 
-/// The longest wait until the date of a token, whatever the clocks say.
+/// The longest wait until the `iat` of a token, however much the clocks differ.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Issues tokens: login, refresh, logout.
@@ -37,7 +37,7 @@ pub struct TokenResponse {
     pub user: User,
     /// The current state of the session.
     pub session: Session,
-    /// Its two tokens.
+    /// The two tokens of the session.
     pub pair: TokenPair,
 }
 
@@ -54,13 +54,13 @@ pub struct Login {
 }
 
 impl Grants {
-    /// Uses these stores and keys.
+    /// Creates the issuer of tokens from its stores and keys.
     #[must_use]
     pub fn new(users: Users, sessions: Arc<dyn SessionStore>, tokens: impl Into<Arc<Tokens>>) -> Self {
         Self { users, sessions, tokens: tokens.into(), longest_pause: LONGEST_PAUSE }
     }
 
-    /// Limits the wait until the date of a token. For tests.
+    /// Limits the wait until the `iat` of a token. For tests.
     #[must_use]
     pub const fn with_pause(mut self, longest: Duration) -> Self {
         self.longest_pause = longest;
@@ -101,15 +101,15 @@ impl Grants {
 
     /// Opens a session for `account`; `None` if the account changed since it was read.
     ///
-    /// The account is read again once the session exists: a password change, a disabling or a deletion meanwhile has
-    /// ended all sessions but this one, which did not exist yet. A rewritten hash, by an instance with another
-    /// `BCRYPT_COST` or pepper, is no such change.
+    /// The account is read again once the session exists: a concurrent password change, disabling or deletion may have
+    /// ended the user's sessions before this one existed. A hash rewritten by an instance with another `BCRYPT_COST` or
+    /// pepper is not such a change.
     ///
     /// # Errors
     /// A store is unavailable.
     pub async fn open(&self, account: Account, label: Label) -> Result<Option<TokenResponse>, StoreError> {
         let user_id = account.user.id.clone();
-        // An ending of an earlier change must not end the session that is opened now.
+        // Completed later, the ending of an earlier change would also end the session that is opened now.
         complete_of(&self.users, &*self.sessions, &user_id).await?;
         let session = self.sessions.open(NewSession { user_id: user_id.to_string(), label }).await?;
         if let Some(now) = self.users.account(&user_id).await?.filter(|now| account.still_counts(now)) {
@@ -141,7 +141,7 @@ impl Grants {
                 }
             };
             let is_stored = self.users.replace_hash(&account.user.id, &account.hash, &hash).await?;
-            // If another instance rewrote the hash first, `open` recognizes that by the salt, unless the hash was plain.
+            // If another instance rewrote the hash first, `open` recognizes it by the salt, unless a hash has no key.
             if is_stored || hash.is_of_the_same_password(&account.hash) {
                 return Ok(Some(Account { hash, ..account }));
             }
@@ -149,9 +149,9 @@ impl Grants {
     }
 
     /// Exchanges a refresh token for the next pair. The order is the security argument: only a verified token reaches a
-    /// store, one atomic step decides, and the user was read during this call. If the user changes between the read and
-    /// the step, either the change has revoked the user's tokens before the step, which tells so, and the user is read
-    /// again; or it revokes them after the step, and with them the token issued here.
+    /// store, one atomic step decides, and the user was read during this call. A change of the user after that read
+    /// also revokes the user's tokens. If it does so before the step, the step reports it, and the user is read again.
+    /// If it does so after the step, the token issued here is revoked too.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -164,7 +164,7 @@ impl Grants {
     async fn try_refresh(&self, token: &str, now_ms: i64) -> Result<TokenResponse, Refused> {
         let verified = self.tokens.verify(token, now_ms).map_err(Refused::InvalidToken)?;
         let VerifiedRefreshToken { user_id, session, generation } = &verified;
-        // Before the rotation: after it, an outage longer than the grace would cost the client the session.
+        // Read before the rotation: after it, an outage longer than the grace would cost the client the session.
         let mut user = self.users.find(user_id).await?;
         let session = match self.sessions.rotate(user_id, *session, *generation).await? {
             Rotation::Rotated(session) | Rotation::Retried(session) => session,
@@ -199,13 +199,13 @@ impl Grants {
         if self.sessions.end(&user_id, session).await? {
             return Ok(Some((user_id, session)));
         }
-        // The session has ended already, or the store lost it; in that case it is not in the revocation list yet.
+        // The session has already ended, or the store has lost it; a lost session is not in the revocation list yet.
         self.sessions.end_forgotten(&user_id, session).await?;
         Ok(None)
     }
 
-    /// Issues the tokens once their date has come: `notBefore` lies in the next second, and verifiers refuse tokens
-    /// from the future.
+    /// Waits until the `iat` of the tokens, then issues them: `notBefore` lies in the next second, and verifiers refuse
+    /// tokens from the future.
     async fn grant(&self, user: User, session: Session) -> TokenResponse {
         let ahead = Duration::from_millis(u64::try_from(session.issued_ahead).unwrap_or(0));
         if !ahead.is_zero() {

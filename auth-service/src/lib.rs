@@ -1,11 +1,11 @@
 //! auth-service manages users: it registers them, verifies passwords, opens sessions and signs the two tokens.
 //!
-//! The arrow runs one way: `main -> app -> routes -> domain` (`grants`, `tokens`, `sessions`, `passwords`, `users`),
-//! and the domain knows no HTTP.
+//! Dependencies point one way: `main -> app -> routes -> domain` (`grants`, `tokens`, `sessions`, `passwords`,
+//! `users`). The domain does not depend on HTTP.
 
 /// The private key that signs access tokens.
 pub mod access_keys;
-/// The composition root: settings in, a running service out.
+/// The composition root: builds the running service from the settings.
 pub mod app;
 /// The command line.
 pub mod cli;
@@ -13,13 +13,13 @@ pub mod cli;
 pub mod config;
 /// Counters of results, and the timer of hashing.
 mod counts;
-/// Outstanding ends of sessions after a change of an account.
+/// The ending of sessions after a change of an account.
 pub mod endings;
 /// Login, refresh, logout.
 pub mod grants;
 /// Rate limits for calls and wrong passwords.
 pub mod limits;
-/// The way back into an account, and the proof of an address, by mail.
+/// Password reset and email verification.
 pub mod mail;
 /// Rules, storage and verification of passwords.
 pub mod passwords;

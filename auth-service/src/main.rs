@@ -1,4 +1,4 @@
-//! The program: reads the command line and the settings, and does one thing.
+//! The program: reads the command line and the settings, and runs one command.
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! The SQL database of sessions, limits and revocations, and its clock.
 //!
-//! `SQLite` and Postgres have no common expression for "now in milliseconds". So the process uses its own clock,
-//! corrected by the measured difference to the database's: instances whose clocks differ agree on when a session ends.
+//! `SQLite` and Postgres have no common expression for "now in milliseconds". So the process corrects its own clock by
+//! the measured difference from the database's: instances whose clocks differ agree on when a session ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::SESSION_STORE;
 
-/// In UTC on both: `2026-01-31 12:00:00`, or with a fraction and `+00`.
+/// Returns UTC: `2026-01-31 12:00:00` in `SQLite`; in Postgres with `+00`, and with a fraction unless that is zero.
 const READ_CLOCK: &str = "SELECT CAST(CURRENT_TIMESTAMP AS TEXT) AS now";
 
 /// A database and its clock, as of the last [`SqlStore::measure`]. Clones share both.
@@ -26,7 +26,7 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// Uses a database with [`MIGRATIONS`](crate::sessions::MIGRATIONS).
+    /// Opens the store in a database with [`MIGRATIONS`](crate::sessions::MIGRATIONS), and measures its clock.
     ///
     /// # Errors
     /// The database is unavailable, or its clock cannot be read.
@@ -47,7 +47,7 @@ impl SqlStore {
         now_ms() + self.offset_ms.load(Ordering::Relaxed) + self.skew_ms.load(Ordering::Relaxed)
     }
 
-    /// Measures the difference of the two clocks.
+    /// Measures the difference between the clocks of the database and of this process.
     ///
     /// # Errors
     /// The database is unavailable, or its time cannot be read.
@@ -62,8 +62,8 @@ impl SqlStore {
         Ok(())
     }
 
-    /// Runs `statement`, which deletes at most `$2` rows expired at `$1`, until it deletes fewer; returns the number of
-    /// deleted rows.
+    /// Runs `statement`, which deletes at most `$2` rows that have expired at `$1`, until a run deletes fewer; returns
+    /// the number of deleted rows.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -80,7 +80,7 @@ impl SqlStore {
     }
 }
 
-/// The time lay in `[from, from + resolution)`, in milliseconds.
+/// A reading of the database's clock: the time lay in `[from, from + resolution)`, in milliseconds.
 #[derive(Debug, Eq, PartialEq)]
 struct Reading {
     from: i64,
@@ -96,8 +96,8 @@ impl Reading {
         Some(Self { from, resolution: if text.contains('.') { 1 } else { 1000 } })
     }
 
-    /// The smallest correction that is consistent with a question `asked` and `answered` by the process's clock: a
-    /// difference within the resolution and the round trip counts as none.
+    /// The smallest correction that is consistent with the reading, for a query sent at `asked` and answered at
+    /// `answered` by the process's clock. A difference within the resolution and the round trip gives 0.
     fn offset(&self, asked: i64, answered: i64) -> i64 {
         let least = self.from - answered;
         let most = self.from + self.resolution - 1 - asked;

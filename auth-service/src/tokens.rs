@@ -1,4 +1,4 @@
-//! The tokens of a session: issued as a pair; a refresh token is verified before any store is asked.
+//! The tokens of a session: issued as a pair. A refresh token is verified before any store is queried.
 
 use std::sync::Arc;
 
@@ -44,9 +44,9 @@ impl AccessTokenConfig {
 
 /// The tokens of a session. Has no `Debug`, so that they cannot be logged.
 pub struct TokenPair {
-    /// For every service in the audience, for `expires_in` seconds.
+    /// The access token: accepted by every service in the audience, for `expires_in` seconds.
     pub access_token: String,
-    /// For auth-service, valid once.
+    /// The refresh token: accepted by auth-service only, and valid once.
     pub refresh_token: String,
     /// The lifetime of the access token, in seconds.
     pub expires_in: u64,
@@ -64,7 +64,7 @@ pub struct VerifiedRefreshToken {
 }
 
 impl Tokens {
-    /// The tokens of this configuration.
+    /// Creates the signers and verifiers from `config`.
     ///
     /// # Errors
     /// A secret or a name is missing, or the crypto fails its self-test.
@@ -90,7 +90,7 @@ impl Tokens {
         })
     }
 
-    /// Signs with `keys` from now on, and accepts tokens of the keys that they publish.
+    /// Signs with `keys` from now on, and accepts tokens signed with any of their published keys.
     ///
     /// # Errors
     /// There is no signing key; nothing has changed.
@@ -102,7 +102,7 @@ impl Tokens {
             let old = before.into_iter().filter(|key| !new.contains(key));
             published.replace(new.iter().cloned().chain(old).collect());
         };
-        // The new key is accepted before its first token is sent, the old one until after its last.
+        // The new key must be accepted before its first token is sent, the old one until after its last.
         publish(self.keys.as_ref().map_or_else(Vec::new, PublicKeys::keys));
         self.access.store(Arc::new(signer));
         publish(Vec::new());
@@ -112,9 +112,9 @@ impl Tokens {
 
     /// Issues both tokens of `session`, which belongs to `user`.
     ///
-    /// The refresh token depends on the session alone, so a retry gets the same one. The access token has the date in
-    /// the session, because `notBefore` uses the same clock; it expires with the session, if that is before the end of
-    /// its own lifetime.
+    /// The refresh token depends on the session alone, so a retry gets the same one. The `iat` of the access token
+    /// comes from the session, because `notBefore` uses the same clock. The access token expires with the session, if
+    /// that ends before the token's own lifetime.
     #[must_use]
     pub fn issue(&self, user: &User, session: &Session) -> TokenPair {
         let date = seconds(session.issued_at);
@@ -151,11 +151,11 @@ impl Tokens {
         self.refresh_verifier.verify(token, seconds(now_ms)).and_then(|claims| verified(&claims))
     }
 
-    /// User and session of any token that was ever signed for the session: a refresh token, or else an access token.
-    /// Used and expired ones are accepted.
+    /// Returns the user and the session of any token that was ever signed for it: a refresh token, or else an access
+    /// token. Used and expired tokens are accepted.
     ///
     /// # Errors
-    /// The reason why it is not a refresh token, if it is neither.
+    /// The token is neither; the error says why it is not a refresh token.
     pub fn session_to_end(&self, token: &str, now_ms: i64) -> Result<(String, SessionId), TokenError> {
         let now = seconds(now_ms);
         let refresh = self.refresh_verifier.verify_expired_too(token, now).and_then(|claims| verified(&claims));

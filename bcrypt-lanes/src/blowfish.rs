@@ -17,7 +17,7 @@ const WORDS: usize = SUBKEYS + 4 * BOX;
 /// (Blowfish)", 1993).
 static PI: State = State(words_of(include_bytes!("pi.hex")));
 
-/// Reads hexadecimal digits in lines.
+/// Reads words from lines of hexadecimal digits.
 const fn words_of(hex: &[u8]) -> [u32; WORDS] {
     let (mut words, mut digits, mut at) = ([0; WORDS], 0, 0);
     while at < hex.len() {
@@ -40,7 +40,7 @@ impl State {
     /// `EksBlowfishSetup` without its rounds.
     pub(crate) fn new(key: &Words, salt: &Words) -> Self {
         let mut states = [PI.clone()];
-        // 18 is no multiple of the 4 words of a salt, so `salt` itself cannot be repeated.
+        // 18 words are no multiple of the 4 words of a salt, so repeating `salt` as it is would be wrong.
         expand(&mut states, [key], |block| [salt[2 * block % 4], salt[(2 * block + 1) % 4]]);
         let [state] = states;
         state
@@ -73,7 +73,7 @@ pub(crate) fn round<const N: usize>(states: &mut [State; N], keys: [&Words; N], 
     }
 }
 
-/// `ExpandKey`. The words of `salt` are combined with the block of that number.
+/// `ExpandKey`. `salt` returns the two words that are combined with the block of the given number.
 #[inline]
 fn expand<const N: usize>(states: &mut [State; N], keys: [&Words; N], salt: impl Fn(usize) -> [u32; 2]) {
     for (state, key) in states.iter_mut().zip(keys) {
@@ -95,8 +95,8 @@ fn expand<const N: usize>(states: &mut [State; N], keys: [&Words; N], salt: impl
     }
 }
 
-/// Encrypts one block in each of the states. Each of the 16 steps is done in all of them before the next: a step waits
-/// for the words that it looks up, and the others use the wait.
+/// Encrypts one block in each of the states. Each of the 16 steps is done in all states before the next step: while one
+/// state waits for a table look-up, the CPU works on the others.
 #[inline]
 fn encrypt<const N: usize>(states: &[State; N], blocks: &mut [[u32; 2]; N]) {
     for step in (0..16).step_by(2) {
@@ -127,7 +127,7 @@ mod tests {
                 (*word, rest) = (u32::try_from(part / by).unwrap(), part % by);
             }
         };
-        // A whole word, the fraction, and four words for the errors of rounding.
+        // One word for the integer part, the fraction, and four words for rounding errors.
         let mut sum = vec![0_u32; 1 + WORDS + 4];
         for (factor, inverse) in [(16, 5), (4, 239)] {
             let mut power = vec![0; sum.len()];

@@ -44,7 +44,7 @@ impl Hash {
     }
 }
 
-/// Exactly `N` bytes. Unused bits of the last character must be 0.
+/// Decodes exactly `N` bytes. Unused bits of the last character must be 0.
 fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let length = BASE64.decode_slice(text, &mut bytes).ok()?;

@@ -1,8 +1,8 @@
 //! Verifies passwords against bcrypt hashes, up to four at once on one thread.
 //!
-//! bcrypt (N. Provos, D. Mazières, "A Future-Adaptable Password Scheme", USENIX 1999) waits for table look-ups most of
-//! its time. Four independent verifications whose steps alternate take about 1.5 times as long as one. Nothing waits
-//! for company: a verification starts at the next round, and ends after the rounds of its own cost.
+//! bcrypt (N. Provos, D. Mazières, "A Future-Adaptable Password Scheme", USENIX 1999) spends most of its time waiting
+//! for table look-ups. Four independent verifications whose steps alternate take about 1.5 times as long as one. No
+//! verification waits for others: it starts at the next round, and ends after the rounds of its own cost.
 //!
 //! The crate `bcrypt` is the reference, and makes new hashes.
 //!
@@ -34,7 +34,7 @@ use zeroize::Zeroizing;
 
 use blowfish::{State, Words, round};
 
-/// The number of verifications that share a thread.
+/// The maximum number of verifications that share a thread.
 pub const LANES: usize = 4;
 
 /// A password, to be compared with a hash.
@@ -42,12 +42,12 @@ pub struct Attempt {
     key: Zeroizing<Words>,
     salt: Words,
     rounds_left: u32,
-    /// `None` is never right.
+    /// `None` for a dummy, which is never right.
     digest: Option<[u8; 23]>,
 }
 
 impl Attempt {
-    /// Compares the first 72 bytes of `password`. The byte 0 is one like any other, and ends a shorter password.
+    /// Compares the first 72 bytes of `password`. NUL is a byte like any other, and is appended to a shorter password.
     #[must_use]
     pub fn new(password: &[u8], hash: &Hash) -> Self {
         let salt = hash.salt();
@@ -99,14 +99,14 @@ fn round_of<const N: usize>(states: &mut [State], attempts: &mut [Attempt]) {
 
 /// Attempts that share a thread, each with a value of the caller.
 pub struct Lanes<T> {
-    /// A state, an attempt and the caller's value have the same place; the first [`LANES`] are at work.
+    /// An attempt, its state and its caller's value have the same index; the first [`LANES`] attempts run.
     states: Vec<State>,
     attempts: Vec<Attempt>,
     of: Vec<T>,
 }
 
 impl<T> Lanes<T> {
-    /// Without attempts.
+    /// Creates lanes without attempts.
     #[must_use]
     pub fn new() -> Self {
         let attempts = Vec::with_capacity(LANES);
@@ -119,7 +119,7 @@ impl<T> Lanes<T> {
         self.of.len()
     }
 
-    /// True without attempts.
+    /// True if there are no attempts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.of.is_empty()
@@ -138,7 +138,7 @@ impl<T> Lanes<T> {
         self.of.push(of);
     }
 
-    /// Does one round of each attempt, about 0.1 ms in all, and returns those that ended: true if the password was
+    /// Does one round of each running attempt, about 0.1 ms in all. Returns those that ended: true if the password was
     /// right.
     pub fn step(&mut self) -> Vec<(T, bool)> {
         round_of_each(&mut self.states, &mut self.attempts);

@@ -25,7 +25,7 @@ pub struct MintArgs {
     sub: Option<String>,
 }
 
-/// Prints an access token that the test secret signs. The settings of the running service sign nothing here.
+/// Prints an access token signed with the test secret, and never with a secret or key of the running service.
 pub(super) fn mint(args: &MintArgs, mut settings: Settings, console: &mut Console) -> Result<(), Box<dyn Error>> {
     let secret = settings.signing_secret(SECRET, "Signs the tokens of `token mint`, for tests alone");
     let issuer = AccessSettings::issuer(&mut settings);

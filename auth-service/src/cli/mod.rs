@@ -1,5 +1,5 @@
 //! The command line, for operators. No password and no secret is ever an argument, because other users can see the
-//! arguments of a process, and the shell stores them; a token may be one.
+//! arguments of a process, and the shell stores them; a token may be an argument.
 
 /// Input and output of commands.
 mod console;
@@ -121,7 +121,7 @@ pub enum DataCommand {
 }
 
 impl DataCommand {
-    /// Runs the command with `settings`. The log has warnings alone unless `RUST_LOG` is set.
+    /// Runs the command with `settings`. The log has only warnings and errors unless `RUST_LOG` is set.
     ///
     /// # Errors
     /// The reason why it did not succeed.
@@ -150,8 +150,8 @@ impl DataCommand {
     }
 }
 
-/// The exit code of the program `name`: 3 where an import has skipped lines. A reader that has seen enough (`| head`) is no
-/// failure.
+/// The exit code of the program `name`: 3 if an import skipped lines. An output that its reader closed early (`| head`)
+/// is no failure.
 #[must_use]
 pub fn exit_code(name: &str, done: Result<(), Box<dyn Error>>) -> ExitCode {
     let (mut is_unread, mut has_skipped) = (false, false);

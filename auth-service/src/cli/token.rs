@@ -81,7 +81,7 @@ pub fn inspect(token: &str, json: bool, console: &mut Console) -> Result<(), Cli
 /// Shows `token`, and if it is accepted.
 ///
 /// # Errors
-/// It is refused, or there is none.
+/// The token is refused or missing.
 pub async fn verify(
     token: &str,
     audience: &str,
@@ -124,7 +124,7 @@ fn verify_token(token: &str, audience: &str, config: &Config, now_ms: i64) -> Re
     })
 }
 
-/// The algorithm and the key that the header of a good token names.
+/// The algorithm and the key that the header of an accepted token names.
 fn signed_with(token: &str) -> String {
     let header = token.split('.').next().and_then(members).unwrap_or_default();
     let text = |name: &str| header.get(name).and_then(Value::as_str).map(printable);
@@ -168,7 +168,7 @@ async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Res
     Ok(vec![session, user.map_or_else(|why| CheckResult::fail("user", why), |says| CheckResult::ok("user", says))])
 }
 
-/// A store that does not answer is a warning, not a refusal.
+/// A store that does not respond is a warning, not a refusal.
 fn not_asked(why: &str) -> CheckResult {
     CheckResult::warn("session", format!("not asked whether it has ended: {why}"))
 }
@@ -221,7 +221,7 @@ fn show(token: &str, json: bool, console: &mut Console, now_ms: i64) -> io::Resu
 /// The JSON object in a segment.
 fn members(segment: &str) -> Option<Map<String, Value>> {
     let bytes = URL_SAFE_NO_PAD.decode(segment).ok()?;
-    // The verifier's strict parser decides if it is an object; the other one keeps all its values.
+    // The verifier's strict parser decides if it is an object; `serde_json` keeps all its values.
     Members::parse(&bytes).ok()?;
     serde_json::from_slice(&bytes).ok()
 }

@@ -91,14 +91,14 @@ pub struct CliContext<'a> {
     pub passwords: &'a Passwords,
     /// Their sessions.
     pub sessions: &'a dyn SessionStore,
-    /// The ways back into an account, for the command that needs them.
+    /// Password reset, for the command that makes a link.
     pub recovery: Option<&'a Recovery>,
 }
 
 /// Runs a command about users.
 ///
 /// # Errors
-/// The reason of the failure.
+/// The reason why it did not succeed.
 pub async fn run_users(command: UsersCommand, context: CliContext<'_>, console: &mut Console) -> Result<(), CliError> {
     use UsersCommand as C;
     let none = UserChange::default();
@@ -159,7 +159,7 @@ impl CliContext<'_> {
         })
     }
 
-    /// Changes a user, and prints the result `done`. The change comes before the end of the sessions, so that one
+    /// Changes a user, and prints the result `done`. The change comes before the end of the sessions, so that a session
     /// opened in between ends too.
     async fn change(self, console: &mut Console, name: &str, change: &UserChange, done: &str) -> Result<(), CliError> {
         let user = self.find(name).await?;
@@ -177,7 +177,7 @@ impl CliContext<'_> {
 
     /// A session that outlives its user is useless, because a refresh reads the user again.
     async fn delete(self, console: &mut Console, user: &User) -> Result<(), CliError> {
-        // Before as well as after: if sessions cannot be ended, the user stays. An admin may be the last one, and stay.
+        // Before and after: if sessions cannot be ended, the user stays. For an admin only after: the last one stays.
         let early = if user.role == Role::Admin { 0 } else { self.sessions.end_all(&user.id, None).await? };
         match self.users.delete(&user.id).await? {
             Deleted::Done(user) => self.sign_out(console, &user, "is deleted", early).await,

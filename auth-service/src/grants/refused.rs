@@ -14,7 +14,7 @@ pub enum LoginRefused {
     /// The account does not exist or is disabled, or the password is wrong.
     #[error("the user name or the password is wrong")]
     Wrong,
-    /// Too many wrong passwords before.
+    /// There were too many wrong passwords before; the client has to wait this long.
     #[error("to wait {0:?}")]
     Throttled(Duration),
     /// The password was not verified.
@@ -49,7 +49,7 @@ impl From<Throttled> for LoginRefused {
 /// The reason why a refresh token was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// The token is forged, malformed or expired. No store was asked.
+    /// The token is forged, malformed or expired. No store was queried.
     #[error("not proven: {0}")]
     InvalidToken(TokenError),
     /// Its session ended, expired, or never existed.

@@ -17,22 +17,22 @@ pub(super) const MEMORY: i64 = 15 * 60_000;
 pub enum Attempt {
     /// Allowed. Record the result with [`FailureStore::settle`] before the client learns it.
     Free,
-    /// Allowed, as the only attempt after a wait. It already counts as a failure, so only a success is recorded. Of
-    /// concurrent attempts only one gets this.
+    /// Allowed, as the only attempt after a wait; of concurrent attempts only one gets this. It is already counted as a
+    /// failure, so only a success is recorded.
     Single,
-    /// Refused for this time.
+    /// Refused; the client has to wait this long.
     Wait(Duration),
 }
 
-/// Counts consecutive failures under a name, for all instances. Below `limit` there is no wait. From then on there is
-/// one before each attempt: 1 s, 2 s, 4 s, at most 15 min.
+/// Counts consecutive failures under a name, for all instances. Below `limit` failures there is no wait. From then on
+/// each attempt has to wait: 1 s, 2 s, 4 s, at most 15 min.
 ///
 /// Any number of free attempts may run at once, so that users who know their password never wait for each other. But
-/// the result of one is only revealed if fewer failures than the limit were recorded before it: concurrent guesses are
-/// worth no more than consecutive ones.
+/// the result of a free attempt is only revealed if fewer failures than the limit were recorded before it: concurrent
+/// guesses gain nothing over consecutive ones.
 #[async_trait]
 pub trait FailureStore: Send + Sync {
-    /// Asks for permission to try.
+    /// Asks for permission to verify a password.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -52,13 +52,13 @@ pub trait FailureStore: Send + Sync {
     async fn forget(&self, name: &str) -> Result<(), StoreError>;
 }
 
-/// The wait after `failures` consecutive failures, the `limit`th among them, in milliseconds.
+/// The wait after `failures` consecutive failures, which are at least `limit`, in milliseconds.
 pub(super) fn wait_after(failures: i64, limit: u32) -> i64 {
     let beyond = failures.saturating_sub(i64::from(limit)).clamp(0, 20);
     (FIRST_WAIT << beyond).min(LONGEST_WAIT)
 }
 
-/// The rest of a wait until `allowed_at`; never more than the longest wait, even if the store's clock was set back.
+/// The remaining wait until `allowed_at`; never more than the longest wait, even if the store's clock was set back.
 pub(super) fn left(allowed_at: i64, now: i64) -> Option<Duration> {
     let left = (allowed_at - now).min(LONGEST_WAIT);
     u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_millis)

@@ -1,15 +1,15 @@
--- Failures in a row, and calls per minute: one step under one name, atomic and by the clock of Redis.
+-- Counts consecutive failures, and calls per minute: one step for one name, atomic and by the clock of Redis.
 --
 -- KEYS[1]  the name
 -- ARGV     the step, milliseconds to add to the clock (0 outside tests), and the arguments of the step
 --
--- The rules of failures, and the numbers, are those of failures.rs.
+-- The rules for failures, and their constants, are those of failures.rs.
 
 local key, skew = KEYS[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
 
--- Avoids Lua's 1e+15 for large numbers.
+-- Formats large numbers as integers, where Lua would write 1e+15.
 local function text(number)
   return string.format('%.0f', number)
 end
@@ -31,7 +31,7 @@ end
 
 local steps = {}
 
--- -1 free, 0 a single attempt, else the milliseconds to wait.
+-- Returns -1 for a free attempt, 0 for a single attempt, else the milliseconds to wait.
 function steps.attempt(limit, first_wait, longest_wait, memory)
   local row = row()
   if row.failures < tonumber(limit) then
@@ -47,7 +47,7 @@ function steps.attempt(limit, first_wait, longest_wait, memory)
   return 0
 end
 
--- 0 if it was recorded or reset; else the milliseconds to wait, and nothing was changed.
+-- Returns 0 if the result was recorded; else the milliseconds to wait, and nothing was changed.
 function steps.settle(limit, first_wait, longest_wait, memory, success)
   local row = row()
   if row.failures >= tonumber(limit) then
@@ -70,8 +70,8 @@ function steps.forget()
   return 0
 end
 
--- The generic cell rate algorithm: stores the time at which the calls so far would have ended, had they come evenly.
--- Returns 0, or the milliseconds to wait.
+-- The generic cell rate algorithm: stores the theoretical arrival time, at which the next call would come if calls came
+-- evenly. Returns 0, or the milliseconds to wait.
 function steps.pass(per_minute)
   local gap = 60000 / per_minute
   local even = math.max(tonumber(redis.call('GET', key) or '0'), now)

@@ -1,7 +1,7 @@
 //! Rate limits for calls and for wrong passwords.
 //!
-//! Both are counted per network, so that a client cannot use up the limit of a client in another one. IPv6 is counted
-//! twice: for the network of 64 bits, and for the one of 48 bits around it, which has ten times the limit.
+//! Both are counted per network, so that a client cannot use up the limit of a client in another network. IPv6 is
+//! counted twice: for the network of 64 bits, and for the surrounding site of 48 bits, which has ten times the limit.
 
 mod failures;
 mod network;
@@ -41,7 +41,7 @@ pub struct Limits {
 /// The reason why a login attempt is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Throttled {
-    /// Too many failures before.
+    /// There were too many failures before; the client has to wait this long.
     #[error("to wait {0:?}")]
     Wait(Duration),
     /// The store of failures does not answer.
@@ -58,11 +58,11 @@ struct Counted<'a> {
 }
 
 impl Limits {
-    /// Counts a call. While the store is unavailable or slow, all calls pass: those that need it fail anyway, and the
-    /// hashing queue bounds the rest.
+    /// Counts a call. While the store is unavailable or slow, all calls pass: calls that need the store fail anyway,
+    /// and the hashing queue bounds the others.
     ///
     /// # Errors
-    /// The limit is exceeded; the time to wait, at most a minute.
+    /// The limit is exceeded; the error is the time to wait, at most a minute.
     pub async fn call(&self, from: ClientNetwork) -> Result<(), Duration> {
         let Some(rates) = &self.rates else { return Ok(()) };
         for (network, rates) in networks(from).zip(rates) {
@@ -75,8 +75,8 @@ impl Limits {
     /// are counted under the submitted name, whether or not the account exists.
     ///
     /// # Errors
-    /// [`Throttled`] if too many passwords were wrong before, or other attempts failed meanwhile: the result of `check`
-    /// is then withheld. Or the error of `check`.
+    /// [`Throttled`] if too many passwords were wrong before, or too many other attempts failed meanwhile: the result
+    /// of `check` is then withheld. Or the error of `check`.
     pub async fn guarded<T, E: From<Throttled>>(
         &self,
         login: &str,
@@ -91,7 +91,7 @@ impl Limits {
         Ok(checked)
     }
 
-    /// Forgets the failures that were counted for `login` at `from`: the password is another one.
+    /// Resets the failures counted for `login` from the network `from`: its password was replaced.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -131,7 +131,7 @@ impl Counted<'_> {
     }
 }
 
-/// The networks counted for a caller: the network, and the site if that is larger.
+/// The networks for which a client is counted: its network, and its site if that is larger.
 fn networks(from: ClientNetwork) -> impl Iterator<Item = ClientNetwork> {
     std::iter::once(from).chain(Some(from.site()).filter(|site| *site != from))
 }
@@ -146,7 +146,7 @@ async fn pass(rates: &dyn RateStore, network: ClientNetwork) -> Result<(), Durat
     Ok(())
 }
 
-/// A key of fixed length that reveals neither. Folds case as the account lookup does.
+/// A key of fixed length that reveals neither name nor network. Folds case as the account lookup does.
 fn digest(login: &str, network: ClientNetwork) -> String {
     let text = format!("{}\n{network}", login.to_lowercase());
     URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..16])

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The smallest and the largest IPv6 network of one subscriber, in bits.
+/// The prefix lengths, in bits, of the smallest and the largest IPv6 network of one subscriber.
 const SUBSCRIBER: u32 = 64;
 const SITE: u32 = 48;
 
@@ -43,7 +43,7 @@ impl From<Option<IpAddr>> for ClientNetwork {
     }
 }
 
-/// The IPv4 address embedded in an IPv6 address, if there is one.
+/// The IPv4 address embedded in an IPv6 address; any other address unchanged.
 fn without_translation(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(translated) if translated.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => {

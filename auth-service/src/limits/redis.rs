@@ -11,10 +11,10 @@ use crate::redis::{Durability, Lua, Redis, Step};
 
 static LIMITS: Lua = Lua::new(include_str!("limits.lua"));
 
-/// Failures in Redis.
+/// The store of failures in Redis.
 pub struct RedisFailures(pub Redis);
 
-/// Calls per minute in Redis, for all instances.
+/// The store of calls per minute in Redis, for all instances.
 pub struct RedisRates {
     redis: Redis,
     per_minute: NonZeroU32,
@@ -61,7 +61,7 @@ impl FailureStore for RedisFailures {
     }
 }
 
-/// Runs one step on a key in any slot. A limit need not survive a fail-over.
+/// Runs one step on a key in any slot. A limit need not survive a fail-over, so no replica has to acknowledge it.
 async fn run(redis: &Redis, key: String, name: &'static str, arguments: Vec<String>) -> Result<i64, StoreError> {
     redis.step(&Step { script: &LIMITS, keys: vec![key], name, arguments, durability: Durability::Master }).await
 }

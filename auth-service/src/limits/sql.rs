@@ -9,12 +9,12 @@ use super::failures::{Attempt, FIRST_WAIT, FailureStore, MEMORY, left, wait_afte
 use crate::SESSION_STORE;
 use crate::sql::SqlStore;
 
-/// The wait of an attempt whose turn another one has just taken.
+/// The wait if a concurrent attempt has just been allowed instead.
 const SHORT: Duration = Duration::from_secs(1);
 
 const FIND: &str = "SELECT in_a_row, allowed_at FROM failures WHERE name = $1 AND forget_at > $2";
 
-/// $2 the failures that were read, $3 now, $4 the time of the next attempt. Of concurrent callers only one gets a row.
+/// $2 the failures read, $3 now, $4 the time of the next attempt, $5 the memory. Only one concurrent caller gets a row.
 const RESERVE: &str = "
 UPDATE failures SET in_a_row = in_a_row + 1, allowed_at = $4, forget_at = $4 + $5
 WHERE name = $1 AND in_a_row = $2 AND allowed_at <= $3
@@ -39,7 +39,7 @@ const FORGET: &str = "DELETE FROM failures WHERE name = $1";
 /// $1 now, $2 the limit.
 const SWEEP: &str = "DELETE FROM failures WHERE name IN (SELECT name FROM failures WHERE forget_at <= $1 LIMIT $2)";
 
-/// Failures in `SQLite` or Postgres.
+/// The store of failures in `SQLite` or Postgres.
 pub struct SqlFailures(pub SqlStore);
 
 #[async_trait]
@@ -96,7 +96,7 @@ impl SqlFailures {
         Ok(row.map(|(_, allowed_at)| left(allowed_at, now).unwrap_or(SHORT)))
     }
 
-    /// Deletes forgotten failures, in batches.
+    /// Deletes expired failures, in batches.
     ///
     /// # Errors
     /// The database is unavailable.

@@ -7,19 +7,19 @@ use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The most bytes that a mail server may send: more than any conversation needs. The library parses a reply again for each
-/// of its lines.
+/// The maximum number of bytes that a mail server may send without TLS: more than any conversation needs. It bounds the
+/// CPU time, because the library parses the whole reply again after each line.
 const CLEAR: usize = 8 << 10;
-/// The same over TLS, with the certificates.
+/// The same over TLS, certificates included.
 const ENCRYPTED: usize = 32 << 10;
 /// The first byte of a TLS record of a handshake (RFC 8446 section 5.1). No command of SMTP begins with it.
 const HANDSHAKE: u8 = 22;
 
-/// The TCP connection to a mail server that speaks before TLS, or without it. Bounds what the library reads, which itself
-/// bounds a line only once it has ended.
+/// A TCP connection to a mail server, for STARTTLS or without encryption. It limits the bytes that the library reads:
+/// the library itself checks the length of a line only at its end.
 ///
-/// Before TLS it gives the library one line at a time. So nothing that was sent in clear text behind the reply to STARTTLS
-/// is taken for a reply over TLS (RFC 3207 section 4.2).
+/// Before TLS it gives the library one line at a time. So the library never takes clear text, sent behind the reply to
+/// STARTTLS, for a reply over TLS (RFC 3207 section 4.2).
 #[derive(Debug)]
 pub(super) struct BoundedStream {
     stream: BufReader<TcpStream>,
@@ -87,7 +87,7 @@ mod tests {
 
     use crate::mail::Smtp;
 
-    /// The reason why a server that sends these texts, one for each command, cannot be used.
+    /// The error of a check of a server that sends these texts, one for each command.
     async fn refusal(replies: &[&str]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let smtp: Smtp = format!("smtp://127.0.0.1:{}", listener.local_addr().unwrap().port()).parse().unwrap();
@@ -106,7 +106,7 @@ mod tests {
     #[tokio::test]
     async fn endless_reply_is_cut_off_soon() {
         for reply in ["a".repeat(1 << 20), "220-a\r\n".repeat(14_000), "220-\r\n".repeat(16_000)] {
-            // Of this thread, so that what runs beside the test does not count.
+            // The CPU time of this thread, so that other threads do not count.
             let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
             let began = now();
             let refusal = refusal(&[&reply]).await;

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::tickets::{Purpose, Ticket};
 
-/// The address of auth-service as a browser sees it. Every link begins with it, and none with the `Host` of a request.
+/// The address of auth-service as a browser sees it. Every link begins with it, never with a request's `Host`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
     /// Without a slash at the end.
@@ -16,13 +16,13 @@ pub struct PublicUrl {
     travels_in_clear: bool,
 }
 
-/// A text that is no [`PublicUrl`].
+/// The text is not a [`PublicUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an address such as https://auth.example.org, without user, query and fragment")]
 pub struct NotAPublicUrl;
 
 impl PublicUrl {
-    /// The page where `ticket` is redeemed. The fragment reaches no server, log or `Referer`.
+    /// The URL of the page that redeems `ticket`. Its fragment reaches no server, log or `Referer`.
     pub(super) fn link(&self, purpose: Purpose, ticket: &Ticket) -> String {
         let page = match purpose {
             Purpose::Reset => "reset",
@@ -31,7 +31,7 @@ impl PublicUrl {
         format!("{self}/{page}#token={}", ticket.expose_secret())
     }
 
-    /// The host name, by which auth-service presents itself to a mail server.
+    /// The host name that auth-service sends to a mail server in `EHLO`.
     pub(super) fn host(&self) -> &str {
         &self.host
     }

@@ -8,7 +8,7 @@ pub(super) struct Letter {
     pub body: String,
 }
 
-/// A link to set another password.
+/// The mail with a link to set another password.
 pub(super) fn reset(name: &Username, link: &str) -> Letter {
     let body = format!(
         "Hello {name},\n\na new password was requested for your account. To set one, open this page\n\
@@ -17,7 +17,7 @@ pub(super) fn reset(name: &Username, link: &str) -> Letter {
     Letter { subject: "Set a new password", body }
 }
 
-/// A link to verify an address.
+/// The mail with a link to verify an address.
 pub(super) fn verify(name: &Username, link: &str) -> Letter {
     let body = format!(
         "Hello {name},\n\nthis address was given for the account {name}. To confirm it, open\n\
@@ -37,7 +37,7 @@ pub(super) fn taken(name: &Username) -> Letter {
     Letter { subject: "You have an account already", body }
 }
 
-/// A notice of what happened to an account.
+/// A notice to the user about a new address, a reused refresh token or a new password.
 pub(super) fn notice(kind: Kind, name: &Username) -> Letter {
     let (subject, what) = match kind {
         Kind::NewAddress => (

@@ -1,9 +1,9 @@
 //! Mail: password reset and email verification. Uses SQL and SMTP, and no HTTP.
 //!
-//! A request writes a row to the outbox and answers. A worker then looks the account up, creates the ticket and sends the
-//! mail. So a request for an unknown address takes as long as one for a known address.
+//! A request handler writes a row to the outbox and responds. A worker then looks the account up, creates the ticket
+//! and sends the mail. So a request for an unknown address takes as long as one for a known address.
 
-/// The connection to a mail server, with bounds.
+/// A connection to a mail server that limits the bytes read.
 mod bounded;
 /// The links in mails.
 mod links;
@@ -11,7 +11,7 @@ mod links;
 mod messages;
 /// The queue of mails.
 mod outbox;
-/// Reset, verification, and links that an admin makes.
+/// Password reset, email verification, and links that an admin makes.
 mod recovery;
 /// The address of a mail server.
 mod server;
@@ -19,7 +19,7 @@ mod server;
 mod settings;
 /// The SMTP client.
 mod smtp;
-/// Random texts that prove access to a mailbox once.
+/// Random texts in links: each proves access to a mailbox, once.
 mod tickets;
 /// The tasks that send mails.
 mod worker;

@@ -33,18 +33,18 @@ pub struct Mail<'a> {
     pub kind: Kind,
     /// Its recipient.
     pub email: &'a Email,
-    /// The user that it is about; "" where the worker looks the user up.
+    /// The id of the user concerned; "" where the worker looks the user up.
     pub user_id: &'a str,
 }
 
-/// A mail that one worker has to itself until its next try.
+/// A mail that one worker has claimed: no other worker claims it before its next try is due.
 #[derive(Debug)]
 pub(super) struct Claimed {
     pub id: String,
     pub kind: Kind,
     pub email: Email,
     pub user_id: String,
-    /// The claims of it, this one included.
+    /// The number of claims so far, this one included.
     pub attempts: i64,
 }
 
@@ -55,26 +55,27 @@ pub struct Outbox {
     wake: Notify,
 }
 
-/// The tries of one mail: at once, and after 1 min, 5 min, 30 min and 2 h.
+/// The number of tries of one mail: at once, then after 1 min, 5 min, 30 min and 2 h.
 pub(super) const TRIES: i64 = 5;
-/// The most mails that wait.
+/// The maximum number of queued mails.
 const MOST: i64 = 10_000;
-/// The notices that may wait beside them: strangers can fill the outbox with links.
+/// The number of notices that may be queued beyond `MOST`, because strangers can fill the outbox with links.
 const NOTICES: i64 = 1_000;
-/// The due mails that one claim looks at: other workers may take some of them first.
+/// The number of due mails that one call of `claim` reads: other workers may claim some of them first.
 const SOME: i64 = 16;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
-/// A mail that waits already stays one, costs as much, and is tried again within a minute.
+/// Adds no second row for a mail that is queued already, but moves its next try to within a minute: it takes as long.
 const INSERT: &str = "
 INSERT INTO outbox (id, kind, email, user_id, next_at, attempts)
 SELECT $1, $2, $3, $4, 0, 0 WHERE (SELECT count(*) FROM outbox) < $5
 ON CONFLICT (kind, email, user_id) DO UPDATE SET
     next_at = CASE WHEN outbox.next_at > $6 THEN $6 ELSE outbox.next_at END";
-/// Links to verify an address come last: a user can ask for them without end.
+/// Links to verify an address come last, because a user can ask for any number of them.
 const DUE: &str = "SELECT id FROM outbox WHERE next_at <= $1 ORDER BY kind = 'verify', next_at, id LIMIT $2";
-/// Only the worker whose update finds the row due has it. A worker that dies leaves it to the next try.
+/// Gives the row to the one worker whose update finds it due. If that worker crashes, the row is due again at its next
+/// try.
 const CLAIM: &str = "
 UPDATE outbox SET attempts = attempts + 1, next_at = $1 + CASE attempts
     WHEN 0 THEN 60000 WHEN 1 THEN 300000 WHEN 2 THEN 1800000 ELSE 7200000 END
@@ -82,7 +83,7 @@ WHERE id = $2 AND next_at <= $1
 RETURNING id, kind, email, user_id, attempts";
 const DELETE: &str = "DELETE FROM outbox WHERE id = $1";
 const DELETE_CLAIMS: &str = "DELETE FROM outbox WHERE kind = 'verify' AND user_id = $1";
-/// Also keeps others from deleting it until the transaction ends.
+/// Also locks the row: no other transaction deletes it before this one ends.
 const HOLD: &str = "UPDATE outbox SET attempts = attempts WHERE id = $1";
 const OLDEST: &str = "SELECT min(id) FROM outbox";
 const PASS: &str = "
@@ -118,7 +119,7 @@ impl Outbox {
     /// Queues `mail`.
     ///
     /// # Errors
-    /// The store's; the outbox is full.
+    /// The database is unavailable; the outbox is full.
     pub async fn add(&self, mail: Mail<'_>) -> Result<(), StoreError> {
         if !within(STORE, add_to(&self.pool, mail)).await? {
             return Err(is_full());
@@ -136,7 +137,7 @@ impl Outbox {
         self.wake.notified().await;
     }
 
-    /// Takes a mail that is due. No other worker gets it before its next try.
+    /// Claims a mail that is due. No other worker gets it before its next try.
     pub(super) async fn claim(&self, now_ms: i64) -> Result<Option<Claimed>, StoreError> {
         let due = sqlx::query_scalar::<_, String>(DUE).bind(now_ms).bind(SOME);
         for id in within(STORE, due.fetch_all(&self.pool)).await? {
@@ -148,13 +149,12 @@ impl Outbox {
         Ok(None)
     }
 
-    /// Forgets a mail.
     pub(super) async fn delete(&self, id: &str) -> Result<(), StoreError> {
         within(STORE, sqlx::query(DELETE).bind(id).execute(&self.pool)).await.map(drop)
     }
 
-    /// Counts `mail`; false if its mailbox had three of its kind in the last hour, which is the limit. A user has the same
-    /// limit for addresses to verify, so that an account cannot send to any number of mailboxes.
+    /// Counts `mail`; false if its mailbox got three mails of its kind in the last hour, which is the limit. Mails that
+    /// verify an address have the same limit for each user, so that an account cannot send to any number of mailboxes.
     pub(super) async fn pass(&self, mail: &Claimed, now_ms: i64) -> Result<bool, StoreError> {
         within(STORE, sqlx::query(SWEEP).bind(now_ms - HOUR).execute(&self.pool)).await?;
         let kind = mail.kind.as_str();
@@ -171,7 +171,7 @@ impl Outbox {
     /// The time that the oldest mail has waited.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn age(&self, now_ms: i64) -> Result<Duration, StoreError> {
         let oldest = sqlx::query_scalar::<_, Option<String>>(OLDEST);
         let oldest = within(STORE, oldest.fetch_one(&self.pool)).await?;
@@ -181,10 +181,10 @@ impl Outbox {
     }
 }
 
-/// Writes `mail` in a transaction of the caller's, who wakes the worker afterwards; false if the outbox is full.
+/// Queues `mail` in the caller's transaction; false if the outbox is full. The caller wakes a worker after the commit.
 ///
 /// # Errors
-/// The store's.
+/// The database is unavailable.
 pub async fn add_to<'c>(on: impl Executor<'c, Database = Any>, mail: Mail<'_>) -> Result<bool, StoreError> {
     let insert = sqlx::query(INSERT)
         .bind(Uuid::now_v7().to_string())
@@ -196,15 +196,15 @@ pub async fn add_to<'c>(on: impl Executor<'c, Database = Any>, mail: Mail<'_>) -
     Ok(insert.execute(on).await?.rows_affected() == 1)
 }
 
-/// Deletes the mails that wait to verify an address for this user, in a transaction of the caller's.
+/// Deletes the queued mails that verify an address for this user, in the caller's transaction.
 ///
 /// # Errors
-/// The store's.
+/// The database is unavailable.
 pub async fn delete_claims(on: &mut Connection, user_id: &str) -> Result<(), StoreError> {
     Ok(sqlx::query(DELETE_CLAIMS).bind(user_id).execute(on).await.map(drop)?)
 }
 
-/// True if the mail `id` still waits; then it does until the transaction of the caller ends.
+/// True if the mail `id` is still queued. It then stays queued until the caller's transaction ends.
 pub(super) async fn hold(on: &mut Connection, id: &str) -> Result<bool, StoreError> {
     Ok(sqlx::query(HOLD).bind(id).execute(on).await?.rows_affected() == 1)
 }

@@ -13,7 +13,7 @@ use crate::users::{
     Account, By, Email, EmailVerified, UserChange, UserId, Users, account_in, end_turn, mark_verified, verify_email,
 };
 
-/// The ways back into an account.
+/// Password reset and email verification, by mail or by a link that an admin makes.
 pub struct Recovery {
     users: Users,
     sessions: Arc<dyn SessionStore>,
@@ -25,7 +25,7 @@ pub struct Recovery {
 /// A link that lets its holder set a password.
 #[derive(Debug)]
 pub struct Link {
-    /// With the ticket in its fragment.
+    /// The URL, with the ticket in its fragment.
     pub url: String,
     /// Milliseconds since 1970.
     pub expires_at: i64,
@@ -38,7 +38,7 @@ pub enum Linked {
     Link(Link),
     /// There is no such user.
     NotFound,
-    /// There is no `PUBLIC_URL` for it to begin with.
+    /// `PUBLIC_URL` is not set.
     NotConfigured,
 }
 
@@ -47,14 +47,14 @@ pub enum Linked {
 pub enum Verified {
     /// The address is the account's.
     Done,
-    /// The ticket is used, or its account has changed.
+    /// The ticket is used or expired, or its account has changed.
     Gone,
     /// Another account has verified the address before.
     Taken,
 }
 
 impl Recovery {
-    /// On the stores of the service.
+    /// Creates a recovery service on these stores. Mail is on if `settings` name a mail server.
     #[must_use]
     pub fn new(settings: MailSettings, pool: &Database, sessions: &Arc<dyn SessionStore>) -> Self {
         let outbox = settings.smtp.as_ref().map(|_| Arc::new(Outbox::new(pool.clone())));
@@ -62,13 +62,13 @@ impl Recovery {
         Self { users, sessions: Arc::clone(sessions), pool: pool.clone(), outbox, settings }
     }
 
-    /// The users, whose changes write notices where mail is on.
+    /// The store of users. If mail is on, its changes queue notices.
     #[must_use]
     pub fn users(&self) -> &Users {
         &self.users
     }
 
-    /// Starts the tasks that send, where mail is on. They end with the sessions' store.
+    /// Starts the tasks that send mails, if mail is on. They end when the session store is dropped.
     pub fn start_sending(&self) {
         if let Some(outbox) = &self.outbox {
             worker::start(&self.settings, outbox, &self.users, &self.sessions);
@@ -106,16 +106,16 @@ impl Recovery {
     /// Queues a mail with a link to set a password. The worker looks up whether `email` belongs to an account.
     ///
     /// # Errors
-    /// The store's; the outbox is full.
+    /// The database is unavailable; the outbox is full.
     pub async fn forgot(outbox: &Outbox, email: &Email) -> Result<(), StoreError> {
         outbox.add(Mail { kind: Kind::Reset, email, user_id: "" }).await
     }
 
-    /// Queues a mail to `email` with a link that makes it the address of `account`, in place of an earlier one that waits,
-    /// and a notice to the current address; false if the account may no longer write.
+    /// Queues a mail to `email` with a link that makes it the address of `account`, and a notice to the current
+    /// address. A queued mail of an earlier request is deleted. False if the account may no longer write.
     ///
     /// # Errors
-    /// The store's; the outbox is full.
+    /// The database is unavailable; the outbox is full.
     pub async fn claim(&self, account: &Account, email: &Email) -> Result<bool, StoreError> {
         let is_queued = within(STORE, self.claim_in_turn(account, email)).await?;
         self.wake();
@@ -137,10 +137,10 @@ impl Recovery {
         Ok(true)
     }
 
-    /// The account of a valid `ticket`, and the address that it proves. The ticket stays valid.
+    /// Looks up a valid `ticket`: its account, and the address that it proves. The ticket stays valid.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn find(&self, purpose: Purpose, ticket: &str, now_ms: i64) -> Result<Option<ValidTicket>, StoreError> {
         within(STORE, async {
             let mut read = self.pool.begin().await?;
@@ -152,12 +152,12 @@ impl Recovery {
     }
 
     /// Redeems a ticket for another password and ends all sessions; false if the ticket is not valid any more. Sessions
-    /// end before as well as after the change: while they cannot be ended, password and ticket stay as they were.
+    /// end before the change as well as after it: while they cannot be ended, password and ticket stay unchanged.
     ///
     /// # Errors
     /// A store is unavailable.
     pub async fn reset(&self, ticket: &str, hash: PasswordHash, now_ms: i64) -> Result<bool, StoreError> {
-        // The password was hashed meanwhile: a ticket that was used by now must end no session.
+        // Hashing took a while. A ticket that was used meanwhile must end no session.
         let Some(proof) = self.find(Purpose::Reset, ticket, now_ms).await? else { return Ok(false) };
         let user_id = &proof.account.user.id;
         self.sessions.end_all(user_id, None).await?;
@@ -193,10 +193,10 @@ impl Recovery {
         Ok(taken.is_some())
     }
 
-    /// Redeems a ticket for an address, which becomes the account's.
+    /// Redeems a ticket for an address, which becomes the verified address of the account.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn verify(&self, proof: &ValidTicket, now_ms: i64) -> Result<Verified, StoreError> {
         within(STORE, self.verify_in_turn(proof, now_ms)).await
     }
@@ -216,11 +216,11 @@ impl Recovery {
         Ok(verified)
     }
 
-    /// A link by which the user `id` can set a password; on behalf of an admin, or of the operator. `None` where the admin
-    /// is one no more.
+    /// Makes a link by which the user `id` can set a password, on behalf of an admin, or of the operator if `by` is
+    /// `None`. Returns `None` if the admin may no longer write.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn link(&self, by: Option<By<'_>>, id: &UserId, now_ms: i64) -> Result<Option<Linked>, StoreError> {
         let Some(public_url) = &self.settings.public_url else { return Ok(Some(Linked::NotConfigured)) };
         within(STORE, self.link_in_turn(public_url, by, id, now_ms)).await

@@ -20,19 +20,19 @@ pub(super) struct Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encryption {
     None,
-    /// Before anything is said.
+    /// Implicit TLS: the handshake precedes all commands.
     Tls,
-    /// By STARTTLS, which the server must offer.
+    /// TLS after the command STARTTLS, which the server must offer.
     StartTls,
 }
 
-/// A text that is no address of a mail server.
+/// The text is not an address of a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAServer {
-    /// Another scheme, or no host.
+    /// An unknown scheme, no host, or another malformed part.
     #[error("must be smtps://user:password@host:465, smtp://user:password@host:587, smtp+plain://localhost:25 or log:")]
     Form,
-    /// A password may be said without encryption to this machine alone.
+    /// `smtp+plain` to another machine: a password may be sent unencrypted to this machine only.
     #[error("must be smtps:// or smtp://: smtp+plain:// is not encrypted, and for localhost, 127.0.0.1 or [::1] alone")]
     NotLoopback,
 }

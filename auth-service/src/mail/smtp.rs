@@ -19,22 +19,22 @@ use super::messages::Letter;
 use super::server::{Encryption, NotAServer, Server};
 use crate::users::Email;
 
-/// A mail is sent within this, or tried again. Shorter than the pause before the second try, so that no other worker sends it
-/// meanwhile.
+/// The time limit for sending a mail, which is tried again after it. It is shorter than the pause before the second
+/// try, so that no other worker sends the mail meanwhile.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The mail is the server's already when its `QUIT` is waited for.
+/// The time limit for `QUIT`: the server has accepted the mail by then.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// RFC 5322 section 2.1.1.
+/// The maximum length of a line (RFC 5322 section 2.1.1).
 const LONGEST_LINE: usize = 998;
-/// The recipient is refused (RFC 5321 section 4.2.3): another try would be refused, too. Other replies may be about this
-/// service, and change when an operator has mended its settings.
+/// Reply codes that refuse the recipient (RFC 5321 section 4.2.3): another try would be refused, too. Other codes may
+/// be about this service, and change once an operator has corrected its settings.
 const REFUSES_RECIPIENT: std::ops::RangeInclusive<u16> = 550..=553;
 
-/// The mail server, or the log in its place.
+/// The transport of mails: a mail server, or the log.
 #[derive(Clone)]
 pub struct Smtp(Option<Server>);
 
-/// The reason why a mail was not sent. Its text never quotes the server, whose words may hold the address.
+/// The reason why a mail was not sent. Its text never quotes the server's reply, which may contain the address.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotSent {
     #[error("the mail server refuses the recipient, with {0}")]
@@ -62,14 +62,14 @@ impl Smtp {
         self.0.is_none()
     }
 
-    /// Sends `letter` from `from` to `email`, by a connection of its own. `hello` is the name of this host.
+    /// Sends `letter` to `email` over a connection of its own. `hello` is the name of this host for `EHLO`.
     pub(super) async fn send(&self, hello: &str, from: &Mailbox, email: &Email, letter: Letter) -> Result<(), NotSent> {
         let Some(server) = &self.0 else {
             log::info!("mail to {}: {}\n\n{}", email.as_str(), letter.subject, letter.body);
             return Ok(());
         };
         let message = message(from, email, letter)?;
-        // The time limit of the library is for the connection alone.
+        // The library's time limit covers only the connection.
         let sending = async {
             let mut connection = server.connect(hello).await?;
             connection.send(message.envelope(), &message.formatted()).await?;
@@ -80,7 +80,7 @@ impl Smtp {
         Ok(())
     }
 
-    /// Connects as the host of `public_url`, encrypts, authenticates, and sends nothing.
+    /// Connects as the host of `public_url`, encrypts and authenticates, but sends no mail.
     ///
     /// # Errors
     /// The reason why no mail can be sent.
@@ -98,7 +98,7 @@ impl Server {
         let (hello, host) = (client_id(hello), self.host.as_str());
         let tls = || TlsParameters::new(host.to_owned());
         let mut connection = if self.encryption == Encryption::Tls {
-            // Its certificate is verified before it says anything.
+            // The server's certificate is verified before its first reply.
             AsyncSmtpConnection::connect_tokio1((host, self.port), Some(PATIENCE), &hello, Some(tls()?), None).await?
         } else {
             let stream = BoundedStream::connect(host, self.port).await?;
@@ -140,7 +140,7 @@ impl From<Error> for NotSent {
     }
 }
 
-/// The name by which this host presents itself: a domain, or an address literal (RFC 5321 section 4.1.3).
+/// The name of this host for `EHLO`: a domain, or an address literal (RFC 5321 section 4.1.3).
 fn client_id(host: &str) -> ClientId {
     match host.trim_start_matches('[').trim_end_matches(']').parse() {
         Ok(IpAddr::V4(address)) => ClientId::Ipv4(address),
@@ -149,7 +149,7 @@ fn client_id(host: &str) -> ClientId {
     }
 }
 
-/// `email` with its domain in ASCII: mail servers without RFC 6531 know no other.
+/// `email` with its domain in ASCII: mail servers without RFC 6531 accept no other form.
 fn address(email: &str) -> Result<Address, AddressError> {
     let (local, domain) = email.rsplit_once('@').unwrap_or_default();
     Address::new(local, idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned()))
@@ -158,7 +158,7 @@ fn address(email: &str) -> Result<Address, AddressError> {
 fn message(from: &Mailbox, email: &Email, letter: Letter) -> Result<Message, NotSent> {
     let from = Mailbox::new(from.name.clone(), address(from.email.as_ref())?);
     let id = format!("<{}@{}>", Uuid::new_v4(), from.email.domain());
-    // No automatic answer shall come back (RFC 3834).
+    // Keeps automatic responders from replying (RFC 3834).
     let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
     let message = Message::builder()
         .from(from)
@@ -170,7 +170,7 @@ fn message(from: &Mailbox, email: &Email, letter: Letter) -> Result<Message, Not
     Ok(message.body(unbroken(letter.body))?)
 }
 
-/// Encodes `body` as it stands, so that a link stays in one line: the library breaks lines after 76 characters.
+/// Keeps the lines of `body`, and so a link on one line: the library breaks lines after 76 characters.
 fn unbroken(body: String) -> Body {
     if !body.is_ascii() || body.lines().any(|line| line.len() > LONGEST_LINE) {
         return Body::new(body);

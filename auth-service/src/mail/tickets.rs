@@ -9,10 +9,10 @@ use sqlx::any::AnyRow;
 use super::STORE;
 use crate::users::{Account, Email, account_in};
 
-/// A ticket as it stands in a link: 32 random bytes in base64url. It is stored nowhere.
+/// A ticket as a link contains it: 32 random bytes in base64url. Only its hash is stored.
 pub(super) type Ticket = SecretString;
 
-/// The right that a ticket gives, once.
+/// The action that a ticket permits, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// To set another password.
@@ -21,7 +21,7 @@ pub enum Purpose {
     Verify,
 }
 
-/// A ticket that a client presented, and the account that it is for.
+/// A valid ticket that a client presented, and its account.
 #[derive(Clone, Debug)]
 pub struct ValidTicket {
     hash: String,
@@ -37,7 +37,7 @@ const MINUTE: i64 = 60_000;
 const INSERT: &str =
     "INSERT INTO tickets (hash, purpose, user_id, email, binding, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
 const FIND: &str = "SELECT user_id, email, binding FROM tickets WHERE hash = $1 AND purpose = $2 AND expires_at > $3";
-/// Decides: of several clients that present one ticket, one gets the row.
+/// Redeems a ticket: of several clients that present it concurrently, only one deletes the row.
 const TAKE: &str = "DELETE FROM tickets WHERE hash = $1 AND purpose = $2 AND expires_at > $3 AND binding = $4";
 const DELETE_OVER: &str = "DELETE FROM tickets WHERE expires_at <= $1";
 const DELETE_OF_USER: &str = "DELETE FROM tickets WHERE user_id = $1";
@@ -52,7 +52,7 @@ impl Purpose {
         }
     }
 
-    /// Milliseconds.
+    /// The lifetime in milliseconds.
     const fn life(self) -> i64 {
         match self {
             Self::Reset => 30 * MINUTE,
@@ -88,8 +88,8 @@ pub(super) async fn issue(
     Ok((ticket.into(), expires_at))
 }
 
-/// The account that `ticket` is for; none if the ticket is unknown, used or expired, the account is gone, disabled or has
-/// another password, or a link for a reset went to an address that is not the account's any more.
+/// Finds the account of `ticket`. `None` if the ticket is unknown, used or expired; if the account is deleted, disabled
+/// or has another password; or if a reset link was sent to an address that is not the account's any more.
 pub(super) async fn find(
     on: &mut Connection,
     purpose: Purpose,
@@ -115,7 +115,7 @@ async fn find_hash(
     Ok((is_current && is_bound).then_some(ValidTicket { hash, purpose, account, email }))
 }
 
-/// Takes the ticket of `proof` out of the store; none if another client was first, or what it proved is so no more.
+/// Deletes the ticket of `proof`; `None` if another client was first, or if the ticket is not valid any more.
 pub(super) async fn take(
     on: &mut Connection,
     proof: &ValidTicket,

@@ -16,7 +16,7 @@ use crate::users::{Account, Users};
 
 /// The number of mails sent at once, so that one slow delivery does not delay the others.
 const SENDERS: usize = 4;
-/// The pause before a look for mails of other instances, and for those that are to be tried again.
+/// The interval at which a task looks for mails queued by other instances, and for mails due for another try.
 const POLL: Duration = Duration::from_secs(5);
 
 /// The dependencies of a sending task.
@@ -28,7 +28,7 @@ struct Worker {
     public_url: PublicUrl,
 }
 
-/// Starts tasks that send the mails in the outbox, as long as there are `sessions`.
+/// Starts tasks that send the mails in the outbox. They end when `sessions` is dropped.
 pub(super) fn start(settings: &MailSettings, outbox: &Arc<Outbox>, users: &Users, sessions: &Arc<dyn SessionStore>) {
     let MailSettings { smtp: Some(smtp), from: Some(from), public_url: Some(public_url) } = settings.clone() else {
         return;
@@ -36,7 +36,7 @@ pub(super) fn start(settings: &MailSettings, outbox: &Arc<Outbox>, users: &Users
     let worker = Arc::new(Worker { users: users.clone(), outbox: Arc::clone(outbox), smtp, from, public_url });
     for _ in 0..SENDERS {
         let (worker, sessions) = (Arc::clone(&worker), Arc::downgrade(sessions));
-        // Not a task of actix, which ends when there is no runtime any more: a connection in use would not survive that.
+        // Not an actix task, which would end with its runtime: a connection in use would not survive that.
         tokio::spawn(async move {
             while sessions.strong_count() > 0 {
                 match worker.outbox.claim(now_ms()).await {
@@ -54,7 +54,7 @@ pub(super) fn start(settings: &MailSettings, outbox: &Arc<Outbox>, users: &Users
 
 impl Worker {
     async fn handle(&self, mail: Claimed) {
-        // There may be more: the next task looks while this one sends.
+        // There may be more mails: another task looks for them while this one sends.
         self.outbox.wake();
         let result = match self.deliver(&mail).await {
             Ok(result) => result,
@@ -71,7 +71,6 @@ impl Worker {
         }
     }
 
-    /// Sends `mail`.
     async fn deliver(&self, mail: &Claimed) -> Result<MailResult, StoreError> {
         let Some(account) = self.subject(mail).await? else { return Ok(MailResult::Dropped) };
         if mail.attempts > TRIES {
@@ -109,7 +108,7 @@ impl Worker {
         Ok(account.filter(|account| !account.user.disabled))
     }
 
-    /// The text of `mail`; none if it is not to be sent any more.
+    /// The text of `mail`; `None` if it must not be sent any more.
     async fn letter(&self, mail: &Claimed, account: &Account) -> Result<Option<Letter>, StoreError> {
         let name = &account.user.username;
         match mail.kind {
@@ -130,8 +129,8 @@ impl Worker {
         }
     }
 
-    /// A link with a ticket that is made now; none if the mail was deleted after `account` was read, as a new password or
-    /// another claim does.
+    /// Issues a ticket and returns the link with it. `None` if the mail was deleted after `account` was read: a new
+    /// password, or a request for another address, deletes it.
     async fn link(&self, purpose: Purpose, mail: &Claimed, account: &Account) -> Result<Option<String>, StoreError> {
         let issued = within(STORE, async {
             let mut step = self.outbox.pool.begin_write().await?;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// bcrypt's work factor: the work doubles with each step, 4 to 31.
+/// bcrypt's work factor, 4 to 31: each step doubles the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost(u32);
 
@@ -17,7 +17,7 @@ impl Cost {
         self.0
     }
 
-    /// True if stolen hashes of this cost could be tried at thousands of passwords a second.
+    /// True if an attacker could try thousands of passwords a second against a stolen hash of this cost.
     #[must_use]
     pub const fn is_low(self) -> bool {
         self.0 < 10

@@ -1,15 +1,15 @@
 use zxcvbn::{Entropy, zxcvbn};
 
-/// The number of characters that are estimated; more do not make a password weaker.
+/// The number of characters that the estimate covers; further ones do not make a password weaker.
 const CHARACTERS: usize = 64;
-/// The number of words about the user.
+/// The maximum number of words about the user.
 const WORDS: usize = 8;
-/// The length of a word about the user, in characters.
+/// The maximum length of a word about the user, in characters.
 const LONGEST_WORD: usize = 32;
-/// The number of readings of a password's symbols as letters.
+/// The maximum number of readings of symbols as letters with which zxcvbn gets a password unchanged.
 const READINGS: usize = 8;
 
-/// The symbols that zxcvbn reads as one letter (a, c, g, i, l, s, t), for letters with more than one symbol. A symbol
+/// The symbols that zxcvbn reads as a letter, for each letter with more than one symbol (a, c, g, i, l, s, t). A symbol
 /// shared with an earlier letter is listed twice, because it doubles the readings. The digits alone give 8.
 const LETTERS: [&str; 7] = ["4@", "({[<", "69", "1!|", "11||7", "5$", "+77"];
 
@@ -20,8 +20,8 @@ const AS_KEYS: &str = r"!1 @2 #3 $4 %5 ^6 &7 *8 (9 )0 _- += {[ }] |\ <, >.";
 
 /// The estimate of zxcvbn. An attacker tries the words in `about` first; they count whole and in parts.
 ///
-/// zxcvbn keeps each match of each word in each reading of the symbols, so time and memory are the product of the
-/// limits here. A password with more readings is estimated twice, with its symbols read as letters and as keys; the
+/// zxcvbn keeps each match of each word in each reading of the symbols, so time and memory grow with the product of
+/// these limits. A password with more readings is estimated twice, with its symbols read as letters and as keys; the
 /// lower estimate counts.
 pub(super) fn estimate(text: &str, about: &[impl AsRef<str>]) -> Entropy {
     let (text, words) = (bounded(text, about), words(about));
@@ -34,7 +34,7 @@ pub(super) fn estimate(text: &str, about: &[impl AsRef<str>]) -> Entropy {
     if keys.guesses() < letters.guesses() { keys } else { letters }
 }
 
-/// Splits the words: `ann.smith@example.org` is as easy to guess by its parts as whole.
+/// The words of `about`, whole and split: `ann.smith@example.org` is as easy to guess by its parts as whole.
 fn words(about: &[impl AsRef<str>]) -> Vec<String> {
     let parts = about.iter().flat_map(|word| word.as_ref().split(|c: char| !c.is_alphanumeric()));
     let mut words = Vec::new();

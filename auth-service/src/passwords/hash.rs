@@ -31,7 +31,7 @@ pub enum InvalidHash {
     UnknownKey,
 }
 
-/// The key name without a pepper.
+/// The name of the key that is used without a pepper.
 pub(super) const FIXED: &str = "fixed";
 /// The prefix of a pepper's name; eight hex digits follow.
 pub(super) const PEPPER: &str = "pepper-";
@@ -65,7 +65,7 @@ impl PasswordHash {
     }
 
     /// True if both are hashes of the same password: equal, or one a rewrite of the other. A new password has a new
-    /// salt; a rewrite with another cost or key keeps it.
+    /// salt; a rewrite with another cost or key keeps the salt.
     #[must_use]
     pub fn is_of_the_same_password(&self, other: &Self) -> bool {
         self == other || (!self.is_plain() && !other.is_plain() && self.salt() == other.salt())

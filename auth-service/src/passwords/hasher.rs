@@ -7,7 +7,7 @@ use super::keys::Key;
 use super::text::{forms, prepare};
 use super::{Cost, NewPassword, PasswordHash, Pepper, PoolError};
 
-/// About a second per attempt. One such hash makes every failed login take as long.
+/// The highest cost of an imported hash, unless `BCRYPT_COST` is higher: every failed login then takes about a second.
 const GREATEST_IMPORTED: u32 = 14;
 /// The length at which plain bcrypt truncates its input, in bytes.
 const CUT: usize = 72;
@@ -64,9 +64,8 @@ impl Hasher {
         self.hash_text(new.text(), None)
     }
 
-    /// The attempts that tell if `text` is the password of `hash`: one for each of its [`forms`], in their order. More
-    /// follow, none of them right, so that a failure takes as many rounds as [`dummies`](Self::dummies): 2ⁿ + 2ⁿ + 2ⁿ⁺¹
-    /// + … + 2ᵐ⁻¹ = 2ᵐ.
+    /// The attempts that verify `text` against `hash`: one for each of its [`forms`], in their order. Dummies follow,
+    /// so that a failure takes as many rounds as [`dummies`](Self::dummies): 2ⁿ + 2ⁿ + 2ⁿ⁺¹ + … + 2ᵐ⁻¹ = 2ᵐ.
     pub(super) fn attempts(&self, text: &str, hash: &PasswordHash) -> Vec<Attempt> {
         self.expect_cost(hash.cost());
         let key = self.key(hash);
@@ -78,7 +77,7 @@ impl Hasher {
         let input = |form: Cow<'_, str>| key.map_or_else(|| form.to_string(), |key| key.derive(&form));
         let inputs: Vec<String> = forms(text).into_iter().map(input).collect();
         let compare = |input: &String| {
-            // Some programs end bcrypt's input at a NUL, others repeat it: a text with one matches no plain hash.
+            // Some programs end bcrypt's input at a NUL, others do not: a text with a NUL matches no plain hash.
             let matches_none = hash.is_plain() && input.contains('\0');
             if matches_none { dummy(input, cost) } else { Attempt::new(input.as_bytes(), hash.bcrypt()) }
         };
@@ -86,22 +85,23 @@ impl Hasher {
         inputs.iter().map(compare).chain(rest).collect()
     }
 
-    /// Takes as long as a wrong password for any hash.
+    /// Dummy attempts that take as long as a wrong password for any hash.
     pub(super) fn dummies(&self, text: &str) -> Vec<Attempt> {
         let inputs = forms(text).into_iter().map(|form| self.current_key().derive(&form));
         inputs.map(|input| dummy(&input, self.slowest())).collect()
     }
 
-    /// True if `hash` should be replaced, where the form of this number of `text` is right.
+    /// True if `hash` should be replaced, given that the form of `text` with the index `form` is right.
     pub(super) fn is_outdated(&self, hash: &PasswordHash, text: &str, form: usize) -> bool {
-        // Of a long password a plain hash compared only the start: the new hash might be of another password.
+        // A plain hash covers only the start of a long password: the new hash might be of another password.
         let is_cut = hash.is_plain() && forms(text).get(form).is_none_or(|form| form.len() >= CUT);
         let is_current = hash.cost() == self.cost && hash.key() == Some(self.current_key().name());
         // The first form is the prepared one.
         !(is_cut || is_current && form == 0)
     }
 
-    /// Keeps the salt of our own hash, so that [`PasswordHash::is_of_the_same_password`] recognizes the rewrite.
+    /// Hashes `text` again. Keeps the salt of `old` if that has a key, so that
+    /// [`PasswordHash::is_of_the_same_password`] recognizes the rewrite.
     pub(super) fn rewrite(&self, text: &str, old: &PasswordHash) -> Result<PasswordHash, PoolError> {
         self.hash_text(&prepare(text), (!old.is_plain()).then(|| old.salt()))
     }
@@ -148,7 +148,7 @@ mod tests {
 
     const AT: u32 = 8;
 
-    /// The CPU time of `work` on this thread: the least of several tries.
+    /// The CPU time of `work` on this thread: the minimum of several tries.
     fn cost_of(work: impl Fn()) -> Duration {
         let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
         let once = |_| {
@@ -172,7 +172,7 @@ mod tests {
         PasswordHash::parse(hash(cost).as_stored().trim_start_matches("fixed:")).unwrap()
     }
 
-    /// The number of the first right one.
+    /// The index of the first right attempt.
     fn right(attempts: Vec<Attempt>) -> Option<usize> {
         let mut lanes = Lanes::new();
         attempts.into_iter().position(|attempt| {

@@ -6,9 +6,9 @@ use sha2::Sha384;
 
 use super::hash::{FIXED, PEPPER};
 
-/// The key without a pepper. Not secret: it only makes our hashes differ from those of other programs.
+/// The key without a pepper. It is not secret: it only makes our hashes differ from those of other programs.
 const FIXED_TEXT: &[u8] = b"auth-service password 1";
-/// In bytes; a shorter one can be guessed together with the passwords.
+/// The minimum length of a pepper in bytes; a shorter one can be guessed together with the passwords.
 const SHORTEST_PEPPER: usize = 16;
 
 /// A secret outside the database that is applied to every password, so that stolen hashes alone are useless. Its name,
@@ -41,7 +41,7 @@ impl Pepper {
     }
 }
 
-/// An HMAC key applied before bcrypt, which otherwise truncates at 72 bytes and forbids NUL.
+/// The key of the HMAC before bcrypt, which by itself truncates its input at 72 bytes and forbids NUL.
 #[derive(Debug)]
 pub(super) struct Key {
     name: String,

@@ -59,7 +59,7 @@ pub enum NotHashed {
     Pool(#[from] PoolError),
 }
 
-/// Hashes and verifies passwords on its own threads, in turns between clients.
+/// Hashes and verifies passwords on its own threads, for which clients take turns.
 ///
 /// The time does not reveal if a user exists, provided that the caller verifies something in both cases:
 /// [`verify`](Self::verify) for an account that may log in, [`verify_dummy`](Self::verify_dummy) otherwise. Both take
@@ -162,7 +162,7 @@ impl Passwords {
         Ok(self.right_form(asker, text.into(), hash).await?.is_some())
     }
 
-    /// The number of the right form of `text`.
+    /// The index of the right form of `text`.
     async fn right_form(
         &self,
         asker: ClientNetwork,
@@ -174,7 +174,7 @@ impl Passwords {
         self.pool.verify(asker, attempts.flatten()).await
     }
 
-    /// Takes as long as a wrong password for an existing user.
+    /// Verifies no hash, but takes as long as a wrong password for an existing user.
     ///
     /// # Errors
     /// The work was not done.
@@ -199,7 +199,7 @@ impl Passwords {
     }
 
     /// Makes failures take at least as long as a hash of `cost`, because such hashes are stored (see
-    /// [`Users::greatest_cost`](crate::users::Users::greatest_cost)). Hashes seen later count by themselves.
+    /// [`Users::greatest_cost`](crate::users::Users::greatest_cost)). Hashes verified later do so by themselves.
     pub fn expect_cost(&self, cost: Cost) {
         self.hasher.expect_cost(cost);
     }

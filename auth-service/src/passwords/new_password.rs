@@ -8,7 +8,7 @@ use zxcvbn::feedback::Feedback;
 use super::estimate::estimate;
 use super::text::prepare;
 
-/// The minimum length, in characters of the NFC.
+/// The minimum length, in characters of the NFC form.
 pub const SHORTEST: usize = 8;
 /// The maximum length, in bytes as sent: enough for any sentence, and a limit to the work that a request can cause.
 pub const LONGEST: usize = 1024;
@@ -31,7 +31,7 @@ pub enum WeakPassword {
     Guessable(String),
 }
 
-/// Checks the length, which costs nothing.
+/// Checks only the length, which takes almost no time.
 ///
 /// # Errors
 /// [`WeakPassword::TooShort`] or [`WeakPassword::TooLong`].
@@ -70,7 +70,7 @@ impl NewPassword {
         Self(text.into())
     }
 
-    /// 244 random bits.
+    /// A password of 244 random bits.
     pub(super) fn random() -> Self {
         Self(format!("{}{}", Uuid::new_v4(), Uuid::new_v4()).into())
     }

@@ -13,18 +13,18 @@ use super::queue::{PoolError, Queue};
 use crate::counts::HASHING;
 use crate::limits::ClientNetwork;
 
-/// The number of queued jobs per thread.
+/// The maximum number of queued jobs per thread.
 const QUEUED_PER_THREAD: usize = 64;
-/// The delay of a refusal. Clients that retry at once, thousands a second, would take the CPU time of the hashing
-/// threads.
+/// The delay before a refusal is returned. Otherwise clients that retry at once, thousands a second, would take CPU
+/// time from the hashing threads.
 const PAUSE: Duration = Duration::from_millis(250);
 /// The difference in niceness to the threads that serve requests.
 const NICER: i32 = 10;
 
 /// Threads for CPU-bound work: one per core, at a lower priority than those that serve requests, behind a bounded queue
-/// in which clients take turns. Up to four verifications share a thread; other work has one for itself. A job whose
-/// client has gone is skipped; a panic only fails its own job. Dropping the pool waits for running jobs and discards
-/// queued ones.
+/// in which clients take turns. Up to four verifications share a thread; other work has a thread for itself. A job
+/// whose client has disconnected is skipped; a panic fails only its own job. Dropping the pool waits for running jobs
+/// and discards queued ones.
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -35,10 +35,10 @@ struct Shared {
     changed: Condvar,
 }
 
-/// The number of the right attempt.
+/// The index of the right attempt; `None` if all were wrong.
 type Verdict = Result<Option<usize>, PoolError>;
 
-/// Attempts in a lane, one after the other, until one is right. Other work is done by an iterator without attempts.
+/// Attempts that run in a lane one after the other, until one is right. Other work is an iterator without attempts.
 pub(super) struct Job {
     attempts: Box<dyn Iterator<Item = Attempt> + Send>,
     begun: usize,
@@ -59,7 +59,7 @@ impl Job {
 }
 
 impl Pool {
-    /// One thread per available core, with 64 queued jobs each.
+    /// Starts one thread per available core, and allows 64 queued jobs for each.
     ///
     /// # Errors
     /// The system provides no threads.
@@ -68,7 +68,7 @@ impl Pool {
         Self::of(threads, threads.get() * QUEUED_PER_THREAD)
     }
 
-    /// `threads` threads, and at most `capacity` queued jobs.
+    /// Starts `threads` threads, and allows at most `capacity` queued jobs.
     ///
     /// # Errors
     /// The system provides no threads.
@@ -83,8 +83,8 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Does `work` on one of the threads, when it is the turn of `asker`. Dropping the future before the work begins
-    /// cancels it.
+    /// Runs `work` on one of the threads, when it is the turn of `asker`. Dropping the future before the work begins
+    /// cancels the work.
     ///
     /// # Errors
     /// [`PoolError::Busy`] if the queue is full, [`PoolError::Failed`] if `work` panicked.
@@ -103,7 +103,7 @@ impl Pool {
         result.await.map_err(|_| did_not_end())
     }
 
-    /// The number of the first right one of `attempts`. Its iterator runs on one of the threads, too.
+    /// Runs `attempts` and returns the index of the first right one. The iterator runs on one of the threads, too.
     pub(super) async fn verify(
         &self,
         asker: ClientNetwork,
@@ -152,7 +152,7 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    /// No code panics while it holds the lock, so the queue of a poisoned one is intact.
+    /// No code panics while it holds the lock, so the queue behind a poisoned lock is intact.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -170,8 +170,8 @@ impl Shared {
         }
     }
 
-    /// The next job for a thread with a free lane. A thread without work waits for one, and comes before one that has
-    /// work. `None` if there is none, or the pool is dropped.
+    /// The next job for a thread with a free lane. A thread without work waits for a job, and takes precedence over a
+    /// thread with work. `None` if there is no job, or the pool is dropped.
     fn next(&self, lanes: &Lanes<Job>) -> Option<Job> {
         let mut queue = self.lock();
         if lanes.is_empty() {
@@ -193,7 +193,7 @@ impl Shared {
         self.try_next(job, lanes, 1);
     }
 
-    /// One round of each lane.
+    /// Does one round of each lane.
     fn step(&self, lanes: &mut Lanes<Job>) {
         let sharing = lanes.len();
         for (job, is_right) in lanes.step() {
@@ -221,7 +221,7 @@ impl Shared {
     fn end(&self, job: Job, right: Option<usize>, sharing: usize) {
         let took = job.start.elapsed();
         self.lock().took(took, sharing);
-        // Recorded before the result is sent, so that the receiver finds it recorded.
+        // Recorded before the result is sent, so that the receiver finds it in the metrics.
         metrics::histogram!(HASHING.0).record(took);
         job.end(Ok(right));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::pool::Job;
 use crate::limits::ClientNetwork;
 
-/// The longest estimated wait, in seconds; longer ones are refused.
+/// The maximum estimated wait, in seconds; a job that would wait longer is refused.
 const LONGEST_WAIT: u64 = 15;
 
 /// The reason why a job was not done.
@@ -21,9 +21,9 @@ pub enum PoolError {
     Failed(String),
 }
 
-/// The queued jobs. Sites take turns, and within a site its networks, so a site with many jobs delays another by one
-/// job at most, from however many networks it sends them. The first job to be refused belongs to the site with the most
-/// jobs, and there to the network with the most.
+/// The queued jobs. Sites take turns, and so do the networks within a site. So a site with many jobs delays another
+/// site by one job at most, however many networks send them. If the queue is full, the refused job belongs to the site
+/// with the most jobs, and there to the network with the most.
 pub(super) struct Queue {
     /// In the order of arrival.
     jobs: Vec<Queued>,
@@ -38,7 +38,7 @@ pub(super) struct Queue {
     pub(super) closed: bool,
 }
 
-/// A job that waits.
+/// A queued job.
 pub(super) struct Queued {
     asker: ClientNetwork,
     site: ClientNetwork,
@@ -48,7 +48,7 @@ pub(super) struct Queued {
 }
 
 impl Queue {
-    /// At most `capacity` jobs for `threads` threads.
+    /// Creates an empty queue of at most `capacity` jobs for `threads` threads.
     pub(super) const fn new(capacity: usize, threads: usize) -> Self {
         Self { jobs: Vec::new(), capacity, threads, turns: 0, pace: 0, idle: 0, closed: false }
     }
@@ -57,10 +57,10 @@ impl Queue {
         self.jobs.len()
     }
 
-    /// Adds `job`. Returns the job for which there is no room: this one, or one of the greediest.
+    /// Adds `job`. If there is no room, returns the refused job: this one, or one of the network with the most jobs.
     pub(super) fn push(&mut self, asker: ClientNetwork, job: Job) -> Option<(Job, PoolError)> {
         if self.len() >= self.capacity {
-            // Jobs of clients that have gone must not block others.
+            // Jobs of clients that have disconnected must not block others.
             self.jobs.retain(|queued| queued.job.is_wanted());
         }
         let before = self.before(asker);
@@ -80,7 +80,7 @@ impl Queue {
         refused
     }
 
-    /// The job of the network whose turn it is.
+    /// Removes and returns the job of the network whose turn it is.
     pub(super) fn pop(&mut self) -> Option<Job> {
         let (next, _) = self.jobs.iter().enumerate().min_by_key(|(_, queued)| queued.last)?;
         let next = self.jobs.remove(next);
@@ -94,7 +94,7 @@ impl Queue {
         Some(next.job)
     }
 
-    /// Lets the threads end, and returns the queued jobs.
+    /// Closes the queue, so that the threads end, and returns the queued jobs.
     pub(super) fn close(&mut self) -> Vec<Queued> {
         self.closed = true;
         std::mem::take(&mut self.jobs)
@@ -116,7 +116,7 @@ impl Queue {
         u64::try_from(micros.div_ceil(1_000_000)).unwrap_or(u64::MAX).clamp(1, 60)
     }
 
-    /// The number of jobs before the next one of `asker`.
+    /// The number of jobs that run before the next job of `asker`.
     fn before(&self, asker: ClientNetwork) -> usize {
         let of_site = self.of_site(asker.site());
         let own = of_site.clone().filter(|network| *network == asker).count();
@@ -124,8 +124,9 @@ impl Queue {
         before(self.sites().filter(|site| *site != asker.site()), in_site)
     }
 
-    /// The place of the newest job of the site with the most jobs, if those are more than the site of `asker` would
-    /// have with one more; otherwise of a network of that site, by the same rule.
+    /// The index of the job to refuse: the newest one of the network with the most jobs. The network is in the site
+    /// with the most jobs, if that has more than the site of `asker` would have with one more. Otherwise it is in the
+    /// site of `asker`, by the same rule.
     fn greediest(&self, asker: ClientNetwork) -> Option<usize> {
         let of_site = self.of_site(asker.site());
         let own = of_site.clone().filter(|network| *network == asker).count();
@@ -136,7 +137,6 @@ impl Queue {
         self.jobs.iter().rposition(|queued| queued.asker == network)
     }
 
-    /// The site of each job.
     fn sites(&self) -> impl Iterator<Item = ClientNetwork> {
         self.jobs.iter().map(|queued| queued.site)
     }
@@ -147,13 +147,13 @@ impl Queue {
     }
 }
 
-/// The number of jobs before the one that has `own` jobs of its own before it, where `others` take turns with it.
+/// The number of jobs before a job that has `own` jobs of its group before it, if `others` take turns with that group.
 fn before(others: impl Iterator<Item = ClientNetwork>, own: usize) -> usize {
     let mut turns = HashMap::new();
     own + others.filter(|other| *turns.entry(*other).and_modify(|turns| *turns += 1).or_insert(0) <= own).count()
 }
 
-/// The one with the most jobs, if it has more than `bound`.
+/// The site or network with the most jobs, if it has more than `bound`.
 fn most(askers: impl Iterator<Item = ClientNetwork>, bound: usize) -> Option<ClientNetwork> {
     let mut jobs = HashMap::new();
     askers.for_each(|asker| *jobs.entry(asker).or_insert(0) += 1);

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Normalizes a password by the profile `OpaqueString` of RFC 8265 section 4.2.2: all kinds of spaces become U+0020,
-/// and the text NFC. Letters of any script, case and control characters stay.
+/// and the text NFC. Letters of any script, their case, and control characters stay unchanged.
 pub(super) fn prepare(sent: &str) -> Cow<'_, str> {
     if sent.is_ascii() || is_nfc(sent) && !sent.contains(is_other_space) {
         return Cow::Borrowed(sent);
@@ -16,8 +16,8 @@ const fn is_other_space(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
-/// The forms in which a password may have been hashed: normalized, and as sent if that differs. Plain imports, and
-/// hashes made before passwords were normalized, are of the latter.
+/// The forms in which a password may have been hashed: normalized, and as sent if that differs. Plain imports were
+/// hashed as sent, and so were passwords before they were normalized.
 pub(super) fn forms(sent: &str) -> Vec<Cow<'_, str>> {
     let prepared = prepare(sent);
     if prepared == sent { vec![prepared] } else { vec![prepared, Cow::Borrowed(sent)] }

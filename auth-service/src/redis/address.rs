@@ -7,7 +7,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use shared_service::StoreUrl;
 use url::Url;
 
-/// An address with credentials. It implements no `Debug`, because it may contain a password.
+/// An address with credentials. Its `Debug` shows no part of it, because it may contain a password.
 #[derive(Clone)]
 pub struct RedisAddress(pub(super) Kind);
 
@@ -19,7 +19,7 @@ pub(super) enum Kind {
         sentinels: Vec<ConnectionInfo>,
         name: String,
     },
-    /// Some nodes, which know the others.
+    /// Some nodes of a Cluster; the client learns the others from them.
     Cluster(Vec<ConnectionInfo>),
 }
 

@@ -23,7 +23,7 @@ pub struct ServerFacts {
     pub settings: HashMap<String, String>,
     /// True if all slots are served; `None` outside a Cluster.
     pub cluster_ok: Option<bool>,
-    /// The milliseconds by which its clock is ahead of ours; 0 if the difference is within the round trip.
+    /// The milliseconds by which its clock is ahead of this process's; 0 if the difference is within the round trip.
     pub ahead_ms: i64,
 }
 
@@ -34,8 +34,8 @@ impl RedisAddress {
         matches!(self.0, Kind::Cluster(_))
     }
 
-    /// Host and port of each server that accepts writes, with its facts or an error: the named nodes of a Cluster, or
-    /// the master that the Sentinels name.
+    /// Host and port of each checked server, with its facts or an error: the one server, the named nodes of a Cluster,
+    /// or the master that the Sentinels name.
     pub async fn checkup(&self) -> Vec<(String, Result<ServerFacts, String>)> {
         let places = match &self.0 {
             Kind::One(place) => vec![place.clone()],
@@ -74,14 +74,14 @@ async fn ask(place: &ConnectionInfo) -> RedisResult<ServerFacts> {
     })
 }
 
-/// A section of `INFO`, by name.
+/// The fields of a section of `INFO`, by name.
 async fn info(redis: &mut MultiplexedConnection, section: &str) -> RedisResult<HashMap<String, String>> {
     let text: String = redis::cmd("INFO").arg(section).query_async(redis).await?;
     let lines = text.lines().filter_map(|line| line.split_once(':'));
     Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-/// Empty if the user lacks the permission.
+/// The settings of the server; empty if the user lacks the permission.
 async fn settings(redis: &mut MultiplexedConnection) -> HashMap<String, String> {
     let mut question = redis::cmd("CONFIG");
     question.arg("GET").arg(&["maxmemory-policy", "appendonly", "appendfsync"]);

@@ -11,10 +11,10 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use super::shard::{SHARDS, Shard};
 use super::step::{Durability, Form, Step};
 
-/// The time for a replica to acknowledge a write.
+/// The maximum time for a replica to acknowledge a write.
 const WAIT_MS: u64 = 400;
 
-/// Reads the state of replication from the server that has the key. Empty if `INFO` is forbidden.
+/// Reads the replication state of the server that owns the slot of the key. Empty if `INFO` is forbidden.
 const PROBE: &str = "
 local info = redis.pcall('INFO', 'replication')
 return type(info) == 'string' and info or ''";
@@ -22,8 +22,8 @@ return type(info) == 'string' and info or ''";
 /// A connection to one master, or to all masters of a Cluster.
 ///
 /// Replication is asynchronous: an acknowledged write could be lost with its master, and a used refresh token would be
-/// current again on the replica that takes over. So if a master has replicas, a step counts only once one of them has
-/// it: `WAIT` covers all earlier writes of this connection.
+/// current again on the replica that takes over. So if a master has replicas, a step succeeds only once one of them has
+/// acknowledged it: `WAIT` covers all earlier writes of this connection.
 #[derive(Clone)]
 pub(super) struct Connection {
     servers: Servers,
@@ -45,12 +45,12 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// The master of `key`, as far as it is known.
+    /// The master of `key`, according to the client's slot map.
     pub(super) fn to(key: &str) -> Self {
         Self { node: master_of(key), asking: false, form: Form::Sha1 }
     }
 
-    /// The destination after the answer `error`, if that means that nothing was executed and what to do instead.
+    /// The next destination after `error`, if that means that nothing was executed and says how to send the step again.
     pub(super) fn after(self, error: &RedisError) -> Option<Self> {
         if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
             return Some(Self { form: Form::Source, ..self });
@@ -78,7 +78,7 @@ impl Connection {
     /// Runs `step` once.
     ///
     /// # Errors
-    /// Redis's. After `NOSCRIPT`, `MOVED` and `ASK` nothing was executed; after any other error it is unknown.
+    /// Redis's error. After `NOSCRIPT`, `MOVED` and `ASK` nothing was executed; after any other error it is unknown.
     pub(super) async fn run(&self, step: &Step, destination: &Destination, skew_ms: i64) -> RedisResult<Value> {
         let waits = matches!(step.durability, Durability::Replica(shard) if self.of(shard).load(Ordering::Relaxed));
         let mut commands = vec![step.command(destination.form, skew_ms)];
@@ -101,7 +101,7 @@ impl Connection {
                 self.of(shard).store(replicated, Ordering::Relaxed);
                 Ok(())
             }
-            // The slot is being moved, which the client learns from this answer.
+            // The slot is being moved; the client learns that from this error.
             Err(error) if error.redirect_node().is_some() || error.kind() == TRY_AGAIN => Ok(()),
             Err(error) => Err(error),
         });
@@ -151,7 +151,7 @@ impl Connection {
         Ok(info.lines().any(|line| line.starts_with("slave") && line.contains("state=online")))
     }
 
-    /// Follows one redirection, as steps do: just after a fail-over the client may know an older master.
+    /// Follows one redirection, as steps do: just after a fail-over the client's slot map may be outdated.
     async fn ask(&self, shard: Shard, question: Cmd) -> RedisResult<Value> {
         let destination = Destination::to(&shard.key("revocations"));
         let answer = async |destination: &Destination| {
@@ -167,7 +167,7 @@ impl Connection {
         }
     }
 
-    /// Sends `commands` at once; returns a reply for each.
+    /// Sends `commands` in one pipeline; returns a reply for each.
     async fn send(&self, commands: Vec<Cmd>, destination: &Destination) -> RedisResult<Vec<Value>> {
         let mut pipeline = redis::pipe();
         if destination.asking {
@@ -183,11 +183,11 @@ impl Connection {
                 redis.route_pipeline(pipeline, 0, count, destination.node.clone()).await?
             }
         };
-        // Before, the reply to ASKING.
+        // The reply to ASKING comes first and is dropped.
         Ok(replies.split_off(usize::from(destination.asking).min(replies.len())))
     }
 
-    /// One shard per master, or all shards of a Cluster.
+    /// One shard for a single master, all shards for a Cluster.
     fn shards(&self) -> impl Iterator<Item = Shard> {
         Shard::all().into_iter().take(self.replicated.len())
     }

@@ -18,8 +18,8 @@ use crate::SESSION_STORE;
 /// The interval of heartbeats.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// The time for the nodes of a Cluster to answer a heartbeat or to accept a connection, and the shortest interval of
-/// heartbeats.
+/// The maximum time for the nodes of a Cluster to answer a heartbeat or to accept a connection, and the shortest
+/// interval of heartbeats.
 const PATIENCE: Duration = Duration::from_millis(400);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -36,12 +36,12 @@ pub(super) enum Topology {
     Cluster { named: Vec<ConnectionInfo>, known: Vec<ConnectionInfo> },
 }
 
-/// Maintains a connection, so that no request has to find out that Redis went away or came back: meanwhile requests are
-/// refused at once, and within 2 s of its return they are served again.
+/// Maintains a connection, so that no request has to detect an outage or its end. While Redis is away, requests are
+/// refused at once; within 2 s of its return they are served again.
 ///
-/// Unlike redis's own clients, it drops a connection that does not answer (TCP notices a vanished peer after minutes),
-/// drops a server that is no longer the master, and retries after every failure (a password may be corrected). redis's
-/// cluster client keeps a node that does not answer; here all connections to a Cluster are replaced.
+/// Unlike the clients of the `redis` crate, it drops a connection that does not answer (TCP notices a vanished peer
+/// after minutes), drops a server that is no longer the master, and retries after every failure (a password may be
+/// corrected). The crate's cluster client keeps a node that does not answer; this link replaces all its connections.
 pub(super) struct Link {
     state: watch::Receiver<State>,
     suspected: Arc<Notify>,
@@ -86,7 +86,7 @@ struct ConnectionTask {
     source: Topology,
     state: watch::Sender<State>,
     suspected: Arc<Notify>,
-    /// The outage that was logged.
+    /// The cause of the outage that was logged last.
     cause: Option<String>,
 }
 
@@ -117,7 +117,7 @@ impl ConnectionTask {
         }
     }
 
-    /// Sends heartbeats until one fails; returns the reason, and true if one had succeeded.
+    /// Sends heartbeats until one fails; returns the reason, and true if an earlier one succeeded.
     async fn first_missed_heartbeat(&mut self, place: &str, connection: &Connection) -> (String, bool) {
         let mut was_served = false;
         loop {
@@ -177,7 +177,7 @@ impl Topology {
     }
 
     /// Fails if a master does not answer, or if the Sentinels name another one. While no Sentinel answers, a master
-    /// that does is accepted.
+    /// that answers is accepted.
     async fn heartbeat(&mut self, place: &str, connection: &Connection) -> RedisResult<()> {
         let patience = if self.is_cluster() { PATIENCE } else { LIMIT };
         let silent = |_| RedisError::from((ErrorKind::Io, "no sign of life"));
@@ -190,14 +190,14 @@ impl Topology {
     }
 }
 
-/// Retries are off: a step that was executed, and whose answer was lost, would be taken for a reuse.
+/// Retries are off: if the reply to an executed rotation were lost, its retry would be taken for a reuse.
 async fn cluster(nodes: &[ConnectionInfo]) -> RedisResult<Connection> {
     let client = ClusterClient::builder(nodes.iter().cloned()).retries(0);
     let client = client.connection_timeout(PATIENCE).response_timeout(LIMIT).build()?;
     client.get_async_connection().await.map(Connection::to_cluster)
 }
 
-/// A Redis that evicts keys when it is full logs out users at random.
+/// Warns of a Redis that evicts keys when it is full: it would log out users at random.
 async fn warn_of_eviction(connection: &Connection) {
     for policy in connection.eviction().await.iter().filter(|policy| *policy != "noeviction") {
         log::warn!("Redis has maxmemory-policy {policy}: it will drop sessions when it is full; set noeviction");

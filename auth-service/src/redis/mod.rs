@@ -1,5 +1,5 @@
-//! Redis 7 or newer: one server, a master watched by Sentinels, or a Cluster. Each step is one run of a script, and
-//! Redis runs one script at a time.
+//! Redis 7 or newer: one server, a master watched by Sentinels, or a Cluster. Each step is one run of a script, which
+//! Redis executes atomically.
 
 mod address;
 mod checkup;
@@ -25,7 +25,7 @@ pub use self::shard::{SHARDS, Shard};
 pub use self::step::{Durability, Lua, Step};
 use crate::SESSION_STORE;
 
-/// The maximum number of sends of a step, if each answer means that nothing was executed.
+/// The maximum number of times that a step is sent, if each reply means that nothing was executed.
 const SENDS: usize = 5;
 
 /// The connection to Redis that all stores share.
@@ -61,7 +61,7 @@ impl Redis {
     /// Runs one step.
     ///
     /// # Errors
-    /// Redis is unavailable, or the answer is corrupt.
+    /// Redis is unavailable, or the reply is corrupt.
     pub async fn step<T: FromRedisValue>(&self, step: &Step) -> Result<T, StoreError> {
         let reply = within(SESSION_STORE, self.take(step)).await?;
         redis::from_redis_value(reply).map_err(|error| StoreError::corrupt(SESSION_STORE, error))
@@ -70,13 +70,13 @@ impl Redis {
     /// Checks that each master answers.
     ///
     /// # Errors
-    /// One does not.
+    /// A master does not answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
         within(SESSION_STORE, async { self.link.connection().await?.ping().await.map_err(failed) }).await
     }
 
-    /// Sends a step again only after an answer that means that nothing was executed: Redis forgets scripts at a restart
-    /// or on request (`NOSCRIPT`), and keys move (`MOVED`, `ASK`).
+    /// Sends a step; sends it again only after a reply that means that nothing was executed: Redis forgets scripts at a
+    /// restart or on request (`NOSCRIPT`), and slots move (`MOVED`, `ASK`).
     async fn take(&self, step: &Step) -> Result<Value, StoreError> {
         let connection = self.link.connection().await?;
         let skew_ms = self.skew_ms.load(Ordering::Relaxed);
@@ -97,7 +97,7 @@ impl Redis {
     }
 }
 
-/// A record that is not a session, according to the script or by its type in Redis, is corrupt; everything else is an
+/// A record that is not a session, according to the script or by its type in Redis, is corrupt; any other error is an
 /// outage.
 fn failed(error: RedisError) -> StoreError {
     match error.code() {

@@ -5,7 +5,7 @@ use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisConnectionIn
 pub(super) struct Sentinels([SentinelClient; 2]);
 
 impl Sentinels {
-    /// Uses the same connection options for the master.
+    /// Creates the clients. The connection options of the first Sentinel are also used for the master.
     ///
     /// # Errors
     /// There is no Sentinel.
@@ -23,7 +23,7 @@ impl Sentinels {
         Ok(Self([client(RedisConnectionInfo::default())?, client(settings.clone().set_db(0))?]))
     }
 
-    /// A client for the master that a Sentinel names, if that server agrees.
+    /// A client for the master that a Sentinel names, if that server confirms its role.
     ///
     /// # Errors
     /// No Sentinel answers, none knows the master, or the master does not answer.

@@ -34,14 +34,14 @@ impl Shard {
         self.0
     }
 
-    /// The key `name` of this shard, and of its slot: `name:{tag}`.
+    /// The key `name` of this shard, in its slot: `name:{tag}`.
     #[must_use]
     pub fn key(self, name: &str) -> String {
         format!("{name}:{{{}}}", TAGS[self.0])
     }
 }
 
-/// The slot of a key that is hashed as a whole.
+/// The slot of a key without a hash tag.
 fn slot(key: &str) -> u16 {
     State::<XMODEM>::calculate(key.as_bytes()) % SLOTS
 }

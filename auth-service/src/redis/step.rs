@@ -4,21 +4,21 @@ use redis::{Cmd, Script};
 
 use super::shard::Shard;
 
-/// A script: its source for the first call, and its SHA-1 for later calls.
+/// A script: its SHA-1 for `EVALSHA`, and its source for a server that has not cached it.
 pub struct Lua {
     source: &'static str,
     sha1: OnceLock<String>,
 }
 
 impl Lua {
-    /// A script with this source.
+    /// Creates a script from its source.
     #[must_use]
     pub const fn new(source: &'static str) -> Self {
         Self { source, sha1: OnceLock::new() }
     }
 }
 
-/// The servers that must have a step before it counts as done.
+/// The servers that must acknowledge a step before it succeeds.
 #[derive(Clone, Copy, Debug)]
 pub enum Durability {
     /// The master: the result need not survive a fail-over.
@@ -33,11 +33,11 @@ pub struct Step {
     pub script: &'static Lua,
     /// Its keys; at least one.
     pub keys: Vec<String>,
-    /// The function of the script.
+    /// The name of the function in the script.
     pub name: &'static str,
     /// The arguments of that function.
     pub arguments: Vec<String>,
-    /// The servers that must have it.
+    /// The servers that must acknowledge the step.
     pub durability: Durability,
 }
 

@@ -6,10 +6,10 @@ use shared_claims::Revocation;
 use super::packed::Packed;
 use super::{Changes, Cursor, Position, ShardChanges};
 
-/// A segment whose JSON is shorter than this is extended by new entries.
+/// New entries extend a segment whose JSON is shorter than this, in bytes.
 const SHORT: usize = 64 * 1024;
 
-/// The unexpired part of the store's list as read so far. It is kept in a third of the memory that its JSON takes.
+/// The unexpired part of the store's list as read so far. It takes a third of the memory of its JSON.
 #[derive(Clone, Default)]
 pub(super) struct List {
     read: Cursor,
@@ -20,9 +20,9 @@ pub(super) struct List {
 #[derive(Clone, Default)]
 struct Segment {
     entries: Packed,
-    /// The expiry of the last of them, in seconds since 1970.
+    /// The latest expiry among the entries, in seconds since 1970.
     until: u64,
-    /// The length of their JSON.
+    /// The length of their JSON, in bytes.
     length: usize,
 }
 
@@ -31,7 +31,7 @@ pub struct Piece(Form);
 
 enum Form {
     Text(Bytes),
-    /// Written when its turn to be sent has come.
+    /// Serialized when it is sent.
     Whole(Arc<Segment>),
 }
 
@@ -64,7 +64,7 @@ impl List {
         }
     }
 
-    /// The JSON of a `shared_claims::RevocationList` in pieces: the entries after `after`, or all of them if that is
+    /// The JSON of a `shared_claims::RevocationList` in pieces: the entries after `after`, or all of them if `after` is
     /// not a cursor of this list.
     pub(super) fn since(&self, after: Option<&Cursor>) -> Vec<Piece> {
         let known = after.filter(|cursor| cursor.list == self.read.list && cursor.positions.len() == self.shards.len());
@@ -77,7 +77,7 @@ impl List {
             pieces.extend(shard[first..].iter().map(|segment| segment.behind(position)));
         }
         if let Some(first) = pieces.get_mut(1) {
-            // Each entry has a comma before it.
+            // Each entry has a comma before it; the first must not.
             *first = Piece::text(first.bytes().slice(1..));
         }
         pieces.push(Piece::text("]}"));
@@ -85,7 +85,7 @@ impl List {
     }
 }
 
-/// Adds `entries` to `last`, and begins another segment where one is full.
+/// Adds `entries` to `last`, and begins another segment whenever one is full.
 fn extend(shard: &mut Vec<Arc<Segment>>, mut last: Segment, entries: &[(Position, Revocation)]) {
     let mut json = Vec::new();
     for (position, entry) in entries {
@@ -104,7 +104,7 @@ fn extend(shard: &mut Vec<Arc<Segment>>, mut last: Segment, entries: &[(Position
 }
 
 impl Segment {
-    /// The entries after `position`, of which there are some.
+    /// The entries after `position`, at least one.
     fn behind(self: &Arc<Self>, position: Position) -> Piece {
         if position == Position::default() {
             return Piece(Form::Whole(Arc::clone(self)));
@@ -129,7 +129,7 @@ impl Piece {
         }
     }
 
-    /// The text.
+    /// The JSON text.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
         match &self.0 {

@@ -3,17 +3,17 @@
 //! The step that ends a session or revokes a user's tokens writes the entry. It expires two leeways after the last
 //! token that it revokes: the clocks of two verifiers may be off by one leeway in opposite directions.
 //!
-//! Tokens count whole seconds, so a token dated in the second of a revocation may have been issued before or after it.
-//! The rule: `notBefore` is the beginning of the next second, or later if a session that goes on has a token dated
-//! there. A token issued after the revocation is dated at `notBefore` or later, and sent when that time has come. So
-//! all tokens issued before are refused, and none issued after.
+//! Token dates are whole seconds, so a token dated in the second of a revocation may have been issued before or after
+//! it. The rule: `notBefore` is the beginning of the second after the revocation, or after the newest token of a
+//! session that continues, if that is later. A token issued after the revocation is dated at `notBefore` or later, and
+//! is sent once that time has come. So all tokens issued before the revocation are refused, and none issued after it.
 //!
 //! The list may have several shards, one for each set of keys that the store can change in one step. Positions in a
 //! shard only grow. They follow the clock where possible, so that even a store that has lost all its data does not
 //! repeat one.
 
 mod list;
-/// Entries in little memory.
+/// Compact storage of entries in memory.
 mod packed;
 mod reader;
 mod redis;
@@ -32,7 +32,7 @@ pub(crate) use self::redis::list_key;
 pub use self::sql::SqlRevocations;
 
 /// A position in a shard: milliseconds since 1970, and a sequence number within the millisecond. The default precedes
-/// all.
+/// all others.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Position {
     at: u64,
@@ -63,21 +63,21 @@ pub struct Changes {
     pub now: i64,
     /// One per shard.
     pub shards: Vec<ShardChanges>,
-    /// True if more entries can be read at once.
+    /// True if more entries can be read immediately.
     pub more: bool,
     /// Descriptions of unreadable entries, which are in no shard.
     pub corrupt: Vec<String>,
 }
 
-/// The part of one shard.
+/// The changes of one shard.
 #[derive(Clone, Debug, Default)]
 pub struct ShardChanges {
-    /// True if the shard does not continue at the cursor: these entries start from its beginning.
+    /// True if the shard does not continue at the cursor: `entries` then starts at the beginning of the shard.
     pub is_restarted: bool,
     /// Sorted by position.
     pub entries: Vec<(Position, Revocation)>,
-    /// The position up to which this is complete; entries there may have expired or be corrupt. With the default, the
-    /// position of the last of `entries`.
+    /// The position up to which `entries` is complete; the entry there may have expired or be corrupt. The default
+    /// stands for the position of the last of `entries`.
     pub end: Position,
 }
 
@@ -97,12 +97,12 @@ impl Cursor {
     }
 }
 
-/// The time after its date for which a revoked token is listed.
+/// The time for which a revoked token is listed, counted from its `iat`.
 pub(crate) fn kept_for(access_ttl: Duration) -> Duration {
     access_ttl.saturating_add(Duration::from_secs(2 * LEEWAY))
 }
 
-/// The second at which the time `ms` has passed.
+/// The time `ms` in seconds, rounded up.
 pub(super) fn whole_seconds(ms: i64) -> u64 {
     u64::try_from(ms).unwrap_or(0).div_ceil(1000)
 }

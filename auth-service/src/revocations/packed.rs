@@ -35,7 +35,7 @@ impl Packed {
         self.last = position;
     }
 
-    /// Seven bits a byte, the lowest first; the last byte is below 128.
+    /// Appends a number as LEB128: seven bits a byte, the lowest first; the last byte is below 128.
     fn number(&mut self, mut number: u64) {
         while number > 127 {
             self.bytes.push(number.to_le_bytes()[0] | 128);
@@ -44,7 +44,7 @@ impl Packed {
         self.bytes.push(number.to_le_bytes()[0]);
     }
 
-    /// Gives back memory that is not used.
+    /// Releases unused memory.
     pub(super) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
     }
@@ -54,7 +54,7 @@ impl Packed {
     }
 }
 
-/// The UUID whose usual text is `id`.
+/// The UUID whose canonical text is `id`.
 fn uuid(id: &str) -> Option<Uuid> {
     let uuid = Uuid::parse_str(id).ok()?;
     (uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == id).then_some(uuid)

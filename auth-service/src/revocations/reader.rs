@@ -15,10 +15,10 @@ use super::list::{List, Piece};
 use super::{Changes, Cursor};
 use crate::sessions::SessionStore;
 
-/// The time that a start waits for the first list.
+/// The time that the service waits for the first list when it starts.
 const FIRST_LIST: Duration = Duration::from_secs(5);
 
-/// The time between two tries until the list was read once: the service is not ready before.
+/// The time between two attempts until the list was read once; the service is not ready before that.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The age of a list that was never complete: the largest value of `Age` (RFC 9111 section 1.2.2).
@@ -29,7 +29,7 @@ pub struct RevocationReader {
     sessions: Arc<dyn SessionStore>,
     reading: SingleFlight<Result<(), StoreError>>,
     list: ArcSwap<List>,
-    /// True once the whole list was read, without the entries that cannot be read.
+    /// True once the whole list was read, apart from unreadable entries.
     is_read: AtomicBool,
     unreadable: Mutex<Unreadable>,
     known: Revocations,
@@ -59,14 +59,14 @@ impl RevocationReader {
         }
     }
 
-    /// All that was revoked, as far as it was read.
+    /// The revocations read so far.
     #[must_use]
     pub const fn known(&self) -> &Revocations {
         &self.known
     }
 
-    /// Reads at each interval, for this service's own verifier, until the reader is dropped. Waits up to a few seconds
-    /// for the first read.
+    /// Reads the list at each interval, for this service's own verifier, until the reader is dropped. Waits up to a few
+    /// seconds for the first read.
     pub async fn poll(self: &Arc<Self>, interval_between: Duration) {
         let mut away = self.try_to_read(false, FIRST_LIST).await;
         let reader = Arc::downgrade(self);
@@ -87,7 +87,7 @@ impl RevocationReader {
         });
     }
 
-    /// Reads once, and logs an outage once. Returns true if the store is unavailable.
+    /// Reads once, and logs an outage once. Returns true if the list was not read.
     async fn try_to_read(&self, was_away: bool, patience: Duration) -> bool {
         let outcome = timeout(patience, self.read_on()).await;
         match &outcome {
@@ -138,13 +138,13 @@ impl RevocationReader {
         Ok(())
     }
 
-    /// Adds a page. Reads never overlap.
+    /// Adds a page to the list. Reads never overlap, so no page is lost.
     fn take(&self, mut changes: Changes) {
         // The earlier of the two clocks: if one jumps ahead, no verifier drops an entry too early.
         changes.now = changes.now.min(now_ms());
         let latest = now_ms().unsigned_abs() / 1000 + LEEWAY;
         for (_, entry) in changes.shards.iter_mut().flat_map(|shard| &mut shard.entries) {
-            // Corrected here, so that every verifier gets the same value.
+            // A `notBefore` from a wrong clock is corrected here, so that every verifier gets the same value.
             if let Revocation::Subject { not_before, .. } = entry
                 && *not_before > latest + LEEWAY
             {
@@ -169,7 +169,7 @@ impl RevocationReader {
         *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
     }
 
-    /// True once the whole list was read: before, revoked tokens are accepted.
+    /// True once the whole list was read; before that, revoked tokens are accepted.
     #[must_use]
     pub fn is_read(&self) -> bool {
         self.is_read.load(Ordering::Relaxed)
@@ -188,8 +188,8 @@ impl RevocationReader {
         (!unreadable.entries.is_empty()).then(|| self.known.age().unwrap_or(FOR_EVER))
     }
 
-    /// The entries after `after`, as the JSON of a [`shared_claims::RevocationList`] in pieces; all of them if that is
-    /// not a cursor of this list. Together they may have megabytes, so each is written when it is sent.
+    /// The entries after `after`, as the JSON of a [`shared_claims::RevocationList`] in pieces; all of them if `after`
+    /// is not a cursor of this list. Together they may have megabytes, so each is serialized when it is sent.
     #[must_use]
     pub fn since(&self, after: Option<&Cursor>) -> Vec<Piece> {
         self.list.load().since(after)

@@ -13,7 +13,7 @@ use super::{Changes, Cursor, Position, ShardChanges};
 use crate::SESSION_STORE;
 use crate::redis::{Durability, Lua, Redis, SHARDS, Shard, Step};
 
-/// The number of entries of a shard in one read.
+/// The maximum number of entries of a shard in one read.
 const PAGE: usize = 1_000;
 
 static REVOCATIONS: Lua = Lua::new(include_str!("revocations.lua"));
@@ -23,10 +23,10 @@ pub(crate) fn list_key(shard: Shard) -> String {
     shard.key("revocations")
 }
 
-/// The time, the replication history, the newest id, and entries with their fields.
+/// The time, the replication id, the newest entry's id, and entries with their fields.
 type Reply = (i64, String, String, Vec<(String, Vec<String>)>);
 
-/// The part of one shard, read from one server.
+/// The changes of one shard, read from one server.
 struct Part {
     now: i64,
     history: String,
@@ -36,7 +36,7 @@ struct Part {
     shard: ShardChanges,
 }
 
-/// The list in Redis.
+/// The revocation list in Redis.
 pub struct RedisRevocations(pub Redis);
 
 impl RedisRevocations {
@@ -56,8 +56,8 @@ impl RedisRevocations {
         Ok(changes)
     }
 
-    /// The name of the list includes the replication histories; after a fail-over it is another list, which starts from
-    /// its beginning.
+    /// The name of the list depends on the replication ids of the servers: after a fail-over it is another list, which
+    /// is read from its beginning.
     async fn read_all(&self, after: [Position; SHARDS]) -> Result<Changes, StoreError> {
         let shards = Shard::all().map(|shard| self.read_shard(shard, after[shard.number()]));
         let (name, shards) = tokio::try_join!(self.name(), try_join_all(shards))?;
@@ -116,12 +116,12 @@ fn digest(text: &str) -> String {
     Uuid::from_slice(&Sha256::digest(text)[..16]).unwrap_or_default().simple().to_string()
 }
 
-/// The position of the newest entry, if there is one.
+/// The position of the newest entry; the default if there is none.
 fn end(newest: &str) -> Result<Position, StoreError> {
     if newest.is_empty() { Ok(Position::default()) } else { position(newest) }
 }
 
-/// Parses an id of a stream, `milliseconds-number`.
+/// Parses the id of a stream entry, `milliseconds-number`.
 fn position(id: &str) -> Result<Position, StoreError> {
     let parts = id.split_once('-').and_then(|(at, number)| Some((at.parse().ok()?, number.parse().ok()?)));
     parts
@@ -129,7 +129,7 @@ fn position(id: &str) -> Result<Position, StoreError> {
         .ok_or_else(|| StoreError::corrupt(SESSION_STORE, format!("an entry of the revocation list is called {id:?}")))
 }
 
-/// `None` if no version of this program writes such an entry.
+/// The entry with these fields; `None` if no version of this program writes such an entry.
 fn revocation(fields: &[String]) -> Option<Revocation> {
     match fields {
         [sid, id, until, time] if sid == "sid" && until == "until" => {

@@ -1,4 +1,4 @@
--- What came to one shard of the revocation list, and the name of the list.
+-- Reads one shard of the revocation list, or the name of the list.
 --
 -- KEYS[1]  the shard, a stream; or the key of the list's name
 -- ARGV     the step, milliseconds to add to the clock (0 outside tests), and the arguments of the step
@@ -15,8 +15,8 @@ function steps.name(new)
 end
 
 -- Reads `count` entries after `after`: the time in milliseconds, the server's replication id, the newest entry's id or
--- nothing, and the entries, oldest first. A server that takes over has another replication id: it may lack entries of
--- the old master, and have others. A key of another type counts as one entry that cannot be read.
+-- '', and the entries, oldest first. A replica that takes over has another replication id: it may lack entries of the
+-- old master, and have others. A key of another type counts as one unreadable entry.
 function steps.read(after, count)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew

@@ -1,8 +1,8 @@
-//! The revocation list in SQL: one shard. Its entries are ended sessions and users' `notBefore`; the next reader gives
-//! them positions.
+//! The revocation list in SQL: one shard. Its entries are ended sessions and users' `notBefore`; the next reader
+//! assigns their positions.
 //!
-//! If writers gave the positions, they would have to do so in the order of their commits, or a reader could miss an
-//! entry; then two sessions could not end concurrently. So a reader takes a lock and gives one new position to all
+//! If writers assigned the positions, they would have to do so in the order of their commits, or a reader could miss an
+//! entry. Then two sessions could not end concurrently. So a reader takes a lock and assigns one new position to all
 //! entries without one.
 
 use std::time::{Duration, Instant};
@@ -17,9 +17,9 @@ use super::{Changes, Cursor, Position, ShardChanges, whole_seconds};
 use crate::SESSION_STORE;
 use crate::sql::SqlStore;
 
-/// The number of sessions, and of users, that get the same position.
+/// The maximum number of sessions, and of users, that get the same position.
 const TURN: i64 = 2_000;
-/// The time after which a transaction gives no more positions, because writers wait for it.
+/// The time after which a transaction assigns no more positions, because writers wait for it.
 const LONGEST: Duration = Duration::from_millis(100);
 /// The number of entries in one read; more than twice `TURN`, which is the most that can share a position.
 const PAGE: u32 = 8_000;
@@ -69,7 +69,7 @@ SELECT * FROM (
     ORDER BY position LIMIT $2) AS cut_off
 ORDER BY position LIMIT $2";
 
-/// $1 now, $2 the limit. Keeps an era while older sessions exist, and a row that was locked meanwhile.
+/// $1 now, $2 the limit. Keeps a row while sessions of older eras exist, or if a step locked it meanwhile.
 const SWEEP: &str = "
 DELETE FROM cutoffs
 WHERE (user_id, turn) IN (
@@ -79,7 +79,7 @@ WHERE (user_id, turn) IN (
         WHERE sessions.user_id = cutoffs.user_id AND sessions.era < cutoffs.era AND sessions.ended_at = 0)
     LIMIT $2)";
 
-/// The list in `SQLite` or Postgres.
+/// The revocation list in `SQLite` or Postgres.
 pub struct SqlRevocations(pub SqlStore);
 
 impl SqlRevocations {
@@ -123,8 +123,8 @@ impl SqlRevocations {
         Ok(Changes { list, now, shards: vec![ShardChanges { is_restarted, entries, end }], more, corrupt })
     }
 
-    /// Gives positions to entries without one, for a while; returns true if there may be more. Entries written after an
-    /// incomplete batch may wait for the next read: otherwise a fast writer could keep this one from finishing.
+    /// Assigns positions to entries without one, for a while; returns true if there may be more. Entries written after
+    /// an incomplete batch may wait for the next read: otherwise a fast writer could keep this one from finishing.
     async fn give_positions(&self) -> Result<(AnyRow, bool), StoreError> {
         let began = Instant::now();
         let mut turn = self.0.pool.begin_write().await?;

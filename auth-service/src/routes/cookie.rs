@@ -8,17 +8,17 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
 use shared_claims::{ErrorCode, Problem};
 
-/// The browser binds it to this host and to TLS, or to localhost: no other host can set it.
+/// The prefix makes the browser bind the cookie to this host and to TLS, or to localhost: no other host can set it.
 const NAME: &str = "__Host-refresh_token";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The permission to use the cookie: exists only for a request from an allowed page, or without a page.
+/// The permission to use the cookie. It exists only for a request from an allowed page, or from a client without pages.
 #[derive(Clone, Copy)]
 pub(super) struct RefreshCookie(());
 
 impl RefreshCookie {
-    /// The permission for a login that asks for a cookie. A client that sends no `Origin` gets one too.
+    /// The permission for a login that asks for a cookie. A client that sends no `Origin` gets it too.
     ///
     /// # Errors
     /// The page is not allowed.
@@ -41,7 +41,7 @@ impl RefreshCookie {
         format!("{NAME}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict; Secure")
     }
 
-    /// The `Set-Cookie` value that deletes it.
+    /// The `Set-Cookie` value that deletes the cookie.
     pub(super) fn clear(self) -> String {
         self.set("", 0)
     }

@@ -16,7 +16,7 @@ pub(super) struct CurrentUser {
     pub(super) account: Account,
 }
 
-/// A [`CurrentUser`], if the request has an access token. One that is not valid is refused all the same.
+/// A [`CurrentUser`], if the request has an access token. An invalid one is refused all the same.
 pub(super) struct PerhapsCurrentUser(pub(super) Option<CurrentUser>);
 
 /// A [`CurrentUser`] who is an admin by the access token and by the store.

@@ -1,4 +1,4 @@
-//! Introspection (RFC 7662): services that do not verify tokens by themselves ask here.
+//! Introspection (RFC 7662), for services that do not verify tokens by themselves.
 
 use std::future::{Ready, ready};
 
@@ -59,11 +59,11 @@ pub struct Introspector {
     secret: Secret,
     /// `TOKEN_ISSUER`.
     issuer: String,
-    /// By the names in `ACCESS_TOKEN_AUDIENCE`.
+    /// One for each name in `ACCESS_TOKEN_AUDIENCE`.
     verifiers: Vec<(String, Verifier<AccessClaims>)>,
 }
 
-/// A service that proved by HTTP Basic that it has the secret: its place in [`Introspector::verifiers`].
+/// A service that authenticated with the secret by HTTP Basic: its index in [`Introspector::verifiers`].
 pub(super) struct Service(usize);
 
 /// Introspect a token
@@ -139,14 +139,14 @@ impl Introspector {
         }))
     }
 
-    /// The service whose name and secret stand in the credentials of HTTP Basic.
+    /// Authenticates a service by the name and the secret in its HTTP Basic credentials.
     fn service(&self, request: &HttpRequest) -> Option<Service> {
         let mut lines = request.headers().get_all(AUTHORIZATION);
         let line = lines.next().filter(|_| lines.next().is_none())?.to_str().ok()?;
         let (scheme, credentials) = line.split_once(' ')?;
         let credentials = scheme.eq_ignore_ascii_case("Basic").then(|| STANDARD.decode(credentials.trim()))?.ok()?;
         let (name, secret) = str::from_utf8(&credentials).ok()?.split_once(':')?;
-        // RFC 6749 section 2.3.1 wants them encoded as in a form; many clients send them as they are.
+        // RFC 6749 section 2.3.1 requires both form-encoded; many clients send them unencoded.
         let secrets = [secret.to_owned(), decoded(secret)];
         let is_right = |secret: &String| Secret::parse(secret).is_ok_and(|secret| secret.same_as(&self.secret));
         let place = self.verifiers.iter().position(|(known, _)| *known == name || *known == decoded(name))?;

@@ -8,7 +8,7 @@ use shared_service::begin_read;
 
 use super::State;
 
-/// Other verifiers keep the set as long; ours ask for it each second and accept no cached answer.
+/// Other verifiers cache the set for this long; ours request it every second and accept no cached response.
 pub(super) const FIVE_MINUTES: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// Read the public keys of access tokens

@@ -47,7 +47,7 @@ pub(super) async fn change_password(
         .await
         .map_err(|error| not_hashed(error, "newPassword"))?;
     owns(&state, &member, &account).await?;
-    // Before as well as after the change: while sessions cannot be ended, the password stays unchanged.
+    // Sessions end before and after the change: while they cannot be ended, the password stays unchanged.
     state.sessions.end_all(&member.user_id, session_id(&member)).await?;
     let goes_on = Some(member.session_id.clone());
     let change = UserChange { hash: Some(hash), goes_on, ..UserChange::default() };
@@ -72,8 +72,8 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, Problem> {
     confirm_password(&state, &caller, &account, body.read()?.current_password, || log_wrong(&member)).await?;
     owns(&state, &member, &account).await?;
-    // While sessions cannot be ended, the account is not deleted. Sessions end before as well as after, unless this may
-    // be the last admin, who stays.
+    // While sessions cannot be ended, the account is not deleted. Sessions end before the deletion and after it. Those
+    // of an admin end only after it, because the last admin is not deleted.
     if account.user.role == Role::Admin {
         state.sessions.ping().await?;
     } else {
@@ -171,7 +171,7 @@ pub(super) async fn confirm_password(
 }
 
 /// Refuses a caller whose `account` was disabled, deleted or given another password since the current password was
-/// confirmed: the confirmation is void, and must not end a session.
+/// confirmed. The confirmation is void, and must not end a session.
 pub(super) async fn owns(state: &State, member: &Member, account: &Account) -> Result<(), Problem> {
     state.check_session(member).await?;
     let now = state.users.account(&account.user.id).await?;

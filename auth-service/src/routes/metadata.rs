@@ -33,7 +33,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// The metadata of the service at the address `issuer`; `None` where that is only a name.
+    /// The metadata of the service at the address `issuer`; `None` if `issuer` is not a URL.
     #[must_use]
     pub fn of(issuer: &str, introspects: bool) -> Option<Self> {
         issuer.parse::<PublicUrl>().ok()?;

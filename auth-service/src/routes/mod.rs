@@ -12,13 +12,13 @@ mod keys;
 mod me;
 /// The metadata of the authorization server.
 mod metadata;
-/// Calls of OAuth 2.0 for clients and services of other makes.
+/// OAuth 2.0 endpoints for third-party clients and services.
 mod oauth;
 /// The pages that links in mails lead to.
 mod pages;
 /// Callers within the rate limit.
 mod rate_limited;
-/// Passwords that were forgotten, and addresses to verify.
+/// Password reset and email verification.
 mod recovery;
 /// Registration.
 mod registration;
@@ -62,7 +62,7 @@ pub struct State {
     pub sessions: Arc<dyn SessionStore>,
     /// The hashing threads.
     pub passwords: Arc<Passwords>,
-    /// The ways back into an account.
+    /// Password reset and email verification.
     pub recovery: Arc<Recovery>,
     /// Login, refresh, logout.
     pub grants: Grants,
@@ -82,8 +82,8 @@ pub struct State {
 
 impl State {
     /// Refuses a caller whose session has ended since the request was authenticated: for writes after the hashing of a
-    /// password, which takes a while. Asks the store and not the revocation list: another change of the same password
-    /// revokes the access tokens of a session that goes on.
+    /// password, which takes a while. Reads the session store and not the revocation list, because a concurrent change
+    /// of the password revokes the access tokens of sessions that go on.
     async fn check_session(&self, member: &Member) -> Result<(), Problem> {
         let sessions = self.sessions.list(&member.user_id, None, MOST_SESSIONS).await?;
         let is_alive = sessions.iter().any(|session| session.id.to_string() == member.session_id);
@@ -174,7 +174,7 @@ fn no_admin() -> Problem {
     Problem::insufficient_scope("This needs the role admin")
 }
 
-/// One response for an unknown name, a wrong password and a disabled account, so that it reveals no account.
+/// One response for an unknown name, a wrong password and a disabled account, so that the response reveals no account.
 fn invalid_credentials() -> Problem {
     Problem::new(ErrorCode::InvalidCredentials)
 }
@@ -205,10 +205,10 @@ fn email_taken() -> Problem {
 )]
 pub struct Calls;
 
-/// The address of the metadata in RFC 8414; most verifiers look at the other one.
+/// The path of the metadata in RFC 8414; most verifiers read that of `OpenID` Connect instead.
 const RFC_8414: &str = "/.well-known/oauth-authorization-server";
 
-/// Two security schemes, bodies that may be absent, and the second address of a refresh and of the metadata.
+/// Adds two security schemes, optional bodies, and the second paths of the refresh and of the metadata.
 struct Extra;
 
 impl Modify for Extra {

@@ -1,4 +1,4 @@
-//! Calls of OAuth 2.0 for clients of other makes: a refresh as a form (RFC 6749 section 6) and revocation (RFC 7009).
+//! OAuth 2.0 endpoints for third-party clients: refresh by a form (RFC 6749 section 6) and revocation (RFC 7009).
 
 use actix_web::http::header::PRAGMA;
 use actix_web::{HttpResponse, web::Data};
@@ -57,7 +57,7 @@ pub(super) struct OAuthError {
     error_description: String,
 }
 
-/// Answers the form of `POST /token`.
+/// Handles a `POST /token` with a form.
 pub(super) async fn refresh(state: &State, form: &Form<RefreshGrant>) -> Result<HttpResponse, Problem> {
     let token = granted(form).inspect_err(|_| RefreshResult::Refused.count())?;
     let granted = state.grants.refresh(&token, now_ms()).await.map_err(|why| {
@@ -72,7 +72,7 @@ pub(super) async fn refresh(state: &State, form: &Form<RefreshGrant>) -> Result<
     Ok(HttpResponse::Ok().insert_header((PRAGMA, "no-cache")).json(tokens))
 }
 
-/// The refresh token of a request that asks for what there is here.
+/// The refresh token of a request whose grant type and scope are supported.
 fn granted(form: &Form<RefreshGrant>) -> Result<String, Problem> {
     let RefreshGrant { grant_type, refresh_token, scope } = form.read().map_err(|violations| invalid(&violations))?;
     if grant_type != "refresh_token" {
@@ -85,7 +85,7 @@ fn granted(form: &Form<RefreshGrant>) -> Result<String, Problem> {
     refresh_token.ok_or_else(|| Problem::oauth(400, "invalid_request", "refresh_token is required"))
 }
 
-/// A form that lacks a parameter, or has it twice.
+/// The error for a form that lacks a parameter, or has it twice.
 pub(super) fn invalid(violations: &Violations) -> Problem {
     Problem::oauth(400, "invalid_request", violations.to_string())
 }

@@ -1,4 +1,4 @@
-//! The pages that links in mails lead to. The ticket stands in the fragment, so a request for a page redeems nothing.
+//! The pages that links in mails lead to. The ticket is in the fragment, so a request for a page does not redeem it.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-/// A page, and the policy that lets its own script and style run, and no others.
+/// A page, and the Content Security Policy that permits its own script and style only.
 struct Page {
     html: String,
     policy: String,

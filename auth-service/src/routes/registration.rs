@@ -35,7 +35,7 @@ pub(super) async fn register(
 pub(super) struct Candidate {
     username: Username,
     email: Option<Email>,
-    /// None where the user sets one by a link.
+    /// `None` if the user sets one by a link.
     password: Option<SecretString>,
 }
 

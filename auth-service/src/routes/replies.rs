@@ -125,7 +125,7 @@ impl<'a> Record<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// Without the refresh token if that is in a cookie.
+    /// The response for `pair`, without the refresh token if that is in a cookie.
     pub(super) fn of(pair: &'a TokenPair, with_refresh_token: bool) -> Self {
         Self {
             access_token: &pair.access_token,

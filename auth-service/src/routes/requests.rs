@@ -52,7 +52,7 @@ pub(super) struct NewUser {
     pub password: Option<Parsed<ProposedPassword>>,
 }
 
-/// The same where there are no links.
+/// A new user whose password is required, because without `PUBLIC_URL` there are no links.
 #[derive(Deserialize)]
 pub(super) struct NewUserWithPassword {
     pub role: Option<Parsed<Role>>,
@@ -185,7 +185,7 @@ impl FromStr for ProposedPassword {
 #[error("must be one that a page gave in its Link")]
 pub(super) struct UnknownCursor;
 
-/// The time of a session's login, and its id.
+/// The position of a session in the list: the time of its login, and its id.
 pub(super) struct DeviceCursor(pub SessionPosition);
 
 impl FromStr for DeviceCursor {
@@ -195,7 +195,7 @@ impl FromStr for DeviceCursor {
         let (opened_at, id) = text.split_once('.').ok_or(UnknownCursor)?;
         let position: SessionPosition =
             (opened_at.parse().map_err(|_| UnknownCursor)?, id.parse().map_err(|_| UnknownCursor)?);
-        // Digits only, as written by us.
+        // Only digits, as this service writes them.
         if position.0 >= 0 && !opened_at.starts_with('+') { Ok(Self(position)) } else { Err(UnknownCursor) }
     }
 }

@@ -12,7 +12,7 @@ use shared_service::http::request::Query;
 use super::State;
 use super::requests::ListRevocations;
 
-/// An outdated list from a cache would let revoked tokens in.
+/// A service with an outdated list from a cache would accept revoked tokens.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// List the access tokens that were revoked
@@ -35,10 +35,10 @@ pub(super) async fn read(
     let tag = reader.newest().to_string();
     let known = has_tag(&request, &tag);
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    // Weak: entries of the same list expire.
+    // A weak tag: entries expire, and the list keeps its tag.
     response.insert_header((CACHE_CONTROL, NO_STORE)).insert_header((ETAG, format!("W/\"{tag}\"")));
     if let Some(age) = reader.incomplete_for() {
-        // So that pollers do not count the list as complete.
+        // So that pollers do not take the list for complete.
         response.insert_header((AGE, age.as_secs() + 1));
     }
     if known {

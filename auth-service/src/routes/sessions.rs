@@ -209,7 +209,7 @@ fn access_token<'r>(request: &'r HttpRequest, auth: &'r BearerAuth) -> Option<&'
     BearerAuth::unverified_token(values(AUTHORIZATION.as_str()), auth.extra_header().into_iter().flat_map(values))
 }
 
-/// The refresh token in the body, or else in the cookie, with the permission to replace that.
+/// The refresh token in the body, or else in the cookie, with the permission to replace the cookie.
 fn presented(
     state: &State,
     request: &HttpRequest,

@@ -103,7 +103,7 @@ pub(super) async fn change(
         state.check_session(&admin).await?;
     }
     if change.ends_sessions() || change.outdates_tokens() {
-        // While sessions cannot be ended, the account is not changed.
+        // While the session store is unavailable, the account is not changed.
         state.sessions.ping().await?;
     }
     let changed = state.users.change_by(By::Admin(&admin.user_id), &id, &change).await?.ok_or_else(no_admin)?;
@@ -162,7 +162,7 @@ pub(super) async fn sign_out(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The id in a path; a text of another form is the id of no user.
+/// Parses the id in a path. A text that is not a UUID gives 404, as an unknown id does.
 pub(super) fn user_id(id: &str) -> Result<UserId, Problem> {
     id.parse().map_err(|InvalidUserId| Problem::not_found("user"))
 }

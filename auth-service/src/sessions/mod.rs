@@ -1,7 +1,7 @@
 //! Sessions: refresh token rotation with reuse detection, as one atomic step (RFC 9700 section 4.14.2).
 //!
-//! A session is one record, whatever the number of its tokens. A refresh token names user, session and *generation*;
-//! the record has the current generation, so at most one refresh token per session is valid. No token is stored.
+//! A session is one record, however many tokens it had. A refresh token names user, session and *generation*; the
+//! record holds the current generation, so at most one refresh token per session is valid. No token is stored.
 //!
 //! All times are milliseconds since 1970 by the store's own clock, because the clocks of the instances may differ.
 

@@ -19,7 +19,7 @@ static SESSIONS: Lua = Lua::new(include_str!("sessions.lua"));
 /// A session in the script's reply: id, label, clock, notBefore, and its numbers.
 type Record = (String, String, String, i64, i64, i64, i64, i64, i64, i64, i64, i64);
 
-/// Sessions in Redis.
+/// The store of sessions in Redis.
 pub struct RedisSessions {
     redis: Redis,
     revocations: RedisRevocations,
@@ -32,7 +32,7 @@ pub struct RedisSessions {
 enum Keys {
     Index,
     Record(SessionId),
-    /// The revocation list is one more key, whose slot may be moving: it is named only if needed.
+    /// Also the revocation list, named only if needed: a step may fail on a further key while the slot is moving.
     List,
     RecordAndList(SessionId),
 }
@@ -46,7 +46,7 @@ impl RedisSessions {
         Ok(Self::on(Redis::open(address)?, rules))
     }
 
-    /// Uses a connection that other stores share.
+    /// Creates the store on a connection that other stores share.
     #[must_use]
     pub fn on(redis: Redis, rules: Rules) -> Self {
         Self { revocations: RedisRevocations(redis.clone()), redis, rules, most: MOST_SESSIONS }

@@ -18,7 +18,7 @@ pub const MOST_SESSIONS: usize = 200;
 /// The maximum length of a text in a [`Label`], in characters.
 const LABEL_LENGTH: usize = 256;
 
-/// The shortest time for which a step tells of a revocation of the user's tokens, in milliseconds. Twice the tolerated
+/// The shortest time for which a step reports a revocation of the user's tokens, in milliseconds: twice the tolerated
 /// clock difference, and longer than any request.
 pub(super) const RECENTLY: i64 = 10_000;
 
@@ -66,7 +66,7 @@ pub struct Label {
 }
 
 impl Label {
-    /// Removes control characters and keeps at most 256 characters of each; empty if the client sent nothing.
+    /// Removes control characters and keeps at most 256 characters of each text; empty if the client sent nothing.
     #[must_use]
     pub fn new(user_agent: &str, address: &str) -> Self {
         let printable = |text: &str| text.chars().filter(|c| !c.is_control()).take(LABEL_LENGTH).collect();
@@ -134,7 +134,7 @@ impl Session {
     }
 
     /// True if the user may have changed between `since`, by this process's clock, and the step that returned this
-    /// session: tokens were revoked, or the step was later than a store call takes and clocks may differ.
+    /// session: the user's tokens were revoked, or the step was later than a store call and a clock difference explain.
     pub(crate) const fn may_outdate_user(&self, since: i64) -> bool {
         let step_at = self.issued_at - self.issued_ahead;
         self.is_user_revoked || step_at - since > RECENTLY / 2
@@ -160,13 +160,13 @@ pub struct Rules {
     pub refresh_ttl: Duration,
     /// The maximum lifetime of a session; a changed setting applies to new sessions.
     pub max_age: Duration,
-    /// The time after a rotation in which the previous generation is still answered; zero turns that off.
+    /// The time after a rotation in which the previous generation still gets a response; zero disables that.
     pub grace: Duration,
     /// The lifetime of an access token, and so the time for which a revocation is listed.
     pub access_ttl: Duration,
 }
 
-/// Whole milliseconds.
+/// The duration in whole milliseconds.
 pub(super) fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis().min(FOREVER)).unwrap_or(i64::MAX)
 }

@@ -1,16 +1,16 @@
 -- One step on the sessions of one user, atomic and by the clock of Redis.
 --
 -- KEYS  first the user's index: a sorted set of session ids, scored by the end of the session if it is not refreshed;
---       then the record of the step's session, for a step on one session that may exist;
---       last the revocation list of the slot, a stream, for a step that may end something
--- ARGV  the step, milliseconds to add to the clock (0 outside tests), the user, the time after its date for which a
---       token is listed, the maximum number of live sessions per user, and the arguments of the step
+--       then the record of the session, for a step on one session that may exist already;
+--       last the revocation list of the slot, a stream, for a step that may add entries to it
+-- ARGV  the step, milliseconds to add to the clock (0 outside tests), the user, the milliseconds for which a token is
+--       listed from its date, the maximum number of live sessions per user, and the arguments of the step
 --
--- The record of a session is the hash KEYS[1] .. ':' .. id, in the same slot as the index. It is named in KEYS so that
--- no step sees only one of the two while the slot moves to another node. A session is alive while it has both and has
--- not expired; removing the index therefore ends all sessions, whatever their number. The index has two other kinds of
--- members: NOT_BEFORE, with the user's notBefore plus MARGIN as its score, and, for each session that was unknown when
--- it ended, one that begins with ENDED. The expiry times of the keys only remove what would be left behind.
+-- The record of a session is the hash KEYS[1] .. ':' .. id, in the same slot as the index. The record is named in KEYS
+-- so that no step sees only one of the two while the slot moves to another node. A session is alive while it has both
+-- and has not expired; removing the index therefore ends all sessions, whatever their number. The index has two other
+-- kinds of members: NOT_BEFORE, with the user's notBefore plus MARGIN as its score; and one that begins with ENDED for
+-- each session that was unknown when it ended. The expiry times of the keys only clean up leftovers.
 --
 -- No step looks at more than WINDOW sessions. An index written by an older version may have more.
 --
@@ -18,8 +18,8 @@
 -- written on another connection and not be acknowledged by a replica yet, and WAIT only covers the writes of this
 -- connection.
 --
--- A full Redis refuses the first write of a step or none: a step happens as a whole or not at all. So a step that ends
--- something begins with a write that frees memory, which is never refused.
+-- A full Redis refuses the first write of a step or none, so a step takes effect as a whole or not at all. A step that
+-- ends something begins with a write that frees memory, because such a write is never refused.
 
 local index, list = KEYS[1], KEYS[#KEYS]
 local skew, user, keep = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -38,7 +38,7 @@ local DAY = 86400
 -- The number of newest entries of the list that are searched for a notBefore that has to be corrected.
 local NEWEST = 1000
 local NOT_BEFORE, ENDED = 'not_before', 'ended:'
--- The clock of a Redis that takes over may be behind by MARGIN, and no token is dated before notBefore all the same. A
+-- The clock of a replica that takes over may be behind by MARGIN; even then no token is dated before notBefore. A
 -- notBefore further ahead comes from a wrong clock.
 local MARGIN = 10000
 -- The correction of such a notBefore: now plus shared_claims::LEEWAY, in whole seconds.
@@ -48,7 +48,7 @@ local function record(id)
   return index .. ':' .. id
 end
 
--- Avoids Lua's 1e+15 for large numbers.
+-- Formats large numbers as integers, where Lua would write 1e+15.
 local function text(number)
   return string.format('%.0f', number)
 end
@@ -58,8 +58,8 @@ local function drop(id)
   redis.call('ZREM', index, id)
 end
 
--- The numbers of a session in the index and its label, if it is alive; else nil, and an error reply if it is corrupt.
--- Its record may not have been moved to this node yet, so a session that seems dead is left to expire.
+-- Reads the numbers and the label of a session in the index, if it is alive; else nil, and an error reply if it is
+-- corrupt. Its record may not have been moved to this node yet, so a session that seems ended is left to expire.
 local function read(id)
   local values = redis.pcall('HMGET', record(id), 'user_agent', 'address', unpack(NUMBERS))
   if values.err then
@@ -81,23 +81,23 @@ local function read(id)
   end
 end
 
--- The score of NOT_BEFORE, once it was read; MARGIN if there is none.
+-- The score of NOT_BEFORE, once it was read; MARGIN if the index has no such member.
 local marked
 
--- The notBefore of the user; 0 if it is over.
+-- The user's notBefore; 0 if there is none, or if it is more than MARGIN ago.
 local function not_before()
   marked = marked or tonumber(redis.call('ZSCORE', index, NOT_BEFORE) or MARGIN)
   return marked > now and marked - MARGIN or 0
 end
 
--- True if the session is in the index. Reads NOT_BEFORE along.
+-- True if the session is in the index. Also reads NOT_BEFORE.
 local function is_listed(id)
   local scores = redis.call('ZMSCORE', index, NOT_BEFORE, id)
   marked = tonumber(scores[1] or MARGIN)
   return scores[2]
 end
 
--- The numbers of the session of this step, as `read`. The rest of a dead session is removed.
+-- Reads the session of this step, as `read` does. Removes what is left of an ended session.
 local function find(id, listed)
   local session, corrupt
   if listed then
@@ -109,8 +109,8 @@ local function find(id, listed)
   return session, corrupt
 end
 
--- Sets the expiry of the record to that of the session. Also the write of a step that changes nothing: even a full
--- Redis accepts it.
+-- Sets the expiry of the record to that of the session. Also the first write of a retry, because even a full Redis
+-- accepts it.
 local function live_on(id, session)
   redis.call('PEXPIREAT', record(id), text(session.idle_ends_at - skew))
 end
@@ -122,7 +122,7 @@ local function expire_index()
   end
 end
 
--- Removes expired members of the index; writes, and so frees memory, even if there are none.
+-- Removes expired members of the index. Calls ZREM, a write that frees memory, even if there are none.
 local function prune()
   local over = redis.call('ZRANGE', index, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, WINDOW)
   redis.call('ZREM', index, '', unpack(over))
@@ -134,8 +134,8 @@ local function keep_in_index(member, ends_at)
   expire_index()
 end
 
--- A rotation neither prunes nor looks for the last member: all that adds members prunes, and this one lives longer than
--- before.
+-- A rotation neither prunes nor looks for the last member: every step that adds a member prunes, and this session now
+-- expires later than before.
 local function save(id, session)
   local values = {}
   for _, name in ipairs(NUMBERS) do
@@ -173,8 +173,8 @@ local function window()
   return sessions
 end
 
--- Adds an entry to the list, for verifiers until then. An empty list is kept: a new one might repeat positions after
--- the clock was set back.
+-- Adds an entry to the list, for verifiers until `until_ms`. An empty list is kept: a new one might repeat positions
+-- after the clock was set back.
 local function revoke(until_ms, ...)
   for _, entry in ipairs(redis.call('XRANGE', list, '-', '+', 'COUNT', OLDEST)) do
     local ends_at = tonumber(entry[2][#entry[2]]) or entry[1]:match('^%d+') / 1000 + DAY
@@ -189,7 +189,7 @@ local function revoke(until_ms, ...)
   redis.call('PERSIST', list)
 end
 
--- Ends a session that exists in part or whole.
+-- Ends a session of which the index member, the record or both exist.
 local function finish(id, session)
   drop(id)
   revoke(session and session.tokens_end_at or now + keep, 'sid', id)
@@ -206,7 +206,7 @@ local function is_ahead()
   return not_before() > now + MARGIN
 end
 
--- Replaces such a notBefore by now plus the leeway, here and in the list.
+-- Replaces such a notBefore by now plus the leeway, in the index and in the list.
 local function correct_not_before()
   if not is_ahead() then
     return
@@ -221,7 +221,7 @@ local function correct_not_before()
 end
 
 -- Revokes all access tokens issued so far, given the sessions and those of them that are kept (nil for all); returns
--- the new notBefore. Tokens count whole seconds: see revocations/mod.rs.
+-- the new notBefore. Token dates are whole seconds: see revocations/mod.rs.
 local function revoke_tokens(sessions, kept)
   prune()
   correct_not_before()
@@ -243,9 +243,9 @@ local function revoke_tokens(sessions, kept)
   return from
 end
 
--- Ends all sessions except these ids, and revokes all tokens issued so far; returns the number of live sessions among
--- those it looked at. A session gets an entry of its own only if notBefore does not cover it: the newest, and any dated
--- by a clock that was ahead. A record that arrives later finds its session missing from the index.
+-- Ends all sessions except these ids, and revokes all tokens issued so far; returns the number of live sessions ended,
+-- of those it looked at. A session gets its own entry only if notBefore does not cover its tokens: the newest ones, and
+-- any dated by a clock that was ahead. A record moved here later is not alive: the index lacks it.
 local function end_all_but(ids)
   local sessions, kept, places, alive = window(), {}, {}, 0
   local known = redis.call('ZSCORE', index, NOT_BEFORE)
@@ -305,7 +305,7 @@ local function make_room()
   end_all_but(ids)
 end
 
--- A session as a list: the id, its label, the clock, the user's notBefore, or 0 if that is long over, and NUMBERS.
+-- A session as a list: the id, its label, the time, the user's notBefore as `not_before` returns it, and NUMBERS.
 local function reply(id, session)
   local fields = {id, session.user_agent, session.address, text(now), text(not_before())}
   for i, name in ipairs(NUMBERS) do
@@ -363,7 +363,7 @@ function steps.rotate(id, presented, ttl, grace)
   return {'list', false}
 end
 
--- The same with the list: a reuse ends the session.
+-- The same step with the revocation list: a reuse ends the session.
 function steps.rotate_or_end(id, presented, ttl, grace)
   correct_not_before()
   local done = steps.rotate(id, presented, ttl, grace)
@@ -382,7 +382,7 @@ steps['end'] = function(id)
   return session and 1 or 0
 end
 
--- For a session that no longer exists; revoked once.
+-- Revokes a session that no longer exists, once.
 function steps.end_forgotten(id)
   if redis.call('ZSCORE', index, id) then
     return 0

@@ -36,19 +36,19 @@ pub const MIGRATIONS: [(&str, &str); 4] = [
     ("0005_session_ends", include_str!("../../migrations/0005_session_ends.sql")),
 ];
 
-/// Sessions in `SQLite` or Postgres.
+/// The store of sessions in `SQLite` or Postgres.
 pub struct SqlSessions {
     store: SqlStore,
     revocations: SqlRevocations,
     rules: Rules,
     most: usize,
     lanes: Lanes,
-    /// Rotates sessions together, in a database with one writer at a time.
+    /// Commits concurrent rotations together, if the database has one writer at a time.
     group: Option<Group>,
 }
 
 impl SqlSessions {
-    /// Uses a database with [`MIGRATIONS`].
+    /// Creates the store in a database with [`MIGRATIONS`].
     ///
     /// # Errors
     /// The database is unavailable, or its clock cannot be read.
@@ -56,7 +56,7 @@ impl SqlSessions {
         Self::on(SqlStore::open(pool).await?, rules).await
     }
 
-    /// Uses a database that other stores share.
+    /// Creates the store in a database that other stores share.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -103,7 +103,7 @@ impl SqlSessions {
         Ok(self.store.sweep(SWEEP, batch).await? + self.store.sweep(SWEEP_ERAS, batch).await?)
     }
 
-    /// The time after its date for which a revoked token is listed, in milliseconds.
+    /// The time for which a revoked token is listed, counted from its `iat`, in milliseconds.
     fn keep_ms(&self) -> i64 {
         ms(kept_for(self.rules.access_ttl))
     }

@@ -4,12 +4,12 @@ use sqlx::error::ErrorKind;
 use super::{Email, User, Users};
 use crate::mail::{Kind, Mail};
 
-/// The result of the proof of an address.
+/// The result of verifying an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EmailVerified {
     /// The address is the user's.
     Done,
-    /// Another user has verified it before. Nothing else may be done in the transaction.
+    /// Another user has verified it before. The transaction can only be rolled back.
     Taken,
 }
 
@@ -19,8 +19,8 @@ const VERIFY: &str = "UPDATE users SET email = $2, email_verified_at = $3 WHERE 
 const MARK: &str = "UPDATE users SET email_verified_at = coalesce(email_verified_at, $2) WHERE id = $1";
 
 impl Users {
-    /// Tells `user` by mail, if it is on, that a refresh token was used again and the session has ended. The answer to the
-    /// client does not depend on it.
+    /// Notifies `user` by mail, if mail is on, that a refresh token was used again and the session has ended. The
+    /// response to the client does not depend on the notice.
     pub(crate) async fn notify_reuse(&self, user: Option<&User>) {
         let Some((outbox, user)) = self.outbox.as_ref().zip(user) else { return };
         let Some(email) = &user.email else { return };
@@ -30,7 +30,7 @@ impl Users {
     }
 }
 
-/// Makes `email` the verified address of the user `id`. Another user who never verified it has it no more.
+/// Makes `email` the verified address of the user `id`. It is removed from a user who never verified it.
 pub(crate) async fn verify_email(
     on: &mut Connection,
     id: &str,
@@ -48,7 +48,7 @@ pub(crate) async fn verify_email(
     }
 }
 
-/// Marks the address that the user `id` has as verified.
+/// Marks the current address of the user `id` as verified.
 pub(crate) async fn mark_verified(on: &mut Connection, id: &str, now_ms: i64) -> Result<(), StoreError> {
     Ok(sqlx::query(MARK).bind(id).bind(now_ms).execute(on).await.map(drop)?)
 }

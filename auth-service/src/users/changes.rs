@@ -70,8 +70,8 @@ impl Users {
         Ok(done.unwrap_or(Changed::NotFound))
     }
 
-    /// Changes a user on behalf of an account; `None` if that may no longer write. Of two admins who dismiss each other
-    /// at once, one is refused.
+    /// Changes a user on behalf of an account; `None` if the account may no longer write. Of two admins who demote each
+    /// other concurrently, one is refused.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -111,8 +111,8 @@ impl Users {
         Ok(Some(outcome))
     }
 
-    /// The same in a transaction of the caller, who wakes the outbox afterwards. A notice of a new password or a new address
-    /// goes to the previous address.
+    /// Changes a user in the caller's transaction; the caller wakes the outbox after the commit. A notice of a new
+    /// password or a new address goes to the previous address.
     pub(crate) async fn change_in(
         &self,
         turn: &mut Turn,
@@ -121,7 +121,7 @@ impl Users {
     ) -> Result<Changed, StoreError> {
         let changed = change_user(turn, id, change).await?;
         if change.hash.is_some() {
-            // They were asked for with the password before.
+            // These mails were requested with the old password.
             delete_claims(turn, id).await?;
         }
         if let (Some(_), Changed::Done { before, after }) = (&self.outbox, &changed)
@@ -129,7 +129,7 @@ impl Users {
         {
             let notices = [(change.hash.is_some(), Kind::NewPassword), (before.email != after.email, Kind::NewAddress)];
             for (_, kind) in notices.into_iter().filter(|(is_so, _)| *is_so) {
-                // A flood of mails must not keep a user from a new password.
+                // A full outbox must not keep a user from setting a new password.
                 if !add_to(&mut **turn, Mail { kind, email, user_id: id }).await? {
                     log::warn!(user = id.as_str(); "a notice is not sent, because the outbox is full");
                 }
@@ -160,7 +160,7 @@ impl UserChange {
         self.role.is_some()
     }
 
-    /// The sessions or tokens that have to end for the user `after`.
+    /// The sessions or access tokens that this change ends; `after` is the changed user.
     fn ends(&self, after: &User) -> Option<Ends> {
         if after.disabled || self.ends_sessions() {
             return Some(Ends::Sessions { except: self.goes_on.clone() });

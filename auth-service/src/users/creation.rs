@@ -35,7 +35,7 @@ pub enum Created {
 const INSERT: &str = concat!("INSERT INTO users (", columns!(), ") VALUES ($1, $2, $3, NULL, $4, $5, 0, $6)");
 
 impl Users {
-    /// Creates a user. The database decides between concurrent calls.
+    /// Creates a user. The database's unique constraints decide between concurrent calls.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -43,16 +43,16 @@ impl Users {
         self.create_as(UserId::new(), new, now_ms).await
     }
 
-    /// The same with the given `id`.
+    /// Creates a user with the given `id`.
     pub(super) async fn create_as(&self, id: UserId, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
         within(STORE, insert(&self.pool, id, new, now_ms)).await
     }
 
-    /// The same for a person who registers. With mail on the address is theirs once they have verified it, so that the answer
-    /// does not tell whether it is taken; without mail it is theirs at once.
+    /// Creates a user who registers. With mail on, the address becomes the user's once it is verified, so that the
+    /// response does not reveal whether it is taken. Without mail, it is the user's at once.
     ///
     /// # Errors
-    /// The store's.
+    /// The database is unavailable.
     pub async fn register(&self, mut new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
         let Some(outbox) = &self.outbox else { return self.create(new, now_ms).await };
         let Some(email) = new.email.take() else { return self.create(new, now_ms).await };

@@ -34,7 +34,7 @@ pub const DEMO_PEOPLE: [DemoPerson; 2] = [
 ];
 
 const SEEDED: &str = "SELECT seeded FROM users_turn WHERE id = 1";
-/// Written last, so that an interrupted start is repeated by the next.
+/// Written last, so that the next start repeats an interrupted one.
 const MARK: &str = "UPDATE users_turn SET seeded = 1 WHERE id = 1";
 
 /// The reason why the demo users cannot be added, or keep a service from starting.
@@ -59,8 +59,8 @@ impl Users {
     /// Adds, once per database, those of [`DEMO_PEOPLE`] whose name is free. Existing users stay unchanged, and deleted
     /// ones are not added again. Several instances may do this at once.
     ///
-    /// `fixed_ids` must be false where sessions are in Redis: several installations may share it, and it keeps sessions by
-    /// the user's id.
+    /// `fixed_ids` must be false where sessions are in Redis: several installations may share one Redis, which keeps
+    /// sessions by the user's id.
     ///
     /// # Errors
     /// A store or the hashing pool is unavailable.
@@ -72,7 +72,7 @@ impl Users {
             let username = Username::stored(name.to_owned());
             if self.find_by_username(&username).await?.is_none() {
                 let hash = passwords.hash(NewPassword::of_demo(password)).await?;
-                // Otherwise another instance was faster.
+                // If the name is taken by now, another instance was faster.
                 let id = if fixed_ids { UserId::demo(id) } else { UserId::new() };
                 self.create_as(id, NewUser { username, email: None, hash, role }, now_ms).await?;
             }

@@ -13,7 +13,7 @@ const IS_TAKEN: &str = "SELECT count(*) FROM users WHERE username = $1";
 /// Derives user names that are free in the database and unique in an import.
 pub(super) struct Names {
     taken: HashSet<String>,
-    /// The next number for each base; without it, a thousand users called `info` would take a million lookups.
+    /// The last number used for each base; without it, a thousand users called `info` would take a million lookups.
     numbers: HashMap<String, usize>,
 }
 
@@ -23,7 +23,7 @@ impl Names {
         Self { taken: taken.collect(), numbers: HashMap::new() }
     }
 
-    /// The user name of `person`, and true if it was derived now: an account with the same email has one already.
+    /// The user name of `person`, and true if it was derived now. An account of that email keeps its name.
     pub(super) async fn of(
         &mut self,
         transaction: &mut Transaction,

@@ -6,18 +6,18 @@ use uuid::Uuid;
 use super::turn::Turn;
 use super::{STORE, UserId, Users, rows};
 
-/// Work that a change of a user has left in the session store. Written in the transaction of the change.
+/// Work in the session store that a change of a user requires, written in the transaction of the change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
     /// A `UUIDv7`.
     pub id: String,
     /// The user.
     pub user_id: UserId,
-    /// The work.
+    /// The work to be done.
     pub ends: Ends,
 }
 
-/// The extent of an ending.
+/// The sessions or access tokens that an ending ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ends {
     /// The access tokens issued so far.
@@ -29,7 +29,7 @@ pub enum Ends {
     },
 }
 
-/// The maximum number read at once.
+/// The maximum number of endings read at once.
 const SOME: i64 = 1000;
 const INSERT: &str = "INSERT INTO endings (id, user_id, tokens_only, goes_on) VALUES ($1, $2, $3, $4)";
 const OLDEST: &str = "SELECT id, user_id, tokens_only, goes_on FROM endings ORDER BY id LIMIT $1";

@@ -14,7 +14,7 @@ pub struct UserId(String);
 pub struct InvalidUserId;
 
 impl UserId {
-    /// A new id, in order after all earlier ones.
+    /// A new id, which sorts after all earlier ones.
     pub(super) fn new() -> Self {
         Self(Uuid::now_v7().to_string())
     }
@@ -24,7 +24,7 @@ impl UserId {
         Self(id.to_owned())
     }
 
-    /// The text.
+    /// The text of the UUID.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

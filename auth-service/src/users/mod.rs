@@ -1,6 +1,6 @@
 //! Users: identity, role and stored password. Uses SQL and no HTTP.
 
-/// The proof of an address.
+/// Verified addresses.
 mod addresses;
 /// Changes and deletions, which must leave an admin.
 mod changes;
@@ -10,7 +10,7 @@ mod creation;
 mod demo;
 /// User names for imported users without one.
 mod derived;
-/// Outstanding ends of sessions after a change.
+/// Ends of sessions that are still to be done after a change.
 mod endings;
 /// Ids of users.
 mod id;
@@ -51,13 +51,13 @@ pub(crate) use turn::{account_in, end_turn};
 
 /// The first migration, for `database::open`.
 pub const MIGRATION: (&str, &str) = ("0001_users", include_str!("../../migrations/0001_users.sql"));
-/// A migration that follows those of sessions.
+/// The migration for endings, which follows those of sessions.
 pub const ENDINGS: (&str, &str) = ("0006_endings", include_str!("../../migrations/0006_endings.sql"));
 /// A migration with the step [`respell_emails`].
 pub const EMAIL_SPELLINGS: (&str, &str) =
     ("0007_email_spellings", include_str!("../../migrations/0007_email_spellings.sql"));
 
-/// A migration that follows those of mail.
+/// The migration for the text search, which follows those of mail.
 pub const USER_TEXT: (&str, &str) = (
     "0009_user_text",
     concat!(
@@ -78,7 +78,7 @@ pub struct User {
     pub username: Username,
     /// Unique where there is one, lower case.
     pub email: Option<Email>,
-    /// The time at which the user proved to read its mail, in milliseconds since 1970.
+    /// The time at which the user verified the email, in milliseconds since 1970.
     pub email_verified_at: Option<i64>,
     /// The role.
     pub role: Role,
@@ -89,7 +89,7 @@ pub struct User {
 }
 
 impl User {
-    /// True if the user counts as an admin who remains.
+    /// True for an admin whose account is enabled: one must always remain.
     #[must_use]
     pub fn is_enabled_admin(&self) -> bool {
         self.role == Role::Admin && !self.disabled
@@ -113,7 +113,7 @@ impl Account {
     }
 }
 
-/// The store of users, in one SQL text for `SQLite` and Postgres. Every call ends within a second.
+/// The store of users, with the same SQL for `SQLite` and Postgres. Every call ends within a second.
 #[derive(Clone, Debug)]
 pub struct Users {
     pool: Database,
@@ -134,7 +134,7 @@ impl Users {
         Self { pool, outbox: None }
     }
 
-    /// The same with mail: changes of an account also write a notice to its owner.
+    /// Adds the outbox, if mail is on: changes of an account then queue a notice to its owner.
     #[must_use]
     pub fn with_notices(self, outbox: Option<Arc<Outbox>>) -> Self {
         Self { outbox, ..self }
@@ -180,8 +180,8 @@ impl Users {
         row.as_ref().map(rows::account).transpose()
     }
 
-    /// Replaces `old` by `new`; false if `old` was not stored any more: a rewritten hash must never undo a password
-    /// change.
+    /// Replaces `old` by `new`; false if `old` is not stored any more, because a rewritten hash must never undo a
+    /// password change.
     ///
     /// # Errors
     /// The database is unavailable.

@@ -10,16 +10,16 @@ use super::{Account, STORE, User, UserId, Users};
 /// The number of matches of a search at which counting stops.
 const MOST_COUNTED: i64 = 1_000;
 
-/// `$1` the id to start after, `$2` the most users.
+/// `$1` is the id to start after, `$2` the maximum number of users.
 const PAGE: &str = concat!("SELECT ", columns!(), " FROM users WHERE id > $1 ORDER BY id LIMIT $2");
 const NUMBER: &str = "SELECT CAST(sum(users) AS BIGINT) FROM user_counts";
 const COLUMNS: &str = concat!("SELECT ", columns!());
 /// Users whose name or email contains a text.
 const WALK: &str = "FROM users WHERE (username LIKE $1 ESCAPE '\\' OR email LIKE $1 ESCAPE '\\')";
-/// The same, found through the index of trigrams, which knows no ESCAPE. `SQLite` keeps to the order of a CROSS JOIN.
+/// The same, found through the trigram index, which has no ESCAPE. `SQLite` keeps the join order of a CROSS JOIN.
 const INDEX: &str = "FROM user_text CROSS JOIN users WHERE user_text.rowid = users.number \
      AND (username LIKE $1 ESCAPE '\\' OR email LIKE $1 ESCAPE '\\') AND text LIKE $2";
-/// The fewest characters that the index finds.
+/// The minimum number of characters that the index can find.
 const TRIGRAM: usize = 3;
 
 impl Users {
@@ -58,7 +58,7 @@ impl Users {
     }
 }
 
-/// Counts the matches, and reads a page of them: few are found through the index, many are met soon along the ids.
+/// Counts the matches, and reads a page of them. The index is faster for few matches, a scan by id for many.
 async fn search(
     reading: &mut Connection,
     q: &str,
@@ -82,9 +82,9 @@ fn bind(sql: String, patterns: &[String]) -> Query<'static, Any, AnyArguments> {
     patterns.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, pattern| query.bind(pattern.clone()))
 }
 
-/// A pattern for text that contains `q`, and one without ESCAPE that such text matches, too. Names and emails are stored
-/// in lower case; none contains NUL, which Postgres refuses, or has 255 characters, and `SQLite` refuses a pattern of
-/// 50 000.
+/// The exact pattern for text that contains `q`, and a wider one that needs no ESCAPE. Stored names and emails are in
+/// lower case, contain no NUL and have fewer than 255 characters. So no match is lost by replacing NUL, which Postgres
+/// refuses, and by cutting `q`: `SQLite` refuses a pattern of 50 000.
 fn patterns(q: &str) -> [String; 2] {
     let q: String = q.to_lowercase().replace('\0', " ").chars().take(255).collect();
     let exact = q.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");

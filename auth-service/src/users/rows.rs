@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use super::{Account, Email, STORE, User, UserId, Username};
 use crate::passwords::PasswordHash;
 
-/// The columns that [`account`] reads. Listed one by one, so that an older instance survives a migration.
+/// The columns that [`account`] reads. Listed one by one, so that an older instance keeps working after a migration.
 macro_rules! columns {
     () => {
         "id, username, email, email_verified_at, password_hash, role, disabled, created_at"
@@ -22,7 +22,7 @@ pub(super) fn account(row: &AnyRow) -> Result<Account, StoreError> {
     Ok(Account { user, hash })
 }
 
-/// Reads a row without the password.
+/// Reads the user in such a row, without the password.
 pub(super) fn user(row: &AnyRow) -> Result<User, StoreError> {
     let id = id(row, "id")?;
     let role: String = row.try_get("role")?;

@@ -10,7 +10,7 @@ use super::rows::columns;
 use super::{Email, Username, Users};
 use crate::passwords::PasswordHash;
 
-/// A user of another database.
+/// A user of another database, to be imported.
 #[derive(Clone, Debug)]
 pub struct ImportedUser {
     /// The existing id, kept so that tokens stay valid; otherwise a new one is made.
@@ -68,10 +68,10 @@ struct Row<'a> {
 
 /// The number of rows per statement: enough that the round trip does not matter.
 const BATCH: usize = 200;
-/// The number of added users after which the table is prepared for reads.
+/// The number of added users from which on the table is prepared for reads.
 const MANY: usize = 10_000;
 /// Starts the write transaction of `SQLite` before any read: a transaction that reads first cannot write once another
-/// has.
+/// one has written.
 const BEGIN_WRITE: &str = "UPDATE users SET id = id WHERE id = ''";
 const HAS_EMAIL: &str = "SELECT count(*) FROM users WHERE email = $1";
 

@@ -18,7 +18,7 @@ pub(crate) type Turn = Transaction;
 const TAKE_TURN: &str = "UPDATE users_turn SET turn = turn + 1 WHERE id = 1";
 
 impl Users {
-    /// Waits for the turn; `None` if the account `by` may no longer write.
+    /// Begins a write transaction when it is its turn; `None` if the account `by` may no longer write.
     pub(crate) async fn take_turn(&self, by: Option<By<'_>>) -> Result<Option<Turn>, StoreError> {
         let mut turn = self.pool.begin_write().await?;
         let taken = sqlx::query(TAKE_TURN).execute(&mut *turn).await?;
@@ -49,7 +49,7 @@ impl By<'_> {
     }
 }
 
-/// The account of this id, read in a transaction of the caller's.
+/// Reads the account of this id in the caller's transaction.
 pub(crate) async fn account_in(on: &mut Connection, id: &str) -> Result<Option<Account>, StoreError> {
     let row = sqlx::query(BY_ID).bind(id).fetch_optional(on).await?;
     row.as_ref().map(rows::account).transpose()

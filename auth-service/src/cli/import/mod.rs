@@ -57,7 +57,7 @@ impl fmt::Debug for BadLine {
     }
 }
 
-/// The lines with their reasons, one each.
+/// The lines with their reasons, one per line.
 pub(super) fn report(lines: &[BadLine]) -> String {
     lines.iter().flat_map(|bad| ["\n".to_owned(), format!("{bad:?}")]).collect()
 }
@@ -203,7 +203,7 @@ fn write_rejected(file: &mut Option<File>, path: &Path, lines: &[BadLine]) -> io
     })
 }
 
-/// Failed logins take as long as the costliest hash, so that their time does not reveal the account.
+/// Warns that failed logins take as long as the costliest hash, so that their time does not reveal an account.
 fn warn_of_cost<'a>(
     passwords: &Passwords,
     console: &mut Console,

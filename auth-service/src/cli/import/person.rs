@@ -16,16 +16,16 @@ const MAX_MS: i64 = 253_402_300_799_999;
 /// Members that mean that an account must not log in: `banned`, `isBanned`, `bannedAt`; also values of `status`.
 const DISABLED: [&str; 9] =
     ["disabled", "banned", "blocked", "suspended", "deleted", "deactivated", "inactive", "locked", "archived"];
-/// Members that mean that it may.
+/// Members that mean that an account may log in.
 const ENABLED: [&str; 2] = ["active", "enabled"];
-/// Members that hold the hash; the first one counts.
+/// Members that hold the hash; the first one present is used.
 const HASH: [&str; 4] = ["passwordhash", "password", "hashedpassword", "hash"];
 
 /// The members of a record, by their names in lower case without `_`. Reading a member removes it.
 pub(super) struct Row(HashMap<String, Vec<(String, Value)>>);
 
 impl Row {
-    /// `null`, an empty text, and their equivalents in exports of SQL databases count as absent.
+    /// Members of `record` that are `null`, an empty text, or their equivalents in SQL exports count as absent.
     pub(super) fn new(record: Map<String, Value>) -> Self {
         let mut members = HashMap::<_, Vec<_>>::new();
         for (name, value) in record {
@@ -100,7 +100,7 @@ impl Row {
         }
     }
 
-    /// Reads a flag; a list or an object of that name is something else.
+    /// Reads a flag; a list or an object of that name is ignored.
     fn flag(&mut self, name: &str) -> Result<Option<bool>, String> {
         match self.take(name)? {
             None => Ok(None),

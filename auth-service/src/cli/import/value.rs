@@ -47,8 +47,8 @@ fn whole(ms: f64) -> Option<i64> {
     (ms.fract() == 0.0 && ms.abs() < 1e15).then_some(ms as i64)
 }
 
-/// True for admin in the member of `--role-field`. A cell of CSV may contain a list as JSON, as Postgres's
-/// `{user,admin}`, or separated by commas; an object has a name, or an entry for each role.
+/// True if the member of `--role-field` contains the role admin. A CSV cell may contain a list: as JSON, as Postgres's
+/// `{user,admin}`, or separated by commas. An object has a name, or an entry for each role.
 pub(super) fn is_admin(value: &Value) -> bool {
     match value {
         Value::Array(values) => values.iter().any(is_admin),

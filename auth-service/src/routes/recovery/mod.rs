@@ -1,4 +1,4 @@
-/// Bodies of requests.
+/// Request bodies.
 mod requests;
 
 use actix_web::{HttpResponse, web::Data, web::Path};
@@ -168,7 +168,7 @@ async fn confirm_owner(
     confirm_password(state, caller, account, password, log).await
 }
 
-/// The outbox, if mail is on.
+/// The outbox; an error if mail is off.
 fn outbox(state: &State) -> Result<&Outbox, Problem> {
     state.recovery.outbox().map(|outbox| &**outbox).ok_or_else(|| Problem::new(MailNotConfigured))
 }

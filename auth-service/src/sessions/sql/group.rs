@@ -1,4 +1,4 @@
-//! Rotations in a database with one writer at a time. One task makes them; those that wait are committed together.
+//! Rotations in a database with one writer at a time. One task runs them, and commits those that wait together.
 
 use shared_service::database::{StoreError, Transaction};
 use tokio::sync::{mpsc, oneshot};
@@ -8,10 +8,10 @@ use super::turn::Turn;
 use crate::SESSION_STORE;
 use crate::sql::SqlStore;
 
-/// The most rotations in one commit, for which other writers wait.
+/// The maximum number of rotations in one transaction, for which other writers wait.
 const MOST: usize = 64;
 
-/// The queue of the task, which ends when this is dropped.
+/// The queue of the task; the task ends when its queue is dropped.
 pub(super) struct Group(mpsc::UnboundedSender<Waiting>);
 
 struct Waiting {
@@ -34,7 +34,7 @@ impl Group {
         }
         let rotator = Rotator { store: store.clone(), rules };
         let (queue, mut calls) = mpsc::unbounded_channel();
-        // A task of its own: a caller that gives up does not undo the rotations of others.
+        // A task of its own, so that a cancelled caller does not roll back the rotations of others.
         tokio::spawn(async move {
             let mut waiting = Vec::new();
             while calls.recv_many(&mut waiting, MOST).await > 0 {
@@ -44,18 +44,18 @@ impl Group {
         Some(Self(queue))
     }
 
-    /// Rotates the session, committed together with others that wait.
+    /// Rotates the session, in one transaction with the other rotations that wait.
     pub(super) async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {
         let (answer, outcome) = oneshot::channel();
         let gone = |_| StoreError::unavailable(SESSION_STORE, "the service stops");
-        // Without its task the queue drops the call, and with it `answer`.
+        // If the task has ended, the queue drops the call and with it `answer`: `outcome` then fails.
         drop(self.0.send(Waiting { user_id: user_id.to_owned(), id, presented, answer }));
         outcome.await.map_err(gone)?
     }
 }
 
 impl Rotator {
-    /// Answers all callers that still wait. If one rotation fails, nothing is committed, and each runs by itself.
+    /// Answers all callers that still wait. If one rotation fails, nothing is committed, and each is then run alone.
     async fn rotate_all(&self, waiting: impl Iterator<Item = Waiting>) {
         let waiting: Vec<_> = waiting.filter(|one| !one.answer.is_closed()).collect();
         if waiting.is_empty() {

@@ -2,24 +2,24 @@
 //!
 //! All but `LIST`, `COUNT_OPEN`, `END`, `END_FORGOTTEN` and the sweeps run with the user's row locked: see `turn.rs`.
 
-/// $2 the time until which a new row is kept. Its era is that of the existing sessions.
+/// $1 the user, $2 the time until which a new row is kept. A new row has the era of the existing sessions.
 pub(super) const TAKE_TURN: &str = "
 INSERT INTO cutoffs (user_id, not_before, tokens_end_at, position, waiting, era, turn)
 SELECT $1, 0, $2, 0, 0, COALESCE(MAX(era), 0), 0 FROM sessions WHERE user_id = $1 AND ended_at = 0
 ON CONFLICT (user_id) DO UPDATE SET turn = cutoffs.turn + 1
 RETURNING era, not_before";
 
-/// $2 its user, $3 the first generation, $4 now, $9 the date of its first access token, $10 the expiry of that, $11 the
-/// era.
+/// $2 its user, $3 the first generation, $4 now, $9 the date of its first access token, $10 the expiry of that token,
+/// $11 the era.
 pub(super) const OPEN: &str = "
 INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
     user_agent, address, issued_at, tokens_end_at, era)
 VALUES ($1, $2, $3, 0, $4, $4, $5, $6, 0, $7, $8, $9, $10, $11)";
 
 /// $3 the presented generation, $4 now, $5 the new idle end, $6 the grace, $7 the first generation, $8 the date of a
-/// token, $9 the latest date of a correct clock, $10 the expiry of the token, $11 the era. The right side of an equals
-/// sign is the old row, `RETURNING` the new one. The last two columns do not matter after a reuse: its revocation
-/// covers the tokens issued before.
+/// token, $9 the latest time by a correct clock, $10 the expiry of the token, $11 the era. Expressions read the old
+/// row, `RETURNING` the new one. The last two assignments do not matter after a reuse: its revocation covers the tokens
+/// issued before.
 pub(super) const ADVANCE: &str = "
 UPDATE sessions SET
     generation = CASE WHEN generation = $3 THEN generation + 1 ELSE generation END,
@@ -39,7 +39,7 @@ WHERE id = $1 AND user_id = $2 AND ended_at = 0 AND idle_ends_at > $4 AND era = 
 RETURNING id, user_id, generation, opened_at, advanced_at, idle_ends_at, ends_at, user_agent, address, issued_at,
     repeats, ended_at";
 
-/// $3 now, $4 the time after its date for which a token is listed. An expired session is ended too: a caller whose
+/// $3 now, $4 the time for which a token is listed, from its `iat`. An expired session is ended too: a caller whose
 /// clock is slightly behind may still see it alive. Eras only grow, so a live session is never of an older era than the
 /// one read. For a session opened by an older version, the lifetime of its tokens is unknown.
 pub(super) const END: &str = "
@@ -50,7 +50,7 @@ WHERE id = $1 AND user_id = $2 AND ended_at = 0
 AND era >= COALESCE((SELECT era FROM cutoffs WHERE cutoffs.user_id = $2), 0)
 RETURNING idle_ends_at";
 
-/// $3 now, $4 the expiry of its tokens. The record only marks the end.
+/// $3 now, $4 the expiry of its tokens. The row only records the end.
 pub(super) const END_FORGOTTEN: &str = "
 INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
     user_agent, address, issued_at, tokens_end_at)
@@ -72,8 +72,8 @@ pub(super) const KEEP_ONE: &str = "
 UPDATE sessions SET era = era + 1
 WHERE id = $4 AND user_id = $1 AND era = $2 AND ended_at = 0 AND idle_ends_at > $3";
 
-/// $2 the era that ends, $3 now, $4 the number of sessions to keep, by their last token. `+ 0` leaves both databases
-/// only the index with that order, so that they read no more rows than these.
+/// $2 the era that ends, $3 now, $4 the number of sessions to keep: those with the latest tokens. `+ 0` leaves both
+/// databases only the index in that order, so that they read no other rows.
 pub(super) const KEEP_USED: &str = "
 UPDATE sessions SET era = era + 1
 WHERE id IN (
@@ -83,8 +83,8 @@ WHERE id IN (
 
 pub(super) const NEXT_ERA: &str = "UPDATE cutoffs SET era = $2 WHERE user_id = $1";
 
-/// $2 now, $3 the era, $4 the latest date of a correct clock. Returns the expiry of the user's last token, and the
-/// latest date ahead of now among kept sessions.
+/// $2 now, $3 the era, $4 the latest time by a correct clock. Returns the expiry of the user's last token, and the
+/// latest `issued_at` ahead of now among kept sessions.
 pub(super) const DATES: &str = "
 SELECT COALESCE((SELECT MAX(tokens_end_at) FROM sessions WHERE user_id = $1), 0) AS last, COALESCE((
     SELECT MAX(issued_at) FROM sessions
@@ -96,8 +96,8 @@ UPDATE cutoffs SET not_before = $2, waiting = 1,
     tokens_end_at = CASE WHEN not_before > 0 AND tokens_end_at > $3 THEN tokens_end_at ELSE $3 END
 WHERE user_id = $1";
 
-/// $2 the era that ended, $3 now, $4 notBefore, $5 the time after its date for which a token is listed. A session gets
-/// an entry of its own only if notBefore does not cover it: the newest, and any dated by a clock that was ahead.
+/// $2 the era that ended, $3 now, $4 notBefore, $5 the time for which a token is listed, from its `iat`. A session gets
+/// its own entry only if notBefore does not cover its tokens: the newest ones, and any dated by a clock that was ahead.
 pub(super) const LIST_LATE: &str = "
 UPDATE sessions SET ended_at = $3
 WHERE era = $2 AND ended_at = 0 AND id IN (
@@ -114,7 +114,7 @@ WHERE user_id = $1 AND ended_at = 0 AND idle_ends_at > $2 AND era = COALESCE(
 AND (opened_at, id) < ($3, $4)
 ORDER BY opened_at DESC, id DESC LIMIT $5";
 
-/// $1 now. The condition stands twice because an expired row may be refreshed before it is locked, by an instance whose
+/// $1 now. The condition is repeated because an expired row may be refreshed before it is locked, by an instance whose
 /// clock is slightly behind.
 pub(super) const SWEEP: &str = "
 DELETE FROM sessions
@@ -124,8 +124,8 @@ AND id IN (
     WHERE (ended_at = 0 AND idle_ends_at <= $1) OR (ended_at > 0 AND tokens_end_at <= $1)
     LIMIT $2)";
 
-/// $1 now, $2 the limit. Sessions that ended together with all others; no step revives one. `$1` is unused, so that
-/// both sweeps take the same arguments.
+/// $1 now, $2 the limit. Deletes sessions that ended with all others of their user; no step revives one. `$1` is
+/// unused, so that both sweeps take the same arguments.
 pub(super) const SWEEP_ERAS: &str = "
 DELETE FROM sessions
 WHERE $1 > 0 AND id IN (

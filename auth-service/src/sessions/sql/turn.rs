@@ -1,6 +1,6 @@
-//! The lock of a user: their row in `cutoffs`. Each step on the sessions of a user locks it first, so that those steps
-//! run one after the other on all instances, and what one of them reads holds until it commits. Ending one session
-//! needs no lock.
+//! The lock of a user: their row in `cutoffs`. Each step on the sessions of a user locks this row first. So those steps
+//! run one after the other on all instances, and the data that a step reads stays valid until it commits. Ending one
+//! session needs no lock.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
@@ -20,13 +20,13 @@ use crate::SESSION_STORE;
 use crate::revocations::kept_for;
 use crate::sql::SqlStore;
 
-/// The time ahead of now, in milliseconds, to which a notBefore of a wrong clock is corrected.
+/// A notBefore set by a wrong clock is corrected to now plus this time, in milliseconds.
 const LEEWAY_MS: i64 = shared_claims::LEEWAY.cast_signed() * 1000;
 
 /// The time for which a row without notBefore is kept, in milliseconds, so that not every step has to insert one.
 const DAY_MS: i64 = 86_400_000;
 
-/// The number of sessions above the limit that a login ends one by one. An older version may have opened more.
+/// The maximum number of sessions above the limit that a login ends one by one. An older version may have opened more.
 const SURPLUS: usize = 100;
 
 const LANES: u64 = 1024;
@@ -39,8 +39,8 @@ pub(super) enum Kept {
     RecentlyUsed,
 }
 
-/// Queues in this process, by user, before a connection is taken: otherwise one user could occupy all connections.
-/// Users share queues.
+/// Queues in this process, by user. A step waits here before it takes a connection: otherwise one user could occupy all
+/// connections. Several users share a queue.
 pub(super) struct Lanes(Vec<Mutex<()>>);
 
 impl Default for Lanes {
@@ -104,7 +104,7 @@ impl<'a> Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// The date of an access token that is issued now.
+    /// The `iat` of an access token that is issued now.
     pub(super) fn date(&self) -> i64 {
         self.now.max(self.not_before)
     }
@@ -114,12 +114,12 @@ impl Turn<'_> {
         self.not_before > self.now - RECENTLY
     }
 
-    /// The latest date of a correct clock, if that is ahead and this one behind by the leeway.
+    /// The latest time by a correct clock, if that clock is ahead and this one is behind by the leeway.
     pub(super) const fn latest(&self) -> i64 {
         self.now + 2 * LEEWAY_MS
     }
 
-    /// The time after its date for which a revoked token is listed.
+    /// The time for which a revoked token is listed, counted from its `iat`.
     pub(super) fn keep_ms(&self) -> i64 {
         ms(kept_for(self.rules.access_ttl))
     }
@@ -187,7 +187,7 @@ impl Turn<'_> {
         Ok(living.saturating_sub(kept))
     }
 
-    /// Revokes all access tokens issued so far. Tokens count whole seconds: see [`crate::revocations`].
+    /// Revokes all access tokens issued so far. Token dates are whole seconds: see [`crate::revocations`].
     pub(super) async fn revoke_tokens(&mut self) -> Result<(), StoreError> {
         let dates = sqlx::query(DATES).bind(self.user_id).bind(self.now).bind(self.era).bind(self.latest());
         let row = dates.fetch_one(&mut *self.step).await?;
