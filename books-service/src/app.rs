@@ -32,7 +32,7 @@ pub enum StartError {
     /// Access tokens cannot be verified.
     #[error(transparent)]
     Tokens(#[from] SetupError),
-    /// The poller of auth-service cannot start.
+    /// The poller of the revocation list or of the public keys cannot start.
     #[error(transparent)]
     Poll(#[from] PollError),
     /// The database cannot be opened or migrated.
@@ -43,7 +43,7 @@ pub enum StartError {
     Listen(#[from] io::Error),
 }
 
-/// Starts the service that `config` describes, as `main`, local-stack and the tests do. It is listening when this
+/// Starts the service that `config` describes, as `main`, local-stack and the tests do. The service listens when this
 /// returns, and serves once the result is awaited. `known` is the revocation list of an auth-service in this process;
 /// without it, the list is polled from the address in `config`.
 ///
@@ -74,7 +74,7 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     let docs = docs(document::<Calls>);
     let page = config.auth_public_url.as_deref().filter(|_| config.web).map(page);
     let service = bind(&config.server, metrics, move |app| {
-        // In this order: a request is compared with the paths one after the other.
+        // The order matters: actix-web compares a request with the paths one after the other.
         app.app_data(auth.clone()).app_data(library.clone()).configure(routes);
         app.configure(health(&readiness)).configure(docs.clone());
         match &page {
@@ -99,7 +99,7 @@ async fn keys(config: &Config) -> Result<Option<PublicKeys>, PollError> {
     Poller { poll, max_age, ..Poller::new(url) }.keys().await.map(Some)
 }
 
-/// Opens and migrates the database of books, also beside a running service.
+/// Opens and migrates the database of books; the service may run meanwhile.
 ///
 /// # Errors
 /// The database cannot be opened.

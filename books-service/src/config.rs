@@ -72,7 +72,7 @@ fn auth_url(settings: &mut Settings) -> Option<String> {
     Some(url)
 }
 
-/// It is inserted into a document and a policy, so it must not contain characters with a meaning there.
+/// Reads an origin that is inserted into HTML and a CSP, so it must not contain characters with a meaning there.
 fn auth_public_url(settings: &mut Settings) -> Option<String> {
     const NAME: &str = "AUTH_PUBLIC_URL";
     let why = "Origin of auth-service for browsers, such as https://auth.example; unset, no page is served at /";
@@ -86,7 +86,7 @@ fn auth_public_url(settings: &mut Settings) -> Option<String> {
     origin
 }
 
-/// Beside a secret it must be set explicitly: the server at that address can then sign any token.
+/// Reads the JWKS URL. If a secret is set, the URL has no default: the server at that URL can sign any token.
 fn jwks_url(settings: &mut Settings, auth_url: Option<&str>) -> Option<String> {
     let why = "Address of the public keys of access tokens; without a secret, AUTH_URL/.well-known/jwks.json";
     let named = settings.optional("ACCESS_TOKEN_JWKS_URL", why);

@@ -12,7 +12,7 @@ use crate::app::MIGRATIONS;
 const AUTH: &str = "auth";
 const KEYS: &str = "keys";
 
-/// Checks everything that the service needs, without changing anything, and writes one line per check to `out`, as text or
+/// Checks everything that the service needs, without changing anything. Writes one line per check to `out`, as text or
 /// `json`. The checks are independent. Returns the number of FAIL lines.
 ///
 /// # Errors
@@ -35,7 +35,7 @@ pub async fn doctor(mut settings: Settings, json: bool, out: impl Write) -> io::
     Ok(report.failed())
 }
 
-/// A warning if the keys at `url` may travel through networks of others without encryption.
+/// A warning if the keys at `url` may cross a public network without encryption.
 fn unencrypted(url: &str) -> Option<CheckResult> {
     let address = url.parse::<Uri>().ok().filter(|address| address.scheme_str() == Some("http"))?;
     let host = address.host()?.trim_matches(['[', ']']);
@@ -50,7 +50,7 @@ fn unencrypted(url: &str) -> Option<CheckResult> {
     is_public.then(|| CheckResult::warn(KEYS, says))
 }
 
-/// The public keys at `url`.
+/// Checks that the public keys at `url` can be read.
 async fn published(url: &str) -> CheckResult {
     let poller = Poller { start_timeout: doctor::PATIENCE * 3 / 4, ..Poller::new(url) };
     match poller.keys().await {

@@ -1,6 +1,6 @@
 //! The library catalogue: any member reads it, an admin changes it.
 //!
-//! The arrow runs one way, `main -> app -> routes -> books`.
+//! Imports run one way: `main -> app -> routes -> books`.
 
 /// The composition root.
 pub mod app;

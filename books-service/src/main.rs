@@ -93,7 +93,7 @@ async fn serve() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The settings of a command, whose log has warnings alone unless `RUST_LOG` is set.
+/// The settings of a command, whose log shows only warnings and errors unless `RUST_LOG` is set.
 fn settings() -> Settings {
     let mut settings = Settings::from_process();
     settings.fill("RUST_LOG", "warn");

@@ -28,8 +28,8 @@ const FILES: [(&str, &str, &[u8]); 13] = [
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Serves the page: at `/` a document with the origin `auth`, and its files. It is the same for every caller; a
-/// member's data comes from the calls of both services.
+/// Serves the page: a document at `/` with the origin `auth`, and its files. The page is the same for every caller; it
+/// gets a member's data through calls to both services.
 pub(crate) fn page(auth: &str) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     let document = Data::new(document(auth));
     move |config| {
@@ -37,7 +37,7 @@ pub(crate) fn page(auth: &str) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     }
 }
 
-/// The document. Its policy allows scripts of this origin, calls to this origin and to `auth`, and no inline script.
+/// The document. Its CSP allows scripts of this origin and calls to this origin and to `auth`, but no inline script.
 fn document(auth: &str) -> File {
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {auth}; \
@@ -54,7 +54,7 @@ fn document(auth: &str) -> File {
 
 async fn show(request: HttpRequest, document: Data<File>) -> HttpResponse {
     let mut response = document.serve(&request);
-    // Other sites get no referrer; a call to this origin keeps its `Origin`.
+    // Requests to other sites have no `Referer`; a call to this origin keeps its `Origin`.
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use auth_service::cli::{env_lines, kept};
 use shared_service::{ServerOptions, Settings};
 
-/// The folder of the files.
+/// The folder of local-stack's files.
 pub fn data_dir(settings: &mut Settings) -> PathBuf {
     settings.text("DATA_DIR", "./data", "Folder of local-stack's files").into()
 }
 
-/// Fills in what a first start needs: secrets and database files in `DATA_DIR`, demo users, loopback addresses.
+/// Fills in missing settings for a first start: secrets and databases in `DATA_DIR`, demo users, loopback addresses.
 ///
 /// # Errors
 /// `DATA_DIR` cannot be written; the message names it.
@@ -29,11 +29,11 @@ pub fn fill(settings: &mut Settings) -> io::Result<()> {
     settings.fill("AUTH_DATABASE_URL", database(&dir, "auth.db"));
     settings.fill("BOOKS_DATABASE_URL", database(&dir, "books.db"));
     settings.fill("DEMO_DATA", "true");
-    // The demo passwords are published.
+    // Loopback only, because the demo passwords are published.
     settings.fill("AUTH_ADDR", "127.0.0.1:3000");
     settings.fill("BOOKS_ADDR", "127.0.0.1:4000");
     settings.fill("PUBLIC_URL", "http://localhost:3000");
-    // All callers on a developer's machine share one address.
+    // All callers on a developer's machine share one address, and so would share its limits.
     settings.fill("IP_RATE_LIMIT", "0");
     settings.fill("ACCOUNT_FAILURE_LIMIT", "0");
     Ok(())
@@ -56,11 +56,11 @@ pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Con
         configs.0.server.allowed_origins.push(books);
         configs.1.auth_public_url.get_or_insert(auth);
     }
-    // In one process, books-service has the keys without a request.
+    // In one process, books-service gets the keys without a request.
     configs.1.access.keys.clone_from(&configs.0.access.keys);
     for server in [&mut configs.0.server, &mut configs.1.server] {
         server.loopback_names_only = true;
-        // Both share the memory of one process.
+        // Both servers share the memory of one process.
         server.max_connections /= 2;
     }
     Ok(configs)

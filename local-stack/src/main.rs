@@ -59,7 +59,7 @@ async fn run(command: Option<DataCommand>) -> Result<(), Box<dyn Error>> {
     .await
 }
 
-/// The addresses, the place of the data, and the way to an admin.
+/// The greeting: the addresses, the folder of the data, and the command that adds an admin.
 fn greeting(auth: &str, books: &str, dir: &Path) -> String {
     let (program, dir) = (std::env::args().next().unwrap_or_default(), dir.display());
     format!(
@@ -73,7 +73,7 @@ a new admin    {program} users add NAME --role admin
     )
 }
 
-/// The demo users, and lines to try them with.
+/// The demo users, and commands to try them with.
 fn first_steps(auth: &str, books: &str) -> String {
     format!(
         r#"demo users     john / password123admin (admin), anna / password123member (member)

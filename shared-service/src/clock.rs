@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Iso8601;
 use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimePrecision};
 
-/// RFC 3339 is this form of ISO 8601; with milliseconds always, so that texts sort as the instants do.
+/// RFC 3339, a profile of ISO 8601; always with milliseconds, so that the texts sort in the order of time.
 const MILLISECONDS: EncodedConfig =
     Config::DEFAULT.set_time_precision(TimePrecision::Second { decimal_digits: NonZeroU8::new(3) }).encode();
 
@@ -20,8 +20,8 @@ pub fn now_ms() -> i64 {
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Parses an instant, in milliseconds since 1970: RFC 3339, or as databases write it, with a space for the T, an offset
-/// without minutes, no offset (UTC), or a date alone.
+/// Parses an instant into milliseconds since 1970. Accepts RFC 3339 and the forms that databases write: a space instead
+/// of the `T`, an offset without minutes, no offset (UTC), or only a date.
 #[must_use]
 pub fn instant(text: &str) -> Option<i64> {
     let text = text.replacen(' ', "T", 1);

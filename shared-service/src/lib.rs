@@ -1,4 +1,4 @@
-//! The parts that every service of the stack shares. Imports run one way: `operations` → `http` → `database` → `settings`.
+//! The parts that all services share. Imports run one way: `operations` → `http` → `database` → `settings`.
 
 /// The wall clock.
 pub mod clock;
@@ -13,7 +13,7 @@ pub mod operations;
 mod recorder;
 /// Settings from the environment, with all errors in one message.
 pub mod settings;
-/// Work shared by all callers that wait for it.
+/// Work that runs once for all callers that wait for it.
 mod single_flight;
 
 pub use http::{

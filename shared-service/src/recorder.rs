@@ -1,5 +1,5 @@
 //! The process-wide recorder of the crate `metrics`, installed once a service has an address for its metrics. A handle
-//! created before then records nothing, so handles are kept only while [`is_on`].
+//! created before the installation never records, so code keeps handles only while [`is_on`] is true.
 
 use std::sync::OnceLock;
 

@@ -23,13 +23,13 @@ impl<T> Default for SingleFlight<T> {
 }
 
 impl<T: Clone> SingleFlight<T> {
-    /// Returns the result of `work`, done by this caller or by another one of the same run. All callers must pass
+    /// Returns the result of `work`, done by this caller or by another caller of the same run. All callers must pass
     /// equivalent work.
     pub async fn run(&self, work: impl AsyncFnOnce() -> T) -> T {
         let run = Arc::clone(&*self.next());
         let outcome = run.get_or_init(async || {
             let _running = self.running.lock().await;
-            // Lets requests that have already arrived join: the cost of a run does not depend on their number.
+            // Requests that have already arrived can join the run: its cost does not depend on the number of callers.
             let_others_join().await;
             self.begin(&run);
             work().await
@@ -73,13 +73,13 @@ mod tests {
 
     use super::*;
 
-    /// Polls `future` until it is pending.
+    /// Polls `future` until it is ready, five times at most.
     fn go<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
         let polls = (0..5).map(|_| future.as_mut().poll(&mut Context::from_waker(Waker::noop())));
         polls.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)
     }
 
-    /// The number of this run, once `gate` lets it end.
+    /// Returns the number of this run as soon as `gate` has a permit for it.
     async fn numbered(runs: &AtomicU32, gate: &Semaphore) -> u32 {
         let number = runs.fetch_add(1, SeqCst) + 1;
         gate.acquire().await.unwrap().forget();
@@ -177,7 +177,7 @@ mod tests {
         }
         let before = counted(&mut clients[0]).await;
         ask(&mut clients[CLIENTS], "/busy").await;
-        // The only worker serves nothing else between the two.
+        // The only worker is blocked between the two barriers and serves no other request.
         gates[0].wait();
         for client in &mut clients[..CLIENTS] {
             ask(client, "/").await;

@@ -20,7 +20,7 @@ const CACHE_BYTES: u64 = 24 << 20;
 /// The size of a cached list apart from its texts, in bytes.
 const ENTRY_BYTES: usize = 4 << 10;
 
-/// The maximum number of filters whose matches are known.
+/// The maximum number of filters whose matches are cached.
 const FILTERS: u64 = 1_000;
 
 /// The cached lists of a library that other instances may also write to.
@@ -33,7 +33,7 @@ pub struct Catalogue {
     books: Books,
     revision: SingleFlight<Result<i64, Arc<StoreError>>>,
     lists: Cache<Arc<Listing>, Arc<CachedList>>,
-    /// The matches of each filter, and the revision before they were counted.
+    /// The matches of each filter, and the revision of the catalogue before they were counted.
     matches: Cache<Listing, (i64, Matches)>,
 }
 
@@ -100,7 +100,7 @@ impl Catalogue {
         }
         let page = Arc::new(ListPage::new(page, revision)?);
         list.page.store(Some(Arc::clone(&page)));
-        // Inserting weighs the list again. The cache evicts later, long before the limit is exceeded by much.
+        // Inserting the list again updates its weight. Eviction comes later, but before the limit is exceeded by much.
         self.lists.insert(listing, Arc::clone(list));
         self.lists.run_pending_tasks();
         Ok(page)
@@ -108,13 +108,13 @@ impl Catalogue {
 }
 
 impl CachedList {
-    /// The page, if nothing was written since.
+    /// The page, if no write happened since it was read.
     fn page_at(&self, revision: i64) -> Option<Arc<ListPage>> {
         self.page.load_full().filter(|page| page.revision == revision)
     }
 }
 
-/// The weight of a cached list.
+/// The size of a cached list, its weight in the cache.
 fn bytes(listing: &Arc<Listing>, list: &Arc<CachedList>) -> u32 {
     let page = list.page.load();
     let page = page.iter().map(|page| page.json.len() + page.tag.len() + page.next.as_ref().map_or(0, String::len));
@@ -129,7 +129,7 @@ impl ListPage {
     }
 }
 
-/// Total and cursor are in headers, so the tag covers them too.
+/// The entity tag of a page. Total and cursor are sent in headers, so the tag covers them too.
 fn tag(json: &[u8], total: Total, next: Option<&str>) -> String {
     let (name, count) = total.header();
     let hash = Sha256::new().chain_update(json).chain_update(name).chain_update(count.to_le_bytes());

@@ -13,21 +13,21 @@ use super::transfer::{Imported, NotImported, book};
 use super::writes::{Writing, bind};
 use super::{Book, Books};
 
-/// The number of books that one statement adds. `SQLite` looks for the name of each parameter among all others.
+/// The number of books per statement; small, because `SQLite` compares each parameter's name with all others.
 const MANY: usize = 10;
-/// The number of books that are read before the transaction begins. If a catalogue of less than [`FEW`] gets more, its
-/// indexes are created afterwards.
+/// The number of books that are read before the transaction begins. If a catalogue of less than [`FEW`] books gets that
+/// many, its indexes are dropped, and created again afterwards.
 const FIRST: usize = 10_000;
-/// More than the demo books.
+/// A catalogue with fewer books may be filled without indexes. More than the number of demo books.
 const FEW: i64 = 100;
 
 impl Books {
     /// Adds all books of `file` (see [`Records`]), or none. A book whose id exists already is left unchanged, so that
-    /// an import can be repeated; one without an id gets a new one. The demo books are not added afterwards. There is
-    /// no time limit, and other writes wait; if the catalogue has less than 100 books, reads of Postgres wait, too.
+    /// an import can be repeated; a book without an id gets a new one. The demo books are not added afterwards. There
+    /// is no time limit, and other writes wait; if the catalogue has fewer than 100 books, in Postgres, reads wait too.
     /// `progress` gets the number of finished books.
     ///
-    /// The memory holds some 50 bytes for each id, and the books of a few statements.
+    /// An import takes some 50 bytes of memory for each id, and the memory of the books of a few statements.
     ///
     /// # Errors
     /// See [`NotImported`].
@@ -46,8 +46,8 @@ impl Books {
     }
 }
 
-/// Each book gets a revision of its own, as if they were added one by one. The next statement is prepared while the
-/// database runs one.
+/// Adds the books of `first` and `file`. Each gets a revision of its own, as if they were added one by one. While the
+/// database runs a statement, the next one is prepared.
 async fn add(
     writing: &mut Writing,
     first: Vec<Book>,
@@ -75,7 +75,7 @@ async fn add(
     Ok(writing.added.cast_unsigned())
 }
 
-/// Drops the indexes of a catalogue of few books; returns the statements that create them again.
+/// Drops the indexes of a catalogue with few books; returns the statements that create them again.
 async fn drop_indexes(writing: &mut Writing) -> Result<Vec<String>, StoreError> {
     let books: i64 = query_scalar("SELECT books FROM catalogue").fetch_one(&mut *writing.transaction).await?;
     if books < FEW { Ok(writing.transaction.drop_indexes("books").await?) } else { Ok(Vec::new()) }
@@ -101,7 +101,7 @@ fn insertion(books: &mut impl Iterator<Item = Book>, revision: &mut i64) -> Opti
     Some(insert)
 }
 
-/// The books of a file; notes invalid lines. After the first of those it gives no more books, only checks them.
+/// The books of a file. Records invalid lines; after the first one, it yields no more books and only checks them.
 struct Checked<'f> {
     records: Records<'f>,
     /// For each id, the line and the digest of its book.
@@ -116,7 +116,7 @@ impl<'f> Checked<'f> {
         Self { records: Records::of(file), ids: HashMap::new(), wrong: Vec::new(), books: 0 }
     }
 
-    /// After an invalid line, reads the rest of the file.
+    /// Fails if a line was invalid, after checking the rest of the file.
     ///
     /// # Errors
     /// The invalid lines.
@@ -128,7 +128,7 @@ impl<'f> Checked<'f> {
         Err(NotImported::Lines(std::mem::take(&mut self.wrong)))
     }
 
-    /// True if no earlier line has the book.
+    /// True if no earlier line contains the same book.
     fn is_first(&mut self, line: u64, book: &Book) -> Result<bool, String> {
         let digest = digest(book);
         match self.ids.entry(book.id.bytes()) {
@@ -166,7 +166,7 @@ impl Iterator for Checked<'_> {
     }
 }
 
-/// Differs for different books.
+/// A hash of the details and the version, to tell equal books from different ones.
 fn digest(book: &Book) -> [u8; 8] {
     let mut hasher = DefaultHasher::new();
     (&book.details, book.version).hash(&mut hasher);

@@ -9,7 +9,7 @@ use strum::{Display, EnumString, VariantNames};
 /// The maximum and default number of books per page.
 pub const LIMIT: i64 = 1000;
 
-/// The maximum size of the key and id in a cursor; more than any book's.
+/// The maximum size of the key and id in a cursor, in bytes; more than any book's.
 const CURSOR_BYTES: usize = 4 << 10;
 
 /// One page of one list. Text is folded (see [`super::fold`]).
@@ -17,13 +17,13 @@ const CURSOR_BYTES: usize = 4 << 10;
 pub struct Listing {
     /// Unique words without white space; each must occur in author, title, country or language.
     pub words: BTreeSet<String>,
-    /// Occurs in the author.
+    /// Text that must occur in the author.
     pub author: Option<String>,
-    /// Occurs in the title.
+    /// Text that must occur in the title.
     pub title: Option<String>,
-    /// Occurs in the country.
+    /// Text that must occur in the country.
     pub country: Option<String>,
-    /// Occurs in the language.
+    /// Text that must occur in the language.
     pub language: Option<String>,
     /// The first year of publication.
     pub year_from: Option<i64>,
@@ -42,7 +42,7 @@ pub struct Listing {
 pub struct Order {
     /// The property.
     pub by: Property,
-    /// The greatest first.
+    /// True if the greatest comes first.
     pub descending: bool,
 }
 
@@ -81,18 +81,18 @@ pub enum Key {
 }
 
 impl Listing {
-    /// True if it is not a list of all books.
+    /// True if a filter restricts the list.
     #[must_use]
     pub fn has_filter(&self) -> bool {
         !self.words.is_empty() || !self.is_only_words()
     }
 
-    /// The same filter, whatever the page.
+    /// The filter alone: equal for all pages and orders of a list.
     pub(super) fn filter(&self) -> Self {
         Self { order: Order::default(), limit: 0, after: None, ..self.clone() }
     }
 
-    /// True if words are its only filter, or it has none.
+    /// True if words are the only filter, or there is no filter.
     pub(super) fn is_only_words(&self) -> bool {
         self.fields().next().is_none() && !self.has_years()
     }
@@ -101,7 +101,7 @@ impl Listing {
         self.year_from.is_some() || self.year_to.is_some()
     }
 
-    /// The parts of single fields.
+    /// The texts that must occur in single fields.
     pub(super) fn fields(&self) -> impl Iterator<Item = (Property, &String)> {
         let fields = [
             (Property::Author, &self.author),
@@ -112,7 +112,7 @@ impl Listing {
         fields.into_iter().filter_map(|(property, part)| Some((property, part.as_ref()?)))
     }
 
-    /// The size of its text in bytes.
+    /// The size of the listing's texts in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let after = self.after.iter().map(|Position { key, id }| match key {
@@ -131,7 +131,7 @@ impl Property {
     }
 }
 
-/// The text names no [`Order`].
+/// The error of a text that names no [`Order`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be added, author, country, language, pages, title or year, with - before it for descending")]
 pub struct UnknownOrder;

@@ -2,7 +2,7 @@
 mod book;
 /// Cached lists, never older than the request.
 mod catalogue;
-/// Conditions of SQL on books.
+/// SQL conditions on books.
 mod conditions;
 /// The three books of a demonstration.
 mod demo;
@@ -18,7 +18,7 @@ mod search;
 mod store;
 /// Validation and folding of text.
 mod text;
-/// Export, and the books of a file.
+/// Export, and the conversion of an imported record to a book.
 mod transfer;
 /// The SQL of writes.
 mod writes;

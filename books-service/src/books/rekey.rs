@@ -37,7 +37,7 @@ pub fn rekey(connection: &mut Connection) -> Work<'_> {
     })
 }
 
-/// The statement for a number of books: id and keys of each.
+/// The statement that changes `books` books; its parameters are the id and the keys of each.
 fn change(books: usize) -> String {
     let row = |book: usize| (1..=5).map(|column| format!("${}", book * 5 + column)).collect::<Vec<_>>().join(", ");
     let rows: Vec<_> = (0..books).map(|book| format!("({})", row(book))).collect();

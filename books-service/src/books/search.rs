@@ -10,31 +10,31 @@ use super::{Book, Books, Key, Listing, Order, Position, Property};
 
 /// The number of matches at which counting stops.
 const MOST_COUNTED: i64 = 10_000;
-/// A span of years with more books is searched after the text.
+/// If a span of years has more books than this, the text index is searched first.
 const LONG_SPAN: i64 = 50_000;
-/// A text is common if at least one of this number of books has it.
+/// A text is common if at least one in this number of books contains it.
 const COMMON: i64 = 10;
-/// Sorting a match costs about as much as this many steps along an order.
+/// Sorting a match costs about as much as this number of steps along the index of an order.
 const STEPS: i64 = 4;
 
-/// The way to the matches of a listing.
+/// The access path to the matches of a listing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// Through the index of the text; what it finds is sorted.
+    /// Through the text index; the matches are then sorted.
     Text,
-    /// Through the years, or all books; what is found is sorted.
+    /// Through the index of the years, or all books; the matches are then sorted.
     Books,
     /// Along the index of the listing's order, until the page is full.
     Order,
 }
 
-/// The matches of a filter: their number, as far as it was counted, and the way to them.
+/// The matches of a filter: their number, as far as it was counted, and the access path to them.
 #[derive(Clone, Copy)]
 pub struct Matches(i64, Way);
 
 impl Books {
     /// Reads the page of `listing` from the database. `known` are the matches of its filter, if no write happened since
-    /// they were counted; otherwise they are counted, and returned.
+    /// they were counted; otherwise this call counts and returns them.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -63,7 +63,7 @@ impl Books {
 }
 
 impl Matches {
-    /// The way to a page of `limit` of them: few are sorted; many are met soon along the order.
+    /// The way to a page of `limit` books. Few matches are sorted; many matches fill a page soon along the order.
     const fn way(self, limit: i64, books: i64) -> Way {
         let Self(count, way) = self;
         if count > MOST_COUNTED || count * count * STEPS > limit * books { Way::Order } else { way }
@@ -76,7 +76,7 @@ async fn measure(reading: &mut Connection, listing: &Listing) -> Result<Matches,
     Ok(Matches(count(from, conditions, MOST_COUNTED).number(reading).await?, way))
 }
 
-/// The way that visits fewer books.
+/// The way, through the text index or the books, that visits fewer books.
 async fn first_way(reading: &mut Connection, listing: &Listing) -> Result<Way, sqlx::Error> {
     if !listing.words.is_empty() || listing.fields().any(|(_, part)| is_indexed(part)) {
         if !listing.has_years() {
@@ -126,7 +126,7 @@ fn count(from: &str, mut conditions: Conditions, most: i64) -> Statement {
     )
 }
 
-/// Counts the first matches in the index of the text, and gives the number of the last one's book.
+/// Counts the first matches in the text index, and selects the greatest `number` of their books.
 fn first_texts(mut conditions: Conditions) -> Statement {
     let limit = conditions.put(Key::Number(MOST_COUNTED + 1));
     let (condition, arguments) = conditions.finish();
@@ -134,7 +134,7 @@ fn first_texts(mut conditions: Conditions) -> Statement {
     Statement(format!("SELECT COUNT(*), MAX(number) FROM ({first}) AS matches"), arguments)
 }
 
-/// Eight columns of the book, and its sort key.
+/// The statement of a page: eight columns of each book, and its sort key.
 fn page_statement(listing: &Listing, way: Way) -> Statement {
     let (from, mut conditions) = matches(listing, way, true);
     conditions.after(listing);
@@ -148,7 +148,7 @@ fn page_statement(listing: &Listing, way: Way) -> Statement {
              ORDER BY {key} {direction}, books.id {direction} LIMIT {limit}"
         )
     } else {
-        // Materialized, so that the database sorts the matches instead of looking for them along the order.
+        // Materialized, so that the database sorts the matches instead of searching for them along the order.
         format!(
             "WITH matches AS MATERIALIZED (SELECT number, books.id, {key} AS sort_key FROM {from} WHERE {condition}), \
              page AS (SELECT * FROM matches ORDER BY sort_key {direction}, id {direction} LIMIT {limit}) \
@@ -159,7 +159,7 @@ fn page_statement(listing: &Listing, way: Way) -> Statement {
     Statement(sql, arguments)
 }
 
-/// The tables and conditions of all matches; with the columns of `books`, if they are needed.
+/// The tables and conditions of all matches, including the columns of `books` if `needs_books`.
 fn matches(listing: &Listing, way: Way, needs_books: bool) -> (&'static str, Conditions) {
     let mut conditions = Conditions::default();
     let from = if way == Way::Text {
@@ -185,7 +185,7 @@ const fn direction(order: Order) -> &'static str {
     if order.descending { "DESC" } else { "ASC" }
 }
 
-/// The query asks for one row more than the limit, to find out if there are more.
+/// The page of `rows`. The query selects one row more than the limit; that row proves that there is a next page.
 fn page(rows: &[AnyRow], total: Total, listing: &Listing) -> Result<Page<Book>, StoreError> {
     let limit = usize::try_from(listing.limit).unwrap_or(usize::MAX);
     let items = rows.iter().take(limit).map(read).collect::<Result<_, _>>()?;

@@ -15,18 +15,18 @@ pub(super) const STORE: &str = "books";
 pub(super) const BOOK: &str =
     "SELECT id, author, country, language, pages, title, year, version FROM books WHERE id = $1";
 
-/// True if the stored total is the number of books.
+/// Selects 1 if the stored total is the number of books.
 const IS_COUNTED: &str = "SELECT CASE WHEN books = (SELECT COUNT(*) FROM books) THEN 1 ELSE 0 END FROM catalogue";
 
-/// The number of writes so far.
+/// Selects the number of writes so far.
 pub(super) const REVISION: &str = "SELECT revision FROM catalogue";
 
 /// The database of books. Clones share it.
 #[derive(Clone)]
 pub struct Books {
     pub(super) pool: Database,
-    /// Serializes the writers of this process. The database allows one write at a time anyway; waiting here, they hold
-    /// no connection.
+    /// Serializes the writers of this process. The database allows one write at a time anyway; a writer that waits here
+    /// holds no connection.
     pub(super) turn: Arc<Mutex<()>>,
 }
 
@@ -46,8 +46,8 @@ impl Books {
         within(STORE, query.fetch_optional(&self.pool)).await?.as_ref().map(read).transpose()
     }
 
-    /// Counts the books again if the stored total is wrong: instances of a version without the total may have written since it
-    /// was stored.
+    /// Counts the books again if the stored total is wrong: since it was stored, instances of an earlier version, which
+    /// keeps no total, may have written.
     ///
     /// # Errors
     /// The database is unavailable.

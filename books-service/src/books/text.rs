@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::canonical_combining_class;
 
-/// The longest search key in bytes, the limit of Postgres' indexes. Plain text is always shorter.
+/// The maximum length of a search key in bytes, the limit of Postgres' indexes. Plain text is always shorter.
 const KEY_BYTES: usize = 2_400;
 
 /// The reason why a text is refused; the message follows the field's name.
@@ -50,7 +50,7 @@ impl<'de, const MOST: usize> Deserialize<'de> for Text<MOST> {
     }
 }
 
-/// Trims `text`.
+/// Trims and validates `text`.
 ///
 /// # Errors
 /// It is blank or invisible, has more than `longest` characters, or contains control characters or directional
@@ -73,9 +73,9 @@ pub fn clean(text: &str, longest: usize) -> Result<String, BadText> {
 /// Folds `text` for searching: texts that differ only in case, accents or Unicode form have the same result.
 ///
 /// Compatibility forms are decomposed (NFKD); accents and vowel points are dropped. The voicing marks of kana and the
-/// signs of Indic scripts and Thai make other letters, and stay. Letters that Unicode does not decompose, though people
-/// type them without their stroke, are replaced: `ø` by `o`, `ł` by `l`, `æ` by `ae`. Case folds through upper case
-/// first, so that letters with the same capital are equal: `ς` and `σ`, `ß` and `ss`.
+/// signs of Indic scripts and Thai stay, because they make another letter. Letters that Unicode does not decompose,
+/// though people type them without their stroke, are replaced: `ø` by `o`, `ł` by `l`, `æ` by `ae`. Case folds through
+/// upper case first, so that letters with the same capital are equal: `ς` and `σ`, `ß` and `ss`.
 #[must_use]
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
@@ -118,7 +118,7 @@ const fn plain(letter: char) -> Option<&'static str> {
     })
 }
 
-/// By combining class: strokes, Hebrew and Arabic points, and marks above, below or around a letter.
+/// True for accents, by combining class: strokes, Hebrew and Arabic points, marks above, below or around a letter.
 fn is_accent(c: char) -> bool {
     matches!(canonical_combining_class(c), 1 | 10..=36 | 200..)
 }
@@ -127,7 +127,7 @@ const fn is_directional(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Invisible characters: Unicode's `Default_Ignorable_Code_Point` and the Braille blank.
+/// True for invisible characters: Unicode's `Default_Ignorable_Code_Point` and the Braille blank.
 const fn is_invisible(c: char) -> bool {
     matches!(
         c,

@@ -70,8 +70,8 @@ impl Books {
     }
 }
 
-/// Reads the book of one record, or all its errors; true if the record has no id. CSV, and some JSON, contains numbers
-/// as text.
+/// Reads the book of one record, or all its errors; true if the record has no id. CSV files, and some JSON files, write
+/// numbers as text.
 pub(super) fn book(mut record: Map<String, Value>) -> Result<(Book, bool), String> {
     for name in ["pages", "year", "version"] {
         if let Some(number) = record.get(name).and_then(Value::as_str).and_then(|text| number(text.trim())) {
@@ -85,7 +85,7 @@ pub(super) fn book(mut record: Map<String, Value>) -> Result<(Book, bool), Strin
     Ok((Book { id: id.unwrap_or_else(BookId::fresh), details, version }, is_new))
 }
 
-/// Parses a number.
+/// Parses an integer, or else a finite floating-point number.
 fn number(text: &str) -> Option<Value> {
     let float = || text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::from);
     text.parse().map(|integer: i64| integer.into()).ok().or_else(float)

@@ -54,7 +54,7 @@ impl Books {
         self.write(async |writing| writing.insert(details).await).await
     }
 
-    /// Edits the book `id` if its version is `expected`. Of two edits that match one version the second fails.
+    /// Edits the book `id` if its version is `expected`. Of two edits that expect the same version, the second fails.
     ///
     /// # Errors
     /// See [`NotChanged`].
@@ -94,7 +94,7 @@ impl Books {
         .await
     }
 
-    /// Stores the number of books.
+    /// Counts the books, and stores the total.
     pub(super) async fn correct_total(&self) -> Result<(), StoreError> {
         let mut writing = Writing::begin(self.pool.begin_unlimited().await?).await?;
         let count = query("UPDATE catalogue SET books = (SELECT COUNT(*) FROM books)");
@@ -119,12 +119,12 @@ impl Books {
     }
 }
 
-/// A write in progress. It begins by incrementing the catalogue's revision and so locks that row: writes are serialized
-/// in every database, reads of a write stay valid until it commits, and a greater revision is a later commit.
+/// A write in progress. Its first statement increments the catalogue's revision and so locks that row. Writes therefore
+/// run one at a time in every database, their reads stay valid until they commit, and revisions grow in commit order.
 pub(super) struct Writing {
     pub(super) transaction: Transaction,
     pub(super) revision: i64,
-    /// The books that this write adds, less those that it deletes.
+    /// The number of books that this write adds, minus those that it deletes.
     pub(super) added: i64,
 }
 
@@ -173,14 +173,14 @@ impl Writing {
         Ok(())
     }
 
-    /// Marks the catalogue as seeded; true if it was not.
+    /// Marks the catalogue as seeded; true if it was not marked before.
     async fn mark_seeded(&mut self) -> Result<bool, StoreError> {
         let mark = query("UPDATE catalogue SET seeded = 1 WHERE seeded = 0");
         Ok(mark.execute(&mut *self.transaction).await?.rows_affected() == 1)
     }
 }
 
-/// The columns of `details`, in the order in which [`ADD`] and [`CHANGE`] begin.
+/// Binds the columns of `details` in the order in which [`ADD`] and [`CHANGE`] begin.
 pub(super) fn bind<'q>(query: Query<'q, Any, AnyArguments>, details: &Details) -> Query<'q, Any, AnyArguments> {
     let Details { author, country, language, title, pages, year } = details;
     let texts: [&str; 4] = [author, country, language, title];

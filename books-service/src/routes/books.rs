@@ -26,7 +26,7 @@ struct BookParam {
     id: String,
 }
 
-/// Stored by the client only, and revalidated each time.
+/// Only the client may store the response, and it must revalidate it each time.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 #[derive(Serialize, ToSchema)]

@@ -13,7 +13,7 @@ pub fn expected(request: &HttpRequest) -> Expected {
     }
 }
 
-/// The versions in the header `name`, of those tags that `counts` accepts; `None` without the header.
+/// The versions of the tags in the header `name` that `counts` accepts; `None` without the header.
 fn versions(request: &HttpRequest, name: &HeaderName, counts: fn(&EntityTag) -> bool) -> Option<Versions> {
     let lines = || request.headers().get_all(name);
     lines().next()?;
@@ -24,7 +24,7 @@ fn versions(request: &HttpRequest, name: &HeaderName, counts: fn(&EntityTag) -> 
     Some(Versions::Only(tags.iter().filter(|tag| counts(tag)).filter_map(version).collect()))
 }
 
-/// The version that `tag` stands for; the tag of a book is its version.
+/// The version in `tag`; the entity tag of a book is its version.
 fn version(tag: &EntityTag) -> Option<i64> {
     let version = tag.tag().parse::<i64>().ok()?;
     (tag.tag() == version.to_string()).then_some(version)

@@ -53,7 +53,7 @@ pub struct ListBooks {
     limit: Option<Integer<1, LIMIT>>,
 }
 
-/// A folded search text; `None` if it is blank, as forms send it, or only accents.
+/// A folded search text; `None` if the text is blank, as forms send it, or consists of accents.
 struct Folded(Option<String>);
 
 /// The search words, sorted, so that equal searches are equal.

@@ -36,19 +36,19 @@ pub async fn backup(url: &str, to: &Path) -> Result<(), BackupError> {
         return Err(BackupError::NotAFile);
     }
     let named = |error| BackupError::File(to.display().to_string(), error);
-    // SQLite accepts an empty file as a new database; made here, no other user can open it in between.
+    // SQLite accepts an empty file as a new database. Creating it here, with mode 600, keeps other users out.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(named)?;
     let copied = copy(url, to).await;
     if copied.is_err() {
-        // Made above and incomplete.
+        // This call created the file, and the copy in it is incomplete.
         drop(fs::remove_file(to));
     }
     copied?;
     File::open(to).and_then(|file| file.sync_all()).map_err(named)
 }
 
-/// Writes the same copy to `out`, through a temporary file beside the database, because `SQLite` can only copy into a
-/// file.
+/// Writes a copy as `backup` does, but to `out`. It first goes into a temporary file in the folder of the database,
+/// because `SQLite` can only copy into a file.
 ///
 /// # Errors
 /// See [`BackupError`].

@@ -8,10 +8,10 @@ use super::Database;
 
 /// `SQLITE_CANTOPEN`: the file or its folder is missing, or cannot be written.
 const NO_FILE: &str = "14";
-/// Error codes that a retry does not mend: no file, and in Postgres a wrong password, a refused user, no such database and
-/// a missing right.
+/// Codes of errors that a retry does not resolve: a missing file; in Postgres, a wrong password, a refused user, an
+/// unknown database and a missing privilege.
 const PERMANENT: [&str; 5] = [NO_FILE, "28P01", "28000", "3D000", "42501"];
-/// `query_canceled` of Postgres, `SQLITE_INTERRUPT`.
+/// Codes of a cancelled statement: `query_canceled` of Postgres, `SQLITE_INTERRUPT`.
 const STOPPED: [&str; 2] = ["57014", "9"];
 
 /// A failed store call. The text is for the log; a client only sees 503 or 500.
@@ -45,17 +45,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The store `store` did not answer.
+    /// The error of a store that did not answer.
     pub fn unavailable(store: &'static str, cause: impl Display) -> Self {
         Self::Unavailable { store, cause: cause.to_string() }
     }
 
-    /// The store `store` returned an invalid record.
+    /// The error of a store that returned an invalid record.
     pub fn corrupt(store: &'static str, what: impl Display) -> Self {
         Self::Corrupt { store, what: what.to_string() }
     }
 
-    /// Replaces the store's name in an error of "the database".
+    /// Replaces the name of the store in an error of "the database".
     pub(super) fn of(self, store: &'static str) -> Self {
         match self {
             Self::Unavailable { cause, .. } => Self::Unavailable { store, cause },
@@ -92,7 +92,7 @@ fn words(error: &sqlx::Error) -> String {
         sqlx::Error::Database(stopped) if has_code(error, &STOPPED) => {
             format!("the time for this call was up, and the database stopped it: {}", stopped.message())
         }
-        // `Display` adds the line of Postgres's own source.
+        // `Display` would add the line number in Postgres's own source.
         sqlx::Error::Database(refused) => refused.message().to_owned(),
         _ => error.to_string(),
     }
@@ -109,7 +109,7 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// The reason why `database` cannot be used, with its place.
+/// The reason why `database` cannot be used, with its file or address.
 pub(crate) fn unprepared(database: &Database, error: &sqlx::Error) -> StoreError {
     if let sqlx::Error::Migrate(error) = error
         && let MigrateError::VersionMissing(version) = **error

@@ -2,7 +2,7 @@ use sqlx::{AssertSqlSafe, Error, Row, query};
 
 use super::transaction::Connection;
 
-/// $1 the table. Indexes of constraints stay. A trigger `x_of_new` extends the FTS5 index `x` by each new row.
+/// `$1` is the table. Indexes of constraints stay. A trigger `x_of_new` adds each new row to the FTS5 index `x`.
 const OF_SQLITE: &str = "
 SELECT 'INDEX ' || name AS object, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = $1 AND sql IS NOT NULL
 UNION ALL
@@ -15,9 +15,9 @@ WHERE schemaname = current_schema() AND tablename = $1
 AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conname = indexname)";
 
 impl Connection {
-    /// Drops the indexes of `table`, which has few rows, within the transaction; returns the statements that create them
-    /// again. An index of many rows is created faster than it is extended row by row. In Postgres, other transactions
-    /// wait for the table.
+    /// Drops the indexes of `table` within the transaction; returns the statements that create them again. Meant for a
+    /// bulk insert into a table with few rows: creating an index of many rows is faster than extending it row by row.
+    /// In Postgres, other transactions wait for the table.
     ///
     /// # Errors
     /// The database is unavailable.

@@ -8,7 +8,7 @@ use sqlx::{Any, Executor, Row, SqlStr, query};
 
 use super::{Connection, Database};
 
-/// sqlx's own table, readable by its tools and by earlier versions of this program.
+/// The table of sqlx's own migrator, readable by its tools and by earlier versions of this program.
 const TABLES: [&str; 2] = [
     "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on \
      TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time \
@@ -27,7 +27,7 @@ const POSTGRES: &str = "\n-- Postgres:\n";
 /// The work of a [`Step`].
 pub type Work<'c> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>;
 
-/// A step in Rust of the migration with that number, run after its SQL in the same transaction.
+/// The number of a migration, and a step in Rust that runs after its SQL in the same transaction.
 pub type Step = (i64, fn(&mut Connection) -> Work<'_>);
 
 /// The number at the start of a migration's name.
@@ -35,8 +35,8 @@ pub(crate) fn version_of(name: &str) -> i64 {
     name.split_once('_').map_or(name, |(number, _)| number).parse().unwrap_or(0)
 }
 
-/// Applies the missing migrations in one transaction, under a lock that ends with it: sqlx's own migrator locks per
-/// session, which does not survive a pooler in transaction mode.
+/// Applies the missing migrations in one transaction, under a lock that ends with the transaction. sqlx's own migrator
+/// takes a session lock, which does not work through a pooler in transaction mode.
 pub(super) async fn migrate(
     database: &Database,
     migrations: &[(&'static str, &'static str)],
@@ -45,7 +45,7 @@ pub(super) async fn migrate(
     let migrations: Vec<_> =
         migrations.iter().map(|&(name, sql)| migration(name, text(sql, database.is_postgres()))).collect();
     database.prepare_file().await?;
-    // Usually nothing is missing, and no lock is needed. This fails if the table does not exist yet.
+    // Usually nothing is missing, and no lock is needed. The query fails if the table does not exist yet.
     if let Ok(applied) = applied(database).await
         && missing(&applied, &migrations)?.is_empty()
     {
@@ -54,7 +54,7 @@ pub(super) async fn migrate(
     let mut transaction = database.begin_migration().await?;
     transaction.execute(TABLES[usize::from(database.is_postgres())]).await?;
     let missing = missing(&applied(&mut *transaction).await?, &migrations)?;
-    // In a new database there is nothing to rewrite, so nothing takes long.
+    // In a new database there are no rows to rewrite, so no migration takes long.
     let level = if missing.len() == migrations.len() { Level::Debug } else { Level::Info };
     for (number, migration) in missing.iter().enumerate() {
         let began = Instant::now();
@@ -72,7 +72,7 @@ pub(super) async fn migrate(
     transaction.commit().await
 }
 
-/// The text for one database.
+/// The part of `sql` for one of the two databases.
 fn text(sql: &'static str, is_postgres: bool) -> &'static str {
     sql.split_once(POSTGRES).map_or(sql, |(sqlite, postgres)| if is_postgres { postgres } else { sqlite })
 }
@@ -82,7 +82,7 @@ fn migration(name: &'static str, sql: &'static str) -> Migration {
     Migration::new(version_of(name), description.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
 }
 
-/// Versions and checksums.
+/// The versions and checksums of the applied migrations.
 async fn applied<'c>(on: impl Executor<'c, Database = Any>) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
     let rows = query(APPLIED).fetch_all(on).await?;
     rows.iter().map(|row| Ok((row.try_get("version")?, row.try_get("checksum")?))).collect()

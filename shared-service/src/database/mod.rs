@@ -6,17 +6,17 @@ mod backup;
 mod calls;
 /// Failures, for the log and for a client.
 mod error;
-/// The traits that let sqlx's queries run on a database or a transaction.
+/// sqlx's `Executor` for a database and for a transaction.
 mod executor;
-/// Indexes of a table that is filled.
+/// Removal of indexes for a bulk insert.
 mod indexes;
 /// Schema migrations.
 mod migrations;
 /// Connection pools.
 mod pool;
-/// Queries of sqlx's `Any` on connections of a database.
+/// Execution of sqlx's `Any` queries on typed connections.
 mod statement;
-/// Several statements that take effect together, or not at all.
+/// Transactions that are cancelled when they are dropped.
 mod transaction;
 
 use std::future::Future;
@@ -37,11 +37,11 @@ pub use self::transaction::{Connection, Transaction};
 pub const LIMIT: Duration = Duration::from_secs(1);
 
 const CONNECTIONS: u32 = 8;
-/// The time that a start waits for a database that is not up yet, and the step between two tries.
+/// The time that the start waits for a database that is not up yet, and the pause between two attempts.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(250);
-/// Runs `work` against `store` with the time limit [`LIMIT`]. Every store call goes through here and is timed under
-/// that name.
+/// Runs `work` against `store` with the time limit [`LIMIT`]. Every store call goes through here and is timed under the
+/// name `store`.
 ///
 /// # Errors
 /// The error of `work`, or [`StoreError::Unavailable`] after the time limit; the call may then have taken effect or
@@ -62,15 +62,15 @@ pub async fn within<T, E: Into<StoreError>>(
 /// Opens `url` (`sqlite://file.db?mode=rwc` or `postgres://…`) and applies `migrations`.
 ///
 /// A migration is a name that starts with its number, `0001_users`, and SQL that both databases accept; or the SQL of
-/// `SQLite`, the line `-- Postgres:` and the SQL of Postgres. Waits up to ten seconds for a database that is not up yet.
+/// `SQLite`, the line `-- Postgres:` and the SQL of Postgres. Waits up to ten seconds for the database to come up.
 ///
 /// # Errors
-/// The database cannot be reached, a migration fails, or a newer program has migrated further.
+/// The database cannot be reached, a migration fails, or a newer version of the program has migrated the database.
 pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Result<Database, StoreError> {
     open_with(url, migrations, &[]).await
 }
 
-/// Opens `url` as [`open`] does; some migrations also have a step in Rust.
+/// Opens `url` like [`open`]; `steps` adds work in Rust to some of the migrations.
 ///
 /// # Errors
 /// As [`open`].
@@ -107,7 +107,7 @@ pub async fn ping(database: &Database) -> Result<(), StoreError> {
     within("the database", sqlx::query("SELECT 1").execute(database)).await.map(drop)
 }
 
-/// Opens the database at `url` without creating or migrating it, for commands that run beside the service.
+/// Opens the database at `url` without creating or migrating it, for commands that run while the service runs.
 ///
 /// # Errors
 /// The address is invalid.

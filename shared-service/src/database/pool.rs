@@ -24,14 +24,14 @@ const MIGRATION_LOCK: &str = "BEGIN; SELECT pg_advisory_xact_lock(52815302649054
 ///
 /// Queries use sqlx's `Any`, one text for both databases; the pools are typed, because `Any` reaches neither `SQLite`'s
 /// progress handler nor Postgres' options. In Postgres each statement is unnamed and runs in a transaction: a pooler in
-/// transaction mode may run the next transaction on another connection, which has no prepared statements. The
+/// transaction mode may run the next transaction on another connection, which has no prepared statements. Each
 /// transaction sets its own time limit, because such a pooler drops session settings.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: Pool,
     connections: u32,
     lists: Arc<Semaphore>,
-    /// One permit for `SQLite`: it lets a second writer wait by sleeping, and in no order.
+    /// One permit for `SQLite`, where a second writer would wait by sleeping between attempts, and in no order.
     writes: Arc<Semaphore>,
 }
 
@@ -53,7 +53,7 @@ impl Database {
                 Pool::Sqlite(options_of(connections).connect_lazy_with(options))
             }
             Kind::Postgres => {
-                // The only start-up parameter of sqlx that PgBouncer rejects. No column is a float.
+                // The only start-up parameter of sqlx that PgBouncer rejects. It concerns floats, and no column is one.
                 let options = url.parse::<PgConnectOptions>()?.extra_float_digits(None);
                 Pool::Postgres(options_of(connections).connect_lazy_with(options))
             }
@@ -73,7 +73,7 @@ impl Database {
         self.begin_since(Instant::now()).await
     }
 
-    /// Begins a transaction that writes. In `SQLite`, those of this process take turns.
+    /// Begins a transaction that writes. In `SQLite`, the writing transactions of this process run one at a time.
     ///
     /// # Errors
     /// The database cannot be reached.
@@ -82,7 +82,7 @@ impl Database {
         Ok(self.begin().await?.holding(turn))
     }
 
-    /// True if one writer at a time is all that the database allows: `SQLite`.
+    /// True if the database allows only one writer at a time, as `SQLite` does.
     #[must_use]
     pub fn has_one_writer(&self) -> bool {
         !self.is_postgres()
@@ -122,12 +122,12 @@ impl Database {
         self.start("BEGIN", "BEGIN".into_sql_str()).await
     }
 
-    /// The same, for one process at a time.
+    /// Begins a transaction without a time limit that only one process can have at a time.
     pub(super) async fn begin_migration(&self) -> Result<Transaction, Error> {
         self.start("BEGIN IMMEDIATE", MIGRATION_LOCK.into_sql_str()).await
     }
 
-    /// Sets the journal mode of the file (WAL): readers and the writer do not wait for each other.
+    /// Sets the journal mode of the file to WAL, in which readers and the writer do not wait for each other.
     pub(super) async fn prepare_file(&self) -> Result<(), Error> {
         if let Pool::Sqlite(pool) = &self.pool {
             pool.execute("PRAGMA journal_mode = WAL").await?;
@@ -139,13 +139,13 @@ impl Database {
         matches!(self.pool, Pool::Postgres(_))
     }
 
-    /// Prepares `table` for service after many writes. The planner of Postgres needs its statistics, and a count through
-    /// an index the map of pages without unfinished writes; both come by themselves only some minutes later. `SQLite`
-    /// copies its log into the database.
+    /// Prepares `table` for service after many writes. Postgres needs statistics for its planner, and the visibility
+    /// map to count rows through an index; autovacuum would update both only some minutes later. `SQLite` copies its
+    /// write-ahead log into the database.
     pub async fn settle(&self, table: &'static str) {
         let settled = match &self.pool {
             Pool::Postgres(pool) => pool.execute(AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await.map(drop),
-            // Otherwise the next commit would copy the whole log, and exceed its time limit.
+            // Otherwise the next commit would copy the whole log and exceed its time limit.
             Pool::Sqlite(pool) => pool.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.map(drop),
         };
         if let Err(error) = settled {
@@ -159,7 +159,7 @@ impl Database {
         self.connections
     }
 
-    /// Opens a connection of its own: the pool does not tell why it has none. `SQLite` tells it anyway.
+    /// Connects outside the pool, whose errors hide the cause. Does nothing for `SQLite`, whose errors show it.
     ///
     /// # Errors
     /// The server cannot be reached within [`LIMIT`], or refuses.
@@ -169,7 +169,7 @@ impl Database {
         connecting.map_err(|_| Error::Io(io::Error::other("no answer within 1 s")))??.close().await
     }
 
-    /// The file, or `host:port`.
+    /// The location of the database, for messages: the file, or `host:port`.
     pub(crate) fn place(&self) -> String {
         match &self.pool {
             Pool::Sqlite(pool) => pool.connect_options().get_filename().display().to_string(),
@@ -196,13 +196,13 @@ impl Database {
         self.start("BEGIN", AssertSqlSafe(postgres).into_sql_str()).await
     }
 
-    /// Boxed, because the future is large and part of nearly every call.
+    /// Begins a transaction. The future is boxed, because it is large and part of nearly every call.
     fn start(&self, sqlite: &'static str, postgres: SqlStr) -> BoxFuture<'_, Result<Transaction, Error>> {
         Box::pin(async move {
             let connection = match &self.pool {
                 Pool::Sqlite(pool) => Connection::Sqlite(pool.begin_with(sqlite).await?),
                 Pool::Postgres(pool) => {
-                    // The server may have closed any connection that was idle; only the first statement shows it.
+                    // The server may have closed any idle connection; only the first statement on it reveals that.
                     let mut idle = self.connections;
                     loop {
                         match pool.begin_with(postgres.clone()).await {

@@ -18,19 +18,19 @@ impl Statement {
         Ok(Self { sql: query.sql(), arguments })
     }
 
-    /// True if it writes nothing and so waits for no writer.
+    /// True if the statement only reads, so that it need not wait for writers.
     pub(super) fn is_read(&self) -> bool {
         self.sql.as_str().trim_start().starts_with("SELECT")
     }
 
-    /// Runs it as a prepared statement, cached by its connection.
+    /// Runs the statement as a prepared one, which its connection caches.
     pub(super) async fn on_sqlite<'c>(self, on: impl Executor<'c, Database = Sqlite>) -> Result<Vec<Step>, Error> {
         let arguments = self.arguments.map(AnyArguments::convert_into::<SqliteArguments>).transpose();
         any::<Sqlite>(on.fetch_many((self.sql, arguments.map_err(Error::Encode)?)), SqliteQueryResult::rows_affected)
             .await
     }
 
-    /// Runs it unnamed; without arguments as simple text, which takes one message instead of two.
+    /// Runs the statement unnamed. Without arguments it is a simple query, which takes one message instead of two.
     pub(super) async fn on_postgres<'c>(self, on: impl Executor<'c, Database = Postgres>) -> Result<Vec<Step>, Error> {
         let given = self.arguments.filter(|arguments| sqlx::Arguments::len(arguments) > 0);
         let arguments = given.map(AnyArguments::convert_into::<PgArguments>).transpose().map_err(Error::Encode)?;
@@ -42,7 +42,7 @@ impl Statement {
     }
 }
 
-/// The rows of a driver, one by one.
+/// The results and rows of a driver, one by one.
 type Steps<'e, D> =
     BoxStream<'e, Result<Either<<D as sqlx::Database>::QueryResult, <D as sqlx::Database>::Row>, Error>>;
 

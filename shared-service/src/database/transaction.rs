@@ -24,11 +24,11 @@ pub struct Transaction {
 /// The connection of a [`Transaction`].
 #[derive(Debug)]
 pub enum Connection {
-    /// One to a file.
+    /// A connection to a file.
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    /// One to a server.
+    /// A connection to a server.
     Postgres(sqlx::Transaction<'static, Postgres>),
-    /// Returned to the pool.
+    /// The transaction has ended; its connection goes back to the pool.
     Ended,
 }
 
@@ -87,8 +87,8 @@ impl Connection {
     async fn rollback(self) -> Result<(), Error> {
         match self {
             Self::Sqlite(mut sqlite) => {
-                // Waits until a cancelled statement has ended. The next user of the connection must not inherit this
-                // handler.
+                // Locking the handle waits until a cancelled statement has ended. The next user of the connection must
+                // not inherit the progress handler.
                 sqlite.lock_handle().await?.remove_progress_handler();
                 sqlite.rollback().await
             }
@@ -98,8 +98,8 @@ impl Connection {
     }
 }
 
-/// The connection counts as used until the database has released it; otherwise cancelled calls could exceed their
-/// share.
+/// Rolls back in the background. The permit is held until the database has released the connection; otherwise cancelled
+/// calls could exceed their share of the connections.
 impl Drop for Transaction {
     fn drop(&mut self) {
         let connection = self.take();

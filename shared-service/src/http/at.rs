@@ -16,16 +16,16 @@ pub fn at(path: &'static str) -> Resource {
 /// The media types that `PATCH` accepts (RFC 5789 section 3.1).
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
-/// Answers `HEAD` like `GET`, and `OPTIONS` with the methods of the path: actix-web does neither. To be called before
-/// the routes and, with the method of the client, after them.
+/// Routes `HEAD` as `GET`, because actix-web handles neither `HEAD` nor `OPTIONS`. Call it before routing, and
+/// `complete_allow` with the client's original method after it.
 pub(crate) fn head_as_get(request: &mut ServiceRequest) {
     if request.method() == Method::HEAD {
-        // The connection still knows that the request was HEAD, and sends no body.
+        // The connection still knows that the client sent HEAD, and sends no body.
         request.head_mut().method = Method::GET;
     }
 }
 
-/// Completes `Allow`, in which actix-web names only registered methods.
+/// Completes `Allow`, in which actix-web lists only registered methods, and answers `OPTIONS` with it.
 pub(crate) fn complete_allow<B>(response: &mut ServiceResponse<B>, method: &Method) {
     let listed = response.headers().get(ALLOW).and_then(|listed| listed.to_str().ok());
     let Some(allow) = listed.map(|listed| format!("OPTIONS, {}", listed.replace("GET", "GET, HEAD"))) else { return };

@@ -56,8 +56,8 @@ pub struct RequestId {
 }
 
 impl RequestId {
-    /// The id in `headers`, if its form is valid. Call it only for a trusted proxy: a client could reuse the id of
-    /// another client's request and mix up the log.
+    /// The id in `headers`, if its form is valid. Call it only for a request from a trusted proxy: a client could reuse
+    /// the id of another client's request and mix up the log.
     pub(crate) fn given(headers: &HeaderMap) -> Option<Self> {
         let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
         let given = headers.get(REQUEST_ID)?.as_bytes();
@@ -70,7 +70,7 @@ impl RequestId {
         Self::of(Uuid::new_v4().simple().encode_lower(&mut [0; 32]).as_bytes())
     }
 
-    /// Holds the text itself, so that no request allocates for it.
+    /// Stores the text inline, so that a request id needs no allocation.
     fn of(id: &[u8]) -> Self {
         let mut text = [0; LONGEST_ID];
         text[..id.len()].copy_from_slice(id);

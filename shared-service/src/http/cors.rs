@@ -8,7 +8,7 @@ use super::options::ServerOptions;
 
 /// The seconds for which a browser may cache a preflight; browsers accept no more.
 const PREFLIGHT_AGE: usize = 7200;
-/// The most origins that the log warns of.
+/// The maximum number of origins that the log warns about.
 const MOST_TOLD: usize = 100;
 
 /// Allows pages of the allowed origins to call, and to read the response headers that they need.
@@ -37,7 +37,7 @@ pub(crate) fn cors(options: &ServerOptions) -> Cors {
     options.allowed_origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
-/// Warns, once for each origin, of pages that call and are not `allowed` to read the answer. The browser tells its user alone.
+/// Warns once per origin that calls and is not in `allowed`. Browsers report the blocked response only to their user.
 pub(crate) fn warn_of_origin(headers: &HeaderMap, allowed: &[String]) {
     static TOLD: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());

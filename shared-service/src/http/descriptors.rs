@@ -1,6 +1,6 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The descriptors that are left to databases, Redis, metrics and files; half of the limit, if that is less.
+/// The file descriptors reserved for databases, Redis, metrics and files; half of the limit, if that is less.
 const OTHERS: u64 = 128;
 
 /// The number of files, connections included, that the process may open after [`raise`].

@@ -1,8 +1,8 @@
 use actix_web::http::header::{ETAG, Header, IF_NONE_MATCH, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
-/// Begins the answer to a read of what has the strong tag `tag`, given without quotes: 200, or 304 and true if the
-/// client has it.
+/// Begins the response to a read of the representation with the strong entity tag `tag`, given without quotes: 200, or
+/// 304 and true if the client has that representation.
 #[must_use]
 pub fn begin_read(request: &HttpRequest, tag: &str) -> (HttpResponseBuilder, bool) {
     let is_known = has_tag(request, tag);
@@ -11,7 +11,7 @@ pub fn begin_read(request: &HttpRequest, tag: &str) -> (HttpResponseBuilder, boo
     (response, is_known)
 }
 
-/// A strong tag as its header has it (RFC 9110 section 8.8.3).
+/// The strong entity tag `tag` in the syntax of header fields (RFC 9110 section 8.8.3).
 #[must_use]
 pub fn quoted(tag: &str) -> String {
     ["\"", tag, "\""].concat()

@@ -21,8 +21,8 @@ impl Hosts {
         Self::Loopback(origins.iter().filter_map(host).collect())
     }
 
-    /// Refuses a request with another host (RFC 9110 section 7.4). Without this check, a page of any site could call a
-    /// service on loopback: DNS rebinding points its name to 127.0.0.1, and the browser takes both for one origin.
+    /// Refuses a request with another host (RFC 9110 section 7.4). Otherwise a page of any site could call a service on
+    /// loopback by DNS rebinding: the name of the site resolves to 127.0.0.1, and the browser sees one origin.
     pub(crate) fn refuse(&self, request: &ServiceRequest) -> Option<Problem> {
         (!self.takes(request)).then(|| Problem::new(ErrorCode::MisdirectedRequest))
     }

@@ -18,8 +18,8 @@ pub(crate) fn is_form(request: &HttpRequest) -> bool {
     line.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM)
 }
 
-/// Accepts bodies of the type `expected` in UTF-8. If that is JSON, `PATCH` also accepts a merge patch (RFC 7396), which is parsed
-/// as the same object.
+/// Accepts bodies of the type `expected` in UTF-8. If that is JSON, `PATCH` also accepts a merge patch (RFC 7396),
+/// which is parsed as the same object.
 ///
 /// # Errors
 /// 415: the body has another type, or is compressed.

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-/// The most memory of one connection: an incomplete head of 128 KB, or a body of 64 KB, and buffers.
+/// The maximum memory of one connection: an incomplete head of 128 KB, or a body of 64 KB, and buffers.
 const OF_CONNECTION: u64 = 160 * 1024;
 
 /// The number of connections that fill half of the process's memory in the worst case; unlimited if no limit can be
@@ -13,7 +13,7 @@ pub(crate) fn connections() -> usize {
 }
 
 /// The smallest memory limit, in bytes, of the process's control group and its parents, or of the machine. In a
-/// container `mounted` is the container's own group.
+/// container, `mounted` is the container's own group.
 fn limit(groups: &str, mounted: &Path, machine: &str) -> u64 {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
     let of_groups =

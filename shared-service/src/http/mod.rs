@@ -1,4 +1,4 @@
-/// Resources of a URL table, and the answers to `HEAD`, `OPTIONS` and methods that a path does not have.
+/// Resources of a URL table, and the responses to `HEAD`, `OPTIONS` and methods that a path does not have.
 mod at;
 /// The sender of a request: address, request id and trace, added to every log line.
 mod caller;
@@ -8,9 +8,9 @@ mod cors;
 pub(crate) mod descriptors;
 /// Entity tags (RFC 9110 section 8.8.3).
 mod etag;
-/// Files that are served as they stand.
+/// Static files.
 mod file;
-/// Host names that a request may name.
+/// The hosts accepted in `Host`.
 mod host;
 /// Media types of request bodies.
 mod media;
@@ -31,7 +31,7 @@ mod proxies;
 pub mod request;
 /// The route of a request, with the timers of its responses.
 mod route;
-/// TLS in the process.
+/// TLS termination in this process.
 mod tls;
 /// Trace context of a request (W3C).
 mod trace;

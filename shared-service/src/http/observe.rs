@@ -25,8 +25,8 @@ use crate::recorder::is_on;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Headers of every response that does not set them itself. Responses are data of one caller: no cache stores them, and
-/// a browser that shows one runs no script.
+/// Headers of every response that does not set them itself. A response is data for one caller: no cache may store it,
+/// and a browser that displays it runs no script.
 static PROTECTION: [(HeaderName, HeaderValue); 3] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -119,7 +119,7 @@ impl Observer {
     }
 }
 
-/// Gives every error, ours or a library's, the standard body with the request id.
+/// Gives every error response, ours or a library's, the standard body with the request id.
 fn explain<B>(mut response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 
 use crate::settings::Settings;
 
-/// The proxies whose `X-Forwarded-For` and `X-Request-Id` are trusted. With an untrusted sender, a client could choose
-/// the address and the request id used for limits and logs.
+/// The proxies whose `X-Forwarded-For` and `X-Request-Id` are trusted. If every sender were trusted, a client could
+/// choose the address and the request id that limits and logs use.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     networks: Arc<[IpNet]>,
@@ -68,14 +68,14 @@ impl TrustedProxies {
     }
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`: proxies write them all.
+/// Parses `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`: proxies write all forms.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = || text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).parse().ok();
     let address: Option<IpAddr> = bare().or_else(|| text.parse().ok().map(|with_port: SocketAddr| with_port.ip()));
     address.map(|address| address.to_canonical())
 }
 
-/// A network, or one address.
+/// Parses a network, or a single address.
 fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse().ok().map(IpAddr::into))
 }

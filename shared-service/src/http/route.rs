@@ -6,8 +6,8 @@ use metrics::{Histogram, describe_histogram, histogram};
 
 const DURATION: &str = "http_server_request_duration_seconds";
 
-/// A route in one worker, with the timers of its responses: about a dozen, whatever clients send. Workers share no
-/// lock, and finding a timer allocates nothing.
+/// A route in one worker, with the timers of its responses. Their number is about a dozen, whatever clients send.
+/// Workers share no lock, and finding a timer allocates nothing.
 pub(crate) struct Route {
     pattern: &'static str,
     timers: RefCell<Vec<(&'static str, StatusCode, Histogram)>>,
@@ -56,7 +56,7 @@ pub(crate) fn describe() {
     describe_histogram!(DURATION, "Time from a request's head to the head of its answer");
 }
 
-/// The methods of RFC 9110 and RFC 5789; all others share one label, as in OpenTelemetry's conventions.
+/// The label of a method. Methods outside RFC 9110 and RFC 5789 share one, as in OpenTelemetry's conventions.
 fn label(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")

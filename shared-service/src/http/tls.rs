@@ -17,7 +17,7 @@ use crate::settings::Settings;
 /// The first byte of every key and certificate in DER.
 const DER_SEQUENCE: u8 = 0x30;
 
-/// The two PEM files of a TLS server: the certificate chain, the server's own first, and its private key.
+/// The two PEM files of a TLS server: the certificate chain, its own certificate first, and the private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     cert: PathBuf,
@@ -58,7 +58,7 @@ fn named(path: &Path, error: impl Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
-/// Reads the PEM file `path` of `setting`. An unusable form is refused by its name.
+/// Reads the PEM file `path` of `setting`. The error for DER or an encrypted key names that format.
 fn read_pem(setting: &str, path: &Path) -> io::Result<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(|error| named(path, format!("{error}, see {setting}")))?;
     let (text, is_key) = (String::from_utf8_lossy(&bytes), setting == "TLS_KEY");
@@ -76,7 +76,7 @@ fn read_pem(setting: &str, path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The current certificate.
+/// The certificate shown to clients, replaced on SIGHUP.
 #[derive(Debug)]
 struct Shown(RwLock<Arc<CertifiedKey>>);
 
@@ -86,8 +86,8 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-/// The TLS 1.2 and 1.3 configuration with the certificate in `files`, which is read now and again at each SIGHUP; if it
-/// is unusable then, the old one stays. Needs a Tokio runtime. actix-web adds ALPN for HTTP/1.1.
+/// The TLS 1.2 and 1.3 configuration with the certificate in `files`. They are read now and again at each SIGHUP; if
+/// they are unusable then, the old certificate stays. Needs a Tokio runtime. actix-web adds ALPN for HTTP/1.1.
 ///
 /// # Errors
 /// A file cannot be used; the message names it.
@@ -98,7 +98,7 @@ pub(crate) fn start(files: TlsFiles) -> io::Result<ServerConfig> {
     let resolver = Arc::<Shown>::clone(&shown);
     let config = config.map_err(io::Error::other)?.with_no_client_auth().with_cert_resolver(resolver);
     let mut hangups = signal(SignalKind::hangup())?;
-    // Ends with the runtime. Two services in one process both receive the signal.
+    // The task ends with the runtime. Two services in one process both receive the signal.
     rt::spawn(async move {
         while hangups.recv().await.is_some() {
             match files.load() {

@@ -4,8 +4,8 @@ pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 
 /// The trace that a request belongs to, from `traceparent` (W3C Trace Context).
 ///
-/// Accepted from every client, unlike the request id: it names the client's own operation, and two clients with one
-/// trace still have different request ids.
+/// Accepted from every client, unlike the request id: the trace id names the client's own operation, and requests of
+/// two clients with one trace id still have different request ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trace {
     id: u128,
@@ -13,7 +13,7 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// The trace in the only `traceparent`. Several headers or an invalid one count as none.
+    /// The trace in the `traceparent` header; `None` if the header is absent, invalid or sent more than once.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(TRACEPARENT);
         let (value, None) = (values.next()?, values.next()) else { return None };

@@ -28,7 +28,7 @@ impl Unread {
         Some(Self(body))
     }
 
-    /// The response body `answer`, which holds `unread`.
+    /// Wraps the response body `answer`, so that `unread` is kept until the response is sent.
     pub(crate) fn hold<B: MessageBody + 'static>(unread: Option<Self>, answer: B) -> EitherBody<B, Held> {
         match unread {
             None => EitherBody::left(answer),

@@ -31,7 +31,7 @@ pub struct AccessSettings {
 }
 
 impl AccessSettings {
-    /// Reads them, but for the public keys; see [`AccessSettings::require_a_key`].
+    /// Reads these settings, except the public keys; see [`AccessSettings::require_a_key`].
     pub fn read(settings: &mut Settings) -> Self {
         let why = "Signs and verifies access tokens; the same in every service. Also ACCESS_TOKEN_SECRET_FILE";
         let secret = settings.signing_secret("ACCESS_TOKEN_SECRET", why);
@@ -88,7 +88,7 @@ impl AccessSettings {
         Ok(BearerAuth::new(verifier).on_outcome(count).with_extra_header(self.header.as_ref().map(HeaderName::as_str)))
     }
 
-    /// Shows how old the public keys are, in seconds, and how many there are.
+    /// Exports the age of the public keys in seconds, and their number.
     #[must_use]
     pub fn shown(metrics: Metrics, keys: &PublicKeys) -> Metrics {
         let (aged, counted) = (keys.clone(), keys.clone());
@@ -97,7 +97,7 @@ impl AccessSettings {
         metrics.age(age, move || aged.age()).count(count, move || counted.keys().len())
     }
 
-    /// A check for [`Readiness`](super::Readiness): without a secret, no token is accepted before the first set of keys.
+    /// A check for [`Readiness`](super::Readiness): without a secret, no token is accepted before the first key set.
     ///
     /// # Errors
     /// There is no set yet.

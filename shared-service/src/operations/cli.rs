@@ -1,4 +1,4 @@
-//! The commands that every service has beside its own.
+//! The commands that every service has in addition to its own.
 
 use std::error::Error;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -74,10 +74,10 @@ impl CommonCommand {
     }
 }
 
-/// Reads a part of `settings`, and starts the log.
+/// Starts the log, and reads a part of `settings`.
 ///
 /// # Errors
-/// They are wrong.
+/// At least one setting is invalid.
 pub fn read<T>(mut settings: Settings, read: impl FnOnce(&mut Settings) -> T) -> Result<T, SettingsError> {
     start_logging(&mut settings);
     let config = read(&mut settings);
@@ -85,7 +85,7 @@ pub fn read<T>(mut settings: Settings, read: impl FnOnce(&mut Settings) -> T) ->
     Ok(config)
 }
 
-/// The exit code of the program `name`.
+/// Prints the error of the program `name`, if any; returns the exit code.
 #[must_use]
 pub fn exit(name: &str, done: Result<(), Box<dyn Error>>) -> ExitCode {
     match done {

@@ -13,7 +13,7 @@ use shared_claims::{ErrorCode, Problem};
 
 use crate::http::at;
 
-/// A check that takes longer counts as failed.
+/// The time limit of a check; a check that takes longer counts as failed.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -92,11 +92,11 @@ async fn readyz(readiness: web::Data<Readiness>) -> Result<HttpResponse, Problem
     Err(missing.into_iter().fold(problem, |problem, name| problem.error(name, "does not answer")))
 }
 
-/// Requests `url` (`http://127.0.0.1:3000/readyz`) once, for container health checks. The target is this machine,
-/// addressed by number, so any certificate is accepted.
+/// Requests `url` (`http://127.0.0.1:3000/readyz`) once, for container health checks. The target is this machine, given
+/// by its IP address, so any certificate is accepted.
 ///
 /// # Errors
-/// No answer within 2 s, or a status other than 2xx; the message says which.
+/// No response within 2 s, or a status other than 2xx; the message says which.
 pub async fn healthcheck(url: &str) -> Result<(), String> {
     match status(url).await {
         Ok(200..=299) => Ok(()),
@@ -110,7 +110,7 @@ pub async fn healthcheck(url: &str) -> Result<(), String> {
     }
 }
 
-/// The status that `GET url` gives.
+/// The status of the response to `GET url`.
 async fn status(url: &str) -> reqwest::Result<u16> {
     let client = Client::builder().danger_accept_invalid_certs(true).no_proxy().redirect(Policy::none());
     Ok(client.timeout(2 * PATIENCE).build()?.get(url).send().await?.status().as_u16())

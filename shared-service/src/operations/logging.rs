@@ -23,7 +23,7 @@ enum Format {
     Json,
 }
 
-/// Levels and `module=level` with commas between them, as `env_logger` reads them. It takes any other word for a module.
+/// Levels and `module=level`, comma-separated, for `env_logger`, which takes any other word for a module name.
 struct Filters(String);
 
 impl FromStr for Filters {
@@ -91,7 +91,7 @@ fn json(record: &Record<'_>) -> String {
     line
 }
 
-/// The current time in RFC 3339, with space for a line. A thread keeps the text of a second.
+/// The current time in RFC 3339, in a string with room for a line. Each thread caches the text of the current second.
 fn time() -> String {
     thread_local!(static SECOND: RefCell<(i64, String)> = const { RefCell::new((-1, String::new())) });
     let now = now_ms();
@@ -126,7 +126,7 @@ fn push_escaped(line: &mut String, text: &str) {
     }
 }
 
-/// A number, or text: quoted as in JSON, unless the format is text and none of it needs that.
+/// Appends a number, or text. Text is quoted as in JSON, unless the format is text and no character requires quotes.
 fn push_value(line: &mut String, value: &Value<'_>, format: Format) {
     if let Some(number) = value.to_u64() {
         return push(line, format_args!("{number}"));
@@ -150,8 +150,8 @@ fn push_value(line: &mut String, value: &Value<'_>, format: Format) {
     }
 }
 
-/// Calls `each` with the pairs of `own`, of the record and of its request, in the order of their names. Of equal names
-/// the last counts.
+/// Calls `each` with the pairs of `own`, of the record and of its request, sorted by name. Of pairs with the same name,
+/// only the last one is passed.
 fn for_each_pair(record: &Record<'_>, own: &[(&str, &str)], mut each: impl FnMut(&str, &Value<'_>)) {
     struct Pairs<'kvs>(Vec<(Key<'kvs>, Value<'kvs>)>);
 

@@ -23,16 +23,16 @@ use crate::recorder::{RECORDER, STORE_DURATION};
 
 /// The media type of the Prometheus text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// A gauge that takes longer is left out.
+/// The time limit for reading a gauge; a slower gauge is left out.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The boundaries of OpenTelemetry's conventions for `http.server.request.duration`, in seconds.
 const BOUNDARIES: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-/// A store answers faster than a request, and within a second or not at all.
+/// The boundaries for store calls, in seconds: a call is faster than a request, and is cancelled after a second.
 const STORE_BOUNDARIES: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
 /// The interval for moving samples into their buckets; until then each sample takes memory.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// All services in this process. Every metrics address shows all of them.
+/// The metrics of all services in this process. Every metrics address exports all of them.
 static SHOWN: StdMutex<Vec<Weak<Metrics>>> = StdMutex::new(Vec::new());
 
 /// The service's own metrics, besides those of requests, stores and the process.
@@ -50,14 +50,14 @@ type Gauge = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 pub type Named = (&'static str, &'static str);
 
 impl Metrics {
-    /// The metrics of a program of this version, such as `env!("CARGO_PKG_VERSION")`. `register` calls [`show_counter`]
-    /// and [`show_timer`] for each counter and timer of the service when recording starts.
+    /// Creates the metrics of `service` at `version`, such as `env!("CARGO_PKG_VERSION")`. `register` calls
+    /// [`show_counter`] and [`show_timer`] for each counter and timer of the service when recording starts.
     #[must_use]
     pub fn new(service: &'static str, version: &'static str, register: fn()) -> Self {
         Self { service, version, register, gauges: Vec::new() }
     }
 
-    /// Adds a gauge that is read at each scrape; left out if it is `None` or takes longer than a second.
+    /// Adds a gauge that is read at each scrape; it is left out if `read` gives `None` or takes longer than a second.
     #[must_use]
     pub fn gauge<F>(mut self, (name, help): Named, read: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -76,13 +76,13 @@ impl Metrics {
         self
     }
 
-    /// Adds a gauge of things that are counted in memory.
+    /// Adds a gauge of a number that is counted in memory.
     #[must_use]
     pub fn count(self, named: Named, read: impl Fn() -> usize + Send + Sync + 'static) -> Self {
         self.gauge(named, move || ready(Some(as_gauge(read()))))
     }
 
-    /// Adds a gauge of the seconds since something was up to date; infinite before the first time.
+    /// Adds a gauge of an age in seconds; infinite while `read` returns `None`.
     #[must_use]
     pub fn age(self, named: Named, read: impl Fn() -> Option<Duration> + Send + Sync + 'static) -> Self {
         self.gauge(named, move || ready(Some(read().map_or(f64::INFINITY, |age| age.as_secs_f64()))))
@@ -116,7 +116,7 @@ impl Metrics {
     }
 }
 
-/// Exact up to four thousand million.
+/// The value of a gauge for `count`, exact up to `u32::MAX` (four thousand million) and capped there.
 pub fn as_gauge(count: impl TryInto<u32>) -> f64 {
     f64::from(count.try_into().unwrap_or(u32::MAX))
 }
@@ -164,7 +164,7 @@ fn describe() {
     describe_gauge!("process_resident_memory_bytes", "The memory that the process holds, in bytes");
 }
 
-/// Runs until its runtime ends.
+/// Runs the recorder's upkeep at intervals, until the runtime ends.
 async fn upkeep() {
     loop {
         sleep(UPKEEP_EVERY).await;
@@ -179,7 +179,7 @@ pub(crate) fn show(config: &mut web::ServiceConfig) {
 
 async fn page() -> HttpResponse {
     static SCRAPE: Mutex<()> = Mutex::const_new(());
-    // One scrape at a time: a gauge set by one scrape would be left out by the other.
+    // Scrapes run one at a time: a gauge exported by one scrape would be missing from a concurrent one.
     let _turn = SCRAPE.lock().await;
     let shown: Vec<Arc<Metrics>> =
         SHOWN.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();

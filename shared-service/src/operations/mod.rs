@@ -13,7 +13,7 @@ mod document;
 mod health;
 /// Log lines, as text or JSON.
 mod logging;
-/// Counters and timers, and the listener that shows them.
+/// Counters, timers and gauges, and `/metrics`, which exports them.
 pub(crate) mod metrics;
 /// Progress of a long command.
 mod progress;

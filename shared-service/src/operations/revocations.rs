@@ -6,7 +6,7 @@ use shared_claims::Revocations;
 use super::metrics::Metrics;
 use crate::settings::Settings;
 
-/// A shorter interval is useless.
+/// The shortest useful interval between two polls.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
 
 /// The settings of the revocation list's poller.
@@ -19,7 +19,7 @@ pub struct RevocationSettings {
 }
 
 impl RevocationSettings {
-    /// Reads them.
+    /// Reads these settings.
     pub fn read(settings: &mut Settings) -> Self {
         let poll = settings.duration("REVOCATION_POLL", "1s", "Interval between two polls of the revocation list");
         if poll < SHORTEST_POLL {
@@ -44,7 +44,7 @@ impl RevocationSettings {
     }
 
     /// A check for [`Readiness`](super::Readiness): before the first list is read, tokens revoked before the start
-    /// would be accepted. A list that gets too old later is the concern of [`RevocationSettings::max_age`].
+    /// would be accepted. [`RevocationSettings::max_age`] deals with a list that gets too old later.
     ///
     /// # Errors
     /// No list was read yet.

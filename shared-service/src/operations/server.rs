@@ -27,7 +27,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const DRAIN_SECONDS: u64 = 8;
 /// The maximum number of connections per worker, whatever the memory.
 const MOST_OF_WORKER: usize = 25_600;
-/// The maximum number of connections to the metrics.
+/// The maximum number of connections to the metrics address.
 const SCRAPES: usize = 64;
 
 /// A running server.
@@ -35,30 +35,30 @@ pub struct Running {
     addr: SocketAddr,
     server: Server,
     metrics: Option<(SocketAddr, Server)>,
-    /// Exported while the server runs.
+    /// Keeps the metrics exported while the server runs.
     _shown: Arc<Metrics>,
 }
 
 impl Running {
-    /// The address on which it listens.
+    /// The address on which the server listens.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The address of its metrics, if it has one.
+    /// The address of the metrics, if there is one.
     #[must_use]
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(|(addr, _)| *addr)
     }
 
-    /// Stops the server; `stop(true)` finishes the requests in flight.
+    /// The handle that stops the server; `stop(true)` first finishes the requests in flight.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         self.server.handle()
     }
 
-    /// Serves, with its metrics, until it is stopped.
+    /// Serves requests and metrics until the server is stopped.
     ///
     /// # Errors
     /// The server fails.

@@ -7,8 +7,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Running;
 
-/// SIGTERM and Ctrl-C, caught from the creation of this value, so that a signal during the start also counts. SIGHUP no
-/// longer ends the process: it reloads the TLS files, if there are any.
+/// SIGTERM and Ctrl-C, caught from the creation of this value on, so that a signal during the start is not lost. SIGHUP
+/// no longer ends the process: it reloads the TLS files, if there are any.
 pub struct ShutdownSignal {
     term: Signal,
     int: Signal,
@@ -20,7 +20,7 @@ impl ShutdownSignal {
     /// # Errors
     /// The signal handlers cannot be installed.
     pub fn listen() -> io::Result<Self> {
-        // Tokio keeps the handler for good, and drops a signal that no task waits for.
+        // Tokio never removes the signal handler, and drops a signal that no task waits for.
         drop(signal(SignalKind::hangup())?);
         Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
@@ -55,7 +55,7 @@ async fn until_stopped(mut stop: ShutdownSignal, servers: Vec<Running>) -> io::R
     }
     log::info!("stopping: finishing the requests in flight");
     for handle in handles {
-        // `serving` waits for the stop.
+        // `serving`, awaited below, completes when the servers have stopped.
         drop(handle.stop(true));
     }
     serving.await.map(drop)

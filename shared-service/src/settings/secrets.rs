@@ -66,7 +66,7 @@ impl Settings {
         url
     }
 
-    /// Warns if other users can read the database. `SQLite` gives the files beside a database the same mode.
+    /// Warns if other users can read the database. `SQLite` gives its `-wal` and `-shm` files the mode of the database.
     fn doubt_readable(&mut self, name: &str, file: &Path) {
         let files = ["", "-wal", "-shm"].map(|end| format!("{}{end}", file.display()));
         let is_readable = |path: &String| std::fs::metadata(path).is_ok_and(|found| is_readable_by_others(&found));

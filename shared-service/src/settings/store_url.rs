@@ -71,7 +71,7 @@ impl fmt::Display for StoreUrl {
     }
 }
 
-/// A harmless parameter with a harmless value: a word, a number or a path.
+/// Masks all parameters but harmless names with a harmless value: a word, a number or a path.
 pub(super) fn without_secrets(query: &str) -> String {
     if query.contains(['?', ';']) {
         return "***".to_owned();

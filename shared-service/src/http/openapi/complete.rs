@@ -88,7 +88,7 @@ fn add_errors(operation: &mut Operation, codes: Vec<ErrorCode>, components: &mut
         let names: Vec<&str> = codes.iter().map(|code| code.name()).collect();
         let name = names.join(".");
         if let Some(RefOr::T(own)) = operation.responses.responses.get_mut(&status.to_string()) {
-            // An error body of the call's own, beside ours.
+            // The call has an error body of its own for this status; the common one is added.
             let ours = failure(&codes, &names);
             own.description = format!("{}\n\n{}", own.description, ours.description);
             own.content.extend(ours.content);

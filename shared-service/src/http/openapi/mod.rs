@@ -1,5 +1,5 @@
-//! The `OpenAPI` 3.1 document of a service, and a page that shows it. Handlers describe themselves; what follows from a
-//! description is added here, once.
+//! The `OpenAPI` 3.1 document of a service, and a page that shows it. Each handler carries its own description; this
+//! module adds the errors and headers that every description implies.
 
 /// Errors and headers implied by the parameters of a call.
 mod complete;

@@ -10,8 +10,8 @@ use utoipa_swagger_ui::Config;
 
 use crate::http::{File, at};
 
-/// The page may load files beside it and call its own service, nothing else. Swagger UI uses inline styles, and icons
-/// in its style sheet.
+/// The page may load files of its own origin and call its own service, nothing else. Swagger UI uses inline styles, and
+/// icons as `data:` URLs in its style sheet.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -47,7 +47,7 @@ pub fn docs(document: fn() -> OpenApi) -> impl Fn(&mut ServiceConfig) + Clone {
     }
 }
 
-/// Sends a browser from `/` to `/docs`: for a service without a page of its own.
+/// Redirects `/` to `/docs`, for a service without a page of its own.
 pub fn docs_at_root(config: &mut ServiceConfig) {
     let to_docs = || std::future::ready(HttpResponse::Found().insert_header((LOCATION, "docs")).finish());
     config.service(at("/").get(to_docs));
@@ -64,7 +64,7 @@ pub(crate) async fn read(request: HttpRequest, made: Data<Made>) -> HttpResponse
     File { kind: "application/json", packed: false, bytes: Bytes::clone(&made), policy: None }.serve(&request)
 }
 
-/// Serves a file of the page. Its links are relative to `/docs`, so `/docs/` would be another place.
+/// Serves a file of the page. `/docs/` is redirected, because the links of the page are relative to `/docs`.
 async fn load(request: HttpRequest, file: Path<String>) -> Result<HttpResponse, Problem> {
     match file.as_str() {
         "" => Ok(HttpResponse::PermanentRedirect().insert_header((LOCATION, "../docs")).finish()),

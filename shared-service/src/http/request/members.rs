@@ -17,7 +17,7 @@ pub fn read<T: DeserializeOwned>(members: &Map<String, Value>) -> Result<T, Viol
     read_from(members, Source::Json)
 }
 
-/// The spelling of values.
+/// The format in which the values are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     /// JSON.
@@ -26,8 +26,8 @@ pub(super) enum Source {
     Query,
 }
 
-/// serde stops at the first violation. Each one found moves its field to the end of the next attempt, until an attempt
-/// fails at a known field.
+/// Deserializes again after each violation, because serde stops at the first one. Fields with a known violation come
+/// last; an attempt that fails at such a field has found no new violation.
 pub(super) fn read_from<T: DeserializeOwned>(members: &Map<String, Value>, source: Source) -> Result<T, Violations> {
     let mut wrong = Violations::default();
     loop {

@@ -34,25 +34,25 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The body of a request, one JSON object. A request without a body is refused.
 ///
-/// The handler deserializes it: actix-web runs all extractors side by side, and an unauthorized caller must get that
-/// error, not the violations of the body.
+/// The handler, not the extractor, deserializes the body: actix-web runs all extractors concurrently, and an
+/// unauthorized caller must get the authorization error, not the violations of the body.
 pub struct Body<T>(Map<String, Value>, PhantomData<T>);
 
 /// An optional body of a request.
 pub struct MaybeBody<T>(Option<Map<String, Value>>, PhantomData<T>);
 
-/// The body of a request as a form, read as a query is.
+/// The body of a request as a form, deserialized like a query string.
 pub struct Form<T>(Option<Map<String, Value>>, PhantomData<T>);
 
-/// The body of a request, a form or else JSON.
+/// The body of a request: a form, or JSON.
 pub enum FormOrJson<F, J> {
     /// `application/x-www-form-urlencoded`.
     Form(Form<F>),
-    /// All else.
+    /// Any other type, which must be JSON.
     Json(MaybeBody<J>),
 }
 
-/// The query string of a request, deserialized like a body. An empty parameter is an absent one.
+/// The query string of a request, deserialized like a body. An empty parameter counts as absent.
 pub struct Query<T>(Map<String, Value>, PhantomData<T>);
 
 impl<T: DeserializeOwned> Body<T> {
@@ -66,10 +66,10 @@ impl<T: DeserializeOwned> Body<T> {
 }
 
 impl<T> Body<T> {
-    /// Reads the members as another type: which ones are required may depend on the settings of the service.
+    /// Deserializes the body as another type: the required members may depend on the settings of the service.
     ///
     /// # Errors
-    /// All that [`read`] finds.
+    /// All violations; see [`read`].
     pub fn read_as<U: DeserializeOwned>(self) -> Result<U, Problem> {
         Ok(read(&self.0)?)
     }
@@ -86,10 +86,10 @@ impl<T: DeserializeOwned> MaybeBody<T> {
 }
 
 impl<T: DeserializeOwned> Form<T> {
-    /// Reads the parameters.
+    /// Deserializes the parameters.
     ///
     /// # Errors
-    /// All that [`read`] finds. The calls that take a form have an error body of their own for it.
+    /// All violations; see [`read`]. The calls that take a form report them in an error body of their own.
     pub fn read(&self) -> Result<T, Violations> {
         let parameters = self.0.as_ref().ok_or_else(|| Violations::of("the body", "cannot be decoded"))?;
         read_from(parameters, Source::Query)
@@ -174,7 +174,7 @@ async fn members(request: &HttpRequest, payload: Payload) -> Result<Option<Map<S
         return Ok(None);
     }
     check_type(request, JSON)?;
-    // serde_json accepts duplicate names and keeps the last value; two parsers could see two different bodies.
+    // serde_json accepts duplicate names and keeps the last value, so two parsers could see two different bodies.
     let is_strict = Members::parse(&bytes).is_ok();
     serde_json::from_slice(&bytes).ok().filter(|_| is_strict).map(Some).ok_or_else(|| {
         malformed(

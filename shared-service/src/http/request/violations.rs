@@ -10,7 +10,7 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// One violation.
+    /// The violation `message` of `field` alone.
     pub(super) fn of(field: &str, message: &str) -> Self {
         Self { found: vec![(field.to_owned(), message.to_owned())], of_shape: false }
     }

@@ -19,7 +19,7 @@ pub(super) async fn address(options: &ServerOptions) -> Vec<CheckResult> {
     found
 }
 
-/// A running service already has both addresses.
+/// Checks the address `metrics`. A service that is running already listens on both addresses.
 fn for_metrics(metrics: SocketAddr, addr: SocketAddr, service: Status) -> CheckResult {
     if metrics == addr && addr.port() != 0 {
         return CheckResult::fail(
@@ -44,7 +44,7 @@ fn for_metrics(metrics: SocketAddr, addr: SocketAddr, service: Status) -> CheckR
 async fn taken(options: &ServerOptions) -> CheckResult {
     let (addr, ready) = (options.addr, options.ready_url());
     let alive = format!("{}/livez", ready.trim_end_matches("/readyz"));
-    // A program that accepts connections and does not answer is found before the time limit of this check.
+    // Ends before the time limit of the whole check, so that a program that accepts but never responds is reported.
     let both = Box::pin(async { tokio::join!(healthcheck(&ready), healthcheck(&alive)) });
     let silent = || (Err(String::new()), Err(String::new()));
     match tokio::time::timeout(PATIENCE * 3 / 4, both).await.unwrap_or_else(|_| silent()) {

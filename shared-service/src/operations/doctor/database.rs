@@ -28,8 +28,8 @@ pub(super) async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<Chec
     }
 }
 
-/// The error of a database file, found without opening it. `SQLite` writes a journal beside it, so the folder counts
-/// too.
+/// Checks a database file without opening it; returns the problem, if any. `SQLite` writes a journal into the same
+/// folder, so the folder is checked too.
 fn file_trouble(file: &Path, url: &str) -> Option<CheckResult> {
     let shown = file.display();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -72,7 +72,7 @@ async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<
     Ok(found)
 }
 
-/// The milliseconds by which Postgres is ahead of this machine; 0 if the difference is within the round trip.
+/// The milliseconds by which Postgres's clock is ahead of this machine's; 0 if the difference is within the round trip.
 async fn ahead_ms(pool: &Database) -> Result<i64, StoreError> {
     let asked = now_ms();
     let clock = "SELECT CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000 AS BIGINT) AS ms";

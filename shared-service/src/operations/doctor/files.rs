@@ -2,10 +2,10 @@ use super::CheckResult;
 use crate::http::{ServerOptions, descriptors};
 
 const WHAT: &str = "files";
-/// A limit below this is warned of, if the memory allows more connections.
+/// Below this number of connections, the check warns if they are limited by open files and not by memory.
 const FEW: usize = 500;
 
-/// Checks the limit of open files, of which each connection takes one.
+/// Checks the limit of open files; each connection takes one.
 pub(super) fn files(options: &ServerOptions) -> CheckResult {
     let (limit, connections) = (descriptors::limit(), options.max_connections);
     let says = format!("the start allows itself {limit} open files (the hard limit), and {connections} connections");

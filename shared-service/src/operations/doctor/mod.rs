@@ -53,17 +53,17 @@ pub struct CheckResult {
 }
 
 impl CheckResult {
-    /// A check of `what` without a problem.
+    /// The result of a check of `what` without a problem.
     pub fn ok(what: &'static str, message: impl Into<String>) -> Self {
         Self { status: Status::Ok, what, message: message.into() }
     }
 
-    /// A check of `what` with a warning.
+    /// The result of a check of `what` with a warning.
     pub fn warn(what: &'static str, message: impl Into<String>) -> Self {
         Self { status: Status::Warn, what, message: message.into() }
     }
 
-    /// A failed check of `what`.
+    /// The result of a failed check of `what`.
     pub fn fail(what: &'static str, message: impl Into<String>) -> Self {
         Self { status: Status::Fail, what, message: message.into() }
     }
@@ -89,7 +89,7 @@ impl fmt::Display for CheckResult {
     }
 }
 
-/// Prints results as they come: as text, or a JSON object a line.
+/// Prints results as they come: as text, or as one JSON object per line.
 pub struct Report<W> {
     out: W,
     json: bool,
@@ -141,7 +141,7 @@ impl<W: Write> Report<W> {
     }
 }
 
-/// The results of `work` about `what`, or a failure after the time limit.
+/// The results of `work`, which checks `what`, or a failure after the time limit.
 pub async fn time_limited<F>(what: &'static str, work: impl Future<Output = F>) -> Vec<CheckResult>
 where
     F: IntoIterator<Item = CheckResult>,
@@ -167,8 +167,8 @@ pub fn settings(settings: Settings) -> Vec<CheckResult> {
     found
 }
 
-/// A warning if the file of the private key `setting` can be used by every user of the machine. A group may read it, as mounted
-/// secrets are given to one.
+/// A warning if every user of the machine can access the private key file of `setting`. Access of the file's group is
+/// allowed, because mounted secrets are given to a group.
 #[must_use]
 pub fn key_file(settings: &Settings, setting: &str) -> Option<CheckResult> {
     let path = settings.raw(&format!("{setting}_FILE"))?;

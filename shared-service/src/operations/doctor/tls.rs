@@ -6,7 +6,7 @@ use crate::http::TlsFiles;
 
 const WHAT: &str = "tls";
 const DAY: i64 = 86_400;
-/// Enough time to repair a failed renewal.
+/// The remaining validity, in seconds, below which the check warns: enough time to repair a failed renewal.
 const SOON: i64 = 14 * DAY;
 
 /// Checks that the certificate and its key can be read, belong together, and are valid at `now_ms`.

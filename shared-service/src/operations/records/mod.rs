@@ -20,10 +20,10 @@ const LARGEST: usize = 1 << 20;
 /// a string; an empty cell is an absent member.
 pub type Record = (u64, Result<Map<String, Value>, String>);
 
-/// The most bad lines that a refusal lists.
+/// The maximum number of invalid lines that an error lists.
 const MOST_LISTED: usize = 20;
 
-/// The first of the bad `lines` of a file, each with its reason on a line of its own, and how many more there are.
+/// Lists the first invalid `lines` of a file, each with its reason on a line of its own, and the number of the others.
 pub fn listed<'l>(lines: impl ExactSizeIterator<Item = (u64, &'l str)>) -> String {
     let more = lines.len().saturating_sub(MOST_LISTED);
     let listed = lines.take(MOST_LISTED).map(|(number, why)| format!("\nline {number}: {why}"));
@@ -46,7 +46,7 @@ pub struct Records<'a> {
 enum Rest<'a> {
     Unknown(Text<'a>),
     Lines(Text<'a>),
-    /// After the opening bracket, or after a comma.
+    /// An array after its opening bracket; true after a comma.
     Array(Text<'a>, bool),
     Table(Table<'a>),
     Nothing,
@@ -98,7 +98,7 @@ impl Iterator for Records<'_> {
     }
 }
 
-/// Determines the format, after a byte order mark and white space.
+/// Skips a byte order mark and white space, then determines the format.
 fn begin<'a>(mut text: Text<'a>, line: &mut u64) -> io::Result<Rest<'a>> {
     let mut head = Vec::new();
     text.by_ref().take(3).read_to_end(&mut head)?;
@@ -122,8 +122,8 @@ fn begin<'a>(mut text: Text<'a>, line: &mut u64) -> io::Result<Rest<'a>> {
     }
 }
 
-/// The record of the next line that is not blank. After an opening brace alone, the indented lines and the closing brace
-/// belong to it, as `mongoexport --pretty` and `jq` write them.
+/// The record of the next line that is not blank. After a line with only an opening brace, the indented lines and the
+/// closing brace belong to the same record, as `mongoexport --pretty` and `jq` write them.
 fn line(text: &mut Text<'_>, line: &mut u64) -> io::Result<Option<Record>> {
     loop {
         let (mut bytes, number) = (Vec::new(), *line);

@@ -39,7 +39,7 @@ impl<'a> Table<'a> {
         Ok(table)
     }
 
-    /// The next row that is not empty.
+    /// The record of the next row with at least one value that is not empty.
     pub(super) fn row(&mut self, line: &mut u64) -> io::Result<Option<Record>> {
         while let Some((number, values)) = self.values(line)? {
             match values {
@@ -58,7 +58,7 @@ impl<'a> Table<'a> {
         Ok(cells.map(|(name, value)| (name, value.into())).collect())
     }
 
-    /// The next row that is not blank. A quoted value may span lines.
+    /// The values of the next line that is not blank. A quoted value may span lines.
     fn values(&mut self, line: &mut u64) -> io::Result<Option<Row>> {
         let mut number = *line;
         self.parser.reset();
@@ -93,7 +93,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The values that end at `ends`.
+/// Splits `text` into the values that end at `ends`.
 fn split(text: &[u8], ends: &[usize]) -> Result<Vec<String>, String> {
     let begins = std::iter::once(&0).chain(ends);
     let values = begins.zip(ends).map(|(begin, end)| String::from_utf8(text[*begin..*end].to_vec()));
