@@ -11,7 +11,7 @@ export async function account(signal) {
     el('div', { className: 'account' },
       el('section', { className: 'card' }, el('dl', {}, ...facts.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))))),
       devices(signal),
-      // Only where auth-service sends mail.
+      // Absent if auth-service sends no mail.
       profile.emailVerified !== undefined && email(),
       password(profile),
       el('section', { className: 'card' }, el('h2', {}, 'Delete the account'),
@@ -20,7 +20,7 @@ export async function account(signal) {
   ];
 }
 
-/** A browser and a system, as far as a `User-Agent` tells. */
+/** The browser and system that a `User-Agent` names. */
 function device(label) {
   const find = (names) => names.find(([pattern]) => pattern.test(label))?.[1];
   const browser = find([[/Edg\//, 'Edge'], [/OPR\//, 'Opera'], [/Firefox\//, 'Firefox'], [/Chrom(e|ium)\//, 'Chrome'], [/Safari\//, 'Safari'], [/curl\//, 'curl']]);
@@ -88,7 +88,7 @@ function leave() {
     form([field('currentPassword', 'Password', { type: 'password', autocomplete: 'current-password', required: true, autofocus: true })], 'Delete my account', submit, 'danger'));
 }
 
-/** A wrong current password is an error of its field. */
+/** Reports a wrong current password at its field. */
 function explainPassword(error) {
   if (error.code === 'invalid_credentials') error.errors = [{ field: 'currentPassword', message: 'is wrong' }];
   throw error;

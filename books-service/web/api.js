@@ -2,13 +2,13 @@ import { Session, SessionError } from './session.js';
 
 const auth = document.querySelector('meta[name=auth-service]').content;
 
-/** Where auth-service is. */
+/** auth-service's origin. */
 export const authOrigin = new URL(auth).origin;
 export const session = new Session({ auth, services: [location.origin] });
 
 const json = (method, body, headers = {}) => ({ method, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json', ...headers } });
 
-/** A call with the access token. @throws {SessionError} for every answer that is no success. */
+/** A call with the access token. @throws {SessionError} for each response that is not 2xx. */
 async function call(url, init) {
   const response = await session.fetch(url, init).catch((error) => {
     if (error instanceof TypeError) throw new SessionError({ code: 'unreachable', detail: `${new URL(url).origin} cannot be reached.` });
@@ -18,7 +18,7 @@ async function call(url, init) {
   return response;
 }
 
-/** One page of a list: its items, the number of all or a number that it exceeds, and the address of the next page. */
+/** One page of a list: its items, the total or a number that it exceeds, and the URL of the next page. */
 async function page(url, signal) {
   const response = await call(url, { signal });
   const next = /<([^>]*)>;\s*rel="next"/.exec(response.headers.get('Link') ?? '')?.[1];

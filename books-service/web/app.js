@@ -14,7 +14,7 @@ const ROUTES = [
 
 let view = new AbortController();
 
-/** Shows the view that the address names, to who may see it. */
+/** Shows the view of the address if the user's role may see it. */
 async function show(moved = true) {
   view.abort();
   view = new AbortController();
@@ -71,7 +71,7 @@ function showWelcome(reason) {
   document.body.dataset.state = 'ready';
 }
 
-/** Nothing of a user stays to be seen, until it is known who is signed in. */
+/** Removes all data of a user until it is known who is signed in. */
 function hide() {
   view.abort();
   document.body.dataset.state = 'checking';
@@ -85,7 +85,7 @@ async function start() {
   try {
     const known = session.user;
     const user = await session.start();
-    // Where `start` found out, `change` has drawn the page.
+    // If the user changed, `change` has drawn the page.
     if (user === known) (user ? show(false) : showWelcome());
   } catch (error) {
     if (session.user !== undefined) return;
@@ -105,7 +105,7 @@ session.addEventListener('change', ({ detail: { user, reason } }) => {
 addEventListener('hashchange', () => session.user && show());
 addEventListener('pageshow', ({ persisted }) => persisted && start());
 
-// The session's cookie is of one site: a page at 127.0.0.1 and auth-service at localhost are two.
+// The cookie is sent within one site only; 127.0.0.1 and localhost are two sites.
 const [here, there] = [location.hostname, new URL(authOrigin).hostname];
 if (there === 'localhost' && ['127.0.0.1', '[::1]'].includes(here)) location.replace(location.href.replace(here, there));
 else start();

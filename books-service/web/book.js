@@ -20,7 +20,7 @@ export async function book(id, signal) {
   ];
 }
 
-/** Back to the search that led here, if one did. */
+/** Returns to the search that led here, if any. */
 function goBack(event) {
   const history = globalThis.navigation;
   const before = history?.entries()[history.currentEntry.index - 1]?.url ?? '';

@@ -4,7 +4,7 @@ import { spine, year } from './spine.js';
 
 const ORDERS = [['title', 'Title'], ['author', 'Author'], ['year', 'Oldest first'], ['-year', 'Newest first'], ['-pages', 'Longest first'], ['-added', 'Last added']];
 
-/** The catalogue: search, sort, and all books that match, page by page as they are scrolled to. */
+/** The catalogue: search, sort, and all books that match, loaded as they are scrolled to. */
 export function catalogue(signal) {
   const asked = new URLSearchParams(location.hash.split('?')[1] ?? '');
   const state = { q: asked.get('q') ?? '', sort: asked.get('sort') ?? 'title' };
@@ -13,7 +13,7 @@ export function catalogue(signal) {
   const keep = (name, value) => {
     state[name] = value;
     const query = new URLSearchParams(Object.entries(state).filter(([key, text]) => text && !(key === 'sort' && text === 'title')));
-    // No new entry of the history for each letter.
+    // Adds no history entry for each letter.
     history.replaceState(null, '', `#/${query.size ? `?${query}` : ''}`);
   };
   const page = async (url, until) => {

@@ -7,16 +7,16 @@ const NUMBERS = ['pages', 'year'];
 /** The details of a book without its id. */
 export const details = (book) => Object.fromEntries(NAMES.map(([name]) => [name, book[name]]));
 
-/** The values of the form as the service takes them; what is no number is sent as it is, and refused by name. */
+/** The values of the form as the service takes them. An invalid number is sent as it is; the service refuses it. */
 const typed = (values) => Object.fromEntries(Object.entries(values).map(([name, text]) => {
   const number = NUMBERS.includes(name) && text.trim() && Number(text);
   return [name, Number.isInteger(number) ? number : text];
 }));
 
-/** Reads the view again. */
+/** Loads the view again. */
 export const redraw = () => dispatchEvent(new HashChangeEvent('hashchange'));
 
-/** A form for `book`, as it was read with `tag`; for a new one without them. */
+/** A form for `book`, read with the ETag `tag`; without both, for a new book. */
 export function editor(book, tag) {
   const inputs = NAMES.map(([name, label]) => field(name, label, {
     value: book?.[name] ?? '', required: true, autofocus: name === 'title',
@@ -34,7 +34,7 @@ export function editor(book, tag) {
       await show(mine);
     }
   };
-  /** The book as another person left it, beside what is in the form. */
+  /** Compares the book, changed by another user, with the form. */
   const show = async (mine) => {
     const now = await library.read(book.id);
     tag = now.tag;

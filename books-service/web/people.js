@@ -1,7 +1,7 @@
 import { people as calls, session } from './api.js';
 import { button, busy, date, dialog, el, field, finder, moment, notice, toast } from './ui.js';
 
-/** Accounts, for an admin: found, given a role, disabled, signed out, given a link to set a password. */
+/** The accounts, for an admin: search, change the role, disable, sign out, link to set a password. */
 export function people(signal) {
   const { search, results } = finder({
     signal, placeholder: 'User name or email', list: { className: 'rows card', label: 'Accounts', rows: 4 },

@@ -1,4 +1,4 @@
-// A signed-in user in a browser: the access token in memory, the refresh token in an HttpOnly cookie, all tabs in step.
+// A signed-in user in a browser: the access token in memory, the refresh token in an HttpOnly cookie, all tabs in sync.
 // It depends on nothing and may be copied as it stands; docs/clients.md documents it.
 
 /**
@@ -38,11 +38,11 @@ const attempt = (make) => {
 /** The problems of `POST /token` that mean that the session is over. */
 const REFUSALS = ['missing_refresh_token', 'invalid_refresh_token'];
 
-/** The longest waits inside of a call, in milliseconds: for a `Retry-After`, and for a tab that calls auth-service. */
+/** The maximum waits within a call, in ms: for a `Retry-After`, and for a call of another tab to auth-service. */
 const [PATIENCE, LOCK_WAIT] = [5000, 3000];
 
 /**
- * Dispatches `change`, a CustomEvent whose `detail` is `{user, reason}`, each time that `user` becomes another.
+ * Dispatches `change`, a CustomEvent whose `detail` is `{user, reason}`, each time that `user` changes.
  * `reason` says why a session ended: a problem's code, `signed_out` or `no_cookie`.
  */
 export class Session extends EventTarget {
@@ -50,7 +50,7 @@ export class Session extends EventTarget {
   user;
   #token = '';
   #sid = '';
-  /** Counts changes of the user, so that a late answer is not taken for the current user's. */
+  /** Counts changes of the user, so that a late response is not used for another user. */
   #epoch = 0;
   /** The earliest time of the next refresh, on the clock of `performance.now()`. */
   #notBefore = 0;
@@ -70,7 +70,7 @@ export class Session extends EventTarget {
     const { signal } = this.#over;
     globalThis.addEventListener?.('pagehide', ({ persisted }) => {
       this.#channel?.close();
-      // A page that the back button brings back asks again before it shows anything.
+      // A page restored by the back button asks again before it shows anything.
       if (persisted) this.#become(undefined, 'resting');
     }, { signal });
     globalThis.addEventListener?.('pageshow', ({ persisted }) => persisted && this.#listen(), { signal });
@@ -109,8 +109,8 @@ export class Session extends EventTarget {
   }
 
   /**
-   * As the browser's `fetch`, with the access token. A 401 is answered by one refresh and, if the body can be sent
-   * again, by one more call. It rejects with a SessionError where nobody is signed in or auth-service cannot tell.
+   * The browser's `fetch` with the access token. A 401 causes one refresh and, if the body can be sent again, one
+   * retry. Rejects with a SessionError if no user is signed in or the refresh fails.
    * @param {RequestInfo | URL} input @param {RequestInit} [init] @returns {Promise<Response>}
    */
   async fetch(input, init = {}) {
@@ -121,7 +121,7 @@ export class Session extends EventTarget {
     const signal = AbortSignal.any([this.#over.signal, init.signal, request?.signal].filter(Boolean));
     const send = () => {
       headers.set('Authorization', `Bearer ${this.#token}`);
-      // The token is for this origin, not for another that a redirect names.
+      // A redirect must not send the token to another origin.
       return fetch(input, { ...init, headers, redirect: 'error', signal });
     };
     if (!this.#token) await this.#refresh();
@@ -133,14 +133,14 @@ export class Session extends EventTarget {
     return init.body instanceof ReadableStream || request?.bodyUsed ? first : send();
   }
 
-  /** Leaves nothing behind: no listener, no lock, no call but a refresh that is under way, whose cookie has to arrive. */
+  /** Ends all listeners, locks and calls, except a refresh under way: its cookie has to arrive. */
   dispose() {
     this.#over.abort(new SessionError({ code: 'disposed', detail: 'The session object was disposed of.' }));
     this.#channel?.close();
     this.#token = '';
   }
 
-  /** A call of auth-service with the cookie. It outlives the tab, so that the cookie of its answer is kept. */
+  /** A call of auth-service with the cookie. It outlives the tab, so that the cookie of the response is stored. */
   async #post(path, init = {}) {
     this.#over.signal.throwIfAborted();
     const response = await fetch(this.auth + path, { method: 'POST', credentials: 'include', keepalive: true, redirect: 'error', ...init }).catch(() => {
@@ -156,7 +156,7 @@ export class Session extends EventTarget {
     return new SessionError({ code, status: 401, detail });
   }
 
-  /** One refresh at a time; all calls that need it meanwhile get its result. */
+  /** Runs one refresh at a time; concurrent callers get its result. */
   async #refresh() {
     if (this.user === null) throw this.#gone();
     this.#refreshing ??= this.#renew().finally(() => (this.#refreshing = null));
@@ -190,16 +190,16 @@ export class Session extends EventTarget {
       if (epoch === this.#epoch) return void this.#take(accessToken);
     } catch (error) {
       if (REFUSALS.includes(error.code)) return error.code;
-      // Nothing is known: the session stays as it is, and the next call tries again, not before it may.
+      // The outcome is unknown: the session stays, and the next call tries again, not before `#notBefore`.
       this.#notBefore = performance.now() + (error.retryAfter ?? 0.5) * 1000 * (1 + Math.random() / 4);
       throw error;
     }
-    // A sign-out was faster: the cookie of this answer must not stay. A newer sign-in keeps its own.
+    // The user signed out meanwhile: the cookie of this response must not stay. A newer sign-in keeps its own.
     if (this.user === null) await this.#post('/logout').catch(() => {});
     return 'user_changed';
   }
 
-  /** Keeps tabs in order: a late answer must not overwrite a newer cookie. A lock that is never released only delays. */
+  /** Runs calls of all tabs in turn: a late response must not overwrite a newer cookie. A stuck lock only delays. */
   async #inTurn(work) {
     let begun;
     const run = () => (begun ??= work());
@@ -209,7 +209,7 @@ export class Session extends EventTarget {
     return run();
   }
 
-  /** The user of a new access token. What the token says is shown, not trusted: services verify it. */
+  /** The user of a new access token. Its claims are shown, not trusted: services verify them. */
   #take(token) {
     const bytes = Uint8Array.from(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0));
     const { sub: id, sid, username, role } = JSON.parse(new TextDecoder().decode(bytes));
@@ -238,7 +238,7 @@ export class Session extends EventTarget {
     attempt(() => this.#channel?.postMessage(message));
   }
 
-  /** Another tab signed in as a user, or a session is over. No token is ever in a message. */
+  /** Handles a message of another tab: a user signed in, or a session ended. No message contains a token. */
   #hear({ in: id, out: sid, reason }) {
     if (sid && sid === this.#sid) this.#become(null, reason);
     if (id && id === this.user?.id) this.#token = '';

@@ -1,4 +1,4 @@
-// The components of the page. Text only ever becomes text: nothing here writes markup.
+// The components of the page. Text is only inserted as text, never as markup.
 
 /** An element with properties, `class`, `data-`, `aria-` and other attributes, listeners (`onclick`) and children. */
 export function el(tag, props = {}, ...children) {
@@ -15,7 +15,7 @@ export function el(tag, props = {}, ...children) {
 
 export const button = (label, onclick, kind = '') => el('button', { type: 'button', className: `button ${kind}`, onclick }, label);
 
-/** Text for a failure that no field explains. */
+/** The text for an error that belongs to no field. */
 export function explain(error) {
   const texts = {
     unreachable: 'The service cannot be reached just now, or does not allow this page. Nothing was changed.',
@@ -34,7 +34,7 @@ export function explain(error) {
 
 const toasts = document.getElementById('toasts');
 
-/** Says `text` for a while, with one thing that can be done about it. It stays while it is pointed at or has the focus. */
+/** Shows `text` for some seconds, with an optional action. It stays while it is hovered or has the focus. */
 export function toast(text, { action, run, bad = false } = {}) {
   const close = () => node.remove();
   const act = () => (close(), Promise.resolve(run()).catch((error) => toast(explain(error), { bad: true })));
@@ -46,7 +46,7 @@ export function toast(text, { action, run, bad = false } = {}) {
   while (toasts.children.length > 3) toasts.firstChild.remove();
 }
 
-/** Runs `work` while `control` shows that it is busy, and tells a failure. @returns whether it went well. */
+/** Runs `work` while `control` is marked as busy, and shows a failure. @returns true on success. */
 export async function busy(control, work, failed = (error) => toast(explain(error), { bad: true })) {
   if (control.getAttribute('aria-busy') === 'true') return false;
   control.setAttribute('aria-busy', 'true');
@@ -63,7 +63,7 @@ export async function busy(control, work, failed = (error) => toast(explain(erro
 
 let fields = 0;
 
-/** A labelled input, with a hint and a place for its error. */
+/** A labelled input, with a hint and an element for its error. */
 export function field(name, label, props = {}, hint = '') {
   const id = `field-${(fields += 1)}`;
   const input = el('input', { id, name, autocomplete: 'off', 'aria-describedby': `${id}-hint ${id}-error`, ...props });
@@ -71,7 +71,7 @@ export function field(name, label, props = {}, hint = '') {
     el('p', { id: `${id}-hint`, className: 'hint' }, hint), el('p', { id: `${id}-error`, className: 'error', hidden: true }));
 }
 
-/** A form whose `submit` gets the values; errors of fields are shown beside them, the first gets the focus. */
+/** A form whose `submit` gets the values; an error of a field is shown at it, and the first gets the focus. */
 export function form(children, label, submit, kind = 'primary') {
   const status = el('p', { className: 'error', role: 'alert' });
   const send = el('button', { type: 'submit', className: `button ${kind}` }, label);
@@ -120,7 +120,7 @@ export function dialog(title, ...children) {
   return node;
 }
 
-/** A place that says that there is nothing, or that something failed. */
+/** A message in place of content: there is nothing, or a failure. */
 export function notice(title, text, ...actions) {
   return el('div', { className: 'notice' }, el('div', { className: 'empty-shelf', 'aria-hidden': 'true' }), el('h2', {}, title), el('p', {}, text), el('div', { className: 'actions' }, ...actions));
 }
@@ -131,7 +131,7 @@ const day = new Intl.DateTimeFormat('en', { dateStyle: 'medium' });
 export const moment = (text) => el('time', { dateTime: text }, when.format(new Date(text)));
 export const date = (text) => el('time', { dateTime: text }, day.format(new Date(text)));
 
-/** Pages that follow one another as they are scrolled to. A button does the same for the keyboard. */
+/** Loads page after page as the end of `list` comes into view. A button does the same for the keyboard. */
 export function scroll(list, first, load, add, empty) {
   let next = first;
   const more = button('Show more', () => go(), 'more');
@@ -160,8 +160,8 @@ export function scroll(list, first, load, add, empty) {
 }
 
 /**
- * A search field, and what it finds page by page. `first` gives the address of the first page for a text; `changed` is
- * told the text that the user has typed. `list` describes the list: its class, its label and the rows while it loads.
+ * A search field and its results, page by page. `first` returns the URL of the first page for a text; `changed` is
+ * called with the text typed by the user. `list` describes the list: its class, its label and its rows while it loads.
  */
 export function finder({ signal, text = '', placeholder, list: { className, label, rows }, first, page, item, empty, changed = () => {} }) {
   const search = el('input', { type: 'search', id: 'search', value: text, maxLength: 200, placeholder, autocomplete: 'off', spellcheck: false });
@@ -188,5 +188,5 @@ export function finder({ signal, text = '', placeholder, list: { className, labe
   return { search: el('div', { className: 'field wide' }, el('label', { htmlFor: 'search' }, 'Search'), search), results, load };
 }
 
-/** Shows that something is on its way. */
+/** Placeholder rows while a list loads. */
 export const skeleton = (count) => Array.from({ length: count }, () => el('li', { className: 'skeleton', 'aria-hidden': 'true' }));

@@ -4,7 +4,7 @@ import { spine } from './spine.js';
 
 const SHELF = [[310, 'en'], [784, 'da'], [209, 'ga'], [928, 'it'], [420, 'fr'], [150, 'el'], [640, 'ru'], [260, 'ja'], [520, 'ig'], [340, 'sv'], [180, 'he'], [700, 'hi'], [230, 'pt'], [450, 'zh']];
 
-/** The door: signing in, registering, and the way back for a forgotten password. `why` says why a session ended. */
+/** The page to sign in, register, or ask for a link to reset a password. `why` says why the session ended. */
 export function welcome(why) {
   const card = el('section', { className: 'card door' });
   const turn = (view) => card.replaceChildren(...view(turn, why));

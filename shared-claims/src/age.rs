@@ -14,7 +14,7 @@ impl Age {
         Self { max, made: Instant::now(), confirmed: AtomicU64::new(0) }
     }
 
-    /// Records that the resource was up to date at `at`. Ignored if `at` is before the creation.
+    /// Records that the resource was up to date at `at`. Ignored if `at` is before `made`.
     pub(crate) fn confirm(&self, at: Instant) {
         let Some(since) = at.checked_duration_since(self.made) else { return };
         let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
@@ -27,7 +27,7 @@ impl Age {
         Some(self.made.elapsed().saturating_sub(Duration::from_millis(since)))
     }
 
-    /// True if there is a maximum age and it is exceeded, or nothing was confirmed yet.
+    /// True if there is a maximum age, and it is exceeded or nothing was confirmed yet.
     pub(crate) fn is_stale(&self) -> bool {
         self.max.is_some_and(|limit| self.get().is_none_or(|age| age > limit))
     }

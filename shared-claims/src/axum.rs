@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use crate::{Admin, BearerAuth, Member, Problem, clock};
 
-/// For axum. Needs a router whose state is an `Arc<BearerAuth>`, or provides one through `FromRef`.
+/// The extractor for axum. The router's state must be an `Arc<BearerAuth>`, or provide one through `FromRef`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::{Admin, BearerAuth, Member, Problem, clock};
 /// }
 /// ```
 ///
-/// A router without one does not compile:
+/// Without a `BearerAuth` in its state, a router does not compile:
 ///
 /// ```compile_fail,E0277
 /// # use std::sync::Arc;
@@ -72,8 +72,8 @@ fn authenticate(auth: &BearerAuth, parts: &mut Parts) -> Result<Member, Problem>
     Ok(member)
 }
 
-/// Reads the body with `T`, then checks the token again: a body may arrive long after its head, and a token revoked
-/// meanwhile is 401. axum gives a [`Member`] no access to the body, so wrap the body's extractor in this.
+/// Reads the body with the extractor `T`, then checks the token again: a token that was revoked while the body arrived
+/// is refused with 401. axum gives a [`Member`] no access to the body, so wrap the body's extractor in this type.
 ///
 /// ```
 /// use shared_claims::{Checked, Member};
@@ -83,7 +83,7 @@ fn authenticate(auth: &BearerAuth, parts: &mut Parts) -> Result<Member, Problem>
 /// }
 /// ```
 ///
-/// Without a [`Member`] or an [`Admin`] before it, the response is 500, and the log names the reason.
+/// Without a [`Member`] or an [`Admin`] earlier in the parameters, the response is 500, and the log names the reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Checked<T>(pub T);
 

@@ -70,8 +70,8 @@ impl BearerAuth {
     pub const OUTCOMES: [&str; 8] =
         ["ok", "missing", "expired", "revoked", "stale", "forbidden", "unknown_key", "invalid"];
 
-    /// Calls `report` with one of [`BearerAuth::OUTCOMES`] for each decided request, and again if
-    /// [`BearerAuth::recheck`] refuses it. For counters.
+    /// Calls `report` with the outcome of each request, one of [`BearerAuth::OUTCOMES`], and again if
+    /// [`BearerAuth::recheck`] refuses the request. For counters.
     #[must_use]
     pub const fn on_outcome(mut self, report: fn(&'static str)) -> Self {
         self.on_outcome = report;
@@ -88,8 +88,8 @@ impl BearerAuth {
     /// header. For frameworks without an adapter here.
     ///
     /// # Errors
-    /// 401 without a token, with two, with an invalid or a revoked one; 403 for a role without rights; 503 if the token
-    /// may be valid but the revocation list or the key set is stale.
+    /// 401 without a token, with more than one, or with an invalid or revoked one; 403 for a role without rights; 503
+    /// if the token may be valid but the revocation list or the key set is stale.
     pub fn authenticate<'r>(
         &self,
         authorizations: impl IntoIterator<Item = &'r [u8]>,
@@ -102,7 +102,7 @@ impl BearerAuth {
     }
 
     /// Returns the access token of a request without verifying it: `None` if there is none, more than one, or one that
-    /// is not text. The parameters are those of [`BearerAuth::authenticate`].
+    /// is not UTF-8. The parameters are those of [`BearerAuth::authenticate`].
     pub fn unverified_token<'r>(
         authorizations: impl IntoIterator<Item = &'r [u8]>,
         extras: impl IntoIterator<Item = &'r [u8]>,
@@ -110,9 +110,9 @@ impl BearerAuth {
         only_token(authorizations, extras).ok().filter(|token| !token.is_empty())
     }
 
-    /// Checks an authenticated member again at `now` (seconds since 1970). A request may take long after its head,
-    /// because of a slow body or a password to hash; its token may expire or be revoked meanwhile. Call this before
-    /// writing. The extractors call it at the end of a body.
+    /// Checks an authenticated member again at `now` (seconds since 1970). A slow body or a password hash may delay a
+    /// request so long after its head that the token expires or is revoked. Call this before writing. The extractors
+    /// call it at the end of a body.
     ///
     /// # Errors
     /// 401 if the token has expired or is revoked; 503 if the revocation list is stale.
@@ -142,7 +142,7 @@ impl BearerAuth {
         })?
     }
 
-    /// An entry of a stale list still refuses its token.
+    /// Checks the revocation list. Entries of a stale list still apply: their tokens are 401, all others 503.
     fn check_revocations(&self, sid: &str, sub: &str, iat: u64) -> Result<(), Refusal> {
         match &self.revocations {
             Some(list) if list.is_revoked(sid, sub, iat) => Err(Refusal::Token(TokenError::Revoked)),
@@ -164,7 +164,7 @@ fn member(claims: &AccessClaims) -> Result<Member, Refusal> {
     })
 }
 
-/// The only token of the request. Two are refused, wherever they stand (RFC 6750 section 2).
+/// The only token of the request. More than one is refused, in whichever headers they are (RFC 6750 section 2).
 fn only_token<'r>(
     authorizations: impl IntoIterator<Item = &'r [u8]>,
     extras: impl IntoIterator<Item = &'r [u8]>,
@@ -178,8 +178,8 @@ fn only_token<'r>(
     }
 }
 
-/// The credentials behind the scheme `Bearer`, in any letter case, and spaces only (RFC 6750 section 2.1); `None` for
-/// another scheme.
+/// The credentials after the scheme `Bearer`, which is case-insensitive and separated by spaces only (RFC 6750 section
+/// 2.1); `None` for another scheme.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer";
     let (scheme, rest) = value.split_at_checked(SCHEME.len())?;

@@ -3,14 +3,14 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Bounds the search for duplicate names. Real headers and claims sets have far fewer members.
+/// The maximum number of members bounds the search for duplicate names. Real headers and claims sets have far fewer.
 const MOST_MEMBERS: usize = 64;
 
-/// The members of one JSON object, in their order; names are unique.
+/// The members of one JSON object, in document order; names are unique.
 #[derive(Debug, Default)]
 pub struct Members<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
-/// The value of a member, in the detail that tokens need.
+/// The value of a member. Only the types that tokens use keep their content.
 #[derive(Debug, PartialEq)]
 pub enum Value<'a> {
     /// A string.
@@ -19,7 +19,7 @@ pub enum Value<'a> {
     Unsigned(u64),
     /// An integer from -2^63 to -1, likewise.
     Negative(i64),
-    /// Any other number: one with a fraction or an exponent, `-0`, or an integer out of both ranges.
+    /// Any other number: one with a fraction or an exponent, `-0`, or an integer outside both ranges.
     Float(f64),
     /// `true` or `false`.
     Flag(bool),
@@ -27,7 +27,7 @@ pub enum Value<'a> {
     Null,
     /// An array of strings.
     Texts(Vec<Cow<'a, str>>),
-    /// Anything else, well-formed.
+    /// Any other well-formed value.
     Other,
 }
 
@@ -40,8 +40,8 @@ impl<'a> Members<'a> {
     /// Parses all of `bytes` as one JSON object in UTF-8.
     ///
     /// # Errors
-    /// Anything else, and also: a duplicate name at any depth, an unpaired surrogate, a number out of range, more than
-    /// 127 levels, more than 64 members in one object.
+    /// `bytes` are anything else, or contain a duplicate name at any depth, an unpaired surrogate, a number out of
+    /// range, more than 127 levels, or more than 64 members in one object.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotAnObject> {
         let text = std::str::from_utf8(bytes).map_err(|_| NotAnObject)?;
         let mut json = serde_json::Deserializer::from_str(text);
@@ -56,7 +56,7 @@ impl<'a> Members<'a> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// The string `name`, if there is one and it is not empty.
+    /// The value of the member `name`, if it is a non-empty string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
@@ -65,7 +65,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// The unsigned integer `name`, if there is one.
+    /// The value of the member `name`, if it is an unsigned integer.
     #[must_use]
     pub fn unsigned(&self, name: &str) -> Option<u64> {
         match self.get(name)? {

@@ -2,8 +2,8 @@
 //!
 //! A service that only verifies tokens needs this crate alone. It builds a [`Verifier`] from the shared secret, puts a
 //! [`BearerAuth`] into its application data, and names a [`Member`] or an [`Admin`] in a handler's signature. No
-//! request causes a network call or a database query.
-//! The issuer must name the service in its tokens, auth-service by `ACCESS_TOKEN_AUDIENCE`; otherwise each call is 401.
+//! request causes a network call or a database query. Each token's `aud` must name the service (auth-service:
+//! `ACCESS_TOKEN_AUDIENCE`); otherwise the response is 401.
 //!
 //! ```
 //! use actix_web::{App, HttpResponse, test, web};
@@ -31,8 +31,8 @@
 //! # }
 //! ```
 //!
-//! A token is valid until its `exp`. With [`BearerAuth::with_revocations`] it is refused earlier if the list of
-//! [`Revocations`] contains it.
+//! A token is valid until its `exp`. With [`BearerAuth::with_revocations`] it is refused earlier if an entry of
+//! [`Revocations`] revokes it.
 //!
 //! # Features
 //!
@@ -49,7 +49,7 @@
 mod actix;
 /// The age of a polled resource.
 mod age;
-/// The same for axum.
+/// The extractors for axum, and the problem as a response.
 #[cfg(feature = "axum")]
 mod axum;
 /// Bearer token authentication, without a web framework.
@@ -58,7 +58,7 @@ mod bearer;
 mod clock;
 /// Error codes with their HTTP status and default detail.
 mod error_code;
-/// Strict JSON objects: UTF-8, complete, no duplicate names.
+/// Strict parsing of JSON objects: UTF-8, no duplicate names, nothing after the object.
 mod json;
 /// Tokens and keys.
 mod jwt;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::ErrorCode;
 
-/// The space reserved for a body, in bytes.
+/// The initial capacity for a body, in bytes.
 const BODY_LENGTH: usize = 320;
 
 /// The error body of the stack: RFC 9457 `application/problem+json`.
@@ -44,7 +44,7 @@ struct Wire<'a> {
 }
 
 impl Problem {
-    /// The media type of the body, other than that of [`Problem::oauth`].
+    /// The media type of the body, except for [`Problem::oauth`].
     pub const MEDIA_TYPE: &'static str = "application/problem+json";
 
     /// A problem with the headers that `code` requires.
@@ -66,7 +66,7 @@ impl Problem {
         Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), is_oauth: false }
     }
 
-    /// An error of OAuth 2.0, for the calls that an RFC describes: its body is that of RFC 6749 section 5.2.
+    /// An OAuth 2.0 error, for the endpoints that an RFC defines. Its body has the form of RFC 6749 section 5.2.
     pub fn oauth(status: u16, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
         Self { is_oauth: true, ..Self::other(status, error, description) }
     }
@@ -122,7 +122,7 @@ impl Problem {
         Self::new(ErrorCode::InternalError)
     }
 
-    /// The challenge of RFC 6750 section 3.1.
+    /// A problem with the challenge of RFC 6750 section 3.1.
     fn challenging(code: ErrorCode, why: &str) -> Self {
         let challenge = ["Bearer error=\"", code.name(), "\", error_description=\"", why, "\""].concat();
         let problem = Self::other(code.status(), code.name(), [why, "."].concat());
@@ -149,7 +149,7 @@ impl Problem {
         self.status
     }
 
-    /// The phrase of the status.
+    /// The reason phrase of the status.
     #[must_use]
     pub const fn title(&self) -> &'static str {
         title(self.status)
@@ -161,7 +161,7 @@ impl Problem {
         self.code
     }
 
-    /// The headers that go with the body, beside its media type.
+    /// The headers of the response, except for `Content-Type`.
     #[must_use]
     pub fn headers(&self) -> &[(&'static str, String)] {
         &self.headers

@@ -36,8 +36,8 @@ pub struct RevocationList {
     pub entries: Vec<Revocation>,
 }
 
-/// An entry as it is read. Unknown members are ignored, but an unknown kind is an error: skipping it would accept a revoked
-/// token.
+/// An entry as received. Unknown members are ignored, but an unknown kind is an error: skipping it would accept a
+/// revoked token.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire {

@@ -11,24 +11,23 @@ use crate::{LEEWAY, Revocation, clock};
 /// The hash table of the entries.
 mod table;
 
-/// A sweep covers one part of the list, so that it is short. With one sweep per second, an expired entry is dropped
-/// within a minute.
+/// The number of parts of the list. A sweep covers one part, so that it is short. With one sweep per second, an expired
+/// entry is dropped within a minute.
 const PARTS: usize = 48;
 
 /// The revocation list of a service. A million entries occupy 32 MB at most. A lookup never waits for a writer. Clones
 /// share one list.
 ///
-/// An entry is dropped only after its `until`; it stays even if a later answer of auth-service does not contain it.
+/// An entry is dropped only after its `until`; it stays even if a later response of auth-service does not contain it.
 #[derive(Clone)]
 pub struct Revocations(pub(crate) Arc<List>);
 
-/// The shared state.
+/// The state that all clones share.
 pub(crate) struct List {
     parts: [Part; PARTS],
     hasher: RandomState,
     /// The part to be swept next.
     next: AtomicUsize,
-    /// The age of the list.
     age: Age,
 }
 
@@ -38,7 +37,7 @@ pub(crate) struct List {
 struct Part {
     /// The `until` of each session.
     sessions: Table,
-    /// A packed [`UserEntry`] each.
+    /// The packed [`UserEntry`] of each user.
     subjects: Table,
 }
 
@@ -68,8 +67,8 @@ impl Revocations {
         self.0.has_session(sid) || self.0.has_subject(sub, iat)
     }
 
-    /// Adds `entries` and drops some that expired before `now` (seconds since 1970). A `notBefore` further ahead than
-    /// clocks may differ comes from a wrong clock: it is replaced by now plus the leeway.
+    /// Adds `entries` and drops some that expired before `now` (seconds since 1970). A `notBefore` further in the
+    /// future than clocks may differ comes from a wrong clock: it is replaced by now plus the leeway.
     pub fn add<'e>(&self, entries: impl IntoIterator<Item = &'e Revocation>, now: u64) {
         let latest = now.max(clock::now());
         for entry in entries {
@@ -107,7 +106,7 @@ impl Revocations {
         self.0.age.get()
     }
 
-    /// True if there is a maximum age and the list is older, or was never complete.
+    /// True if there is a maximum age, and the list is older or was never complete.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.0.age.is_stale()
@@ -127,7 +126,7 @@ impl Revocations {
 }
 
 impl List {
-    /// The hash of `name`, and its part.
+    /// The hash of the id `name`, and the part that it belongs to.
     fn locate(&self, name: &str) -> (u64, &Part) {
         let key = self.hasher.hash_one(name);
         (key, &self.parts[usize::from(key.to_le_bytes()[0]) % PARTS])

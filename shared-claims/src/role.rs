@@ -13,7 +13,7 @@ pub enum Role {
     Admin,
 }
 
-/// The text names no role of the stack. A user with such a role has no rights.
+/// The text is not the name of a role of the stack. A user with such a role has no rights.
 #[derive(Debug, thiserror::Error)]
 #[error("must be member or admin")]
 pub struct UnknownRole;

@@ -5,7 +5,7 @@ use crate::{
     VerifierConfig, clock,
 };
 
-/// The lifetime of the kit's tokens, in seconds: 15 minutes, as by default.
+/// The lifetime of the kit's tokens, in seconds: 15 minutes, the default.
 const LIFE: u64 = 15 * 60;
 
 /// Replaces auth-service in the tests of a service: a [`BearerAuth`], and tokens that it accepts or refuses.
@@ -46,7 +46,7 @@ pub struct TestKit {
 }
 
 impl TestKit {
-    /// The `iss` of its tokens, for the setting `TOKEN_ISSUER`.
+    /// The `iss` of the kit's tokens, for the setting `TOKEN_ISSUER`.
     pub const ISSUER: &str = "auth-service";
 
     /// A kit for the service `audience`, with a random secret.

@@ -14,7 +14,7 @@ use futures_util::stream::poll_fn;
 use crate::{BearerAuth, Member, Problem, clock};
 
 /// The future that extracts a [`Member`] or an [`Admin`](crate::Admin). For a request with a body it completes only
-/// after the other extractors have read that body, so that its error is the response.
+/// after the other extractors have read that body, so that an error found then is the response.
 pub struct Admission<T> {
     decided: Option<Result<T, Problem>>,
     body: Option<Rc<Body>>,
@@ -32,7 +32,7 @@ struct Body {
     waker: Cell<Option<Waker>>,
 }
 
-/// The stream's half. Dropping it also wakes the admission.
+/// The body stream's handle on the shared state. Dropping it also wakes the admission.
 struct Reader(Rc<Body>);
 
 impl<T> Admission<T> {
@@ -86,8 +86,8 @@ impl<T: Unpin> Future for Admission<T> {
             } else if body.is_awaited.take() || is_first_poll {
                 body.waker.set(Some(cx.waker().clone()));
                 if is_first_poll {
-                    // The extractors beside this one are polled after this return. By the second poll they have asked
-                    // for the body, or never will.
+                    // The handler's other extractors are polled after this return. By the second poll of this future
+                    // they have polled the body, or never will.
                     cx.waker().wake_by_ref();
                 }
                 return Poll::Pending;
@@ -107,8 +107,8 @@ impl Body {
 }
 
 impl Reader {
-    /// Hands the error to the admission if that still exists. Otherwise the handler is reading the body and gets an I/O
-    /// error.
+    /// Passes the error to the admission if that still exists. Otherwise the handler is reading the body and gets an
+    /// I/O error.
     fn refuse<T>(&self, problem: Problem, cx: &mut Context<'_>) -> Poll<Option<Result<T, PayloadError>>> {
         let is_first_refusal = self.0.refused.replace(Some(problem.clone())).is_none();
         let has_admission = Rc::strong_count(&self.0) > 1;

@@ -17,13 +17,13 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseErr
 use self::admission::Admission;
 use crate::{Admin, BearerAuth, Member, Problem, clock};
 
-/// For actix-web. Needs the application data `web::Data<BearerAuth>`; without it every request is answered 500, and the
-/// log names the reason.
+/// The extractor for actix-web. It needs the application data `web::Data<BearerAuth>`; without it each response is 500,
+/// and the log names the reason.
 ///
 /// A body may arrive long after the head, so the token is checked again when the body is complete. Name the member
 /// before the body's extractor: if the token was revoked meanwhile, the response is 401 and the handler does not run. A
 /// handler that reads `web::Payload` itself gets an error at the end of the stream instead. A custom body extractor
-/// that may stand before the member calls [`BearerAuth::recheck_sender`].
+/// that may come before the member must call [`BearerAuth::recheck_sender`].
 ///
 /// ```
 /// use actix_web::{HttpResponse, web};
@@ -93,7 +93,7 @@ impl ResponseError for Problem {
         StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The problem is also stored in the response's extensions, as an `Rc`, so that a middleware can add the request id.
+    /// The problem is stored in the response's extensions, as an `Rc`, so that a middleware can add the request id.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         for (name, value) in self.headers() {
@@ -107,7 +107,7 @@ impl ResponseError for Problem {
     }
 }
 
-/// The body of a problem, written when it is sent: a middleware may replace it before.
+/// The body of a problem. It is serialized only when it is sent, because a middleware may replace it before.
 struct ProblemBody {
     problem: Rc<Problem>,
     text: OnceCell<Bytes>,

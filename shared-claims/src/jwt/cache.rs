@@ -4,17 +4,17 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 
-/// A power of two.
+/// The number of slots, a power of two.
 const SLOTS: usize = 4096;
 
-/// The longest token that is cached: one of RS256 with a key of 4096 bits has some 1200 bytes.
+/// The longest token that is cached, in bytes. An RS256 token with a key of 4096 bits has some 1200 bytes.
 const LONGEST: usize = 1536;
 
 /// The maximum size of all entries, in bytes.
 const BYTES: usize = 4 << 20;
 
-/// Verified tokens, so that a token presented again costs a comparison instead of a signature. Each token has one slot;
-/// a newer token may take it.
+/// Verified tokens, so that a token presented again costs a comparison instead of a signature. Each token maps to one
+/// slot; a newer token may replace it there.
 pub(super) struct Cache<C> {
     slots: OnceLock<Box<[ArcSwapOption<Entry<C>>]>>,
     bytes: AtomicUsize,
@@ -33,7 +33,7 @@ impl<C: Clone> Cache<C> {
         Self { slots: OnceLock::new(), bytes: AtomicUsize::new(0), seed: RandomState::new().hash_one(()) | 1 }
     }
 
-    /// The result of `read` for the claims of `token`, if that was verified with the keys of `generation`.
+    /// The result of `read` for the claims of `token`, if the token was verified with the keys of `generation`.
     pub(super) fn find<T>(&self, token: &str, generation: u64, read: impl FnOnce(&C) -> T) -> Option<T> {
         let entry = self.slots.get()?.get(self.place(token)?)?.load();
         let entry = entry.as_ref().filter(|entry| entry.generation == generation && is_same(&entry.token, token))?;
@@ -48,7 +48,7 @@ impl<C: Clone> Cache<C> {
         {
             let entry = Entry { token: token.into(), generation, claims: claims.clone() };
             let replace = |new| slot.swap(new).map_or(0, |old: Arc<Entry<C>>| old.bytes());
-            // The old entry makes room even if the new one finds none: it may have expired long ago.
+            // The old entry is removed even if the new one does not fit: the old token may have expired long ago.
             self.bytes.fetch_sub(replace(None), Ordering::Relaxed);
             let bytes = entry.bytes();
             let is_full = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > BYTES;
@@ -56,8 +56,8 @@ impl<C: Clone> Cache<C> {
         }
     }
 
-    /// The slot is derived from the signature, without its last characters, which may carry fewer than six bits. The
-    /// seed keeps a client from choosing a token that evicts a particular other one.
+    /// The slot's index, derived from the signature without its last characters, which may carry fewer than six bits.
+    /// The seed keeps a client from choosing a token that evicts a particular other one.
     fn place(&self, token: &str) -> Option<usize> {
         let bytes = token.as_bytes().last_chunk::<12>()?.first_chunk::<8>()?;
         let mixed = (u64::from_le_bytes(*bytes) ^ self.seed.rotate_left(32)).wrapping_mul(self.seed);
@@ -66,7 +66,7 @@ impl<C: Clone> Cache<C> {
 }
 
 impl<C> Entry<C> {
-    /// The size of the token and, at most, of its claims.
+    /// The size of the token, plus an upper bound for the size of its claims.
     fn bytes(&self) -> usize {
         self.token.len() + self.token.rfind('.').unwrap_or_default()
     }

@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use crate::{Members, Role, TokenError};
 
-/// The claims of one kind of token, besides `iss` and `aud`, which belong to its signer and its verifier.
+/// The claims of one kind of token, without `iss` and `aud`, which the signer adds and the verifier checks.
 pub trait Claims: Clone + Serialize {
     /// The `typ` header of this kind of token (RFC 8725 section 3.11).
     const TYP: &'static str;

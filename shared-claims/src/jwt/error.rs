@@ -53,7 +53,7 @@ pub enum TokenError {
     /// The lifetime from `iat` to `exp` is negative or longer than this service accepts.
     #[error("The token lives longer than allowed")]
     LifeTooLong,
-    /// Its session or its user is revoked; see [`Revocations`](crate::Revocations).
+    /// The token's session or user is revoked; see [`Revocations`](crate::Revocations).
     #[error("The session has ended or the role has changed: refresh, or log in")]
     Revoked,
 }

@@ -39,7 +39,7 @@ pub enum KeyError {
     /// The key is in SEC 1 or PKCS#1 form.
     #[error("is not in PKCS#8: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW")]
     NotPkcs8,
-    /// A public key in the place of a private one.
+    /// The key is a public key; a private key is required.
     #[error("is a public key, which cannot sign; the private one must stand here")]
     Public,
     /// Another curve, an RSA key of another length, or a malformed key.
@@ -68,7 +68,7 @@ impl SigningKey {
     /// Reads a private key from one PEM block in PKCS#8: P-256 signs ES256, Ed25519 signs `EdDSA`, RSA signs RS256.
     ///
     /// # Errors
-    /// The text is no such key.
+    /// The text is not such a key.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         provider::install();
         check_form(text)?;
@@ -161,7 +161,7 @@ impl PublicKey {
         (is_for_signatures && has_name).then_some(Self { algorithm, jwk })
     }
 
-    /// The key's name, as in the header `kid`.
+    /// The key's id, as in the header parameter `kid`.
     #[must_use]
     pub fn key_id(&self) -> &str {
         self.jwk.common.key_id.as_deref().unwrap_or_default()

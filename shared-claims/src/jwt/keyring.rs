@@ -6,7 +6,7 @@ use super::public_keys::PublicKeys;
 use super::{Secret, SetupError};
 use crate::TokenError;
 
-/// A key and its name.
+/// A verifying key with its `kid` and its algorithm.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) kid: String,
@@ -14,7 +14,7 @@ pub(super) struct Key {
     pub(super) verifying: DecodingKey,
 }
 
-/// The keys that a verifier accepts. The key decides on the algorithm, never the token (RFC 8725 section 3.1).
+/// The keys that a verifier accepts. The key determines the algorithm, never the token (RFC 8725 section 3.1).
 #[derive(Clone, Debug)]
 pub struct Keyring {
     secrets: Vec<Key>,
@@ -22,7 +22,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// The secrets for HS256, the current one first, and the public keys for the other algorithms.
+    /// Builds a keyring of the secrets for HS256, the current one first, and the public keys for the other algorithms.
     ///
     /// # Errors
     /// There is no key, or a key cannot be used.
@@ -42,8 +42,8 @@ impl Keyring {
     }
 
     /// The secrets that may have signed a token with this `kid`. The `kid` is only a hint (RFC 7515 section 4.1.4):
-    /// with an unknown one all secrets are tried, because another signer may name the same secret differently.
-    /// The name of a public key is no hint: the token is refused before any computation.
+    /// with an unknown `kid` all secrets are tried, because another signer may name the same secret differently. A
+    /// token with the `kid` of a public key is refused before any computation.
     pub(super) fn secrets(&self, kid: Option<&str>) -> Result<&[Key], TokenError> {
         let is_public = kid.zip(self.public.as_ref()).is_some_and(|(kid, public)| public.find(kid).is_some());
         if self.secrets.is_empty() || is_public {
@@ -52,7 +52,7 @@ impl Keyring {
         Ok(self.secrets.iter().find(|key| Some(&*key.kid) == kid).map_or(&self.secrets, from_ref))
     }
 
-    /// The public key named `kid`. A token without a `kid` is refused before any computation.
+    /// The public key with this `kid`. A token without a `kid` is refused before any computation.
     pub(super) fn public_key(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Key, TokenError> {
         let public = self.public.as_ref().ok_or(TokenError::Algorithm)?;
         if public.is_stale() {

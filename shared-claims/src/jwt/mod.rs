@@ -17,7 +17,7 @@ mod pem;
 mod provider;
 /// The set of public keys that verify tokens.
 mod public_keys;
-/// The compact serialization: three segments in one accepted spelling.
+/// The strict parser of the compact serialization: three segments, each with one accepted encoding.
 mod read;
 /// Signing secrets and their minimum strength.
 mod secret;

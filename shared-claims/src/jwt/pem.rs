@@ -23,7 +23,7 @@ impl SigningKey {
         let random = SystemRandom::new();
         let der = match algorithm {
             "ES256" => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).ok()?.as_ref().to_vec(),
-            // Without the public key inside: every reader derives it, and some accept no other form.
+            // Without the public key inside: every reader derives it, and some accept only this form.
             "EdDSA" => {
                 let mut key = [0; 32];
                 random.fill(&mut key).ok()?;

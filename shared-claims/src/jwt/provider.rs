@@ -1,6 +1,6 @@
 //! The crypto provider for `jsonwebtoken`, on ring, which TLS uses too. ECDSA signatures are malleable: (r, s) and (r,
-//! n − s) both verify. This provider signs with the lower s and refuses the other, so that a token has one accepted
-//! spelling.
+//! n − s) both verify. This provider signs with the lower s and refuses the higher one, so that a token has only one
+//! valid form.
 
 use std::cmp::Ordering;
 
@@ -34,7 +34,7 @@ static RING: CryptoProvider = CryptoProvider {
 };
 
 /// Installs ring as the crypto provider of `jsonwebtoken`, unless the process has installed another one. The self-test
-/// checks whichever is active.
+/// checks the active one.
 pub(super) fn install() {
     let _ = RING.install_default();
 }

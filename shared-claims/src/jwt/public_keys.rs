@@ -24,7 +24,7 @@ const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 #[derive(Clone)]
 pub struct PublicKeys(pub(crate) Arc<Published>);
 
-/// The shared state.
+/// The state that all clones share.
 pub(crate) struct Published {
     set: ArcSwap<Set>,
     /// `None` for the keys of this process, which are never stale.
@@ -45,7 +45,7 @@ struct Set {
 #[error("its answer is no JSON Web Key Set of 16 keys and 64 KiB at most")]
 pub struct NotAKeySet;
 
-/// A JWK Set whose keys are parsed one by one, so that an unusable key does not hide the others.
+/// A JWK Set whose keys are parsed one by one, so that an unusable key does not invalidate the others.
 #[derive(Deserialize)]
 struct Wire {
     keys: Vec<Value>,
@@ -80,7 +80,7 @@ impl PublicKeys {
     /// number of unusable keys.
     ///
     /// # Errors
-    /// The body is not a JWKS; nothing has changed.
+    /// The body is not a JWKS. The keys stay as they are.
     pub fn learn(&self, body: &[u8]) -> Result<usize, NotAKeySet> {
         let (keys, skipped) = read(body)?;
         let before = self.keys();
@@ -149,7 +149,7 @@ impl fmt::Debug for PublicKeys {
     }
 }
 
-/// The usable keys of a JWKS, and the number of the others.
+/// The usable keys of a JWKS, and the number of unusable ones.
 fn read(body: &[u8]) -> Result<(Vec<PublicKey>, usize), NotAKeySet> {
     if body.len() > LONGEST_SET {
         return Err(NotAKeySet);
@@ -162,7 +162,7 @@ fn read(body: &[u8]) -> Result<(Vec<PublicKey>, usize), NotAKeySet> {
     let kid = |key: &Value| key.get("kid").and_then(Value::as_str).map(str::to_owned);
     let mut seen = HashSet::new();
     let twice: HashSet<_> = all.iter().filter_map(kid).filter(|kid| !seen.insert(kid.clone())).collect();
-    // The private key is published too, so anyone can sign with it.
+    // A key published with its private parameters is unusable, because anyone can sign with it.
     let is_secret = |key: &Value| PRIVATE.iter().any(|parameter| key.get(parameter).is_some());
     let total = all.len();
     let usable = all.into_iter().filter(|key| !is_secret(key) && kid(key).is_some_and(|kid| !twice.contains(&kid)));

@@ -18,7 +18,7 @@ impl Default for Buffer {
     }
 }
 
-/// The header's parameters that concern the signature.
+/// The header parameters that concern the signature.
 struct Header {
     algorithm: Algorithm,
     kid: Option<String>,
@@ -46,7 +46,7 @@ impl Keyring {
     }
 }
 
-/// Keys and URLs in the header (`jwk`, `jku`, `x5u`) are never used.
+/// Reads the header. Its keys and URLs (`jwk`, `jku`, `x5u`) are never used.
 fn read_header(json: &[u8], typ: &str) -> Result<Header, TokenError> {
     let members = Members::parse(json).map_err(|_| TokenError::MalformedHeader)?;
     if members.get("crit").is_some() || members.get("b64") == Some(&Value::Flag(false)) {
@@ -59,7 +59,7 @@ fn read_header(json: &[u8], typ: &str) -> Result<Header, TokenError> {
         Some("RS256") => Algorithm::RS256,
         _ => return Err(TokenError::Algorithm),
     };
-    // With or without the prefix `application/` (RFC 9068 section 4, RFC 7515 section 4.1.9).
+    // `typ` may have the prefix `application/` (RFC 9068 section 4, RFC 7515 section 4.1.9).
     let said = members.text("typ").map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
     if said != Some(typ) {
         return Err(TokenError::Type);

@@ -3,10 +3,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretSlice};
 
-/// A key for HS256 is at least as long as the hash (RFC 7518 section 3.2).
+/// The minimum length in bytes: a key for HS256 is at least as long as the hash (RFC 7518 section 3.2).
 const SHORTEST: usize = 32;
 
-/// Secrets printed in tutorials. Compared as a whole, in any letter case.
+/// Secrets printed in tutorials. They are compared as a whole, ignoring case.
 const KNOWN: [&str; 14] = [
     "youraccesstokensecret",
     "yourrefreshtokensecrethere",
@@ -24,21 +24,20 @@ const KNOWN: [&str; 14] = [
     "change-me-change-me-change-me-change-me",
 ];
 
-/// A signing secret: the UTF-8 bytes of a text, as in Node's `jsonwebtoken`. The value cannot be
-/// printed.
+/// A signing secret: the UTF-8 bytes of a text, as in Node's `jsonwebtoken`. Its value cannot be printed.
 #[derive(Clone, Debug)]
 pub struct Secret(SecretSlice<u8>);
 
 /// The reason why a text is not accepted as a signing secret. The message follows the name of the setting.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeakSecret {
-    /// It is printed in a tutorial.
+    /// The secret is printed in a tutorial.
     #[error("is a secret printed in a tutorial; make one with `auth-service keygen`")]
     Published,
-    /// It is too short: it can be guessed from a single token.
+    /// The secret is too short: it can be guessed from a single token.
     #[error("is shorter than 32 bytes; make one with `auth-service keygen`")]
     Short,
-    /// White space at an end, as from careless copying: two services would disagree on it.
+    /// The text starts or ends with white space or NUL, as after careless copying: services may disagree on it.
     #[error("starts or ends with white space or NUL; remove it")]
     Frayed,
 }
@@ -47,7 +46,7 @@ impl Secret {
     /// Parses a secret.
     ///
     /// # Errors
-    /// The text is shorter than 32 bytes, begins or ends with white space, or is known from a tutorial.
+    /// The text is shorter than 32 bytes, begins or ends with white space, or is printed in a tutorial.
     pub fn parse(text: &str) -> Result<Self, WeakSecret> {
         if KNOWN.contains(&text.trim().to_ascii_lowercase().as_str()) {
             return Err(WeakSecret::Published);
@@ -61,7 +60,7 @@ impl Secret {
         Ok(Self(SecretSlice::from(text.as_bytes().to_vec())))
     }
 
-    /// True if both are the same secret. The time that it takes does not depend on where they differ.
+    /// True if both are the same secret. The duration of the comparison does not depend on where they differ.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         let [one, two] = [self, other].map(|secret| digest(&SHA256, secret.bytes()));

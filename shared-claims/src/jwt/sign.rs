@@ -38,12 +38,12 @@ impl<C: Claims> Signer<C> {
     /// A signer for `issuer` and `audience` with HS256 and `secret`.
     ///
     /// # Errors
-    /// A name is empty, there is no audience, or the crypto fails its self-test.
+    /// The issuer or an audience is empty, there is no audience, or the crypto fails its self-test.
     pub fn new(issuer: &str, audience: &[String], secret: &Secret) -> Result<Self, SetupError> {
         Self::with_key(issuer, audience, SigningKey::from_secret(secret)?)
     }
 
-    /// The same with `key`.
+    /// A signer for `issuer` and `audience` with `key`.
     ///
     /// # Errors
     /// As [`Signer::new`].
@@ -62,12 +62,12 @@ impl<C: Claims> Signer<C> {
         Ok(Self { header, key: key.signing, issuer: issuer.to_owned(), audience, kind: PhantomData })
     }
 
-    /// Signs `claims`.
+    /// Signs `claims`; returns the token in compact serialization.
     #[must_use]
     pub fn sign(&self, claims: &C) -> String {
         let signed = Signed { iss: &self.issuer, aud: &self.audience, claims };
-        // Serializing strings and integers cannot fail, and the key has signed before. If it fails all the same, the
-        // empty token is one that no verifier accepts.
+        // Serializing strings and integers cannot fail, and the key was checked when it was read. If signing fails
+        // nevertheless, the result is an empty token, which no verifier accepts.
         encode(&self.header, &signed, &self.key).unwrap_or_else(|error| {
             log::error!("a token cannot be signed: {error}");
             String::new()

@@ -20,23 +20,23 @@ pub struct VerifierConfig<'a> {
     pub max_life: Duration,
     /// The current signing secret.
     pub secret: &'a Secret,
-    /// The previous signing secret, while tokens signed with it are alive.
+    /// The previous signing secret, while tokens signed with it have not expired.
     pub previous: Option<&'a Secret>,
 }
 
 /// The reason why a signer or a verifier cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// RFC 8725 section 3.8.
+    /// The issuer is empty (RFC 8725 section 3.8).
     #[error("the issuer has no name")]
     NoIssuer,
-    /// RFC 8725 section 3.9.
+    /// There is no audience, or one is empty (RFC 8725 section 3.9).
     #[error("an audience has no name")]
     NoAudience,
     /// The key cannot be used.
     #[error("the crypto does not take this key")]
     Key,
-    /// Neither a secret nor a set of public keys.
+    /// There is neither a secret nor a set of public keys.
     #[error("there is no key to sign or verify with")]
     NoKey,
     /// The crypto fails its self-test.
@@ -44,7 +44,7 @@ pub enum SetupError {
     SelfTest(#[from] SelfTestFailed),
 }
 
-/// Verifies one kind of token locally, without a call or a store.
+/// Verifies one kind of token locally, without a network call or a database query.
 pub struct Verifier<C> {
     keys: Keyring,
     cache: Option<Cache<C>>,
@@ -100,7 +100,7 @@ impl<C: Claims> Verifier<C> {
         self.verify_with(token, now, C::clone)
     }
 
-    /// Verifies `token` and returns what `read` makes of its claims; those of a known token are not copied.
+    /// Verifies `token` and returns the result of `read` for its claims. The claims of a cached token are not cloned.
     ///
     /// # Errors
     /// As [`Verifier::verify`].
@@ -126,8 +126,8 @@ impl<C: Claims> Verifier<C> {
         Ok(read(&claims))
     }
 
-    /// As [`Verifier::verify`], but accepts expired tokens and lifetimes that are too long by now. For a logout, which
-    /// may come late.
+    /// As [`Verifier::verify`], but accepts expired tokens, and lifetimes above a maximum that was lowered meanwhile.
+    /// For a logout, which may come late.
     ///
     /// # Errors
     /// As [`Verifier::verify`], without [`TokenError::Expired`] and [`TokenError::LifeTooLong`].
@@ -135,7 +135,7 @@ impl<C: Claims> Verifier<C> {
         self.read(token, now).map(|(claims, _)| claims)
     }
 
-    /// The claims, and true if the token has `nbf`.
+    /// Verifies all but expiry and lifetime. Returns the claims, and true if the token has `nbf`.
     fn read(&self, token: &str, now: u64) -> Result<(C, bool), TokenError> {
         let mut buffer = Buffer::default();
         let json = self.keys.open(token, C::TYP, &mut buffer)?;

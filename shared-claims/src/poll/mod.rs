@@ -20,7 +20,7 @@ use self::source::Source;
 use self::task::PollTask;
 use crate::{PublicKeys, Revocations};
 
-/// A `poll` of zero would be a busy loop.
+/// The minimum interval: a `poll` of zero would be a busy loop.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
 
 /// The configuration of a poller for auth-service's revocation list or public keys.
@@ -80,8 +80,8 @@ impl Poller {
     }
 
     /// Starts polling. Returns after the first list arrives or `start_timeout` elapses; in the latter case the list is
-    /// empty until the first answer. Needs a Tokio runtime. The background task ends when the last clone of the list is
-    /// dropped.
+    /// empty until the first response. Needs a Tokio runtime. The background task ends when the last clone of the list
+    /// is dropped.
     ///
     /// # Errors
     /// The URL is invalid, or no certificate authority is trusted. An auth-service that does not answer is not an
@@ -109,7 +109,7 @@ impl Poller {
         let source = Source::at(address).map_err(PollError::Roots)?;
         let (first, arrived) = oneshot::channel();
         tokio::spawn(PollTask::new(source, resource, self.poll.max(SHORTEST_POLL), first).run());
-        // After a timeout the task goes on in the background.
+        // After a timeout the task continues in the background.
         let _ = timeout(self.start_timeout, arrived).await;
         Ok(())
     }

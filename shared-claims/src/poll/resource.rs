@@ -10,13 +10,13 @@ use crate::jwt::{LONGEST_SET, Published};
 use crate::revocations::List;
 use crate::{LEEWAY, PublicKeys, RevocationList, Revocations, clock};
 
-/// A longer body is parsed on another thread, so that it does not delay requests on this one.
+/// A body longer than this, in bytes, is parsed on a blocking thread, so that it does not delay requests on this one.
 const SHORT: usize = 64 << 10;
 
 /// The longest revocation list, in bytes: enough for some two million entries.
 const LONGEST_LIST: usize = 128 << 20;
 
-/// The age of an answer relative to its request.
+/// The age of a response relative to its request.
 pub(super) enum Freshness {
     Fresh,
     Stale,
@@ -27,11 +27,11 @@ pub(super) trait Resource: Send + 'static {
     /// Its name in the log.
     const NAME: &'static str;
 
-    /// True if it was read once; `None` after the last handle was dropped.
+    /// True if the resource was read at least once; `None` after the last handle was dropped.
     fn is_loaded(&self) -> Option<bool>;
 
-    /// Sends one request and applies the answer. After an error nothing has changed. A stale answer from a cache
-    /// removes nothing and confirms nothing.
+    /// Sends one request and applies the response. An error changes nothing. A stale response from a cache removes
+    /// nothing and does not count as a confirmation.
     fn fetch(&mut self, source: &Source) -> impl Future<Output = Result<Freshness, FetchError>> + Send;
 }
 
@@ -39,7 +39,7 @@ pub(super) trait Resource: Send + 'static {
 pub(super) struct ListResource {
     list: Weak<List>,
     cursor: Option<String>,
-    /// The `ETag` of the answer for `cursor`; unset when the cursor has moved.
+    /// The `ETag` of the response for `cursor`; unset when the cursor has moved.
     etag: Option<HeaderValue>,
 }
 
@@ -137,8 +137,8 @@ impl Reply {
         Self { content: Content::Body { body, etag: None }, date: None, age: std::time::Duration::ZERO }
     }
 
-    /// The moment as of which the answer is up to date; `None` if it is older than the request, which was sent at
-    /// `asked` and `clock`.
+    /// The instant at which the response was up to date; `None` if the response is older than the request. `asked` and
+    /// `clock` are the time of the request on the monotonic clock and on the wall clock.
     fn fresh_since(&self, asked: Instant, clock: u64) -> Option<Instant> {
         let is_old = self.date.is_some_and(|date| date.saturating_add(LEEWAY) < clock);
         asked.checked_sub(self.age).filter(|_| !is_old)

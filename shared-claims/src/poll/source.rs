@@ -38,7 +38,7 @@ pub(super) struct Conditions<'a> {
     pub(super) longest: usize,
 }
 
-/// The response.
+/// The parts of a response that are used.
 pub(super) struct Reply {
     pub(super) content: Content,
     /// The `Date` header, in seconds since 1970.
@@ -88,8 +88,7 @@ impl From<reqwest::Error> for FetchError {
 }
 
 impl Source {
-    /// # Errors
-    /// The URL is https, and no certificate authority is installed.
+    /// Creates a client for `url`. Fails if `url` is https and no certificate authority is installed.
     pub(super) fn at(url: Url) -> io::Result<Self> {
         let tls = tls_config(url.scheme() == "https")?;
         Ok(Self { client: client(&tls).map_err(io::Error::other)?, tls, url })
@@ -105,7 +104,7 @@ impl Source {
 
     /// Sends the request and reads the whole response.
     pub(super) async fn fetch(&self, Conditions { after, etag, longest }: Conditions<'_>) -> Result<Reply, FetchError> {
-        // A cache on the way would return an outdated list.
+        // With `no-cache`, because a cache could return an outdated list.
         let mut request = self.client.get(self.url.clone()).header(ACCEPT, "application/json");
         request = request.header(CACHE_CONTROL, "no-cache").query(&after.map(|cursor| [("after", cursor)]));
         if let Some(etag) = etag {
@@ -131,7 +130,7 @@ fn date(headers: &HeaderMap) -> Option<u64> {
     date.unix_timestamp().try_into().ok()
 }
 
-/// The largest of all values of `Age`; the maximum for a value that is not a number.
+/// The largest value of all `Age` headers. A value that is not a number counts as the maximum.
 fn age(headers: &HeaderMap) -> Duration {
     let said = headers.get_all(AGE).iter().flat_map(|value| value.to_str().unwrap_or("?").split(','));
     Duration::from_secs(said.map(|age| age.trim().parse().unwrap_or(u64::MAX)).max().unwrap_or(0))

@@ -9,13 +9,13 @@ use tokio::time::sleep_until;
 use super::resource::{Freshness, Resource};
 use super::source::{FetchError, Source};
 
-/// The longest pause after failures, so that the end of an outage is noticed within it.
+/// The maximum pause after failures. The end of an outage is noticed within this time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The interval between log lines about an outage before the first successful read.
 const REMINDER: Duration = Duration::from_mins(1);
 
-/// Polls until the last handle on the resource is dropped.
+/// Polls the resource until its last handle is dropped.
 pub(super) struct PollTask<F> {
     source: Source,
     resource: F,
@@ -32,7 +32,7 @@ struct Outage {
 }
 
 impl<F: Resource> PollTask<F> {
-    /// `first` is notified of the first answer.
+    /// Creates the task. It notifies `first` of the first successful response.
     pub(super) const fn new(source: Source, resource: F, poll: Duration, first: oneshot::Sender<()>) -> Self {
         Self { source, resource, poll, failures: 0, outage: None, first: Some(first) }
     }
@@ -77,7 +77,7 @@ impl<F: Resource> PollTask<F> {
         self.source.reconnect();
     }
 
-    /// Logs each outage once. Before the first successful read it also logs each new cause, and repeats itself.
+    /// Logs each outage once. Before the first successful read it also logs each new cause, and repeats the last one.
     fn log_outage(&mut self, cause: String) {
         let is_loaded = self.resource.is_loaded().unwrap_or_default();
         let is_logged = |outage: &Outage| is_loaded || outage.cause == cause && outage.logged_at.elapsed() < REMINDER;
@@ -88,7 +88,7 @@ impl<F: Resource> PollTask<F> {
         }
     }
 
-    /// Doubles after each failure.
+    /// The pause before the next request. It doubles with each failure in a row.
     fn pause(&self) -> Duration {
         let doubled = self.poll.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1)));
         doubled.min(LONGEST_PAUSE.max(self.poll))

@@ -3,18 +3,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-/// The smallest number of slots.
+/// The minimum number of slots.
 const LEAST: usize = 8;
 
-/// Values by hashes, in 26 to 32 bytes each. A lookup waits for no writer; writers take turns.
+/// Values by hash, in 26 to 32 bytes each. A lookup never waits for a writer; a lock serializes the writers.
 pub(super) struct Table {
     slots: ArcSwap<Slots>,
-    /// The number of entries; its lock is the writers' turn.
+    /// The number of entries. A writer holds its lock.
     used: Mutex<usize>,
 }
 
-/// Open addressing with linear probing. A key of 0 marks an empty slot; at least three of eight slots are empty, so that a
-/// lookup of a hash without a value rarely reads more than one line of the processor's cache.
+/// Open addressing with linear probing. A key of 0 marks an empty slot; at least three of eight slots are empty, so
+/// that a lookup of an absent hash rarely reads more than one line of the processor's cache.
 struct Slots {
     keys: Box<[AtomicU64]>,
     values: Box<[AtomicU64]>,
@@ -29,11 +29,11 @@ impl Table {
     pub(super) fn get(&self, hash: u64) -> Option<u64> {
         let (slots, key) = (self.slots.load(), hash.max(1));
         let at = slots.place(key);
-        // A key is written after its value.
+        // `set` stores the value before the key, so a lookup that sees the key sees the value.
         (slots.keys[at].load(Ordering::Acquire) == key).then(|| slots.values[at].load(Ordering::Relaxed))
     }
 
-    /// Sets the value of `hash` to `value`, or to `merged` of the known value.
+    /// Adds `hash` with `value`. If `hash` has a value already, replaces that by the result of `merged` for it.
     pub(super) fn put(&self, hash: u64, value: u64, merged: impl Fn(u64) -> u64) {
         let (mut used, mut slots, key) = (self.turn(), self.slots.load_full(), hash.max(1));
         let mut at = slots.place(key);
@@ -50,7 +50,7 @@ impl Table {
         slots.set(at, key, value);
     }
 
-    /// Replaces each value by `revised` of it, and drops those without.
+    /// Replaces each value by the result of `revised`; drops the entries for which that is `None`.
     pub(super) fn revise(&self, revised: impl Fn(u64) -> Option<u64>) {
         let (mut used, slots) = (self.turn(), self.slots.load_full());
         let mut dropped = 0;
@@ -60,7 +60,7 @@ impl Table {
                 None => dropped += 1,
             }
         }
-        // A slot is not emptied in place: lookups would not find the entries behind it.
+        // No slot is emptied in place: a lookup would stop there and miss later entries of its probe sequence.
         if dropped > 0 {
             *used -= dropped;
             let kept = slots.copied(*used / 5 * 8 + LEAST, |value| revised(value).is_some());
@@ -78,13 +78,13 @@ impl Table {
 }
 
 impl Slots {
-    /// Empty slots, a multiple of eight.
+    /// At least `count` empty slots; the number is a multiple of eight.
     fn of(count: usize) -> Self {
         let empty = || (0..count.next_multiple_of(8)).map(|_| AtomicU64::new(0)).collect();
         Self { keys: empty(), values: empty() }
     }
 
-    /// The slot of `key`, or the empty one in which a lookup of it ends.
+    /// The index of the slot of `key`, or of the empty slot in which its probe sequence ends.
     fn place(&self, key: u64) -> usize {
         let count = self.keys.len();
         let first = (u128::from(key) * count as u128) >> 64;
@@ -108,7 +108,7 @@ impl Slots {
         entries.filter(|(key, _)| *key > 0)
     }
 
-    /// At least `count` slots with the entries whose value is `kept`.
+    /// A copy with at least `count` slots, of the entries for whose value `kept` returns true.
     fn copied(&self, count: usize, kept: impl Fn(u64) -> bool) -> Self {
         let copy = Self::of(count);
         for (key, value) in self.entries() {
@@ -125,7 +125,7 @@ impl Slots {
 mod tests {
     use super::*;
 
-    /// Spreads small numbers as a hash does, and keeps 0.
+    /// Spreads small numbers as a hash does, and maps 0 to 0.
     fn hash(number: u64) -> u64 {
         number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
