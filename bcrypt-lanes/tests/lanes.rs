@@ -7,7 +7,7 @@ use bcrypt::{HashParts, Version};
 use bcrypt_lanes::{Attempt, Hash, LANES, Lanes};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Of jBCrypt; from `$2a$05$` on of Solar Designer's `crypt_blowfish`.
+/// Published test vectors of jBCrypt; from `$2a$05$` on, of Solar Designer's `crypt_blowfish`.
 const PUBLISHED: [(&[u8], &str); 23] = [
     (b"", "$2a$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s."),
     (b"", "$2a$08$HqWuK6/Ng6sg9gQzbLrgb.Tl.ZHfXLhvt/SgVyWhQqgqcZ7ZuUtye"),
@@ -54,7 +54,7 @@ const PASSWORD: &[u8] = b"correct horse battery";
 /// The rounds of cost 4.
 const ROUNDS: usize = 16;
 
-/// `SplitMix64` (G. Steele, D. Lea, C. Flood, 2014): a failure can be repeated.
+/// `SplitMix64` (G. Steele, D. Lea, C. Flood, 2014), seeded, so that a failure can be repeated.
 struct Random(u64);
 
 impl Random {
@@ -70,13 +70,13 @@ impl Random {
         usize::from(u16::from_le_bytes([low, high])) % bound
     }
 
-    /// Half of them random, the others 0, 0x80, 0xFF or a letter.
+    /// A byte: in half of the cases random, else 0, 0x80, 0xFF or a letter.
     fn byte(&mut self) -> u8 {
         let [random, ..] = self.next().to_le_bytes();
         [random, random, random, random, 0, 0x80, 0xff, b'a'][self.below(8)]
     }
 
-    /// Every third near the limit of 72 bytes, every ninth empty.
+    /// A password: every third near the limit of 72 bytes, every ninth empty.
     fn password(&mut self) -> Vec<u8> {
         let length = match self.below(9) {
             0..=2 => 70 + self.below(5),
@@ -86,7 +86,7 @@ impl Random {
         iter::repeat_with(|| self.byte()).take(length).collect()
     }
 
-    /// The same password, or with one bit or its length changed.
+    /// The same password, or one that differs in one bit or in its length.
     fn guess(&mut self, password: &[u8]) -> Vec<u8> {
         let mut guess = password.to_vec();
         match self.below(4) {
@@ -103,10 +103,10 @@ impl Random {
 }
 
 fn hash(text: &str) -> Hash {
-    Hash::parse(text).unwrap_or_else(|| panic!("{text} is no hash"))
+    Hash::parse(text).unwrap_or_else(|| panic!("{text} is not a hash"))
 }
 
-/// Runs to the end.
+/// Steps until all attempts have ended; returns their results.
 fn run<T>(lanes: &mut Lanes<T>) -> Vec<(T, bool)> {
     iter::from_fn(|| (!lanes.is_empty()).then(|| lanes.step())).flatten().collect()
 }
@@ -123,7 +123,7 @@ fn published_hashes_are_verified() {
     }
 }
 
-/// Attempts begin at any round, up to six at once.
+/// Attempts start at any round; up to six run at once.
 #[test]
 fn ten_thousand_random_cases_equal_bcrypt() {
     let five_thousand = |seed| {
@@ -145,7 +145,7 @@ fn ten_thousand_random_cases_equal_bcrypt() {
         ended.extend(run(&mut lanes));
         assert_eq!(ended.len(), 5_000);
         let wrong = ended.iter().filter(|(_, is_right)| !is_right).count();
-        assert!((1_000..2_500).contains(&wrong), "{wrong} are wrong");
+        assert!((1_000..2_500).contains(&wrong), "{wrong} attempts have a wrong password");
         for ((case, expected), is_right) in ended {
             assert_eq!(is_right, expected, "case {case}");
         }
@@ -163,7 +163,7 @@ fn each_bit_of_the_digest_and_of_the_salt_counts() {
     let letters = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     for place in 7..60 {
         let own = letters.iter().position(|letter| *letter == STORED.as_bytes()[place]).unwrap();
-        // The last characters of salt and digest have 2 and 4 bits.
+        // The last character of the salt encodes 2 bits, that of the digest 4.
         let unused = [4, 2, 0][usize::from(place != 28) + usize::from(place != 28 && place != 59)];
         for bit in unused..6 {
             let mut other = STORED.as_bytes().to_vec();
@@ -177,7 +177,7 @@ fn each_bit_of_the_digest_and_of_the_salt_counts() {
     assert!(ended.iter().all(|(_, is_right)| !is_right));
 }
 
-/// Each character in turn becomes each other; and each length.
+/// Replaces each character with every other one, and tries every length.
 #[test]
 fn text_is_a_hash_for_bcrypt_too() {
     let is_hash = |text: &str| {
@@ -194,8 +194,8 @@ fn text_is_a_hash_for_bcrypt_too() {
         }
         assert!(Hash::parse(&STORED[..place]).is_none(), "{place} characters");
     }
-    // Four `$` and `2`, three versions, the costs 04, 14, 24 and 04 to 09, and the letters of base64, of which the last
-    // of the salt has 2 bits, and the last of the digest 4.
+    // Four characters `$` and `2`, three versions, the costs 04, 14, 24 and 04 to 09, and the letters of base64: the
+    // last letter of the salt encodes 2 bits, that of the digest 4.
     assert_eq!(good, 4 + 3 + 3 + 6 + 51 * 64 + 4 + 16);
     for cost in 0..100 {
         let text = STORED.replace("$04$", &format!("${cost:02}$"));
@@ -214,7 +214,7 @@ fn lone_attempt_ends_after_its_rounds() {
         assert_eq!(lanes.step(), []);
     }
     assert_eq!(lanes.step(), [((), true)]);
-    assert_eq!(lanes.step(), [], "nothing is left");
+    assert_eq!(lanes.step(), [], "no attempt is left");
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn costliest_hash_does_not_hold_up_another() {
     assert_eq!(lanes.len(), 2);
 }
 
-/// In CPU time, which other programs hardly disturb.
+/// Measures CPU time, which other programs hardly affect.
 #[test]
 fn four_attempts_take_less_than_three_times_one() {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
@@ -285,5 +285,5 @@ fn four_attempts_take_less_than_three_times_one() {
         tries.min().unwrap()
     };
     let (one, four) = (time_of(1), time_of(LANES));
-    assert!(four < 3 * one, "{four:?} and {one:?}");
+    assert!(four < 3 * one, "four attempts took {four:?}, one {one:?}");
 }

@@ -21,14 +21,14 @@ impl Answer {
         assert!(!self.header("x-request-id").is_empty(), "{self:?}");
         assert_eq!(self.header("x-content-type-options"), "nosniff", "{self:?}");
         let told = ["$2b$", "fixed:", "asswordHash", "password_hash"].iter().any(|secret| self.body.contains(secret));
-        assert!(!told, "a password or its hash is told: {self:?}");
+        assert!(!told, "the response reveals a password or its hash: {self:?}");
         let kept =
             ["/revocations", "/.well-known/", "/docs", "/openapi.json"].iter().any(|path| self.asked.contains(path));
         assert!(kept || self.header("cache-control") == "no-store", "{self:?}");
         if self.status.as_u16() >= 400 && !self.asked.starts_with("HEAD") { self.problem() } else { self }
     }
 
-    /// This answer, if it is an error as every error is (RFC 9457).
+    /// Asserts that this error response has a documented body (RFC 9457, or OAuth 2.0's own), and returns it.
     #[track_caller]
     fn problem(self) -> Self {
         assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
@@ -53,14 +53,14 @@ impl Answer {
         self
     }
 
-    /// This answer, if it has the status `status`.
+    /// Asserts the status, and returns the response.
     #[track_caller]
     pub fn is(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         self
     }
 
-    /// This answer, if it is the problem `code` with the status `status`.
+    /// Asserts the status and the problem's `code`, and returns the response.
     #[track_caller]
     pub fn fails(self, status: u16, code: &str) -> Self {
         let this = self.is(status);
@@ -68,7 +68,7 @@ impl Answer {
         this
     }
 
-    /// This answer, if it refuses these fields of a body, in this order.
+    /// Asserts a 422 that rejects these fields of the body, in this order, and returns the response.
     #[track_caller]
     pub fn refuses(self, fields: &[&str]) -> Self {
         let this = self.fails(422, "validation_failed");
@@ -87,7 +87,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The header `name`, "" where there is none.
+    /// The value of the header `name`, or "" without one.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -96,7 +96,7 @@ impl Answer {
         self.headers.get_all(name).iter().count()
     }
 
-    /// The two tokens.
+    /// The access token and the refresh token in the body.
     pub fn pair(&self) -> TokenPair {
         let body = self.json();
         TokenPair { access: text(&body["accessToken"]), refresh: text(&body["refreshToken"]) }
@@ -118,7 +118,7 @@ pub fn names(object: &Value) -> Vec<&str> {
     names
 }
 
-/// RFC 9110 section 15.
+/// The reason phrase of a status code (RFC 9110 section 15).
 fn title(status: u16) -> Option<&'static str> {
     Some(match status {
         400 => "Bad Request",

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use crate::redis_server::until;
 use crate::service::{ADMIN, GOOD, Service, on_each_store};
 
-/// Sends all but the last byte of a request; the service has taken its token.
+/// Sends all but the last byte of a request; returns after the service has accepted the access token.
 async fn begin(service: &Service, (method, path): (&str, &str), token: &str, body: &Value) -> TcpStream {
     let mut stream = TcpStream::connect(service.addr).await.unwrap();
     let body = body.to_string();
@@ -24,7 +24,7 @@ async fn begin(service: &Service, (method, path): (&str, &str), token: &str, bod
     stream
 }
 
-/// Sends the last byte; the answer.
+/// Sends the last byte, and returns the response.
 async fn complete(mut stream: TcpStream) -> String {
     stream.write_all(b" ").await.unwrap();
     let mut answer = String::new();

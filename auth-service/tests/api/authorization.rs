@@ -72,7 +72,7 @@ const ROWS: [Row; 51] = [
 /// Paths that every service has, and one that does not exist.
 const BESIDE_THE_TABLE: [&str; 6] = ["/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/nowhere"];
 
-/// Mail is on. The refresh token that stands in two calls is used twice.
+/// Mail is enabled. The grace lets more than one call present the same refresh token.
 const SETTINGS: [(&str, &str); 4] = [("REFRESH_GRACE", "1h"), TO_LOG[0], TO_LOG[1], TO_LOG[2]];
 
 impl Service {
@@ -121,7 +121,7 @@ async fn authorization_table_covers_every_route() {
     let service = Service::start([]).await;
     let table = include_str!("../../src/routes/mod.rs");
     let mut paths: Vec<_> = table.split("at(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
-    assert!(paths.len() > 10, "the URL table is read");
+    assert!(paths.len() > 10, "too few routes found in the URL table");
     paths.extend(BESIDE_THE_TABLE);
     for path in paths {
         let allowed = service.nobody().call(Method::OPTIONS, path, None).await;

@@ -109,7 +109,7 @@ async fn body_of_another_media_type_is_415() {
             println!("{method} {path}: {media_type}");
             let answer = ask(&admin, (method, path), media_type, "{}").await;
             if ["/token", "/refresh"].contains(&path) && media_type.ends_with("urlencoded") {
-                // A refresh may be a form, of which {} is none.
+                // A refresh may be a form, and {} is no valid form.
                 assert_eq!(answer.is(400).json()["error"], "invalid_request");
             } else if accepted {
                 answer.is(good);

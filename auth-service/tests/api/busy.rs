@@ -1,4 +1,4 @@
-//! Tests that a busy machine lets fail are run again.
+//! Retries of tests that may have failed only because the machine is busy.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-/// Runs `test` up to five times, as long as it fails and that `may_be_chance`; a fault shows each time.
+/// Runs `test` up to five times, as long as its failure `may_be_chance`. A real fault fails every time.
 pub async fn retried<T>(test: impl AsyncFn() -> T, may_be_chance: impl Fn(&str) -> bool) -> T {
     for _ in 0..4 {
         let failure = match AssertUnwindSafe(test()).catch_unwind().await {
@@ -21,7 +21,7 @@ pub async fn retried<T>(test: impl AsyncFn() -> T, may_be_chance: impl Fn(&str) 
     test().await
 }
 
-/// Runs `test` again where it failed after `limit`, for which what it expects holds.
+/// Runs `test` again if it failed after `limit`: what it expects holds only for that time.
 pub async fn in_time(limit: Duration, test: impl AsyncFn()) {
     let began = Cell::new(Instant::now());
     let test = async || {
@@ -31,7 +31,7 @@ pub async fn in_time(limit: Duration, test: impl AsyncFn()) {
     retried(test, |_| began.get().elapsed() >= limit).await;
 }
 
-/// Runs a test of a store again where it was too slow, or the store ended a call at its limit.
+/// Runs a test of a store again if it was too slow, or if the store ended a call at its time limit.
 pub async fn served<T>(test: impl AsyncFn() -> T) -> T {
     let chances = ["Unavailable {", "is unavailable: ", "too slow: "];
     retried(test, |why| chances.iter().any(|chance| why.contains(chance))).await

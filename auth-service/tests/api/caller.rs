@@ -47,7 +47,7 @@ impl Caller<'_> {
         self.call(Method::DELETE, path, Some(body.to_string())).await
     }
 
-    /// Sends `body` as JSON, unless the caller has a `Content-Type` of their own, and comes back when told to.
+    /// Sends `body` as JSON, unless the caller has set a `Content-Type`, and retries a 503 after its `Retry-After`.
     pub async fn call(&self, method: Method, path: &str, body: Option<String>) -> Answer {
         for _ in 0..self.service.patience {
             let answer = self.call_once(method.clone(), path, body.clone()).await;

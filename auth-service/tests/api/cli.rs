@@ -51,7 +51,7 @@ impl Desk {
         done.map(|()| said)
     }
 
-    /// The same, also where it fails in the end.
+    /// The output and the result, for a command that may print something before it fails.
     async fn run_to_the_end(&self, arguments: &[&str], input: &str) -> (String, Result<(), CliError>) {
         let printed = Printed::default();
         let mut console = Console::piped(Cursor::new(input.to_owned()), printed.clone());
@@ -61,7 +61,7 @@ impl Desk {
         (String::from_utf8(printed.0.lock().unwrap().clone()).unwrap(), done)
     }
 
-    /// One line of why not.
+    /// The error of a command that fails, which is one line.
     async fn refusal(&self, arguments: &[&str], input: &str) -> String {
         let why = self.run(arguments, input).await.unwrap_err().to_string();
         assert_eq!(why.lines().count(), 1, "{why}");
@@ -114,7 +114,7 @@ fn command(arguments: &[&str]) -> UsersCommand {
 fn the_command_line_is_well_formed_and_takes_nothing_secret() {
     let cli = Cli::command();
     cli.clone().debug_assert();
-    assert!(Cli::try_parse_from(["auth-service"]).unwrap().command.is_none(), "serve needs no word");
+    assert!(Cli::try_parse_from(["auth-service"]).unwrap().command.is_none(), "serve is the default command");
     for command in cli.find_subcommand("users").unwrap().get_subcommands() {
         let names: Vec<_> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
         assert!(!names.iter().any(|name| name.contains("password")), "{}: {names:?}", command.get_name());
@@ -131,7 +131,7 @@ async fn added_user_can_log_in() {
 
         desk.run(&["add", "anna"], "vK7#qz!Lw2\r\nsecond line\n").await.unwrap();
         assert_eq!(desk.user("anna").await.unwrap().role, Role::Member);
-        assert!(desk.can_sign_in("anna", GOOD).await, "one line, without its end");
+        assert!(desk.can_sign_in("anna", GOOD).await, "the password is the first line, without its line end");
     }
 }
 
@@ -203,7 +203,7 @@ async fn command_that_removes_a_right_ends_the_sessions() {
                 assert!(!desk.can_sign_in("anna", GOOD).await);
             }
         }
-        assert_eq!(desk.open_sessions(&root).await, 1, "nobody else's");
+        assert_eq!(desk.open_sessions(&root).await, 1, "sessions of other users stay open");
         assert!(desk.user("anna").await.is_none());
     }
 }

@@ -17,13 +17,13 @@ async fn service() -> Service {
     Service::start([("ALLOWED_ORIGINS", "https://app.example,http://localhost:5173")]).await
 }
 
-/// The same without a grace, so that an unexpected use of a token is noticed.
+/// The same service without a grace, so that an unexpected use of a token is detected as reuse.
 async fn strict_service() -> Service {
     let origins = ("ALLOWED_ORIGINS", "https://app.example,http://localhost:5173");
     Service::start([origins, ("REFRESH_GRACE", "0")]).await
 }
 
-/// A cookie as `Set-Cookie` gives it.
+/// A cookie, parsed from `Set-Cookie`.
 struct Cookie {
     name: String,
     value: String,
@@ -59,7 +59,7 @@ impl Service {
 }
 
 impl Caller<'_> {
-    /// Posts nothing.
+    /// Sends a POST without a body.
     async fn send(&self, path: &str) -> Answer {
         self.call(Method::POST, path, None).await
     }
@@ -86,13 +86,13 @@ async fn a_page_gets_its_refresh_token_in_a_cookie_and_nowhere_else() {
         }
         let page = service.page(origin).with("Cookie", format!("{SECURE}={}", cookie.value));
         let again = page.send("/token").await.is(200).cookie();
-        assert_eq!(page.send("/token").await.is(200).cookie().value, again.value, "two tabs have one successor");
+        assert_eq!(page.send("/token").await.is(200).cookie().value, again.value, "two tabs get the same successor");
 
         let gone = page.send("/logout").await.is(200).cookie();
         assert_eq!((gone.name.as_str(), gone.value.as_str()), (SECURE, ""));
         assert!(gone.attributes.contains(&"Max-Age=0".to_owned()));
         let refused = page.send("/token").await.fails(403, "invalid_refresh_token");
-        assert_eq!(refused.header("set-cookie"), "", "the browser may have another one by now");
+        assert_eq!(refused.header("set-cookie"), "", "the browser may hold a newer cookie by now");
         page.send("/logout").await.is(200);
     }
 }
@@ -197,7 +197,7 @@ async fn planted_cookie_is_ignored() {
         let answer = page.clone().with("Cookie", presented).send("/token").await;
         assert_eq!(answer.fails(401, "missing_refresh_token").header("set-cookie"), "", "{why}");
     }
-    // The access token is taken from its header alone.
+    // The access token is read from its header alone.
     let access = service.log_in(MEMBER).await.access;
     page.with("Cookie", format!("access_token={access}; token={access}")).get("/me").await.fails(401, "missing_token");
     service.assert_untouched(&cookie).await;
@@ -228,7 +228,7 @@ async fn cookie_flag_of_a_login_is_a_boolean() {
     let body = json!({"username": MEMBER.0, "password": "wrong", "cookie": true});
     assert_eq!(service.page(APP).post("/login", &body).await.is(401).header("set-cookie"), "");
     let body = json!({"username": MEMBER.0, "password": MEMBER.1, "cookie": true});
-    assert_eq!(service.nobody().post("/login", &body).await.is(200).cookie().name, SECURE, "who names no page");
+    assert_eq!(service.nobody().post("/login", &body).await.is(200).cookie().name, SECURE, "without an Origin");
 }
 
 #[tokio::test]
@@ -262,5 +262,5 @@ async fn allowed_pages_may_send_what_they_need() {
         assert!(preflight.header("access-control-allow-headers").to_ascii_lowercase().contains(name), "{preflight:?}");
     }
     let refused = service.page(APP).send("/token").await.fails(401, "missing_refresh_token");
-    assert_eq!(refused.header("access-control-allow-credentials"), "true", "the page must be able to read it");
+    assert_eq!(refused.header("access-control-allow-credentials"), "true", "the page must be able to read the error");
 }

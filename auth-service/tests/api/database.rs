@@ -19,7 +19,7 @@ enum Place {
         url: String,
         name: String,
     },
-    /// Another process has it.
+    /// A database that another process created and deletes.
     Elsewhere,
 }
 
@@ -29,7 +29,7 @@ impl Database {
         Self { url: format!("sqlite://{}/auth.db?mode=rwc", folder.display()), place: Place::Folder(folder) }
     }
 
-    /// One on `SQLite` and, with the feature `all-tests`, one on Postgres.
+    /// A database on `SQLite` and, with the feature `all-tests`, one on Postgres.
     pub async fn each() -> Vec<Self> {
         let mut each = vec![Self::sqlite()];
         if cfg!(feature = "all-tests") {
@@ -46,12 +46,12 @@ impl Database {
         Self { url: format!("{server}/{name}"), place: Place::Server { url, name } }
     }
 
-    /// The one that stands at `url` already, and stays.
+    /// The existing database at `url`, which is not deleted.
     pub fn at(url: &str) -> Self {
         Self { url: url.to_owned(), place: Place::Elsewhere }
     }
 
-    /// Runs `sql` behind the service's back.
+    /// Runs `sql` on the database directly, without the service.
     pub async fn execute(&self, sql: &str) {
         execute(&self.url, sql).await;
     }
@@ -86,7 +86,7 @@ async fn execute(url: &str, sql: &str) {
     connection.close().await.unwrap();
 }
 
-/// A new folder, in memory where the system has such a place: a hundred databases that sync to a busy disk are slow.
+/// A new folder, in memory if the system has `/dev/shm`: a hundred databases that sync to a busy disk are slow.
 pub fn new_folder() -> PathBuf {
     let (memory, temporary) = (PathBuf::from("/dev/shm"), std::env::temp_dir());
     let place = if memory.is_dir() && !temporary.starts_with(&memory) { memory } else { temporary };

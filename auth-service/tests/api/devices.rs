@@ -40,7 +40,7 @@ async fn sessions_are_listed_with_device_and_address() {
             assert_eq!((&device["label"], &device["current"]), (&json!(label), &json!(current)));
         }
         let opened: Vec<_> = devices.iter().map(|device| text(&device["openedAt"])).collect();
-        assert!(opened.is_sorted_by(|one, next| one >= next), "the newest first: {opened:?}");
+        assert!(opened.is_sorted_by(|one, next| one >= next), "not the newest first: {opened:?}");
     })
     .await;
 }
@@ -58,7 +58,7 @@ async fn one_device_is_signed_out() {
 
         caller.delete(&format!("/me/sessions/{}", id(&mine))).await.is(204);
         service.refresh(&mine.refresh).await.fails(403, "invalid_refresh_token");
-        assert_eq!(service.devices(&mine.access).await.len(), 0, "this one, too");
+        assert_eq!(service.devices(&mine.access).await.len(), 0, "the caller's own session ends, too");
     })
     .await;
 }

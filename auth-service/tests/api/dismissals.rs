@@ -1,4 +1,4 @@
-//! Callers who lose a right while their call is served: what is written on their behalf is refused.
+//! Callers who lose a right while their call is served: the write of the call is refused.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ use crate::service::{GOOD, Person, Service, new_name, on_each_store};
 
 const NEW: &str = "Mz4?tuRnip-9";
 
-/// Ways to take a user's rights away, and true if they take the account too.
+/// Statements that take a user's rights away, and true if the user loses their own account, too.
 const DISMISSALS: [(&str, bool); 3] = [
     ("UPDATE users SET role = 'member' WHERE id = '{id}'", false),
     ("UPDATE users SET disabled = 1 WHERE id = '{id}'", true),
     ("DELETE FROM users WHERE id = '{id}'", true),
 ];
 
-/// Long enough for a login to reach the thread that hashes, and for a call to be past the check of who may call; if the
-/// latter is not, it is refused there.
+/// Long enough for a login to reach the thread that hashes, and for a call to pass authorization. A slower call is
+/// refused by authorization instead.
 const CHECKED: Duration = Duration::from_millis(300);
 
-/// A hash of cost 13 of some other password.
+/// A bcrypt hash of another password, of cost 13.
 const SLOW_HASH: &str = "$2b$13$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK";
 
 const SETTINGS: [(&str, &str); 4] = [("BCRYPT_COST", "9"), TO_LOG[0], TO_LOG[1], TO_LOG[2]];
@@ -35,7 +35,7 @@ const SETTINGS: [(&str, &str); 4] = [("BCRYPT_COST", "9"), TO_LOG[0], TO_LOG[1],
 /// A call that writes.
 type Write = (Method, String, Value);
 
-/// An admin who is dismissed, and those whom they try to change.
+/// An admin who loses their rights, and the accounts that they try to change and to add.
 struct Scene {
     rogue: Person,
     victim: Person,
@@ -47,7 +47,7 @@ impl Scene {
         Self { rogue: service.new_admin(root).await, victim: service.newcomer().await, newcomer: new_name() }
     }
 
-    /// The calls that hash a password between the check of who may call and the write.
+    /// The calls that hash a password between authorization and the write.
     fn hashed(&self, of_owner: bool) -> Vec<Write> {
         let newcomer = json!({"username": self.newcomer, "password": GOOD, "role": "admin"});
         let mut writes = vec![
@@ -62,7 +62,7 @@ impl Scene {
         writes
     }
 
-    /// The same with the call for another address, which takes no turn.
+    /// The same calls, and the change of the email address, which takes no turn.
     fn hashed_or_mailed(&self, of_owner: bool) -> Vec<Write> {
         let address = json!({"email": "new@example.org", "currentPassword": GOOD});
         let mailed = of_owner.then(|| (Method::PUT, "/me/email".to_owned(), address));
@@ -79,7 +79,7 @@ impl Scene {
         ]
     }
 
-    /// Makes all of `writes` at once; each is refused.
+    /// Makes all of `writes` at once, and asserts that each is refused.
     async fn refused(&self, service: &Service, writes: Vec<Write>) {
         let rogue = service.bearer(&self.rogue.pair.access);
         let calls = writes.iter().map(|(method, path, body)| rogue.call(method.clone(), path, Some(body.to_string())));
@@ -88,7 +88,7 @@ impl Scene {
         }
     }
 
-    /// Nothing was written.
+    /// Asserts that nothing was written.
     async fn unchanged(&self, service: &Service, root: &Caller<'_>, is_there: bool) {
         let found = root.get(&format!("/users?q={}", self.newcomer)).await.is(200);
         assert_eq!(found.header("x-total-count"), "0", "{found:?}");

@@ -1,4 +1,4 @@
-//! Sessions end with what a change takes away, whatever dies between the user store and the session store.
+//! A change that takes rights away ends the sessions, even if a process or store fails between the two stores.
 
 mod resets;
 
@@ -24,16 +24,16 @@ use crate::service::{GOOD, Person, Service, TokenPair};
 use crate::session_store::index_of;
 
 const NEW: &str = "Mz4?tuRnip-9";
-/// Long enough for a call to be where it waits for its turn.
+/// Long enough for a call to reach the point where it waits for its turn.
 const WAITING: Duration = Duration::from_millis(300);
-/// Within this of the session store's return all is done.
+/// The time after the session store's return within which all endings are completed.
 const IN_TIME: Duration = Duration::from_secs(2);
 
 const SOURCES: [&str; 7] =
     ["disable", "password by an admin", "role change", "sign-out by an admin", "delete", "password change", "leave"];
 
 impl Service {
-    /// Callers accept 503 without a retry.
+    /// This service with callers that do not retry a 503.
     fn impatient(mut self) -> Self {
         self.patience = 0;
         self
@@ -54,7 +54,7 @@ async fn change(source: &str, root: &Caller<'_>, person: &Person) -> Answer {
     }
 }
 
-/// Lets no change happen until [`Self::release`].
+/// A lock that blocks every change of a user until [`Self::release`].
 struct Hold(AnyConnection);
 
 impl Hold {
@@ -71,7 +71,7 @@ impl Hold {
     }
 }
 
-/// Makes a change whose transaction is committed while Redis is away, and returns the pair of a login that came just before.
+/// Makes a change whose transaction is committed while Redis is down, and returns the tokens of a login just before it.
 async fn half_done(
     service: &Service,
     redis: &mut Redis,
@@ -99,7 +99,7 @@ async fn half_done(
         // `DELETE /me` ends the sessions before it waits.
         person.pair = service.log_in((&person.name, GOOD)).await;
     }
-    panic!("{source} is never committed")
+    panic!("{source} was never committed")
 }
 
 /// True if a change of this user is committed, which may happen shortly after the call has given up.
@@ -160,7 +160,7 @@ async fn change_whose_process_died_is_completed_by_the_next() {
             let pair = half_done(&service, &mut redis, source, &root, &mut person).await;
             ended.push((source, person, pair));
         }
-        assert_eq!(left(&service.database).await, 7, "all is left to others");
+        assert_eq!(left(&service.database).await, 7, "every ending is left to the next instance");
         let database = Arc::clone(&service.database);
         drop(root);
         drop(service);
@@ -229,7 +229,7 @@ async fn late_ending_spares_sessions_opened_after_the_change() {
             .change(&person.id.parse().unwrap(), &UserChange { disabled: Some(false), ..UserChange::default() })
             .await
             .unwrap();
-        assert_eq!(left(&service.database).await, 1, "nothing is done yet");
+        assert_eq!(left(&service.database).await, 1, "the ending is still pending");
         let new = service.log_in((&person.name, GOOD)).await;
         service.refresh(&old.refresh).await.fails(403, "invalid_refresh_token");
 
@@ -258,7 +258,7 @@ async fn change_tried_again_is_answered_as_the_first_time() {
             sleep(WAITING).await;
             redis.start_again().await;
         });
-        // The caller came back after a 503, as told by Retry-After.
+        // The caller retried after a 503, as `Retry-After` said.
         first.is(status);
         assert_eq!(left(&service.database).await, 0, "{source}");
     }

@@ -1,4 +1,4 @@
-//! A refused login must not reveal if the account exists.
+//! A refused login must not reveal whether the account exists.
 
 use std::time::Instant;
 
@@ -8,9 +8,9 @@ use crate::answer::Answer;
 use crate::service::{GOOD, Service, new_name};
 
 const ROUNDS: usize = 400;
-/// Two medians that are no farther apart than this, as a share, are the same.
+/// The relative difference below which medians count as equal.
 const SAME: f64 = 0.05;
-/// So often a machine is given the time to be quiet.
+/// The number of measurements, of which one must have little enough noise.
 const ATTEMPTS: usize = 4;
 
 const WRONG: &str = "wrong";
@@ -38,7 +38,7 @@ async fn logins(service: &Service) -> [Login; KINDS] {
     ]
 }
 
-/// The name of an account whose password is [`GOOD`]. An outdated hash is a plain import.
+/// The name of an account whose password is [`GOOD`]. An outdated hash is one of plain bcrypt, as imports have it.
 async fn account(service: &Service, outdated: bool, disabled: bool) -> String {
     let person = service.newcomer().await;
     if outdated {
@@ -52,7 +52,7 @@ async fn account(service: &Service, outdated: bool, disabled: bool) -> String {
     person.name
 }
 
-/// The parts that all responses share: everything but date and id.
+/// The parts that must be equal in all responses: everything but the date and the request id.
 fn lasting(answer: &Answer) -> (u16, Vec<(String, String)>, serde_json::Value) {
     let mut headers: Vec<_> =
         answer.headers.iter().map(|(name, _)| (name.to_string(), answer.header(name.as_str()))).collect();
@@ -96,7 +96,7 @@ async fn refused_logins_take_the_same_time() {
     let logins = logins(&service).await;
     for _ in 0..ATTEMPTS {
         let times = measure(&service, &logins).await;
-        // The noise: were it larger, the comparison below could not see a tenth.
+        // The noise. If it were larger, the comparison below could not detect a difference of a tenth.
         let noise = times.iter().map(|times| spread(&[0, 1].map(|half| at(times.iter().skip(half).step_by(2), 50))));
         let noise = noise.fold(0.0, f64::max);
         let medians = times.map(|times| at(times.iter(), 50));
@@ -105,14 +105,14 @@ async fn refused_logins_take_the_same_time() {
             return assert!(spread(&medians) < SAME, "{medians:?}");
         }
     }
-    panic!("the machine is too busy to tell");
+    panic!("the machine is too noisy to compare times");
 }
 
 /// The time to refuse each kind of login, in milliseconds.
 async fn measure(service: &Service, logins: &[Login; KINDS]) -> [Vec<f64>; KINDS] {
     let mut times: [Vec<f64>; KINDS] = Default::default();
     for round in 0..ROUNDS {
-        // Each kind is first, second and so on as often: what the machine does meanwhile meets all alike.
+        // Each kind is first, second and so on equally often, so that other load of the machine affects all alike.
         for place in 0..KINDS {
             let kind = (round + place) % KINDS;
             let (_, name, password) = &logins[kind];

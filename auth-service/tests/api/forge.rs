@@ -36,13 +36,13 @@ pub fn header(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(segment).unwrap()).unwrap()
 }
 
-/// `token`, as if it had been made a day before everything was over.
+/// `token` with `iat` and `exp` a day earlier, so that it has expired.
 pub fn expired_access(token: &str) -> String {
     let claims = access_claims(token);
     access_token(&AccessClaims { iat: claims.iat - DAY, exp: claims.exp - DAY, ..claims })
 }
 
-/// The same for a refresh token.
+/// A refresh token with `iat` and `exp` ten days earlier, so that it has expired.
 pub fn expired_refresh(token: &str) -> String {
     let claims = refresh_claims(token);
     refresh_token(&RefreshClaims { iat: claims.iat - 10 * DAY, exp: claims.exp - 10 * DAY, ..claims })
@@ -71,7 +71,7 @@ fn claims<C: Claims>(token: &str, secret: &str) -> C {
     Verifier::new(&config).unwrap().verify_expired_too(token, u64::try_from(now_ms() / 1000).unwrap()).unwrap()
 }
 
-/// Header and claims as they stand in `token`, unproven.
+/// The header and the claims of `token`, which is not verified.
 pub fn parts(token: &str) -> [Value; 2] {
     let [header, claims, _] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
     [header, claims].map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap())

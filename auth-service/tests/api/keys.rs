@@ -33,7 +33,7 @@ async fn public_keys_are_published_the_signing_one_first() {
     assert_eq!(names(&listed[0]), ["alg", "crv", "kid", "kty", "use", "x", "y"]);
     assert_eq!(names(&listed[1]), ["alg", "crv", "kid", "kty", "use", "x"]);
     let tag = answer.header("etag").to_owned();
-    assert!(tag.starts_with('"'), "a strong one: {tag}");
+    assert!(tag.starts_with('"'), "a strong ETag: {tag}");
     let again = service.nobody().with("If-None-Match", &tag).get(JWKS).await.is(304);
     assert_eq!((again.header("etag"), &*again.body), (&*tag, ""));
     let head = service.nobody().call(Method::HEAD, JWKS, None).await.is(200);

@@ -18,10 +18,10 @@ use crate::service::{GOOD, MEMBER, Service, new_name, on_each_store};
 const PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
 const THREE: (&str, &str) = ("ACCOUNT_FAILURE_LIMIT", "3");
 
-/// The first wait: a guess after it is judged.
+/// The first wait. A guess after it is verified again.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// A call that takes this long to be counted passes.
+/// The time limit for counting a call: a call that takes longer to count is allowed.
 const COUNTED: Duration = Duration::from_millis(200);
 
 /// A client with its own address: the test acts as the proxy too.
@@ -29,7 +29,7 @@ fn at<'a>(service: &'a Service, address: &str) -> Caller<'a> {
     service.nobody().with("X-Forwarded-For", address)
 }
 
-/// An address that no other test has, on the Redis that all of them share.
+/// An address that no other test uses, because all tests share one Redis.
 fn new_address() -> String {
     let id = new_name();
     format!("2001:db8:{}:{}::1", &id[1..5], &id[5..9])
@@ -40,7 +40,7 @@ async fn log_in(caller: &Caller<'_>, login: &str, password: &str) -> Answer {
     caller.post("/login", &json!({field: login, "password": password})).await
 }
 
-/// 429, and when to come back, in seconds.
+/// Asserts a 429 with this code, and returns its `Retry-After` in seconds.
 #[track_caller]
 fn wait(answer: Answer, code: &str) -> u64 {
     let answer = answer.fails(429, code);
@@ -57,7 +57,7 @@ async fn guessing_client_waits_and_the_owner_elsewhere_does_not() {
     .await;
 }
 
-/// Tells when the guess was made after which the thief waits, as long as they wait.
+/// Sets `guessed` to the time of the guess after which the thief has to wait.
 async fn guess_and_wait(service: &Service, guessed: &Cell<Instant>) {
     let (thief, owner) = (at(service, &new_address()), at(service, &new_address()));
     let person = service.newcomer().await;
@@ -83,7 +83,7 @@ async fn guess_and_wait(service: &Service, guessed: &Cell<Instant>) {
     log_in(&thief, &person.name, "guess").await.fails(401, "invalid_credentials");
 }
 
-/// The network `number` of the site that `address` lies in.
+/// An address in the network `number` of the site to which `address` belongs.
 fn network_of(address: &str, number: usize) -> String {
     let site: Vec<_> = address.split(':').take(3).collect();
     format!("{}:{number:x}::1", site.join(":"))
@@ -141,7 +141,7 @@ async fn translated_ipv4_address_counts_as_itself() {
     at(&service, "64:ff9b::192.0.2.2").post("/login", &json!({})).await.is(422);
 }
 
-/// Ten logins a second from all the networks of one /56, while others log in.
+/// Ten logins a second from all the networks of one /56, while other clients log in.
 #[tokio::test]
 #[ignore = "long: ./test --long runs it"]
 async fn flood_of_one_site_delays_others_by_two_seconds_at_most() {
@@ -275,11 +275,11 @@ async fn concurrent_guesses_are_limited_like_consecutive_ones() {
         });
         let answers = join_all(guesses).await;
         let told = answers.iter().filter(|answer| answer.status == 401).count();
-        // The right one among them may come before the limit, and then begins a new row.
+        // The right password may come before the limit, and then resets the failures.
         let right = answers.iter().filter(|answer| answer.status == 200).count();
-        // One more is judged after each wait: of one second, of two, of four.
+        // One more guess is verified after each wait: of one second, of two, of four.
         let waits = (began.elapsed().as_secs() + 1).ilog2() as usize;
-        assert!(told <= 3 * (right + 1) + waits, "{told} guesses were judged");
+        assert!(told <= 3 * (right + 1) + waits, "{told} guesses were verified");
         assert!(answers.iter().any(|answer| answer.status == 429));
         assert!(answers.iter().all(|answer| [200, 401, 429].contains(&answer.status.as_u16())));
     })
@@ -292,13 +292,13 @@ async fn calls_per_minute_of_an_address_are_limited() {
         in_time(COUNTED, async || {
             let address = new_address();
             let caller = at(service, &address);
-            // Refused, but counted: before the body is read.
+            // These calls are refused, but they are counted before the body is read.
             for (path, status) in [("/register", 422), ("/login", 422), ("/token", 401), ("/refresh", 401)] {
                 caller.post(path, &json!({})).await.is(status);
             }
             for path in ["/register", "/login", "/token", "/refresh"] {
                 let seconds = wait(caller.post(path, &json!({})).await, "too_many_requests");
-                assert!((1..=16).contains(&seconds), "a quarter of a minute: {seconds}");
+                assert!((1..=16).contains(&seconds), "one call in 15 seconds: {seconds}");
             }
             caller.post("/logout", &json!({})).await.is(401);
             caller.get("/livez").await.is(200);

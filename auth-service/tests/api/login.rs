@@ -217,7 +217,7 @@ async fn password_in_another_unicode_form_logs_in() {
     }
 }
 
-/// While `BCRYPT_COST` is changed, each instance rewrites what the other wrote.
+/// While `BCRYPT_COST` is being changed, each instance rewrites the hashes that the other wrote.
 #[tokio::test]
 async fn instances_of_different_costs_refuse_no_right_password() {
     for database in Database::each().await {

@@ -159,7 +159,7 @@ async fn logout_wins_over_concurrent_refreshes() {
         for round in 0..10 {
             let first = service.log_in(MEMBER).await.refresh;
             let refreshes = |count| join_all((0..count).map(|_| service.refresh(&first)));
-            // As many before as after it in the queue, or all of them.
+            // `round` refreshes are sent before the logout, and the others after it.
             let (before, ended, after) = tokio::join!(refreshes(round), service.log_out(&first), refreshes(10 - round));
             ended.is(200);
             for answer in before.into_iter().chain(after) {

@@ -21,7 +21,7 @@ use crate::database::{Database, new_folder};
 use crate::redis_server::until;
 use crate::service::{GOOD, Person, Service, new_name, text};
 
-/// Another password that nothing is wrong with.
+/// Another valid password.
 pub const NEW: &str = "Mz4?tuRnip-9";
 pub const PUBLIC_URL: &str = "https://auth.example.org/auth";
 
@@ -36,14 +36,14 @@ pub struct MailServer {
     pub folder: PathBuf,
 }
 
-/// The one without encryption, for all tests. It ends with this process, which holds its standard input.
+/// The server without encryption, which all tests share. It ends with this process, which holds its standard input.
 static PLAIN: LazyLock<MailServer> = LazyLock::new(|| MailServer::start("plain", &[]));
 
 impl MailServer {
     pub fn start(mode: &str, files: &[&str]) -> Self {
         let folder = new_folder();
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/mail/server.py");
-        // Not the first python3 in PATH, which may be another than Debian's.
+        // Debian's Python has aiosmtpd; the first `python3` in PATH may be another one.
         let mut command = Command::new("/usr/bin/python3");
         command.arg(program).arg(&folder).arg(mode).args(files).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
@@ -53,7 +53,7 @@ impl MailServer {
         Self { process, port, folder }
     }
 
-    /// The mails to `address`, once there are `count`; no more come.
+    /// Waits for `count` mails to `address`, and asserts that no more arrive.
     pub async fn mails(&self, address: &str, count: usize) -> Vec<Value> {
         for _ in 0..300 {
             if self.kept(address).len() >= count {
@@ -81,7 +81,7 @@ impl MailServer {
         until("it was refused", async || file.metadata().is_ok_and(|file| file.len() == count)).await;
     }
 
-    /// From now on `address` is not refused.
+    /// Lets the server accept mail to `address` from now on.
     pub fn mend(&self, address: &str) {
         std::fs::write(self.folder.join(format!("mended-{address}")), "").unwrap();
     }
@@ -124,12 +124,12 @@ pub async fn on_each_database(more: &[(&str, &str)], test: impl AsyncFn(&Service
     }
 }
 
-/// An address that no test has used, with a name that says how the server treats it.
+/// A new address, whose prefix `kind` determines how the mail server treats it.
 pub fn address(kind: &str) -> String {
     format!("{kind}{}@example.org", new_name())
 }
 
-/// The ticket in the link of `mail`, which is to the page `page`.
+/// The ticket in the link of `mail` to the page `page`.
 pub fn ticket(mail: &Value, page: &str) -> String {
     let body = text(&mail["body"]);
     let start = format!("{PUBLIC_URL}/{page}#token=");
@@ -142,7 +142,7 @@ pub fn ticket(mail: &Value, page: &str) -> String {
 /// The ticket in the last of `mails` with a link to reset a password; a notice may come before it or after it.
 pub fn last_reset(mails: &[Value]) -> String {
     let with_link = |mail: &&Value| text(&mail["body"]).contains("/reset#token=");
-    ticket(mails.iter().rfind(with_link).expect("a link to reset"), "reset")
+    ticket(mails.iter().rfind(with_link).expect("a mail with a reset link"), "reset")
 }
 
 pub fn subject(mail: &Value) -> String {
@@ -158,8 +158,8 @@ impl Service {
         Person { pair: self.log_in((&name, GOOD)).await, id: text(&user["id"]), name }
     }
 
-    /// Waits until the outbox is empty. A mail comes before its row is gone, and a request for another one is the same
-    /// row until then.
+    /// Waits until the outbox is empty. A mail arrives before its row is deleted, and a request for another mail reuses
+    /// the row until then.
     pub async fn all_is_sent(&self) {
         until("the outbox is empty", async || self.number("SELECT count(*) FROM outbox").await == 0).await;
     }
@@ -168,12 +168,12 @@ impl Service {
         self.nobody().post("/password/forgot", &json!({"email": email})).await.is(202);
     }
 
-    /// The ticket in the only mail that `email` got, after it asked for one.
+    /// Requests a reset for `email`, and returns the ticket in the only mail that it got.
     pub async fn reset_ticket(&self, email: &str) -> String {
         self.reset_ticket_after(email, 0).await
     }
 
-    /// The ticket in the mail that `email` got, beside this number of others, after it asked for one.
+    /// Requests a reset for `email`, and returns the ticket in its mail; `email` also got this number of others.
     pub async fn reset_ticket_after(&self, email: &str, others: usize) -> String {
         self.forgot(email).await;
         last_reset(&server().mails(email, others + 1).await)
@@ -183,7 +183,7 @@ impl Service {
         self.nobody().post("/password/reset", &json!({"token": ticket, "newPassword": password})).await
     }
 
-    /// A number out of the database.
+    /// The number that `sql` selects from the database.
     pub async fn number(&self, sql: &'static str) -> i64 {
         let mut connection = self.database.connect().await;
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()

@@ -1,4 +1,4 @@
-//! The service from outside, and its domain where the outside cannot look.
+//! Tests of the service from outside, and of its domain where a client cannot observe it.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 

@@ -126,7 +126,7 @@ async fn one_of_concurrent_password_changes_succeeds() {
         for (answer, new) in answers.into_iter().zip(&new) {
             let works_now = service.try_log_in((&person.name, new)).await.status == 200;
             if answer.status == 204 {
-                assert!(works_now, "{new} was acknowledged");
+                assert!(works_now, "{new} was acknowledged and must work");
             } else {
                 answer.fails(401, "invalid_credentials");
             }

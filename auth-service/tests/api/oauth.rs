@@ -89,11 +89,11 @@ async fn form_of_a_refresh_that_is_wrong_is_an_error_of_rfc_6749() {
     ] {
         println!("{why}");
         let answer = service.nobody().form("/token", body).await.errs(400, error);
-        assert!(!answer.body.contains(&refresh), "the token is told");
+        assert!(!answer.body.contains(&refresh), "the response reveals the token");
     }
     let bytes = service.client.post(format!("http://{}/token", service.addr)).header("Content-Type", FORM);
     assert_eq!(bytes.body(b"refresh_token=\xff".to_vec()).send().await.unwrap().status(), 400);
-    // None of it used the token up.
+    // None of the refused calls consumed the refresh token.
     let page = service.nobody().with("Cookie", format!("__Host-refresh_token={refresh}")).with("Origin", "http://x");
     page.form("/token", "grant_type=refresh_token").await.errs(400, "invalid_request");
     let charset = service.nobody().with("Content-Type", format!("{FORM}; charset=UTF-8"));
@@ -200,7 +200,7 @@ async fn introspection_of_a_worthless_token_is_inactive() {
     }
     let alone = Service::start([INTROSPECTION, ("ACCESS_TOKEN_AUDIENCE", "auth-service,orders")]).await;
     let orders = alone.basic("orders", SECRET).form("/introspect", &format!("token={access}")).await.is(200);
-    assert_eq!(orders.json(), json!({"active": false}), "for another service");
+    assert_eq!(orders.json(), json!({"active": false}), "the audience is another service");
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn introspection_knows_ended_sessions_and_disabled_accounts_at_once() {
         }
     })
     .await;
-    // Another instance ended it, and this one has not polled since.
+    // Another instance ended the session, and this one has not polled since.
     let database = std::sync::Arc::new(Database::postgres().await);
     let redis = server("TEST_REDIS_URL");
     let settings = [INTROSPECTION, ("REDIS_URL", redis.as_str())];

@@ -16,13 +16,13 @@ use crate::forge::{expired_refresh, tampered};
 use crate::redis_server::{Cluster, Redis, Watched};
 use crate::service::{GOOD, MEMBER, Service, TokenPair};
 
-/// Less than two time limits of a store in a row.
+/// Less than two consecutive time limits of a store.
 const SOON: Duration = Duration::from_millis(1900);
 
-/// Within this of its return, the store's first request succeeds.
+/// The time after a store's return from which on its first request succeeds.
 const RECOVERY: Duration = Duration::from_secs(2);
 
-/// Here a 503 is an answer.
+/// `service` with callers that do not retry a 503.
 fn impatient(mut service: Service) -> Service {
     service.patience = 0;
     service
@@ -35,13 +35,13 @@ async fn soon(call: impl Future<Output = Answer>) -> Answer {
     answer
 }
 
-/// Comes back later, and is told when.
+/// Asserts a prompt 503 with `Retry-After`.
 async fn refused(call: impl Future<Output = Answer>) {
     let answer = soon(call).await.fails(503, "unavailable");
     assert_eq!(answer.header("retry-after"), "1");
 }
 
-/// Each call that needs the session store says that it is away, and changes nothing else.
+/// Asserts that each call that needs the session store is a 503, and that the other calls succeed.
 async fn assert_away(service: &Service, pair: &TokenPair) {
     let (nobody, member) = (service.nobody(), service.bearer(&pair.access));
     refused(service.try_log_in(MEMBER)).await;
@@ -62,7 +62,7 @@ async fn assert_away(service: &Service, pair: &TokenPair) {
     refused(service.try_log_in((MEMBER.0, "wrong"))).await;
 }
 
-/// Invalid tokens are refused as ever, so the store was not asked.
+/// Asserts that invalid tokens are refused as usual: they are refused before the store is called.
 async fn assert_forgeries_are_refused(service: &Service, pair: &TokenPair) {
     for token in [tampered(&pair.refresh), expired_refresh(&pair.refresh), pair.access.clone(), "garbage".to_owned()] {
         soon(service.refresh(&token)).await.fails(403, "invalid_refresh_token");
@@ -84,7 +84,7 @@ async fn stopped_redis_is_503_and_ends_no_session() {
     assert_forgeries_are_refused(&service, &pair).await;
 
     redis.start_again().await;
-    sleep(RECOVERY).await; // What is promised is a time.
+    sleep(RECOVERY).await; // The recovery is promised within this time.
     service.nobody().get("/readyz").await.is(200);
     let next = service.refresh(&pair.refresh).await.is(200).pair();
     service.log_in(MEMBER).await;
@@ -121,8 +121,8 @@ async fn silent_redis_is_503_and_ends_no_session() {
     refused(service.refresh(&pair.refresh)).await;
     assert_away(&service, &other).await;
     redis.signal(Signal::CONT);
-    sleep(RECOVERY).await; // What is promised is a time.
-    // Whether the silent Redis took the step or not, the client that asks again goes on.
+    sleep(RECOVERY).await; // The recovery is promised within this time.
+    // The retry succeeds, whether or not the silent Redis rotated the session.
     service.refresh(&pair.refresh).await.is(200);
     service.nobody().get("/readyz").await.is(200);
 }
@@ -162,7 +162,7 @@ async fn redis_failover_ends_no_session() {
                 watched.servers[0].stop();
                 watched.failed_over().await;
             }
-            sleep(RECOVERY).await; // What is promised is a time.
+            sleep(RECOVERY).await; // The recovery is promised within this time.
             service.nobody().get("/readyz").await.is(200);
             for _ in 0..12 {
                 service.log_in(MEMBER).await;
@@ -173,9 +173,9 @@ async fn redis_failover_ends_no_session() {
     }
 }
 
-/// Keeps what this thread starts to one processor, where one thread hashes.
+/// Restricts the threads that this thread starts to one processor, so that one thread hashes.
 pub fn keep_to_one_processor() {
-    // Not the same one each time, because tests run beside each other.
+    // Each call takes another processor, because tests run concurrently.
     static TURN: AtomicUsize = AtomicUsize::new(0);
     let mut one = CpuSet::new();
     let allowed = sched_getaffinity(None).unwrap();
@@ -186,7 +186,7 @@ pub fn keep_to_one_processor() {
 
 #[tokio::test]
 async fn full_password_queue_is_503_with_retry_after() {
-    // 64 passwords wait for the one thread.
+    // At most 64 passwords wait for the one thread that hashes.
     keep_to_one_processor();
     let service = impatient(Service::start([("BCRYPT_COST", "8")]).await);
     let nobody = service.nobody();
@@ -212,7 +212,7 @@ async fn a_service_starts_before_its_redis() {
     let service = impatient(Service::start([("REDIS_URL", &redis.url())]).await);
     refused(service.try_log_in(MEMBER)).await;
     redis.start_again().await;
-    sleep(RECOVERY).await; // What is promised is a time.
+    sleep(RECOVERY).await; // The recovery is promised within this time.
     service.log_in(MEMBER).await;
 }
 
@@ -235,8 +235,8 @@ async fn locked_database_is_503_and_ends_no_session() {
     service.log_in(MEMBER).await;
 }
 
-/// The sessions are in another store and could be refreshed, but the response could not be made; after the grace, the
-/// retry would count as a reuse.
+/// The sessions are in another store and could be rotated, but the response needs the locked database. After the grace,
+/// the retry of such a rotation would count as reuse.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres and Redis: ./test")]
 async fn database_outage_beyond_the_grace_ends_no_session() {
@@ -265,7 +265,7 @@ async fn closed_database_connections_are_replaced() {
         let hang_up = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
         service.database.execute(hang_up).await;
-        // What was in use when the line went dead may be refused; who comes back is served.
+        // A call on a connection that was closed may be a 503; its retry is served.
         service.bearer(&pair.access).get("/me").await.is(200);
         pair = service.refresh(&pair.refresh).await.is(200).pair();
     }

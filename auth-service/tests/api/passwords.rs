@@ -1,4 +1,4 @@
-//! Passwords as they are stored and proven, and the threads that do it.
+//! Hashing and verification of passwords, and the threads for them.
 
 mod estimate;
 mod pool;
@@ -34,11 +34,11 @@ async fn is_right(passwords: &Passwords, text: &str, hash: &PasswordHash) -> boo
     match passwords.verify(ClientNetwork::default(), text, hash).await.unwrap() {
         PasswordCheck::Correct => true,
         PasswordCheck::Wrong => false,
-        PasswordCheck::CorrectButOutdated(_) => panic!("nothing to rewrite"),
+        PasswordCheck::CorrectButOutdated(_) => panic!("the hash must not be outdated"),
     }
 }
 
-/// The hash to store from now on.
+/// The hash that replaces the outdated `hash`.
 async fn rewritten(passwords: &Passwords, text: &str, hash: &PasswordHash) -> PasswordHash {
     match passwords.verify(ClientNetwork::default(), text, hash).await.unwrap() {
         PasswordCheck::CorrectButOutdated(new) => new,
@@ -80,7 +80,7 @@ async fn one_password_in_two_unicode_forms_is_one() {
     }
 }
 
-/// Bytes after the 72nd were never compared; plain bcrypt does not even see if the password ends there.
+/// Plain bcrypt never compares the bytes after the 72nd, and cannot tell whether the password ends there.
 #[tokio::test]
 async fn plain_hash_of_72_bytes_and_more_is_never_rewritten() {
     let passwords = plain();
@@ -94,7 +94,7 @@ async fn plain_hash_of_72_bytes_and_more_is_never_rewritten() {
     }
     let cut = format!("{}é", text(71));
     let hash = PasswordHash::parse(bcrypt::hash(&cut, 4).unwrap()).unwrap();
-    assert!(is_right(&passwords, &cut, &hash).await, "a letter cut in two");
+    assert!(is_right(&passwords, &cut, &hash).await, "a character cut in two");
     let hash = PasswordHash::parse(bcrypt::hash(text(71), 4).unwrap()).unwrap();
     rewritten(&passwords, &text(71), &hash).await;
 }
@@ -119,7 +119,7 @@ async fn two_hashes_of_one_password_differ() {
     assert_ne!(stored(&passwords, GOOD).await, stored(&passwords, GOOD).await);
 }
 
-/// Made by npm's `bcryptjs` 3, but for those marked `bcrypt`, which npm's `bcrypt` 6 made.
+/// The hashes were made by npm's `bcryptjs` 3, those marked `bcrypt` by npm's `bcrypt` 6.
 #[tokio::test]
 async fn plain_hashes_verify_as_in_node_and_are_rewritten() {
     let passwords = plain();
@@ -135,12 +135,12 @@ async fn plain_hashes_verify_as_in_node_and_are_rewritten() {
         let new = rewritten(&passwords, text, &hash).await;
         assert!(new.as_stored().starts_with("fixed:$2b$04$"), "{why}");
         assert!(is_right(&passwords, text, &new).await, "{why}");
-        assert!(!is_right(&passwords, &format!("{text}!"), &new).await, "{why}: no longer cut");
+        assert!(!is_right(&passwords, &format!("{text}!"), &new).await, "{why}: every byte is compared");
         assert!(!is_right(&passwords, "correct horse batterY", &hash).await, "{why}");
     }
 }
 
-/// Made by the same two.
+/// The hashes were made by the same two packages.
 #[tokio::test]
 async fn plain_hashes_of_long_passwords_verify_as_in_node() {
     let passwords = plain();
@@ -196,7 +196,7 @@ async fn a_hash_that_would_block_a_thread_is_not_imported() {
     let at = |cost| PasswordHash::parse(format!("$2b${cost}$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK"));
     assert_eq!(plain().check_import(&at("14").unwrap()), Ok(()));
     assert_eq!(plain().check_import(&at("15").unwrap()), Err(UnusableHash::TooCostly));
-    assert_eq!(passwords(15, None).check_import(&at("15").unwrap()), Ok(()), "our own export");
+    assert_eq!(passwords(15, None).check_import(&at("15").unwrap()), Ok(()), "a hash of the configured cost");
 }
 
 #[test]

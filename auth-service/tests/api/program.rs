@@ -1,4 +1,4 @@
-//! The program as an operator meets it.
+//! The program as an operator uses it.
 
 mod audit;
 mod commands;
@@ -31,7 +31,7 @@ use crate::redis_server::until;
 use crate::secrets;
 use crate::service::{ACCESS_SECRET, GOOD, REFRESH_SECRET};
 
-/// A folder of an operator's own, and the settings that stand in its environment.
+/// The working folder of an operator, and the settings in the environment of the program.
 pub struct Desk {
     pub folder: PathBuf,
     settings: Vec<(&'static str, String)>,
@@ -49,7 +49,7 @@ impl Desk {
         Self { folder: new_folder(), settings: settings.map(|(name, value)| (name, value.to_owned())).into() }
     }
 
-    /// Nothing is set.
+    /// A desk without settings.
     fn bare() -> Self {
         let mut desk = Self::new();
         desk.settings.clear();
@@ -61,7 +61,7 @@ impl Desk {
         self
     }
 
-    /// Makes `.env`, whatever the umask of the tests is.
+    /// Writes `.env` with mode 600, whatever the umask of the tests is.
     fn env_file(&self, text: &str) {
         let mut file = OpenOptions::new();
         let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(self.folder.join(".env")).unwrap();
@@ -125,15 +125,15 @@ pub struct Served {
 }
 
 impl Served {
-    /// Waits until it says where it listens.
+    /// Waits until the process logs the address on which it listens.
     fn of(mut process: Child) -> Self {
         let mut lines = BufReader::new(process.stderr.take().unwrap());
         let mut line = String::new();
         let addr = loop {
             line.clear();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the service ended before it started");
+            assert!(lines.read_line(&mut line).unwrap() > 0, "the service ended before it listened");
             if let Some((_, addr)) = line.trim_end().split_once("started on ") {
-                // In JSON a quote follows.
+                // In a JSON line a quote follows the address.
                 break addr.split('"').next().unwrap().parse().unwrap();
             }
         };
@@ -147,7 +147,7 @@ impl Served {
         Self { process, addr, log, reader: Some(reader) }
     }
 
-    /// Waits until its log contains `text`.
+    /// Waits until the log contains `text`.
     pub async fn says(&self, text: &str) {
         until(&format!("the log says {text}"), async || self.log.lock().unwrap().contains(text)).await;
     }
@@ -165,7 +165,7 @@ impl Served {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// Its exit code and the rest of its log.
+    /// Waits until the process ends, and returns its exit code and the rest of its log.
     pub async fn end(mut self) -> (Option<i32>, String) {
         let ended = async {
             loop {
@@ -178,7 +178,7 @@ impl Served {
         let status = timeout(Duration::from_secs(15), ended).await.expect("it ends");
         self.reader.take().unwrap().join().unwrap();
         let log = std::mem::take(&mut *self.log.lock().unwrap());
-        assert!(!secrets::is_in(&log), "in the log: {log}");
+        assert!(!secrets::is_in(&log), "a secret is in the log: {log}");
         (status.code(), log)
     }
 }
@@ -189,7 +189,7 @@ impl Drop for Served {
         drop(self.process.wait());
         drop(self.reader.take().map(JoinHandle::join));
         let rest = self.log.lock().unwrap();
-        assert!(thread::panicking() || !secrets::is_in(&rest), "in the log: {rest}");
+        assert!(thread::panicking() || !secrets::is_in(&rest), "a secret is in the log: {rest}");
     }
 }
 

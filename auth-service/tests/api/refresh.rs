@@ -1,4 +1,4 @@
-//! The rules of sessions, as clients meet them.
+//! The rules of sessions, as clients observe them.
 
 mod changes;
 mod proof;
@@ -15,19 +15,19 @@ use crate::forge::{parts, refresh_claims, refresh_token};
 use crate::service::{ADMIN, MEMBER, Service, TokenPair, on_each_store};
 
 impl Service {
-    /// The next pair.
+    /// Refreshes with `pair`, and returns the next pair.
     async fn next(&self, pair: &TokenPair) -> TokenPair {
         self.refresh(&pair.refresh).await.is(200).pair()
     }
 
-    /// Nothing comes of `token` any more.
+    /// Asserts that `token` is refused.
     async fn assert_refused(&self, token: &str) {
         self.refresh(token).await.refused();
     }
 }
 
 impl Answer {
-    /// Every invalid token gets the same response: the reason is not revealed.
+    /// Asserts the response to an invalid token, which is always the same and does not reveal the reason.
     #[track_caller]
     fn refused(self) {
         let this = self.fails(403, "invalid_refresh_token");
@@ -60,14 +60,14 @@ async fn each_use_gives_the_next_pair() {
             service.bearer(&next.access).get("/me").await.is(200);
             pair = next;
         }
-        assert_eq!(service.devices(&pair.access).await.len(), 1, "it is one session all the time");
+        assert_eq!(service.devices(&pair.access).await.len(), 1, "a refresh opens no session");
     })
     .await;
 }
 
 #[tokio::test]
 async fn fifty_uses_of_one_token_have_one_successor() {
-    // However slow the machine is.
+    // The grace is long enough for a slow machine.
     on_each_store([("REFRESH_GRACE", "1h")], async |service| {
         let first = service.log_in(MEMBER).await;
         let answers = join_all((0..50).map(|_| service.refresh(&first.refresh))).await;
@@ -103,7 +103,7 @@ async fn refresh_after_the_grace_is_reuse() {
     on_each_store([("REFRESH_GRACE", "1ms")], async |service| {
         let first = service.log_in(MEMBER).await;
         let newest = service.next(&first).await;
-        tokio::time::sleep(Duration::from_millis(20)).await; // What is promised is a time.
+        tokio::time::sleep(Duration::from_millis(20)).await; // Longer than the grace.
         service.assert_refused(&first.refresh).await;
         service.assert_refused(&newest.refresh).await;
     })
@@ -121,7 +121,7 @@ async fn without_grace_second_use_is_reuse() {
         let first = service.log_in(MEMBER).await;
         let answers = join_all((0..8).map(|_| service.refresh(&first.refresh))).await;
         let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
-        assert!(good.len() <= 1, "one use, or none where its answer was lost");
+        assert!(good.len() <= 1, "one use, or none if its response was lost");
         refused.into_iter().for_each(Answer::refused);
         for answer in good {
             service.assert_refused(&answer.pair().refresh).await;

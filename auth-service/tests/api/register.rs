@@ -22,7 +22,7 @@ async fn registration_makes_a_member() {
     assert!(created.len() == 24 && created.ends_with('Z'), "{created}");
 
     let pair = service.log_in(("zoe", GOOD)).await;
-    assert_eq!(&service.bearer(&pair.access).get("/me").await.is(200).json(), user, "what it said is what is there");
+    assert_eq!(&service.bearer(&pair.access).get("/me").await.is(200).json(), user, "the response is the stored user");
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn every_field_that_is_refused_is_named() {
     }
     let answer = service.nobody().post("/register", &json!({"username": name, "password": "aaaaaaaaaaaa"})).await;
     let message = text(&answer.is(422).json()["errors"][0]["message"]);
-    assert!(message.len() > "is too easy to guess. ".len(), "advice for the person: {message}");
+    assert!(message.len() > "is too easy to guess. ".len(), "advice for the user: {message}");
 }
 
 #[tokio::test]

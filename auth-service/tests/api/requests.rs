@@ -100,7 +100,7 @@ async fn request_id_of_a_stranger_is_replaced() {
         let mut ids = HashSet::new();
         for path in ["/livez", "/livez", "/me", "/nowhere"] {
             let answer = stranger.get(path).await;
-            assert!(ids.insert(answer.header("x-request-id").to_owned()), "{trusted}: one id twice: {ids:?}");
+            assert!(ids.insert(answer.header("x-request-id").to_owned()), "{trusted}: an id was given twice: {ids:?}");
         }
         assert!(ids.iter().all(|id| id.len() == 32), "{trusted}: {ids:?}");
     }
@@ -166,7 +166,7 @@ async fn pages_of_the_origins_that_are_allowed_may_call() {
                 let answer = page.get(path).await;
                 assert_eq!(answer.header("access-control-allow-origin"), origin, "a page can read errors, too");
                 assert!(answer.header("access-control-expose-headers").to_lowercase().contains("www-authenticate"));
-                assert_eq!(answer.header("access-control-allow-credentials"), "true", "the cookie comes along");
+                assert_eq!(answer.header("access-control-allow-credentials"), "true", "the cookie may be sent");
             }
         }
     }
@@ -218,7 +218,7 @@ async fn page_can_read_every_header_of_the_document() {
     let answer = service.nobody().with("Origin", "https://app.example").get("/livez").await;
     let exposed = answer.header("access-control-expose-headers").to_lowercase();
     for name in headers {
-        // The Fetch standard lets a page read the first, and hides the second from all pages.
+        // The Fetch standard lets every page read the first two, and hides `Set-Cookie` from all pages.
         let is_fixed = ["cache-control", "content-type"].contains(&&*name) || name == "set-cookie";
         assert!(is_fixed || exposed.split(", ").any(|one| one == name), "{name} is not in {exposed}");
     }

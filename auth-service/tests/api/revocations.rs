@@ -1,4 +1,4 @@
-//! `GET /revocations`, and what this service's own doors make of it.
+//! `GET /revocations`, and the use that auth-service itself makes of the list.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const SOURCES: [(&str, bool, [bool; 2]); 11] = [
     ("logout", false, [true, false]),
     ("replay", false, [true, false]),
     ("one device", false, [true, false]),
-    // One entry says it of all the sessions.
+    // One entry for the user revokes all the sessions.
     ("all devices", true, [false, false]),
     ("password change", true, [false, false]),
     ("password by an admin", true, [false, false]),
@@ -45,7 +45,7 @@ impl Service {
         (list["entries"].as_array().unwrap().clone(), text(&list["cursor"]))
     }
 
-    /// Lets `source` end what `person` has.
+    /// Revokes tokens of `person` in the way `source`.
     async fn revoke(&self, source: &str, person: &Person) {
         let (me, admin) = (self.bearer(&person.pair.access), self.admin().await);
         let user = format!("/users/{}", person.id);
@@ -127,7 +127,7 @@ async fn token_issued_after_a_revocation_is_accepted_at_once() {
     on_each_store([SOON], async |service| {
         let person = service.newcomer().await;
         let mut pair = person.pair.clone();
-        // So often that it happens within one second, and the list is read in between.
+        // Enough rounds that several fall within one second, with reads of the list in between.
         for round in 0..4 {
             service.bearer(&pair.access).delete("/me/sessions").await.is(204);
             let next = service.log_in((&person.name, GOOD)).await;
@@ -202,7 +202,7 @@ async fn a_lost_cursor_is_answered_by_the_whole_list() {
             assert!(next.starts_with(list), "{after}");
         }
         let (entries, _) = service.revoked_since(&cursor).await;
-        assert!(entries.iter().all(|entry| entry["sid"] != sid), "it was not lost");
+        assert!(entries.iter().all(|entry| entry["sid"] != sid), "the cursor is still valid");
         service.revocations("?after=a&after=b").await.refuses(&["after"]);
     })
     .await;
@@ -222,9 +222,9 @@ async fn instances_serve_the_same_revocation_list() {
             here.log_out(&person.pair.refresh).await.is(200);
             let (entries, next) = there.revoked_since(&cursor).await;
             let sid = access_claims(&person.pair.access).sid;
-            assert!(entries.iter().any(|entry| entry["sid"] == sid), "what one wrote the other tells");
+            assert!(entries.iter().any(|entry| entry["sid"] == sid), "an entry of one instance is served by the other");
             let (again, _) = here.revoked_since(&next).await;
-            assert!(again.iter().all(|entry| entry["sid"] != sid), "the cursor of one is the other's too");
+            assert!(again.iter().all(|entry| entry["sid"] != sid), "a cursor of one instance is valid at the other");
             cursor = next;
         }
     }
@@ -248,7 +248,7 @@ async fn outage_of_the_list_is_503_and_ends_by_itself() {
         .await;
     service.bearer(&gone.pair.access).get("/me").await.fails(401, "invalid_token");
 
-    // It comes back, and has lost all it knew.
+    // Redis comes back without its data.
     redis.start_again().await;
     until("the list can be had", async || service.revocations("").await.status == 200).await;
     until("they are cleared", async || service.bearer(&there.pair.access).get("/me").await.status == 200).await;
@@ -258,7 +258,7 @@ async fn outage_of_the_list_is_503_and_ends_by_itself() {
     service.log_out(&there.pair.refresh).await.is(200);
     service.refuses(&there.pair.access).await;
     let (entries, next) = service.revoked_since(&cursor).await;
-    assert_ne!(cursor.split('.').next(), next.split('.').next(), "it is another list");
+    assert_ne!(cursor.split('.').next(), next.split('.').next(), "the cursor names another list");
     assert!(entries.iter().any(|entry| entry["sid"] == access_claims(&new.access).sid));
 }
 
@@ -308,7 +308,7 @@ async fn interrupted_deletion_is_completed_by_the_next_attempt() {
     service.patience = 0;
     let admin = Caller { service: &service, headers: admin };
     let path = format!("/users/{}", person.id);
-    // It answers, and takes no writes.
+    // Redis responds, but refuses writes.
     redis.ask::<()>("CONFIG SET min-replicas-to-write 1").await;
     admin.delete(&path).await.fails(503, "unavailable");
     redis.ask::<()>("CONFIG SET min-replicas-to-write 0").await;
@@ -317,7 +317,7 @@ async fn interrupted_deletion_is_completed_by_the_next_attempt() {
     assert!(entries.iter().any(|entry| entry["sub"] == *person.id), "{entries:?}");
 }
 
-/// The others are told, the list does not count as complete, and sessions end as ever.
+/// The other entries are served, the list does not count as complete, and sessions end as usual.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn an_entry_that_cannot_be_read_is_left_out() {
@@ -343,9 +343,9 @@ async fn an_entry_that_cannot_be_read_is_left_out() {
     until("nobody is cleared any more", async || service.bearer(&there.pair.access).get("/me").await.status == 503)
         .await;
     let age: u64 = service.revocations("").await.is(200).header("age").parse().unwrap();
-    assert!((1..60).contains(&age), "verifiers that follow are told so: {age}");
+    assert!((1..60).contains(&age), "verifiers see that the list is incomplete: {age}");
     let (entries, cursor) = service.revoked_since("").await;
-    assert_eq!(service.revoked_since("").await.0, entries, "each once, however often it is read");
+    assert_eq!(service.revoked_since("").await.0, entries, "each entry once, however often the list is read");
     for (tag, id) in bad {
         redis.ask::<i64>(&format!("XDEL revocations:{{{tag}}} {id}")).await;
     }

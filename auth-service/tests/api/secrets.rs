@@ -8,7 +8,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::service::{ACCESS_SECRET, ADMIN, GOOD, MEMBER, REFRESH_SECRET};
 
-/// Lines that hold what they must not.
+/// Log lines that contain a secret.
 static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// True if `text` contains a token, or a password or a secret of the tests.
@@ -30,7 +30,7 @@ fn is_token(text: &str) -> bool {
     text[end..].starts_with(".eyJ")
 }
 
-/// From now on every line that anything in this process logs is looked at, down to `debug`.
+/// Checks every line that this process logs from now on, down to `debug`.
 pub fn watch() {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {
@@ -39,18 +39,18 @@ pub fn watch() {
     });
 }
 
-/// Fails if a line held what it must not.
+/// Panics if a logged line contained a secret.
 pub fn assert_kept() {
     let leaks = LEAKS.lock().unwrap().clone();
-    assert!(leaks.is_empty(), "in the log: {leaks:#?}");
+    assert!(leaks.is_empty(), "secrets are in the log: {leaks:#?}");
 }
 
 struct Watch;
 
 impl Log for Watch {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // The service's own logger leaves the first out, too. The others are statements: the service's hold no values, but
-        // those that a test writes itself do.
+        // The service's own logger omits `actix_http`, too. `sqlx::query` logs statements: those of the service have no
+        // values, but those that the tests write do.
         metadata.level() <= Level::Debug
             && !["actix_http", "sqlx::query"].iter().any(|t| metadata.target().starts_with(t))
     }

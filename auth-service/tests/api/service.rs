@@ -22,11 +22,11 @@ use crate::secrets;
 pub const ACCESS_SECRET: &str = "an access secret of the tests, of 32 bytes and more";
 pub const REFRESH_SECRET: &str = "a refresh secret of the tests, of 32 bytes and more";
 
-/// The demo people.
+/// The demo users.
 pub const ADMIN: (&str, &str) = ("john", "password123admin");
 pub const MEMBER: (&str, &str) = ("anna", "password123member");
 
-/// A password that nothing is wrong with.
+/// A valid password.
 pub const GOOD: &str = "vK7#qz!Lw2";
 
 /// A running service.
@@ -34,7 +34,7 @@ pub struct Service {
     pub addr: SocketAddr,
     pub client: Client,
     pub database: Arc<Database>,
-    /// The number of retries after a 503: a busy machine is no failure, unless that is tested.
+    /// The number of retries after a 503: a busy machine is no failure, except in tests of the 503 itself.
     pub patience: u32,
     server: ServerHandle,
     thread: Option<JoinHandle<()>>,
@@ -71,12 +71,12 @@ pub async fn on_each_store<const N: usize>(settings: [(&str, &str); N], test: im
 }
 
 impl Service {
-    /// The service on `SQLite`, set up as by these settings and what it cannot do without.
+    /// Starts the service on `SQLite`, with these settings and those that the tests need.
     pub async fn start<const N: usize>(settings: [(&str, &str); N]) -> Self {
         Self::start_on(Database::sqlite(), settings).await
     }
 
-    /// The same on a database that others may use, too.
+    /// Starts the service on a database that other instances may use, too.
     pub async fn start_on<'a>(
         database: impl Into<Arc<Database>>,
         settings: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -92,15 +92,15 @@ impl Service {
             ("BCRYPT_COST", "4"),
             ("DEMO_DATA", "true"),
             ("WORKERS", "2"),
-            // All tests have one address.
+            // All tests call from the same address.
             ("IP_RATE_LIMIT", "0"),
-            // What is revoked is refused at the next poll; only the tests of that wait for one.
+            // Revoked tokens are refused after the next poll; only the tests of that set a shorter interval.
             ("REVOCATION_POLL", "1h"),
         ];
         let settings: Vec<_> = fixed.into_iter().map(own).chain(settings.into_iter().map(own)).collect();
         let (started, starting) = oneshot::channel();
         let thread = thread::spawn(move || serve(&settings, started));
-        let Ok((addr, server)) = starting.await else { panic!("the service does not start: its thread says why") };
+        let Ok((addr, server)) = starting.await else { panic!("the service did not start: see its thread's panic") };
         let client = Client::builder().no_proxy().build().unwrap();
         Self { addr, client, database, patience: 10, server, thread: Some(thread) }
     }
@@ -144,7 +144,7 @@ impl Service {
         let mut name = new_name();
         let mut answer = register(&name).await;
         if answer.status == 409 {
-            // It took effect though the answer was 503, and was sent again.
+            // The first attempt took effect although its response was a 503, so that the retry is a conflict.
             name = new_name();
             answer = register(&name).await;
         }
@@ -160,13 +160,13 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // The order is given here; the thread carries it out.
+        // This only requests the stop; the service's thread performs it.
         drop(self.server.stop(false));
         let ended = self.thread.take().map(JoinHandle::join);
         if !thread::panicking() {
             secrets::assert_kept();
         }
-        assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "the service ended badly: its thread says how");
+        assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "the service failed: see its thread's panic");
     }
 }
 
@@ -197,11 +197,11 @@ fn own((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// A free user name.
+/// A new user name.
 pub fn new_name() -> String {
     format!("u{}", &Uuid::new_v4().simple().to_string()[..24])
 }
 
 pub fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+    value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
 }

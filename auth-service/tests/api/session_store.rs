@@ -36,7 +36,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// So long that the real time a test takes is nothing beside the time it lets pass.
+/// Durations so long that the real time of a test is negligible.
 const RULES: Rules = Rules {
     refresh_ttl: Duration::from_hours(2),
     max_age: Duration::from_hours(5),
@@ -55,7 +55,7 @@ enum Kind {
 /// The stores that a test can have: without the feature `all-tests`, `SQLite` alone.
 const KINDS: &[Kind] =
     if cfg!(feature = "all-tests") { &[Kind::Sqlite, Kind::Postgres, Kind::Redis] } else { &[Kind::Sqlite] };
-/// Those of them that are SQL databases.
+/// The SQL databases among `KINDS`.
 const SQL: &[Kind] = if cfg!(feature = "all-tests") { &[Kind::Sqlite, Kind::Postgres] } else { &[Kind::Sqlite] };
 
 /// A store whose clock the test sets, and one user of its own.
@@ -76,7 +76,7 @@ impl Kind {
         }
     }
 
-    /// A stage, and its store as what it is.
+    /// A stage, and its store as its concrete type.
     async fn sql_stage(self, rules: Rules) -> (Stage, Arc<SqlSessions>) {
         let skew_ms = Arc::new(AtomicI64::new(0));
         let database = self.database().await;
@@ -121,7 +121,7 @@ impl Kind {
     }
 }
 
-/// An SQL database that goes away with the test, or with the test's server.
+/// An SQL database that is deleted with the test, or with the test's server.
 struct Database {
     pool: database::Database,
     folder: Option<PathBuf>,
@@ -173,7 +173,7 @@ impl Stage {
         undated(self.store.open(self.new_session()).await.unwrap())
     }
 
-    /// A session at `generation`, come there just now.
+    /// A new session, rotated to `generation`.
     async fn open_at(&self, generation: i64) -> Session {
         let mut session = self.open().await;
         while session.generation < generation {
@@ -198,7 +198,7 @@ impl Stage {
         assert_eq!(self.list().await.iter().collect::<Vec<_>>(), sessions);
     }
 
-    /// Nothing is left of the session that any of its tokens could use.
+    /// Asserts that no token of the session works, and that the session is not listed.
     async fn assert_gone(&self, id: SessionId) {
         for generation in 0..8 {
             assert_eq!(self.rotate(id, generation).await, Rotation::Unknown, "generation {generation}");
@@ -208,7 +208,7 @@ impl Stage {
     }
 }
 
-/// A session without the date of its access token, which is the matter of `revocations` alone.
+/// A session without the date of its access token, which only the cases of `revocations` check.
 fn undated(session: Session) -> Session {
     Session { issued_at: 0, issued_ahead: 0, is_user_revoked: false, ..session }
 }
@@ -216,7 +216,7 @@ fn undated(session: Session) -> Session {
 fn rotated(outcome: Rotation) -> Session {
     match outcome {
         Rotation::Rotated(session) => session,
-        other => panic!("not advanced: {other:?}"),
+        other => panic!("not rotated: {other:?}"),
     }
 }
 

@@ -17,7 +17,7 @@ const SMTP: (&str, &str) = ("SMTP_URL", "smtps://mail.example.org");
 const MAIL_FROM: (&str, &str) = ("MAIL_FROM", "no-reply@example.org");
 const PUBLIC_URL: (&str, &str) = ("PUBLIC_URL", "https://auth.example.org");
 
-/// [`NEEDED`], but for what `other` says; an empty value is an absent one.
+/// Reads [`NEEDED`] overridden by `other`; an empty value counts as absent.
 fn read(other: &[(&str, &str)]) -> Result<Config, String> {
     let mut settings = Settings::from_pairs(NEEDED.iter().chain(other).copied());
     let config = Config::read(&mut settings);
@@ -33,7 +33,7 @@ fn unset_settings_have_the_documented_defaults() {
     let config = read(&[]).unwrap();
     assert_eq!(config.server.addr.to_string(), "0.0.0.0:3000");
     assert!(config.server.workers > 0 && config.server.allowed_origins.is_empty());
-    assert_eq!(config.server.metrics, None, "nothing is counted");
+    assert_eq!(config.server.metrics, None, "metrics are off");
     assert_eq!((config.access.issuer.as_str(), config.access.ttl), ("auth-service", Duration::from_mins(15)));
     assert_eq!(config.access_audience, ["auth-service", "books-service"]);
     assert_eq!(config.stores.rules.refresh_ttl, Duration::from_hours(7 * 24));
@@ -128,7 +128,7 @@ fn each_wrong_setting_is_told() {
         let message = wrong(settings);
         assert_eq!(message.lines().count(), 2, "{why}: {message}");
         assert!(message.lines().any(|line| line.trim().starts_with(expected)), "{why}: {message}");
-        assert!(!message.contains(ACCESS_SECRET) && !message.contains(REFRESH_SECRET), "{why}: a secret is told");
+        assert!(!message.contains(ACCESS_SECRET) && !message.contains(REFRESH_SECRET), "{why}: a secret is shown");
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// One on `SQLite` and, with the feature `all-tests`, one on Postgres.
+    /// A stage on `SQLite` and, with the feature `all-tests`, one on Postgres.
     pub async fn each() -> Vec<Self> {
         let mut each = vec![Self::sqlite().await];
         if cfg!(feature = "all-tests") {
@@ -62,7 +62,7 @@ impl Stage {
         Self { users: Users::new(pool.clone()), pool, folder }
     }
 
-    /// Opens all connections there may be, so that callers race each other and not the handshakes.
+    /// Opens all connections of the pool, so that concurrent calls do not wait for handshakes.
     pub async fn warm(&self) {
         let mut connections = Vec::new();
         for _ in 0..self.pool.connections() {
@@ -70,7 +70,7 @@ impl Stage {
         }
     }
 
-    /// Adds a user with a free name.
+    /// Adds a user, whose name must be free.
     pub async fn add(&self, name: &str, email: Option<&str>, role: Role) -> User {
         match self.users.create(somebody(name, email, role), NOW).await.unwrap() {
             Created::User(user) => user,
@@ -231,7 +231,7 @@ async fn demo_people_are_added_once() {
         assert_eq!(
             stage.users.page(10, None, None).await.unwrap().total,
             Total::Exactly(1),
-            "who was removed stays away"
+            "a deleted user is not added again"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! People, managed by admins over HTTP.
+//! Users, managed by admins over HTTP.
 
 mod changes;
 mod rights;
@@ -21,7 +21,7 @@ async fn admin_lists_all_users() {
     let admin = service.admin().await;
     let person = service.newcomer().await;
     let answer = admin.get("/users").await.is(200);
-    assert_eq!(usernames(&answer), ["john", "anna", &person.name], "in the order they came");
+    assert_eq!(usernames(&answer), ["john", "anna", &person.name], "in the order of creation");
     assert_eq!(answer.header("x-total-count"), "3");
     assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(answer.next(), None);

@@ -16,10 +16,10 @@ const POST: &str = "POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application
 const BODY: &str = r#"{"username":"anna","password":"x"}"#;
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 
-/// All that is answered to what was sent at once, and whether the connection is closed within five seconds of it.
+/// Sends `bytes` at once; returns all responses, and true if the connection is closed within five seconds of the last.
 async fn told(addr: SocketAddr, bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
-    // A server that refuses a head of megabytes closes the connection before its end.
+    // A server that refuses a head of megabytes closes the connection before it has read all of it.
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
@@ -32,7 +32,7 @@ async fn told(addr: SocketAddr, bytes: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
-/// The statuses of the answers, and the problem that the last one tells.
+/// The statuses of the responses, and the problem details of the last one.
 fn read(answer: &[u8]) -> (Vec<u16>, Option<Value>) {
     let text = String::from_utf8_lossy(answer);
     let heads = text.split("HTTP/1.1 ").skip(1);
@@ -48,7 +48,7 @@ async fn malformed_http_is_400_and_the_connection_is_closed() {
     let length = BODY.len();
     let sized = |header: &str| format!("{POST}{header}\r\n\r\n{BODY}");
     let chunk = |size: &str| format!("{POST}{CHUNKED}\r\n{size}\r\n{BODY}\r\n0\r\n\r\n");
-    // actix-http answers these by a status alone, before any service sees them.
+    // actix-http rejects these with a status alone, before any service sees them.
     let refused = [
         ("a length and chunks", format!("{POST}Content-Length: {length}\r\n{CHUNKED}\r\n{BODY}"), 400),
         (
@@ -90,7 +90,7 @@ async fn malformed_http_is_400_and_the_connection_is_closed() {
     for (why, request, status) in refused {
         let (answer, closed) = told(service.addr, request.as_bytes()).await;
         assert_eq!(read(&answer).0, [status], "{why}: {}", String::from_utf8_lossy(&answer));
-        assert!(closed, "{why}: nobody knows where the next request would begin");
+        assert!(closed, "{why}: the start of a next request is unknown");
     }
     service.log_in(MEMBER).await;
 }
@@ -120,7 +120,7 @@ async fn malformed_body_framing_is_4xx() {
         for header in ["x-request-id: ", "x-content-type-options: nosniff", "cache-control: no-store"] {
             assert!(text.contains(header), "{why}: {header} is missing: {text}");
         }
-        assert!(closed, "{why}: nobody knows where the next request would begin");
+        assert!(closed, "{why}: the start of a next request is unknown");
     }
     service.log_in(MEMBER).await;
 }
@@ -155,7 +155,7 @@ async fn unusual_but_valid_http_is_answered() {
     }
 }
 
-/// A chunk that is not all there, after which nothing more is sent.
+/// An incomplete chunk, after which nothing more is sent.
 #[tokio::test]
 async fn endless_chunk_is_one_4xx_and_the_connection_is_closed() {
     let service = Service::start([]).await;
@@ -211,11 +211,11 @@ enum Slow {
     Head,
     /// A body.
     Body,
-    /// A body of chunks.
+    /// A chunked body.
     Chunks,
 }
 
-/// When the service hung up, and what it said before.
+/// The time until the service closed the connection, and its response.
 async fn dawdle(addr: SocketAddr, slow: Slow) -> (Duration, Vec<u8>) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let (first, drip) = match slow {
@@ -243,13 +243,13 @@ async fn dawdle(addr: SocketAddr, slow: Slow) -> (Duration, Vec<u8>) {
 #[ignore = "long: ./test --long runs it"]
 async fn an_idle_connection_is_kept_for_a_while_and_not_for_ever() {
     let service = Service::start([]).await;
-    // Of the second, one could think that the body is still to come; it was answered without.
+    // The second request announces a body that never comes; the service responds without it.
     for first in [format!("{GET}\r\n"), format!("{GET}{CHUNKED}\r\n")] {
         let mut stream = TcpStream::connect(service.addr).await.unwrap();
         stream.write_all(first.as_bytes()).await.unwrap();
         let started = Instant::now();
         let mut answer = Vec::new();
-        timeout(Duration::from_secs(90), stream.read_to_end(&mut answer)).await.expect("it is kept for ever").unwrap();
+        timeout(Duration::from_secs(90), stream.read_to_end(&mut answer)).await.expect("closed within 90 s").unwrap();
         assert_eq!(read(&answer).0, [200]);
         let kept = started.elapsed();
         assert!(
@@ -271,7 +271,7 @@ async fn slow_clients_are_disconnected_and_delay_no_other() {
             let started = Instant::now();
             service.nobody().get("/livez").await.is(200);
             service.log_in(MEMBER).await;
-            // A request held up by them would take three times as long, even on a busy machine.
+            // A request delayed by the slow clients would take three times as long, even on a busy machine.
             assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
         }
     };

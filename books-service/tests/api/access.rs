@@ -31,7 +31,7 @@ fn tampered() -> String {
     format!("{rest}.{first}{}", &signature[1..])
 }
 
-/// Correctly signed, though by a key that the auth-service does not use for it.
+/// A refresh token, correctly signed, although auth-service signs refresh tokens with another key.
 fn refresh_token() -> String {
     let AccessClaims { sub, exp, iat, jti, sid, .. } = claims(Role::Admin);
     let audience = ["books-service".to_owned()];

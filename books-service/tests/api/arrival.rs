@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::library::{Library, a_book, claims, on_each, token};
 
-/// A request of which the last byte is still to come; the server has taken its token.
+/// A request whose last byte is not sent yet; the server has accepted its token.
 struct Slow(TcpStream);
 
 impl Slow {
@@ -29,7 +29,7 @@ impl Slow {
         Self(stream)
     }
 
-    /// The status of the answer to the whole, and its problem's code.
+    /// Sends the last byte. Returns the status of the response and the problem's `code`.
     async fn complete(mut self) -> (u16, String) {
         self.0.write_all(b" ").await.unwrap();
         let mut answer = String::new();
@@ -56,7 +56,7 @@ async fn token_revoked_while_the_body_arrives_is_401_and_nothing_is_written() {
             assert_eq!(slow.complete().await, (401, "invalid_token".to_owned()), "{method}");
             assert_eq!(library.member().get("/books").await.is(200).json(), json!([book]), "{method}");
             let other = Slow::send(&library, method, path, &claims(Role::Admin)).await;
-            assert_eq!(other.complete().await.0, status, "{method}, a token that counts");
+            assert_eq!(other.complete().await.0, status, "{method}, a token that is not revoked");
             if method == "POST" {
                 let books = library.member().get("/books").await.is(200).json();
                 let added = books.as_array().unwrap().iter().find(|other| other["id"] != book["id"]).unwrap().clone();
@@ -92,7 +92,7 @@ async fn body_complete_after_revocation_max_age_is_503_and_nothing_is_written() 
     .await;
 }
 
-/// An `AUTH_URL` that is wrong would let revoked tokens in, unseen.
+/// With a wrong `AUTH_URL`, the service would accept revoked tokens unnoticed.
 #[tokio::test]
 async fn service_without_a_first_list_serves_and_is_not_ready() {
     on_each(async |database| {

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use crate::library::{Library, a_book, book_with, on_each_database};
 
-/// A value of a field, whether it is taken, why.
+/// A field, a value, true if the value is accepted, the reason.
 fn values() -> Vec<(&'static str, Value, bool, &'static str)> {
     let letters = |count: usize| Value::from("ß".repeat(count));
     vec![
@@ -166,12 +166,12 @@ async fn change_may_be_a_merge_patch() {
         let options = library.nobody().call(Method::OPTIONS, &path, None).await.is(204);
         assert_eq!(options.header("accept-patch"), patches);
         let options = library.nobody().call(Method::OPTIONS, "/books", None).await.is(204);
-        assert!(!options.headers.contains_key("accept-patch"), "nothing is patched there");
+        assert!(!options.headers.contains_key("accept-patch"), "this resource does not support PATCH");
         for media_type in ["application/merge-patch+json", "Application/Merge-Patch+JSON; charset=utf-8"] {
             let admin = library.admin().with("Content-Type", media_type);
             assert_eq!(admin.patch(&path, &json!({"pages": 7})).await.is(200).json()["pages"], 7);
             let answer = admin.patch(&path, &json!({"title": null})).await.problem(422, "validation_failed");
-            assert_eq!(answer.wrong_fields(), ["title"], "a merge patch cannot take a title away");
+            assert_eq!(answer.wrong_fields(), ["title"], "a merge patch cannot remove a title");
             admin.put(&path, &a_book()).await.problem(415, "unsupported_media_type");
             admin.post("/books", &a_book()).await.problem(415, "unsupported_media_type");
         }
@@ -208,7 +208,7 @@ async fn a_body_is_json_and_not_too_large() {
     .await;
 }
 
-/// The library holds the one book of `path`, as it was added.
+/// Fails unless the book at `path` is the only one, and unchanged.
 async fn unchanged(library: &Library, path: &str) {
     let answer = library.member().get(path).await.is(200);
     assert_eq!(answer.header("etag"), "\"1\"");

@@ -47,7 +47,7 @@ impl Caller<'_> {
         self.call(Method::DELETE, path, None).await
     }
 
-    /// Sends `body` as JSON, unless the caller has a `Content-Type` of their own.
+    /// Sends `body` as JSON, unless the caller has set a `Content-Type`.
     pub async fn call(&self, method: Method, path: &str, body: Option<String>) -> Answer {
         let asked = format!("{method} {path} {}", body.as_deref().unwrap_or_default());
         let mut request = self.library.client.request(method, format!("{}{path}", self.library.url));
@@ -65,14 +65,14 @@ impl Caller<'_> {
 }
 
 impl Answer {
-    /// This answer, if it has the status `status`.
+    /// Returns this response. Fails if its status is not `status`.
     #[track_caller]
     pub fn is(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         self
     }
 
-    /// This answer, if it is the problem `code` with the status `status`.
+    /// Returns this response. Fails if it is not the problem `code` with the status `status`.
     #[track_caller]
     pub fn problem(self, status: u16, code: &str) -> Self {
         let this = self.is(status);
@@ -83,7 +83,7 @@ impl Answer {
         this
     }
 
-    /// The fields that `errors` names.
+    /// The fields in `errors`.
     pub fn wrong_fields(&self) -> Vec<String> {
         let errors = self.json()["errors"].as_array().cloned().unwrap_or_default();
         errors.iter().map(|error| error["field"].as_str().unwrap().to_owned()).collect()
@@ -99,7 +99,7 @@ impl Answer {
         self.json().as_array().unwrap().iter().map(|item| item[name].clone()).collect()
     }
 
-    /// The header `name`, "" where there is none.
+    /// The header `name`, or "" if there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }

@@ -154,7 +154,7 @@ async fn a_page_has_another_tag_when_anything_of_it_changes() {
         let mut tags = vec![library.member().get("/books?limit=1").await.header("etag").to_owned()];
         library.add(a_book()).await;
         let answer = library.member().get("/books?limit=1").await;
-        assert_eq!(answer.json(), json!([first]), "the same books, but now there is a next page");
+        assert_eq!(answer.json(), json!([first]), "the page has the same books, but now a next page exists");
         tags.push(answer.header("etag").to_owned());
         library.add(a_book()).await;
         tags.push(library.member().get("/books?limit=1").await.header("etag").to_owned());

@@ -1,4 +1,4 @@
-//! The limit of open files.
+//! The limit on open files.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -80,10 +80,10 @@ fn connections_beyond_the_hard_limit_wait() {
         assert!(connections.iter_mut().all(is_served));
     }
     let mut waiting: Vec<_> = (0..64).map(|_| limited.connect()).collect();
-    assert!(!is_served(&mut waiting[0]), "there is no room for it");
-    assert!(connections.iter_mut().all(is_served), "kept connections are served");
+    assert!(!is_served(&mut waiting[0]), "no connection is free for it");
+    assert!(connections.iter_mut().all(is_served), "open connections are served");
     drop(connections);
-    assert!(waiting.iter_mut().all(|stream| is_served(stream) || is_served(stream)), "there is room now");
+    assert!(waiting.iter_mut().all(|stream| is_served(stream) || is_served(stream)), "waiting connections are served");
 }
 
 #[test]

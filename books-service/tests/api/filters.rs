@@ -22,7 +22,7 @@ async fn fill(library: &Library) {
     }
 }
 
-/// The numbers of the books in [`SHELF`] that a list shows.
+/// The indexes in [`SHELF`] of the books that a list shows.
 async fn found(library: &Library, query: &[(&str, &str)]) -> Vec<usize> {
     let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let answer = library.member().get(&format!("/books?{}", pairs.join("&"))).await.is(200);
@@ -118,7 +118,7 @@ async fn a_list_is_sorted() {
         ] {
             assert_eq!(found(&library, &[("sort", sort)]).await, expected, "{sort}: {why}");
         }
-        // Where the letters of a language stand among those of another is the database's own.
+        // Each database has its own order of letters of different scripts, so one language is compared.
         let english = async |sort| found(&library, &[("language", "english"), ("sort", sort)]).await;
         for (sort, expected) in [("title", [5, 0]), ("-title", [0, 5]), ("author", [5, 0]), ("-author", [0, 5])] {
             assert_eq!(english(sort).await, expected, "{sort}");
@@ -126,7 +126,7 @@ async fn a_list_is_sorted() {
         for sort in ["author", "country", "language", "title"] {
             let (mut up, down) = (found(&library, &[("sort", sort)]).await, format!("-{sort}"));
             up.reverse();
-            assert_eq!(found(&library, &[("sort", &down)]).await, up, "{sort}: one order, seen from both ends");
+            assert_eq!(found(&library, &[("sort", &down)]).await, up, "{sort}: both orders are mirrored");
         }
     })
     .await;

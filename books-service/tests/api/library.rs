@@ -73,7 +73,7 @@ impl Database {
         }
     }
 
-    /// The file, if it is one.
+    /// The database file of `SQLite`, or `None`.
     pub fn file(&self) -> Option<PathBuf> {
         match &self.place {
             Place::Folder(folder) => Some(folder.join("books.db")),
@@ -81,7 +81,7 @@ impl Database {
         }
     }
 
-    /// The number that `sql` gives.
+    /// The number that the query `sql` returns.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::any::install_default_drivers();
         let mut connection = AnyConnection::connect(&self.url).await.unwrap();
@@ -90,7 +90,7 @@ impl Database {
         count
     }
 
-    /// Runs `sql` behind the service's back.
+    /// Runs `sql` directly on the database, without the service.
     pub async fn execute(&self, sql: &str) {
         execute(&self.url, sql.to_owned()).await;
     }
@@ -104,12 +104,12 @@ async fn execute(url: &str, sql: String) {
 }
 
 impl Library {
-    /// The real service on a free port, set up as by these settings and what it cannot do without.
+    /// Starts the real service on a free port, with these settings and the required ones.
     pub async fn start<const N: usize>(database: &str, settings: [(&str, &str); N]) -> Self {
         Self::start_knowing(database, settings, None).await
     }
 
-    /// The same behind this revocation list.
+    /// Starts the service with the revocation list `known`.
     pub async fn start_knowing<const N: usize>(
         database: &str,
         settings: [(&str, &str); N],
@@ -146,13 +146,13 @@ impl Library {
         self.nobody().with("Authorization", format!("Bearer {token}"))
     }
 
-    /// Adds a book as an admin does, and gives it as the service does.
+    /// Adds a book as an admin; returns the book of the response.
     pub async fn add(&self, book: Value) -> Value {
         self.admin().post("/books", &book).await.is(201).json()["book"].clone()
     }
 }
 
-/// A book that nothing is wrong with.
+/// A valid book.
 pub fn a_book() -> Value {
     json!({
         "author": "Jane Austen",
@@ -164,7 +164,7 @@ pub fn a_book() -> Value {
     })
 }
 
-/// [`a_book`], but for the members of `other`.
+/// [`a_book`] with the members of `other` replaced or added.
 pub fn book_with(other: &Value) -> Value {
     let mut book = a_book();
     book.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());

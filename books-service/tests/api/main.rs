@@ -1,4 +1,4 @@
-//! The HTTP contract of books-service, asked over TCP of the service that production starts, on every database.
+//! The HTTP contract of books-service, tested over TCP with the service that production starts, on every database.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
@@ -6,15 +6,15 @@
 mod access;
 /// Revocations: while a body arrives, and before a first list.
 mod arrival;
-/// Bodies that are refused, and why.
+/// Request bodies that are refused.
 mod bodies;
-/// Callers, and what they are answered.
+/// Clients and responses.
 mod caller;
 /// `If-Match` and `If-None-Match`.
 mod conditions;
-/// The books of a demonstration.
+/// The demo books.
 mod demo;
-/// The limit of open files.
+/// The limit on open files.
 mod descriptors;
 /// Filters, orders and wrong queries.
 mod filters;
@@ -26,7 +26,7 @@ mod library;
 mod memory;
 /// Databases of earlier versions.
 mod migrations;
-/// Searches that cost as much as they can.
+/// The most expensive searches.
 mod overload;
 /// The page for users in a browser.
 mod page;
@@ -36,7 +36,7 @@ mod paging;
 mod program;
 /// Results of searches.
 mod search;
-/// All books at once, in and out.
+/// Import and export of all books.
 mod transfer;
 /// Adding, reading, changing, removing.
 mod writes;

@@ -1,4 +1,4 @@
-//! The memory of a process of its own, at its greatest.
+//! The peak memory of a separate process.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::library::{Database, Library, SECRET, book_with, on_each};
 use crate::transfer::import;
 
-/// The limit of the container in `deploy/k8s`.
+/// The memory limit of the container in `deploy/k8s`.
 const CONTAINER: u64 = 128 << 20;
 /// The number of concurrent callers: few, as other tests run at the same time.
 const CALLERS: usize = 2;
@@ -40,7 +40,7 @@ impl Process {
         Self { child, library }
     }
 
-    /// The most memory that it ever had, in bytes.
+    /// The peak resident memory of the process, in bytes.
     fn greatest(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -52,7 +52,7 @@ impl Process {
         join_all((0..CALLERS).map(async |caller| {
             for number in (caller..count).step_by(CALLERS) {
                 let path = format!("/books?{}", query(number));
-                // A machine that does much else at this time answers 503 to some.
+                // On a busy machine, some requests get 503.
                 while self.library.member().get(&path).await.status != 200 {}
             }
         }))

@@ -1,4 +1,4 @@
-//! A database of an earlier version, brought up to date by the program.
+//! The migration of a database of an earlier version.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const NEW_KEYS: &str = "SELECT COUNT(*) FROM books WHERE title_key LIKE 'le pere
 const OLD_KEYS: &str = "SELECT COUNT(*) FROM books WHERE title_key LIKE 'le père %'";
 const RECORDED: &str = "SELECT COUNT(*) FROM _sqlx_migrations WHERE version = 2";
 
-/// Books whose keys are those of the first version, accents and all.
+/// Adds books with the sort keys of the first version, which keep accents.
 async fn fill(database: &Database, books: i64) {
     let line = |number| book_with(&json!({"title": format!("Le Père {number}"), "author": "Honoré"})).to_string();
     import(database, &(0..books).map(line).collect::<Vec<_>>().join("\n"));
@@ -23,14 +23,14 @@ async fn fill(database: &Database, books: i64) {
     database.execute("DELETE FROM _sqlx_migrations WHERE version = 2").await;
 }
 
-/// A program that opens the database, and would then write all books.
+/// Starts a program that opens, and so migrates, the database and then exports all books.
 fn start(database: &Database) -> Child {
     let mut program = Command::new(env!("CARGO_BIN_EXE_books-service"));
     program.arg("export").env_clear().env("BOOKS_DATABASE_URL", &database.url).current_dir(std::env::temp_dir());
     program.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap()
 }
 
-/// Keeps the migration of Postgres from going on behind the middle of the books; in `SQLite`, no row can be held.
+/// Locks one book, so that the migration of Postgres waits at the middle of the books. `SQLite` has no row locks.
 async fn hold_one_book(database: &Database) -> AnyConnection {
     let mut connection = AnyConnection::connect(&database.url).await.unwrap();
     sqlx::query("BEGIN").execute(&mut connection).await.unwrap();
@@ -41,7 +41,7 @@ async fn hold_one_book(database: &Database) -> AnyConnection {
     connection
 }
 
-/// True if the migration has written much that is not committed yet.
+/// True if the migration has many uncommitted writes.
 async fn is_halfway(database: &Database) -> bool {
     if let Some(file) = database.file() {
         return std::fs::metadata(file.with_extension("db-wal")).is_ok_and(|log| log.len() > 1 << 18);
@@ -81,7 +81,7 @@ async fn migration_that_is_killed_halfway_is_done_by_the_next_start() {
         let mut held = hold_one_book(database).await;
         let mut program = start(database);
         while !is_halfway(database).await {
-            assert!(program.try_wait().unwrap().is_none(), "it is at work");
+            assert!(program.try_wait().unwrap().is_none(), "the migration ended too early");
             sleep(Duration::from_millis(2)).await;
         }
         program.kill().unwrap();
@@ -91,7 +91,7 @@ async fn migration_that_is_killed_halfway_is_done_by_the_next_start() {
         assert_eq!(
             (database.count(NEW_KEYS).await, database.count(OLD_KEYS).await),
             (0, BOOKS),
-            "nothing is left of it"
+            "the killed migration was rolled back"
         );
         assert!(start(database).wait().unwrap().success());
         has_new_keys(database, BOOKS).await;
@@ -114,7 +114,7 @@ async fn total_that_an_older_instance_left_wrong_is_right_after_a_start() {
     .await;
 }
 
-/// The stored total after each kind of write, and after those that fail.
+/// The stored total after each kind of write, and after failed writes.
 #[tokio::test]
 async fn stored_total_is_the_number_of_books() {
     on_each(async |database| {

@@ -1,4 +1,4 @@
-//! Searches that cost as much as they can, many at once.
+//! Many of the most expensive searches at once.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const BOOKS: u32 = 50_000;
 const ID: &str = "00000000-0000-4000-8000-100000000007";
 const TIME: Duration = Duration::from_secs(4);
 
-/// Long, and found by each of the words that are searched for.
+/// The SQL that adds books with long texts, which match every word of the searches.
 fn fill() -> String {
     let text = format!("'a e h i n o s t ' || x || ' {}'", "lorem ipsum ".repeat(12));
     let id = "'00000000-0000-4000-8000-' || (100000000000 + x)";
@@ -23,14 +23,14 @@ fn fill() -> String {
     )
 }
 
-/// Searches until the time is over; every second client hangs up before it is answered.
+/// Searches until `TIME` is over; every second client hangs up before the response.
 async fn search(library: Library, caller: u32) {
     let (member, until) = (library.member(), Instant::now() + TIME);
     for number in 0.. {
         if Instant::now() > until {
             return;
         }
-        // No kept page answers it.
+        // Each query is new, so no cached page answers it.
         let path = format!("/books?q=a+e+h+i+n+o+s+t&sort=-title&yearFrom={}", -i64::from(number * 8 + caller));
         let patience = if caller.is_multiple_of(2) { TIME } else { Duration::from_millis(50) };
         drop(timeout(patience, member.get(&path)).await);

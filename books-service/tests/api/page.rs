@@ -6,7 +6,7 @@ use crate::library::{Database, Library};
 
 const AUTH: (&str, &str) = ("AUTH_PUBLIC_URL", "https://auth.example");
 
-/// The addresses of the document, of its scripts, style and picture.
+/// The URLs of the document's scripts, style sheet and image.
 fn parts(document: &Answer) -> Vec<String> {
     let places = document.body.split("\"web/").skip(1);
     places.map(|rest| format!("/web/{}", rest.split('"').next().unwrap())).collect()
@@ -24,7 +24,7 @@ async fn page_is_served_with_its_policy_and_names_auth_service() {
         assert!(policy.contains(part), "{part} in {policy}");
     }
     assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
-    assert!(!document.body.contains("style=") && !document.body.contains(" on"), "nothing that the policy refuses");
+    assert!(!document.body.contains("style=") && !document.body.contains(" on"), "nothing that the policy blocks");
     let parts = parts(&document);
     assert!(parts.len() > 5, "{parts:?}");
     for path in parts.iter().map(String::as_str).chain(["/"]) {

@@ -33,7 +33,7 @@ async fn a_thousand_books_are_paged_in_every_order() {
         import(database, &(0..1000).map(line).collect::<Vec<_>>().join("\n"));
         let library = Library::start(&database.url, []).await;
         let everything = library.member().get("/books").await.is(200);
-        assert_eq!(everything.next(), None, "a library of a thousand is one array");
+        assert_eq!(everything.next(), None, "a thousand books are one page");
         let mut all = everything.each("id");
         all.sort_by_key(Value::to_string);
         for sort in ["added", "author", "country", "language", "pages", "title", "year"] {
@@ -43,11 +43,11 @@ async fn a_thousand_books_are_paged_in_every_order() {
             let mut forth = ids(&forth);
             let mut back = ids(&pages(&library, &format!("/books?limit=83&sort=-{sort}")).await);
             back.reverse();
-            assert_eq!(forth, back, "{sort}: the same order from both ends");
+            assert_eq!(forth, back, "{sort}: the descending order is the ascending one reversed");
             let whole = library.member().get(&format!("/books?sort={sort}")).await.each("id");
             assert_eq!(forth, whole, "{sort}: pages and the whole list agree");
             forth.sort_by_key(Value::to_string);
-            assert!(forth == all, "{sort}: every book, once");
+            assert!(forth == all, "{sort}: every book is listed once");
         }
     })
     .await;
@@ -62,8 +62,8 @@ async fn a_link_keeps_the_filters() {
         let pages = pages(&library, "/books?q=%26%3d%25%2B&yearFrom=1903&limit=3&sort=-year&x=y").await;
         let years: Vec<Vec<Value>> = pages.iter().map(|page| page.each("year")).collect();
         assert_eq!(years, [&[1909, 1908, 1907][..], &[1906, 1905, 1904], &[1903]]);
-        assert!(pages.iter().all(|page| page.header("x-total-count") == "7"), "the count is the filter's");
-        assert!(pages[0].next().unwrap().contains("x=y"), "and so is what nobody knows");
+        assert!(pages.iter().all(|page| page.header("x-total-count") == "7"), "the total is that of the filter");
+        assert!(pages[0].next().unwrap().contains("x=y"), "unknown parameters are kept, too");
     })
     .await;
 }
@@ -96,7 +96,7 @@ async fn paging_goes_on_while_the_library_changes() {
         library.admin().delete(&path(&books[2])).await.is(204);
         books.push(library.add(a_book()).await["id"].clone());
         let rest = pages(&library, &first.next().unwrap()).await;
-        assert_eq!(ids(&rest), books[3..], "the removed are gone, the others are all there, the new one comes last");
+        assert_eq!(ids(&rest), books[3..], "no removed book is listed, all others are, and the new one is last");
 
         let next = first.next().unwrap();
         for book in &books[3..] {
@@ -104,7 +104,7 @@ async fn paging_goes_on_while_the_library_changes() {
         }
         let empty = library.member().get(&next).await.is(200);
         assert_eq!((empty.json(), empty.next()), (json!([]), None));
-        assert_eq!(empty.header("x-total-count"), "1", "the count does not need a page");
+        assert_eq!(empty.header("x-total-count"), "1", "an empty page has the total, too");
     })
     .await;
 }
@@ -129,7 +129,7 @@ async fn books_are_listed_as_they_came_whatever_the_clocks_said() {
     on_each(async |database| {
         let library = Library::start(&database.url, []).await;
         let late = library.add(a_book()).await["id"].clone();
-        // A book that an instance with a slow clock added.
+        // The id of a book that an instance with a slow clock added.
         let early = "01000000-0000-7000-8000-000000000000";
         let book = library.add(a_book()).await["id"].clone();
         database.execute(&format!("UPDATE books SET id = '{early}' WHERE id = '{}'", book.as_str().unwrap())).await;

@@ -1,4 +1,4 @@
-//! The program as an operator meets it: what it says of its surroundings and its settings, and its backups.
+//! The program's commands for operators: reports on environment and settings, and backups.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use crate::library::{Database, Library};
 
 const SECRET: &str = "a secret of the operator's, of 32 bytes and more";
 
-/// Its exit code, and what it prints, with these settings and no others.
+/// Runs the program with these settings and no others. Returns its exit code and its output.
 fn run(settings: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_books-service"));
     program.args(arguments).env_clear().envs(settings.iter().copied()).current_dir(std::env::temp_dir());

@@ -1,4 +1,4 @@
-//! The results of searches, compared with a search in memory, and with what was written last.
+//! The results of searches, compared with a search in memory and with the latest writes.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ const PARTS: [&str; 24] = [
     "ste", "100%", "v_", "wo", "\\x", "紅樓",
 ];
 
-/// Pseudorandom numbers, the same in each run.
+/// A generator of pseudorandom numbers, which are the same in each run.
 struct Random(u64);
 
 impl Random {
@@ -59,7 +59,7 @@ impl Random {
 struct Memory(Vec<(String, String, i64)>);
 
 impl Memory {
-    /// The numbers of the books that `listing` finds, in the order in which they were added.
+    /// The indexes of the books that `listing` finds, in the order in which the books were added.
     fn search(&self, listing: &Listing) -> Vec<usize> {
         let is_match = |(text, title, year): &(String, String, i64)| {
             listing.words.iter().all(|word| text.contains(word))
@@ -71,7 +71,7 @@ impl Memory {
     }
 }
 
-/// One to eight words of a book or of two, sometimes with a part of a title and a span of years.
+/// A search for one to eight words of one or two books, sometimes with a part of a title and a range of years.
 fn listing(random: &mut Random, memory: &Memory) -> Listing {
     let mut words = BTreeSet::new();
     let (one, other, most) = (random.below(BOOKS), random.below(BOOKS), *random.one(&[1, 2, 8]));
@@ -98,7 +98,7 @@ fn listing(random: &mut Random, memory: &Memory) -> Listing {
     }
 }
 
-/// The lines of many books, and the same in memory.
+/// Many books as lines for an import, and the same books in memory.
 fn shelf() -> (String, Memory) {
     let (mut random, mut lines, mut memory) = (Random(88_172_645_463_325_252), String::new(), Memory(Vec::new()));
     for number in 0..BOOKS {
@@ -126,7 +126,7 @@ async fn random_searches_find_what_is_there() {
         let books = open(&database.url).await.unwrap();
         books.import(lines.as_bytes(), |_| ()).await.unwrap();
         for (listing, expected) in listings.iter().zip(&expected) {
-            // A machine that does much else at this time takes more than a second for some.
+            // On a busy machine, some searches exceed their time limit of a second.
             let page = loop {
                 if let Ok((page, _)) = books.search(listing, None).await {
                     break page;
@@ -136,7 +136,7 @@ async fn random_searches_find_what_is_there() {
             assert_eq!(page.total, Total::bounded(i64::try_from(expected.len()).unwrap(), bound), "{listing:?}");
             let items: Vec<usize> = page.items.iter().map(number).collect();
             assert!(items.iter().all(|item| expected.contains(item)), "{listing:?}");
-            // The order, apart from the ids of books of one year.
+            // The sort key without the ids, by which books of one year are ordered.
             let key = |number: &usize| match listing.order.to_string().as_str() {
                 "added" => i64::try_from(*number).unwrap(),
                 "-added" => -i64::try_from(*number).unwrap(),
@@ -181,7 +181,7 @@ async fn search_follows_each_write() {
     .await;
 }
 
-/// Fails if the index of `SQLite` differs from the books. Postgres keeps its own.
+/// Fails if the index of `SQLite` differs from the books. Postgres maintains its index itself.
 pub async fn check_index(database: &Database) {
     if database.file().is_some() {
         database.execute("INSERT INTO book_text (book_text, rank) VALUES ('integrity-check', 1)").await;
@@ -218,7 +218,7 @@ async fn word_of_two_letters_is_found_at_the_beginning_of_a_word() {
     .await;
 }
 
-/// This number of books with this title.
+/// The SQL that adds `books` books with this title.
 fn many(books: i64, title: &str) -> String {
     format!(
         "INSERT INTO books (id, author, author_key, country, country_key, language, language_key, title, title_key, \
@@ -252,7 +252,7 @@ async fn total_above_ten_thousand_is_a_lower_bound() {
     .await;
 }
 
-/// A row that was removed without a new revision shows which totals were counted again.
+/// The test deletes a row without a new revision: only a total that is counted again shows the deletion.
 #[tokio::test]
 async fn total_of_a_filter_is_counted_once_for_each_revision() {
     on_each(async |database| {

@@ -1,4 +1,4 @@
-//! All books at once, in and out: with the program, beside a running service.
+//! Import and export of all books with the program, while a service is running.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -57,11 +57,11 @@ async fn books_move_from_any_database_to_any_other_and_back() {
         on_each(async |to| {
             let library = Library::start(&to.url, []).await;
             let member = library.member();
-            assert_eq!(member.get("/books").await.json(), json!([]), "and this is remembered");
+            assert_eq!(member.get("/books").await.json(), json!([]), "the empty list is cached");
             assert_eq!(import(to, &lines), "23 added; 0 were there already and are as they were\n");
-            assert_eq!(member.get("/books").await.json(), library_of(&lines), "at once, in the same order");
+            assert_eq!(member.get("/books").await.json(), library_of(&lines), "listed at once, in the same order");
             assert_eq!(member.get(&format!("/books/{id}")).await.header("etag"), tag);
-            assert_eq!(export(to), lines, "byte for byte");
+            assert_eq!(export(to), lines, "the export equals the import byte for byte");
             assert_eq!(import(to, &lines), "0 added; 23 were there already and are as they were\n");
             assert_eq!(export(to), lines);
             let again = Library::start(&to.url, [("DEMO_DATA", "true")]).await;
@@ -84,7 +84,7 @@ fn library_of(lines: &str) -> serde_json::Value {
     lines.lines().map(book).collect()
 }
 
-/// The error of an import that imports nothing.
+/// Runs an import that must fail; returns its error.
 fn refused(database: &Database, file: &str) -> String {
     let Output { status, stderr, .. } = run(database, &["import", "-"], file);
     let stderr = String::from_utf8(stderr).unwrap();
@@ -205,7 +205,7 @@ async fn a_line_that_is_no_book_imports_nothing() {
     .await;
 }
 
-/// Lines of as many books.
+/// The lines of `count` books.
 fn many(count: u32) -> Vec<String> {
     let book = |number: u32| {
         let id = format!("01890a5d-ac96-774b-bcce-{number:012}");
@@ -214,7 +214,7 @@ fn many(count: u32) -> Vec<String> {
     (0..count).map(book).collect()
 }
 
-/// The names of the catalogue's indexes.
+/// The number of indexes of the table `books`.
 async fn indexes(database: &Database) -> i64 {
     let postgres = "SELECT COUNT(*) FROM pg_indexes WHERE tablename = 'books' AND schemaname = current_schema()";
     let sqlite = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'index' AND tbl_name = 'books'";
@@ -233,10 +233,10 @@ async fn large_file_fills_an_empty_catalogue_with_all_its_indexes() {
         check_index(database).await;
         if let Some(file) = database.file() {
             let log = file.with_extension("db-wal").metadata().map_or(0, |log| log.len());
-            assert!(log < 1 << 20, "{log} bytes are left in the log for the next write");
+            assert!(log < 1 << 20, "{log} bytes are left in the write-ahead log");
         } else {
             let known = "SELECT CAST(reltuples AS BIGINT) FROM pg_class WHERE oid = CAST('books' AS regclass)";
-            assert_eq!(database.count(known).await, 12_345, "the planner knows the table");
+            assert_eq!(database.count(known).await, 12_345, "the planner has statistics on the table");
         }
         let last = library.member().get("/books?limit=1&sort=-title").await;
         assert_eq!(last.each("title"), ["Title 9999"]);

@@ -56,7 +56,7 @@ async fn text_comes_back_as_it_was_written() {
         ] {
             let book = library.add(book_with(&json!({"title": title, "author": format!("  {why}\t")}))).await;
             assert_eq!(book["title"], title, "{why}");
-            assert_eq!(book["author"], why, "white space around it goes");
+            assert_eq!(book["author"], why, "white space around a text is removed");
             let path = format!("/books/{}", book["id"].as_str().unwrap());
             assert_eq!(library.member().get(&path).await.is(200).json(), book, "{why}");
         }

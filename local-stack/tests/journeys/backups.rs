@@ -10,7 +10,7 @@ use crate::process::{Folder, Program, file};
 use crate::stack::{PASSWORD, Stack, a_book, unique};
 use crate::targets::{Database, binary, execute, is_outside, logged, random_secret};
 
-/// The commands that the runbook shows, a block each: `SQLite` out and in, Postgres out and in.
+/// The runbook's four blocks of commands: backup and restore of `SQLite`, backup and restore of Postgres.
 fn commands() -> [String; 4] {
     let runbook = file("docs/runbook.md");
     let (_, section) = runbook.split_once("## Back up and restore").unwrap();
@@ -19,7 +19,7 @@ fn commands() -> [String; 4] {
     blocks.map(str::to_owned).collect::<Vec<_>>().try_into().unwrap()
 }
 
-/// Both services in a folder, with the settings of both.
+/// A folder in which both services run, and their settings.
 struct House {
     folder: Folder,
     settings: HashMap<&'static str, String>,
@@ -49,8 +49,8 @@ impl House {
         ([auth, books], stack)
     }
 
-    /// Does what the runbook says, as its reader does: with our programs in the path, and the settings set. `meanwhile` happens
-    /// again and again until it is done.
+    /// Runs commands of the runbook as its reader does: with our programs in the path, and the settings set. Repeats
+    /// `meanwhile` until the commands have ended.
     async fn follow(&self, commands: &str, meanwhile: impl AsyncFn()) {
         let ours = binary("auth-service").parent().map(Path::to_owned).unwrap();
         let script = format!("PATH={}:$PATH\n{commands}", ours.display());
@@ -76,7 +76,7 @@ async fn change(stack: &Stack) -> String {
     name
 }
 
-/// True for the user, and for the book, if it exists.
+/// For the user and for the book of this name: true if it exists.
 async fn is_there(stack: &Stack, name: &str) -> [bool; 2] {
     let answer = stack.auth().post("/login", json!({"username": name, "password": PASSWORD})).await;
     let anna = stack.books().bearer(stack.anna().await.access);
@@ -84,8 +84,8 @@ async fn is_there(stack: &Stack, name: &str) -> [bool; 2] {
     [answer.is_ok(), !books.as_array().unwrap().is_empty()]
 }
 
-/// Backs up while the services write, goes on, dies without a farewell, and brings the backup back. What `upgrade` adds in
-/// between is gone then.
+/// Backs up while the services write, writes more, kills the services, and restores the backup. What `upgrade` adds
+/// before the restore must be gone after it.
 async fn back_up_and_restore(house: &House, [out, back]: [&str; 2], upgrade: impl AsyncFn()) {
     let (programs, stack) = house.start().await;
     let before = change(&stack).await;
@@ -99,10 +99,10 @@ async fn back_up_and_restore(house: &House, [out, back]: [&str; 2], upgrade: imp
 
     house.follow(back, async || tokio::time::sleep(Duration::from_millis(20)).await).await;
     let (_programs, stack) = house.start().await;
-    assert_eq!(is_there(&stack, &before).await, [true, true], "what was there before the backup");
-    assert_eq!(is_there(&stack, &after).await, [false, false], "what came after it");
+    assert_eq!(is_there(&stack, &before).await, [true, true], "changes before the backup");
+    assert_eq!(is_there(&stack, &after).await, [false, false], "changes after the backup");
     let last = change(&stack).await;
-    assert_eq!(is_there(&stack, &last).await, [true, true], "it goes on");
+    assert_eq!(is_there(&stack, &last).await, [true, true], "changes after the restore");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn postgres_is_backed_up_and_restored_as_the_runbook_says() {
     }
     let [_, _, out, back] = commands();
     let (people, library) = (Database::new().await, Database::new().await);
-    // What is there already cannot be made, neither here nor by the migration that would make it at the next upgrade.
+    // A restore must remove this table: else the next upgrade, and the second call below, could not create it.
     let upgrade = async || {
         for url in [&people.url, &library.url] {
             execute(url, "CREATE TABLE of_a_newer_version (id BIGINT)".to_owned()).await;

@@ -36,7 +36,7 @@ impl<'a> Caller<'a> {
         self
     }
 
-    /// With `token` as RFC 6750 says.
+    /// Adds `token` as a bearer token (RFC 6750).
     pub fn bearer(self, token: impl Display) -> Self {
         self.with("Authorization", format!("Bearer {token}"))
     }
@@ -61,8 +61,8 @@ impl<'a> Caller<'a> {
         self.call(Method::DELETE, path, None).await
     }
 
-    /// The response, repeated until it is not 503. Only an outside service may be unreachable meanwhile, because it may
-    /// be killed.
+    /// Repeats the request until the response is not 503. Only an outside service may be unreachable meanwhile, because
+    /// it may be killed.
     pub async fn insist(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let answer = async {
             loop {
@@ -74,10 +74,10 @@ impl<'a> Caller<'a> {
                 }
             }
         };
-        timeout(PATIENCE, answer).await.unwrap_or_else(|_| panic!("{path} is never available"))
+        timeout(PATIENCE, answer).await.unwrap_or_else(|_| panic!("{path} stays unavailable"))
     }
 
-    /// A `POST` that may not be answered.
+    /// Sends a `POST`; an error means that there is no response.
     pub async fn try_post(&self, path: &str, body: Value) -> reqwest::Result<Answer> {
         self.try_call(Method::POST, path, Some(body)).await
     }
@@ -87,7 +87,7 @@ impl<'a> Caller<'a> {
         answer.unwrap_or_else(|error| panic!("{}: {error:?}", self.stack.name))
     }
 
-    /// A call that may not be answered.
+    /// Sends a request; an error means that there is no response.
     pub async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Answer> {
         let asked = format!("{}: {method} {}{path}", self.stack.name, self.base);
         let request = self.stack.client.request(method, format!("{}{path}", self.base));
@@ -98,13 +98,13 @@ impl<'a> Caller<'a> {
 }
 
 impl Answer {
-    /// Reads `response`, the answer to the request `asked`.
+    /// Reads `response`, which belongs to the request `asked`.
     pub async fn of(asked: String, response: Response) -> reqwest::Result<Self> {
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Self { asked, status, headers, body: response.text().await? })
     }
 
-    /// This answer, if it has the status `status`.
+    /// Returns this response. Fails if its status is not `status`.
     #[track_caller]
     pub fn is(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{self:#?}");
@@ -115,7 +115,7 @@ impl Answer {
         self.status.is_success()
     }
 
-    /// True for a 503, which must have `Retry-After`.
+    /// True for a 503. Fails if a 503 has no `Retry-After`.
     #[track_caller]
     pub fn is_unavailable(&self) -> bool {
         let unavailable = self.status == StatusCode::SERVICE_UNAVAILABLE;
@@ -123,7 +123,7 @@ impl Answer {
         unavailable
     }
 
-    /// This answer, if it is the problem `code` with the status `status`.
+    /// Returns this response. Fails if it is not the problem `code` with the status `status`.
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Self {
         let this = self.is(status);
@@ -153,7 +153,7 @@ impl Answer {
         Tokens { access: this.text("accessToken"), refresh: this.text("refreshToken"), expires_in }
     }
 
-    /// The header `name`, "" where there is none.
+    /// The header `name`, or "" if there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }

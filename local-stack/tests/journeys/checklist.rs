@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::process::file;
 
-/// A checklist that names fewer has lost some.
+/// The least number of tests that the checklist names: with fewer, some were lost.
 const FEWEST: usize = 60;
 
-/// The beginnings of the last cell where no test can verify the clause.
+/// The prefixes of the last cell if no test can verify the clause.
 const REASONS: [&str; 3] = ["not met: ", "does not apply: ", "in words: "];
 
 const ATTRIBUTES: [&str; 3] = ["#[test]", "#[tokio::test", "#[actix_web::test"];
@@ -20,13 +20,13 @@ fn every_test_that_the_checklist_names_exists() {
     let rows: Vec<[&str; 3]> = checklist.lines().filter_map(row).collect();
     let named: BTreeSet<&str> = rows.iter().flat_map(|[_, _, proof]| spans(proof)).collect();
     let missing: Vec<_> = named.iter().filter(|name| !there.contains(**name)).collect();
-    assert!(missing.is_empty(), "docs/checklist.md names tests that are not there: {missing:#?}");
+    assert!(missing.is_empty(), "docs/checklist.md names tests that do not exist: {missing:#?}");
     let bare: Vec<_> = rows.iter().filter(|[_, _, proof]| !is_proven(proof)).map(|[clause, ..]| clause).collect();
-    assert!(bare.is_empty(), "docs/checklist.md has neither a test nor a reason at {bare:?}");
-    assert!(named.len() >= FEWEST, "docs/checklist.md names {} tests alone", named.len());
+    assert!(bare.is_empty(), "docs/checklist.md has neither a test nor a reason for {bare:?}");
+    assert!(named.len() >= FEWEST, "docs/checklist.md names only {} tests", named.len());
 }
 
-/// The cells of a line of a table, if it is no head.
+/// The cells of a line of a table. `None` for the header and for other text.
 fn row(line: &str) -> Option<[&str; 3]> {
     let inside = line.strip_prefix('|')?.strip_suffix('|').unwrap_or_else(|| panic!("not closed: {line}"));
     let cells: Vec<&str> = inside.split('|').map(str::trim).collect();
@@ -34,7 +34,7 @@ fn row(line: &str) -> Option<[&str; 3]> {
     (cells[0] != "clause" && cells[0] != "---").then_some(cells)
 }
 
-/// The text in backticks.
+/// The texts in backticks.
 fn spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -43,7 +43,7 @@ fn is_proven(proof: &str) -> bool {
     spans(proof).next().is_some() || REASONS.iter().any(|reason| proof.starts_with(reason))
 }
 
-/// Adds the names of all tests in the folder and below it.
+/// Adds the names of all tests in the folder and its subfolders.
 fn collect_tests(folder: &Path, tests: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -57,7 +57,7 @@ fn collect_tests(folder: &Path, tests: &mut BTreeSet<String>) {
     }
 }
 
-/// The functions that stand under an attribute of a test.
+/// The functions with an attribute of a test.
 fn functions(source: &str) -> impl Iterator<Item = &str> {
     let mut is_test = false;
     source.lines().map(str::trim).filter_map(move |line| {

@@ -1,7 +1,7 @@
-//! The examples of `docs/clients.md`, as they stand there: each alone, with an access token that has expired, and when the session
-//! is over.
+//! The examples of `docs/clients.md`, unchanged: each is run with valid tokens, with an expired access token, and after
+//! the end of the session.
 
-/// The one in Rust.
+/// The example in Rust.
 mod session;
 
 use std::fs;
@@ -15,7 +15,7 @@ use crate::local_stack::start;
 use crate::process::{Folder, file, root};
 use crate::stack::Stack;
 
-/// An example: its language in the Markdown, the program that runs it, and how its tokens are spoilt.
+/// The examples: language in the Markdown, program that runs it, lines that make its tokens invalid.
 const EXAMPLES: [(&str, &str, [&str; 2]); 3] = [
     ("sh", "sh", ["access=expired", "refresh=over"]),
     ("js", "node", ["session.access = 'expired';", "session.token = 'over';"]),
@@ -27,16 +27,16 @@ const LATER: &str = "a quarter of an hour later";
 /// The code in `language` that docs/clients.md shows.
 fn example(language: &str) -> String {
     let text = file("docs/clients.md");
-    let (_, code) = text.split_once(&format!("```{language}\n")).unwrap_or_else(|| panic!("nothing in {language}"));
+    let (_, code) = text.split_once(&format!("```{language}\n")).unwrap_or_else(|| panic!("no {language} example"));
     code.split_once("```").unwrap().0.to_owned()
 }
 
-/// Runs `code`; true if it exits with 0, and its output.
+/// Runs `code`. Returns true if it exits with 0, and its output.
 fn run(folder: &Path, program: &str, code: &str) -> (bool, String) {
     let script = folder.join("example.mjs");
     fs::write(&script, code).unwrap();
     let path = if program.contains('/') { root().join(program) } else { program.into() };
-    // Both services are next door, whatever proxy the environment names.
+    // Both services are local, whatever proxy the environment names.
     let done = Command::new(path).arg(&script).current_dir(folder).env("no_proxy", "*").output();
     let done = done.unwrap_or_else(|error| panic!("{program}: {error}: run ./test, which installs what is missing"));
     let [printed, said] = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
@@ -69,7 +69,7 @@ async fn every_example_logs_in_reads_refreshes_logs_out_and_says_when_it_cannot(
             let (ended_well, printed) = run(folder.path(), program, &code.replace(line, &later));
             let shown = printed.contains("The Divine Comedy");
             assert_eq!([ended_well, shown], [goes_on; 2], "{language}: {why}: {printed}");
-            assert_eq!(open_sessions(&stack).await == 0, goes_on, "{language}: it logs out");
+            assert_eq!(open_sessions(&stack).await == 0, goes_on, "{language}: logout ends the session");
         }
     }
 }
@@ -81,7 +81,7 @@ fn lines_of_the_readme_stand_in_the_example_service() {
     let lines: Vec<&str> = shown.split_once("```").unwrap().0.lines().map(str::trim).collect();
     assert!(lines.len() > 5, "README.md shows no code");
     for line in lines {
-        assert!(example.lines().any(|one| one.trim() == line), "README.md shows what the example has not: {line}");
+        assert!(example.lines().any(|one| one.trim() == line), "the example lacks a line of README.md: {line}");
     }
 }
 

@@ -1,6 +1,6 @@
-//! The command blocks of README.md and docs/runbook.md: each is run, or has a reason not to be.
+//! The command blocks of README.md and docs/runbook.md: each is run, or has a reason why it is not.
 
-/// A reader of the documents, who runs their commands.
+/// A reader of the documents who runs their commands.
 mod reader;
 
 use std::fs;
@@ -15,7 +15,7 @@ use crate::process::{PATIENCE, file, root};
 use crate::stack::{PASSWORD, Stack};
 use crate::targets::{Database, binary, greeted, is_outside};
 
-/// A part of a block, and why that block is not run here.
+/// A part of a block, and the reason why that block is not run here.
 const NOT_RUN: [(&str, &str); 14] = [
     ("docker ", "needs docker: ./test --compose starts the same files"),
     ("kubectl ", "needs a cluster: ./test validates the manifests"),
@@ -68,7 +68,7 @@ async fn quick_start(reader: &mut Reader, stack: &Stack) {
     stack.auth().bearer(alice.access).get("/users").await.is(200);
 }
 
-/// Runs the commands of the runbook beside the running local-stack, with its settings.
+/// Runs the commands of the runbook while local-stack is running, with its settings.
 fn runbook(reader: &mut Reader, stack: &Stack) {
     let address = |url: &str| url.replace("http://localhost", "127.0.0.1");
     let settings = format!(
@@ -96,7 +96,7 @@ fn runbook(reader: &mut Reader, stack: &Stack) {
     let session: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
     let sessions = with(reader.take("sessions revoke-all NAME"));
     let sessions = sessions.replace("NAME", "anna").replace("ID", session["id"].as_str().unwrap());
-    assert!(reader.run_lines(&sessions, "").contains("0 sessions ended"), "the one that was open had ended by its id");
+    assert!(reader.run_lines(&sessions, "").contains("0 sessions ended"), "the session was ended by its id before");
     let locked_out = with(reader.take("users set-password NAME"));
     let locked_out = locked_out.replace("set-password NAME", "set-password anna").replace("NAME", "ben");
     reader.run_lines(&locked_out, &format!("{PASSWORD}\n"));

@@ -4,22 +4,22 @@ mod containers;
 mod instances;
 /// A record of acknowledged calls, compared with the service afterwards.
 mod journal;
-/// Kills at random moments, and what is there afterwards.
+/// Kills at random moments, and checks of the data afterwards.
 mod kills;
-/// Books that were acknowledged.
+/// A record of acknowledged books, compared with the service afterwards.
 mod library;
-/// Kills between the store's commit and the answer.
+/// Kills between the store's commit and the response.
 mod lost_answers;
 /// A program that is killed and started again.
 mod mortal;
-/// Between auth-service and Redis.
+/// A proxy between auth-service and Redis.
 mod proxy;
-/// Clients that refresh all the while.
+/// Clients that refresh continuously.
 mod visitors;
 
 use uuid::Uuid;
 
-/// A number below `end`, by chance.
+/// A random number below `end`.
 fn below(end: usize) -> usize {
     usize::try_from(Uuid::new_v4().as_u128() % end as u128).unwrap()
 }

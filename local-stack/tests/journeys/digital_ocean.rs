@@ -19,7 +19,7 @@ async fn tutorial_with_a_bearer_token_and_a_secret() {
     .await;
 }
 
-/// There: log in, use the token, and a day later be refused. Here the day is a second, and then it goes on.
+/// In the tutorial, the token expires after a day. Here it expires after a second, and a refresh gives another one.
 #[tokio::test]
 async fn tutorial_with_an_expiry() {
     walk_with(&[("ACCESS_TOKEN_TTL", "1s")], async |stack| {
@@ -34,14 +34,14 @@ async fn tutorial_with_an_expiry() {
     .await;
 }
 
-/// There, `POST /api/creteNewUser` with a bare name was answered with a token.
+/// In the tutorial, `POST /api/creteNewUser` gives a token for a name without a password.
 async fn a_name_is_no_password(stack: &Stack) {
     stack.auth().post("/api/creteNewUser", json!({"username": "john"})).await.refused(404, "not_found");
     let refused = stack.auth().post("/login", json!({"username": "john"})).await.refused(422, "validation_failed");
     assert_eq!(refused.json()["errors"][0]["field"], "password");
 }
 
-/// `GET /api/userOrders` there is any guarded path here.
+/// The tutorial's `GET /api/userOrders` is any protected path here.
 async fn a_token_goes_into_one_header(stack: &Stack, anna: &Tokens) {
     let (good, books) = (&anna.access, || stack.books());
     books().with("Authorization", format!("bEaReR {good}")).get("/books").await.is(200);
@@ -58,7 +58,7 @@ async fn a_token_goes_into_one_header(stack: &Stack, anna: &Tokens) {
         caller.get(path).await.refused(401, code);
     }
     let two_tokens = books().bearer(good).bearer(good).get("/books").await;
-    // nginx is in front there, and looks at the head first.
+    // The outside stack may have nginx in front, which checks the headers first.
     if stack.name == "outside" && two_tokens.header("server") == "nginx" {
         two_tokens.refused(400, "bad_request");
     } else {
@@ -73,7 +73,7 @@ async fn nobody_else_signs(stack: &Stack, anna: &Tokens) {
         (unsigned(&anna.access), "alg: none"),
         (format!("{}.", &anna.access[..anna.access.rfind('.').unwrap()]), "the signature cut off"),
         (tampered(&anna.access, &json!({"username": "john"})), "somebody else under her signature"),
-        // There, TOKEN_SECRET signed and ACCESS_TOKEN_SECRET verified; one of them was undefined.
+        // The tutorial signs with TOKEN_SECRET and verifies with ACCESS_TOKEN_SECRET; one of them is undefined.
         (signed(&head, &body, ""), "an empty secret"),
         (signed(&head, &body, "undefined"), "a secret that nobody set"),
         (signed(&head, &body, "your_jwt_secret"), "a secret from a page"),
@@ -84,13 +84,13 @@ async fn nobody_else_signs(stack: &Stack, anna: &Tokens) {
     }
 }
 
-/// There: `document.cookie = token=…`.
+/// In the tutorial, a script stores the token: `document.cookie = token=…`.
 async fn nothing_for_scripts_to_read(stack: &Stack) {
     let login = json!({"username": "john", "password": "password123admin"});
     assert_eq!(stack.auth().post("/login", login).await.is(200).header("set-cookie"), "");
 }
 
-/// Asks until it is refused, and says how.
+/// Sends requests until one is refused; returns its challenge.
 async fn refusal(stack: &Stack, anna: &Tokens) -> String {
     let mut pace = interval(Duration::from_millis(100));
     loop {

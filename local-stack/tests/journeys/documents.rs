@@ -9,7 +9,7 @@ use crate::targets::walk;
 const AUTH_TABLE: &str = include_str!("../../../auth-service/src/routes/mod.rs");
 const BOOKS_TABLE: &str = include_str!("../../../books-service/src/routes/mod.rs");
 
-/// Paths with a description that are not in the URL table.
+/// Described paths that are not in the URL table.
 const BESIDE_THE_TABLE: [&str; 3] = ["/livez", "/readyz", "/openapi.json"];
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn every_call_is_described_and_nothing_else() {
         for (service, table, least) in [(stack.auth(), AUTH_TABLE, 21), (stack.books(), BOOKS_TABLE, 8)] {
             let document = service.get("/openapi.json").await.is(200).json();
             let (served, described) = (served(&service, table).await, described(&document));
-            assert!(served.len() >= least, "the URL table is read");
+            assert!(served.len() >= least, "too few entries in the URL table");
             assert_eq!(described, served);
         }
     })
@@ -62,9 +62,9 @@ async fn document_and_its_page_need_no_token() {
                 let known = browser.clone().with("If-None-Match", answer.header("etag"));
                 let again = known.get(path).await.is(304);
                 let policy = answer.header("content-security-policy");
-                assert_eq!(again.header("content-security-policy"), policy, "a 304 replaces what was kept");
+                assert_eq!(again.header("content-security-policy"), policy, "a 304 updates the cached headers");
                 assert_eq!(policy.contains("script-src 'self';"), path == "/docs", "{policy}");
-                assert!(!policy.contains("http") && !policy.contains('*'), "nothing comes from elsewhere: {policy}");
+                assert!(!policy.contains("http") && !policy.contains('*'), "no other origin is allowed: {policy}");
             }
             browser.get("/docs/swagger-initializer.js").await.refused(404, "not_found");
             browser.get("/openapi.json").await.is(200);

@@ -49,7 +49,7 @@ async fn hangup_without_tls_changes_nothing() {
     assert_eq!(code, Some(0), "{output:#?}");
 }
 
-/// An acknowledged write is on the disk.
+/// An acknowledged write is on disk.
 #[tokio::test]
 async fn a_kill_loses_nothing_that_was_acknowledged() {
     let folder = Folder::new();
@@ -68,7 +68,7 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
         }
     };
     join_all([add_books(), add_books(), add_books(), add_books()]).await;
-    assert_eq!(running.end().await.0, None, "no exit code: it was killed");
+    assert_eq!(running.end().await.0, None, "a killed process has no exit code");
 
     let (_again, stack) = start(&folder).await;
     let john = stack.refresh(&john.refresh).await.tokens();

@@ -1,4 +1,4 @@
-//! Clients that generators make of the two documents: one in TypeScript, which compiles in strict mode, and one in Python.
+//! Clients generated from the two OpenAPI documents: one in TypeScript, which compiles in strict mode, one in Python.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! From a shared secret to a private key that auth-service alone has, and from one key to another, as docs/runbook.md says.
+//! Rotation as in docs/runbook.md: from a shared secret to a private key of auth-service, and from it to another key.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -14,7 +14,7 @@ use crate::process::{Folder, Program};
 use crate::stack::{PASSWORD, Stack, unique};
 use crate::targets::{Database, binary, is_outside, logged, random_secret, redis_url};
 
-/// Clients that never stop.
+/// The number of clients that send requests continuously.
 const CLIENTS: usize = 3;
 
 /// A service behind a proxy that holds requests back while it is restarted.
@@ -83,7 +83,7 @@ async fn use_all(auth: &Service, books: &Service, over: &Cell<bool>, rounds: &Ce
         }
         let tokens = stack.log_in(&name, PASSWORD).await;
         let next = stack.refresh(&tokens.refresh).await.tokens();
-        // The token of the round before may be signed with the key before.
+        // The token of the previous round may be signed with the previous key.
         for token in [&tokens.access, &next.access].into_iter().chain(&last) {
             stack.auth().bearer(token).get("/me").await.is(200);
             stack.books().bearer(token).get("/books").await.is(200);
@@ -123,7 +123,7 @@ async fn secret_is_replaced_by_a_key_and_that_by_another_without_one_failed_requ
         while rounds.get() < begun + 3 * CLIENTS {
             pause().await;
         }
-        // All verifiers have polled.
+        // After this time, all verifiers have polled.
         tokio::time::sleep(Duration::from_millis(1500)).await;
     };
     let operator = async {
@@ -155,13 +155,13 @@ async fn secret_is_replaced_by_a_key_and_that_by_another_without_one_failed_requ
     stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);
     let tokens = stack.log_in(&name, PASSWORD).await;
     stack.books().bearer(&tokens.access).get("/books").await.is(200);
-    // The key leaked: another one signs, and its tokens are refused.
+    // The key has leaked: another key replaces it, and its tokens are refused.
     fs::write(&previous, "").unwrap();
     fs::write(&current, &first).unwrap();
     hang_up(&auth).await;
     let begun = Instant::now();
     while stack.books().bearer(&tokens.access).get("/books").await.is_ok() {
-        assert!(begun.elapsed() < Duration::from_millis(1500), "the token of a removed key still counts");
+        assert!(begun.elapsed() < Duration::from_millis(1500), "the token of a removed key is still accepted");
     }
     stack.books().bearer(&tokens.access).get("/books").await.refused(401, "invalid_token");
     let renewed = stack.refresh(&tokens.refresh).await.tokens();
@@ -199,7 +199,7 @@ async fn books_service_that_cannot_read_the_keys_answers_503_until_it_can() {
     stack.books().get("/readyz").await.refused(503, "not_ready");
     auth.restart(&folder, &settings).await;
     let begun = Instant::now();
-    // The keys and the revocation list are asked for separately.
+    // The keys and the revocation list are polled separately.
     while stack.books().get("/readyz").await.is_unavailable() {
         assert!(begun.elapsed() < Duration::from_secs(10), "the keys are not read again");
         pause().await;

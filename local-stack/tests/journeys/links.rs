@@ -20,7 +20,7 @@ fn every_link_of_a_document_leads_to_a_file_and_a_heading() {
             followed += 1;
         }
     }
-    assert!(broken.is_empty(), "links lead nowhere: {broken:#?}");
+    assert!(broken.is_empty(), "broken links: {broken:#?}");
     assert!(followed > 50, "{followed} links in {} documents", documents.len());
 }
 
@@ -45,7 +45,7 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("](").skip(1).filter_map(|rest| rest.split(')').next())
 }
 
-/// The names under which the headings can be linked to.
+/// The anchors of the headings.
 fn anchors(text: &str) -> impl Iterator<Item = String> {
     let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
     headings.map(|heading| {

@@ -13,7 +13,7 @@ use crate::process::{Folder, Output, Program};
 use crate::stack::{PASSWORD, Stack, a_book, unique};
 use crate::targets::{binary, greeted};
 
-/// local-stack in `folder`, on free ports, otherwise as it comes.
+/// Starts local-stack in `folder`, on free ports and otherwise with its defaults.
 pub async fn start(folder: &Folder) -> (Program, Stack) {
     let program = start_with(folder, &[]);
     let stack = greeted(&program).await;
@@ -31,7 +31,7 @@ async fn a_first_start_makes_what_is_missing() {
     let (_running, stack) = start(&folder).await;
     let data = folder.path().join("data");
     let secrets = data.join("secrets.env");
-    assert_eq!((mode(&data), mode(&secrets)), (0o700, 0o600), "for its owner alone");
+    assert_eq!((mode(&data), mode(&secrets)), (0o700, 0o600), "only the owner has access");
     for name in ["auth.db", "auth.db-wal", "auth.db-shm", "books.db", "books.db-wal", "books.db-shm"] {
         assert_eq!(mode(&data.join(name)), 0o600, "{name}");
     }
@@ -88,7 +88,7 @@ fn local_stack_listens_on_loopback_unless_told_otherwise() {
     assert_eq!(addresses(&told), ["0.0.0.0:3000", "[::]:4000"]);
 }
 
-/// A page of any site could otherwise have its own name lead to 127.0.0.1, and log in as john.
+/// Else any web site could resolve its own name to 127.0.0.1 (DNS rebinding), and log in as john.
 #[tokio::test]
 async fn local_stack_on_loopback_refuses_other_hosts() {
     let folder = Folder::new();
@@ -132,7 +132,7 @@ async fn the_printed_lines_work_when_pasted() {
     assert!(added.contains("Book added successfully"), "{added}");
 }
 
-/// A new user reads all of it.
+/// The greeting is short enough for a new user to read all of it.
 #[tokio::test]
 async fn greeting_has_what_is_needed_next_in_ten_lines() {
     let folder = Folder::new();
@@ -146,7 +146,7 @@ async fn greeting_has_what_is_needed_next_in_ten_lines() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(said.contains(&format!("{}/data, secrets in secrets.env", folder.path().display())), "{said}");
-    // The line about an admin, as it stands there.
+    // The line about an admin, unchanged.
     let (_, command) = said.lines().find_map(|line| line.split_once("a new admin    ")).unwrap();
     let script = format!("echo '{PASSWORD}' | {}", command.replace("NAME", "alice"));
     let done = Command::new("sh").args(["-euc", &script]).current_dir(folder.path()).output().unwrap();
@@ -208,7 +208,7 @@ async fn a_second_start_keeps_everything() {
     let john = stack.books().bearer(stack.john().await.access);
     let added = john.post("/books", a_book("Emma")).await.is(201);
     for secret in [PASSWORD, "password123admin", &before.refresh] {
-        assert!(!holds(&folder.path().join("data"), secret), "{secret} is on the disk");
+        assert!(!holds(&folder.path().join("data"), secret), "{secret} is on disk");
     }
     first.signal(Signal::TERM);
     first.end().await;
@@ -220,7 +220,7 @@ async fn a_second_start_keeps_everything() {
     let after = stack.refresh(&before.refresh).await.tokens();
     stack.auth().bearer(after.access).get("/me").await.is(200);
     let books = carla.get("/books").await.is(200).json();
-    assert_eq!(books.as_array().unwrap().len(), 4, "the demo books come once: {books:#}");
+    assert_eq!(books.as_array().unwrap().len(), 4, "the demo books are added only once: {books:#}");
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ fn mode(path: &Path) -> u32 {
 
 /// The output of a shell when `lines` are pasted into it.
 fn pasted(lines: &str) -> String {
-    // Both services are next door, whatever proxy the environment names.
+    // Both services are local, whatever proxy the environment names.
     let shell = Command::new("sh").arg("-c").arg(lines).env("no_proxy", "*").output().unwrap();
     let errors = String::from_utf8(shell.stderr).unwrap();
     assert!(

@@ -1,18 +1,18 @@
 //! Journeys over HTTP through both services, one for each tutorial; local-stack as a program; the settings.
 //!
 //! Each journey runs through local-stack and, with the feature `all-tests`, through the programs auth-service and
-//! books-service with Redis and Postgres. `./test` turns it on, starts those two and builds the programs; without it, the
-//! programs are those that were built last. With `JOURNEY_AUTH_URL` and `JOURNEY_BOOKS_URL`, a journey runs only through that stack.
+//! books-service with Redis and Postgres. `./test` turns the feature on, starts Redis and Postgres and builds the
+//! programs; without `./test`, the latest builds run. `JOURNEY_AUTH_URL` and `JOURNEY_BOOKS_URL` name the only stack.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
-/// Callers, and what they are answered.
+/// Clients and responses.
 mod caller;
-/// A program that runs beside the test, and a folder for it.
+/// A program that runs during the test, and a folder for it.
 mod process;
-/// A stack: two addresses, and the people who are there.
+/// A stack: two addresses, and the demo users.
 mod stack;
-/// Which stacks a journey is walked through.
+/// The stacks that a journey runs through.
 mod targets;
 /// Tokens, read and forged.
 mod tokens;
@@ -32,22 +32,22 @@ mod stack_abuse;
 mod corpus;
 /// Kills with -9, and several instances: acknowledged changes are kept, and no user is logged out.
 mod deaths;
-/// The calls as the documents describe them, against those that there are.
+/// The calls in the `OpenAPI` documents, compared with those that the services serve.
 mod documents;
 /// The shutdown of local-stack.
 mod endings;
 /// The fuzzer's properties.
 #[path = "../../../fuzz/src/body.rs"]
 mod fuzz;
-/// Keys of access tokens, replaced while the services run.
+/// Keys of access tokens that are replaced while the services run.
 mod keys;
 /// local-stack as a program: its first start, its second, and starts that fail.
 mod local_stack;
 /// Metrics and the rules and dashboards built on them.
 mod metrics;
-/// People and books move to another database.
+/// Users and books move to another database.
 mod moving;
-/// Third services in other languages, and verifiers of other makes.
+/// Third services in other languages, and other JWT libraries as verifiers.
 mod orders;
 /// Both services behind `PgBouncer`.
 mod pooler;
@@ -55,12 +55,12 @@ mod pooler;
 mod revocations;
 /// Both secrets are replaced under load.
 mod secrets;
-/// The trace of a caller, in the log.
+/// The trace context of a caller in the log.
 mod traces;
 
-/// The runbook's backups, taken and brought back as it says.
+/// The runbook's backups, taken and restored as it says.
 mod backups;
-/// The tests that `docs/checklist.md` names, against those that there are.
+/// The tests that `docs/checklist.md` names, compared with those that exist.
 mod checklist;
 /// The examples of `docs/clients.md` and README.
 mod clients;
@@ -72,5 +72,5 @@ mod generated;
 mod links;
 /// `requests.http`, sent from top to bottom.
 mod requests_file;
-/// `.env.example` and docs/settings.md against what is read.
+/// `.env.example` and docs/settings.md, compared with the settings that the programs read.
 mod settings;

@@ -14,7 +14,7 @@ async fn register_log_in_and_a_protected_route() {
     .await;
 }
 
-/// There, the token travels bare in a header of its own. One setting takes it here, in both services.
+/// The tutorial sends the token without a scheme in its own header. Here, a setting allows this in both services.
 #[tokio::test]
 async fn access_token_in_x_access_token_is_accepted() {
     walk_with(&[("ACCESS_TOKEN_HEADER", "x-access-token")], async |stack| {
@@ -32,7 +32,7 @@ async fn access_token_in_x_access_token_is_accepted() {
     .await;
 }
 
-/// There, a name could be had twice, and any password would do.
+/// The tutorial accepts duplicate names and any password.
 async fn register(stack: &Stack) -> String {
     let username = unique("reader");
     let weak = json!({"username": username, "password": "1234"});
@@ -45,18 +45,18 @@ async fn register(stack: &Stack) -> String {
     username
 }
 
-/// There: 403 without a token, 500 with a bad one.
+/// The tutorial answers 403 without a token and 500 with an invalid one.
 async fn a_protected_route(stack: &Stack, username: &str) {
     let reader = stack.log_in(username, PASSWORD).await;
     let me = stack.auth().bearer(&reader.access).get("/me").await.is(200);
     assert_eq!(me.text("username"), username);
-    assert!(!me.text("id").contains(username), "there, the name was the id");
+    assert!(!me.text("id").contains(username), "in the tutorial, the name is the id");
     stack.auth().get("/me").await.refused(401, "missing_token");
     stack.auth().bearer("rubbish").get("/me").await.refused(401, "invalid_token");
     stack.auth().with("x-access-token", &reader.access).get("/me").await.refused(401, "missing_token");
 }
 
-/// There: 404 "User not found" or 401 "Invalid password".
+/// The tutorial answers 404 "User not found" or 401 "Invalid password".
 async fn who_is_there_stays_secret(stack: &Stack, username: &str) {
     for name in [username, "nobody-of-that-name"] {
         let body = json!({"username": name, "password": "not the password"});
@@ -65,7 +65,7 @@ async fn who_is_there_stays_secret(stack: &Stack, username: &str) {
     }
 }
 
-/// bcrypt alone looks at 72 bytes, and stops at NUL.
+/// bcrypt alone reads only 72 bytes, and stops at NUL.
 async fn every_byte_of_a_password_counts(stack: &Stack) {
     let username = unique("writer");
     let password = format!("{PASSWORD}, {PASSWORD}, {PASSWORD}\0 and more");

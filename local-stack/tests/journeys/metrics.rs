@@ -1,6 +1,6 @@
-/// A page, and the series on it.
+/// A metrics page and its series.
 mod page;
-/// The alerts, the board, and Prometheus's own tool.
+/// The alerts, the dashboard and promtool.
 mod watched;
 
 use reqwest::Method;
@@ -17,7 +17,7 @@ use crate::targets::{greeted, walk_watching};
 
 const ADDRESSES: [(&str, &str); 2] = [("AUTH_METRICS_ADDR", "127.0.0.1:0"), ("BOOKS_METRICS_ADDR", "127.0.0.1:0")];
 
-/// A few calls of members, admins and strangers, valid and invalid.
+/// Sends a few valid and invalid requests as members, admins and anonymous clients.
 async fn some_load(stack: &Stack) {
     let name = unique("carla");
     stack.auth().post("/register", json!({"username": name, "password": PASSWORD})).await.is(201);
@@ -53,7 +53,7 @@ async fn metrics_count_logins_refreshes_and_requests() {
         }
         auth.says("auth_password_hash_seconds_count", "4");
         auth.says(r#"auth_password_queue_depth{service="auth-service"}"#, "0");
-        // One session was replayed and one is open; Redis is not asked.
+        // One session ended by a replay, and one is open. With Redis, there is no such gauge.
         let in_sql = (programs.len() == 1).then_some("1");
         assert_eq!(auth.value(r#"auth_sessions_open{service="auth-service"}"#), in_sql, "{}", stack.name);
         books.says(&count("books-service", "GET", "/books", 200), "20");
@@ -70,14 +70,14 @@ async fn metrics_count_logins_refreshes_and_requests() {
     .await;
 }
 
-/// The series of how often that was answered.
+/// The series that counts the responses of this status.
 fn count(service: &str, method: &str, route: &str, status: u16) -> String {
     format!(
         r#"http_server_request_duration_seconds_count{{service="{service}",http_request_method="{method}",http_route="{route}",http_response_status_code="{status}"}}"#
     )
 }
 
-/// Nothing that a client makes up is a label.
+/// Fails if a label has a value that a client has made up.
 fn few_labels(page: &Page) {
     let known = ["GET", "POST", "_OTHER"];
     assert!(page.labels("http_request_method").iter().all(|method| known.contains(method)), "{}", page.0);
@@ -85,7 +85,7 @@ fn few_labels(page: &Page) {
     assert!(!page.labels("http_route").iter().any(made_up), "{}", page.0);
 }
 
-/// All services of one process are shown at any of its metrics addresses, and never at a public one.
+/// Each metrics address of a process shows all its services; a public address shows no metrics.
 #[tokio::test]
 async fn one_address_shows_the_whole_process_and_the_public_one_nothing() {
     let folder = Folder::new();
@@ -112,5 +112,5 @@ async fn the_page_stops_with_the_service() {
     program.signal(Signal::TERM);
     let (code, output) = program.end().await;
     assert_eq!(code, Some(0), "{output:#?}");
-    assert!(TcpStream::connect(address).await.is_err(), "nobody is there any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the metrics address must be closed");
 }

@@ -10,7 +10,7 @@ use crate::process::{Folder, Program};
 use crate::stack::{PASSWORD, Stack, a_book, unique};
 use crate::targets::{Database, binary, execute, is_outside, logged, random_secret, redis_url};
 
-/// The output of a command of ours, given `input`.
+/// Runs one of our programs with `input`; returns its output.
 pub fn run(program: &str, arguments: &[&str], settings: &[(&str, &str)], folder: &Folder, input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(binary(program));
     command.args(arguments).env_clear().envs(settings.iter().copied()).current_dir(folder.path());
@@ -101,7 +101,7 @@ async fn a_copy_of_a_running_sqlite_has_all_that_was_acknowledged() {
     execute(&place, format!("VACUUM INTO '{}/copy.db'", folder.path().display())).await;
     let next = stack.refresh(&session.refresh).await.tokens();
 
-    // Restored with another refresh secret: every user logs in again, and no token used since works twice.
+    // The copy gets another refresh secret: every user must log in again, and no token used since the copy works again.
     let fresh = random_secret();
     let copy =
         [("AUTH_DATABASE_URL", "sqlite://copy.db?mode=rwc"), ("BOOKS_DATABASE_URL", "sqlite://books2.db?mode=rwc")];

@@ -1,4 +1,4 @@
-//! The third services in other languages, and verifiers of other makes, against tokens of a secret and of private keys.
+//! Third services in other languages and verifiers of other JWT libraries, with tokens of a secret and of private keys.
 
 use std::fs;
 use std::process::Command;
@@ -13,14 +13,14 @@ use crate::targets::{binary, is_outside, logged, random_secret, variable};
 
 const PYTHON: &str = "target/tools/orders-fastapi/bin/python";
 
-/// A third service: its folder in examples, its program, and the arguments of that.
+/// The third services: folder in examples, program, arguments of the program.
 const SERVICES: [(&str, &str, &[&str]); 2] = [
     ("orders-express", "node", &["server.mjs"]),
     ("orders-fastapi", PYTHON, &["-m", "uvicorn", "main:app", "--port", "0"]),
 ];
 
-/// Verifiers that read the keys by themselves from the address that is their first argument. Each prints the `sub` of the token that
-/// is the second: its name, whether it knows `EdDSA`, its program, the folder that it is in, and its code.
+/// Verifiers: name, true if it supports `EdDSA`, program, folder, code. Each fetches the keys from the URL in its first
+/// argument, and prints the `sub` of the token in the second.
 const VERIFIERS: [(&str, bool, &str, &str, &str); 3] = [
     (
         "jose",
@@ -59,7 +59,7 @@ print(jwt.decode(token, key, algorithms=['ES256', 'EdDSA', 'RS256'], **expected)
     ),
 ];
 
-/// auth-service, which names `orders-service` in its tokens, with the demo users.
+/// auth-service with the demo users, and with `orders-service` in the audience of its tokens.
 struct Auth {
     program: Program,
     url: String,
@@ -67,7 +67,7 @@ struct Auth {
 }
 
 impl Auth {
-    /// Signs with `secret`, or with a key of this algorithm.
+    /// Starts auth-service, which signs with `secret` or else with a key of this algorithm.
     async fn start(secret: Option<&str>, algorithm: &str) -> Self {
         let (folder, refresh) = (Folder::new(), random_secret());
         fs::write(folder.path().join("key.pem"), generated(algorithm)).unwrap();
@@ -86,7 +86,7 @@ impl Auth {
         Self { url: logged(&program).await, program, folder }
     }
 
-    /// The service `name` of the examples; its address.
+    /// Starts the service `name` of the examples; returns it and its URL.
     async fn join(&self, (name, program, arguments): (&str, &str, &[&str]), secret: Option<&str>) -> (Program, String) {
         let path = variable("PATH").unwrap();
         let ours = [("PATH", &*path), ("AUTH_URL", &self.url), ("ORDERS_PORT", "0"), ("PYTHONDONTWRITEBYTECODE", "1")];
@@ -104,7 +104,7 @@ fn generated(algorithm: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Waits until `token` is accepted, or refused; a second and a half, and some time for a busy machine.
+/// Waits until `token` is accepted or refused. The limit is 1.5 seconds, and some more for a busy machine.
 async fn wait_until(stack: &Stack, token: &str, is_accepted: bool) {
     let begun = Instant::now();
     loop {
@@ -129,7 +129,7 @@ async fn third_services_follow_secret_keys_and_revocations() {
         for service in SERVICES {
             println!("{} with {}", service.0, secret.map_or(algorithm, |_| "HS256"));
             let (_running, orders) = auth.join(service, secret).await;
-            // Orders stand in the place of the books.
+            // orders-service takes the place of books-service.
             let stack = Stack::new(service.0, auth.url.clone(), orders);
             let (anna, john) = (stack.anna().await, stack.john().await);
             let get = async |token: &str| stack.books().bearer(token).get("/orders").await;
@@ -147,7 +147,7 @@ async fn third_services_follow_secret_keys_and_revocations() {
             wait_until(&stack, &anna.access, false).await;
             get(&john.access).await.is(200);
             if secret.is_none() {
-                // The key leaked.
+                // The key has leaked, and is replaced.
                 fs::write(auth.folder.path().join("key.pem"), generated(algorithm)).unwrap();
                 auth.program.signal(Signal::HUP);
                 wait_until(&stack, &john.access, false).await;

@@ -1,4 +1,4 @@
-//! Both services behind `PgBouncer` in transaction mode, which has three connections to Postgres for all of them.
+//! Both services behind `PgBouncer` in transaction mode, with three connections to Postgres for all instances.
 
 use std::fs;
 use std::net::TcpListener;
@@ -13,11 +13,11 @@ use crate::process::{Folder, Program};
 use crate::stack::{PASSWORD, Stack, a_book, unique};
 use crate::targets::{Database, binary, is_outside, logged, random_secret};
 
-/// Each instance is this often written to and read from, by this many at once.
+/// The number of rounds of reads and writes of each caller, and the number of concurrent callers.
 const ROUNDS: usize = 10;
 const CALLERS: usize = 8;
 
-/// The pooler, and the addresses of `databases` through it.
+/// Starts the pooler; returns it and the URLs of `databases` through it.
 async fn pooler<const N: usize>(folder: &Folder, databases: [&Database; N]) -> (Program, [String; N]) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server = databases[0].url.rsplit_once('@').unwrap().1.rsplit_once('/').unwrap().0.replace(':', " port=");
@@ -28,7 +28,7 @@ async fn pooler<const N: usize>(folder: &Folder, databases: [&Database; N]) -> (
     );
     fs::write(&file, settings).unwrap();
     let file = file.display().to_string();
-    // It refuses to run as root.
+    // PgBouncer refuses to run as root.
     let arguments = ["-u", "postgres", &file];
     let arguments = if rustix::process::geteuid().is_root() { &arguments[..] } else { &arguments[2..] };
     let program = Program::start_with(Path::new("/usr/sbin/pgbouncer"), arguments, folder.path(), &[]);
@@ -84,7 +84,7 @@ async fn both_services_work_behind_a_pooler_in_transaction_mode() {
         ("BCRYPT_COST", "4"),
         ("IP_RATE_LIMIT", "0"),
     ];
-    // Both of a kind meet an empty database at once.
+    // Both instances of a service start at once on an empty database.
     let instances = ["auth-service", "auth-service", "books-service", "books-service"]
         .map(|name| Program::start(&binary(name), folder.path(), &settings));
     let urls = join_all(instances.iter().map(logged)).await;

@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// Longer than anything here takes; only a test that fails waits for it.
+/// A timeout that is longer than any step takes; only a failing test reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder of its own, gone when dropped.
+/// A temporary folder, removed when dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -40,7 +40,7 @@ pub struct Output {
     pub err: Vec<String>,
 }
 
-/// A running program; killed when dropped.
+/// A running program, killed when dropped.
 pub struct Program {
     child: Child,
     output: watch::Receiver<Output>,
@@ -54,7 +54,7 @@ impl Program {
         Self::start_with(binary, &[], folder, settings)
     }
 
-    /// The same with arguments.
+    /// Starts `binary` in `folder`, with these arguments, these settings and no others.
     pub fn start_with(binary: &Path, arguments: &[&str], folder: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary);
         command.args(arguments).current_dir(folder).env_clear().envs(settings.iter().copied());
@@ -64,19 +64,19 @@ impl Program {
         follow(child.stderr.take().unwrap(), sender, |output| &mut output.err);
         let secrets = settings.iter().filter(|(name, _)| name.contains("SECRET") && !name.ends_with("_FILE"));
         let secrets = secrets.map(|(_, value)| (*value).to_owned());
-        // The demo people's, and the beginning of a token, or of a stored hash.
+        // The passwords of the demo users, the prefix of a token and the prefix of a stored hash.
         let known = ["password123admin", "password123member", "eyJ0eXAiOiJ", "$2b$"].map(str::to_owned);
         Self { child, output, secrets: secrets.chain(known).collect() }
     }
 
-    /// Waits until `find` finds something in what the program has written.
+    /// Waits until `find` finds something in the output of the program.
     pub async fn says<T>(&self, find: impl Fn(&Output) -> Option<T>) -> T {
         let mut output = self.output.clone();
         let found = tokio::time::timeout(PATIENCE, output.wait_for(|output| find(output).is_some())).await;
         if let Ok(Ok(output)) = &found {
             return find(output).unwrap();
         }
-        panic!("it never said that: {:#?}", self.output.borrow())
+        panic!("the expected output never came: {:#?}", self.output.borrow())
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -87,11 +87,11 @@ impl Program {
         Pid::from_child(&self.child)
     }
 
-    /// Waits for the program to end: its exit code, if no signal killed it, and all that it wrote.
+    /// Waits for the end of the program. Returns its exit code, unless a signal killed it, and all its output.
     pub async fn end(mut self) -> (Option<i32>, Output) {
         let mut output = self.output.clone();
         let ended = tokio::time::timeout(PATIENCE, output.wait_for(|_| false)).await;
-        assert!(ended.is_ok(), "it does not end: {:#?}", self.output.borrow());
+        assert!(ended.is_ok(), "the program does not end: {:#?}", self.output.borrow());
         let output = self.output.borrow().clone();
         (self.child.wait().unwrap().code(), output)
     }
@@ -103,11 +103,11 @@ impl Drop for Program {
         drop(self.child.wait());
         let output = self.output.borrow();
         let leak = output.err.iter().find(|line| self.secrets.iter().any(|secret| line.contains(secret)));
-        assert!(leak.is_none() || thread::panicking(), "in the log: {leak:?}");
+        assert!(leak.is_none() || thread::panicking(), "the log contains a secret: {leak:?}");
     }
 }
 
-/// Reads `stream` to its end on a thread of its own; the channel closes at its end.
+/// Reads `stream` to its end on a separate thread. The channel closes at the end of the stream.
 fn follow(
     stream: impl Read + Send + 'static,
     output: watch::Sender<Output>,

@@ -4,7 +4,7 @@ use std::process::Command;
 use crate::local_stack::start;
 use crate::process::{Folder, file, root};
 
-/// Runs `requests.http` as httpyac does without a person: each request must get the status that its title names.
+/// Runs `requests.http` with httpyac, non-interactively: each request must get the status in its title.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Node: ./test")]
 async fn every_request_of_the_file_gets_the_status_in_its_title() {
@@ -22,5 +22,5 @@ async fn every_request_of_the_file_gets_the_status_in_its_title() {
         .unwrap_or_else(|error| panic!("httpyac: {error}: run ./test, which installs what is missing"));
     let printed = String::from_utf8(done.stdout).unwrap();
     assert!(done.status.success(), "{printed}");
-    assert_eq!(printed.matches("✓ status ").count(), requests, "each has its assertion: {printed}");
+    assert_eq!(printed.matches("✓ status ").count(), requests, "each request has an assertion: {printed}");
 }

@@ -1,4 +1,4 @@
-//! A token that was revoked is refused by every service within a second and a half, with no call per request.
+//! Every service refuses a revoked token within 1.5 seconds, without a call to auth-service per request.
 
 mod bans;
 
@@ -15,7 +15,7 @@ use crate::stack::{PASSWORD, Stack, Tokens, unique};
 use crate::targets::{Database, binary, is_outside, logged, random_secret, redis_url, walk};
 use crate::tokens::claims;
 
-/// The promised time at the default setting.
+/// The documented limit with the default setting.
 const IN_TIME: Duration = Duration::from_millis(1500);
 
 const SOURCES: [&str; 10] = [
@@ -31,7 +31,7 @@ const SOURCES: [&str; 10] = [
     "delete",
 ];
 
-/// A new user, logged in.
+/// Registers and logs in a new user.
 async fn newcomer(stack: &Stack) -> (String, Tokens) {
     let name = unique("visitor");
     stack.insist("/register", &json!({"username": name, "password": PASSWORD})).await.is(201);
@@ -39,7 +39,7 @@ async fn newcomer(stack: &Stack) -> (String, Tokens) {
     (name, tokens)
 }
 
-/// Lets `source` take away what a newcomer has.
+/// Revokes the newcomer's tokens by `source`.
 async fn revoke(stack: &Stack, source: &str, tokens: &Tokens) {
     let claims = claims(&tokens.access);
     let (user, session) = (claims["sub"].as_str().unwrap(), claims["sid"].as_str().unwrap());
@@ -75,11 +75,11 @@ fn has_ended(answer: &Answer) -> bool {
 /// Waits until books-service refuses this token; returns the time that it took, as [`refused`] does.
 async fn closed(stack: &Stack, access: &str) -> Duration {
     let refused = refused(async || stack.books().bearer(access).get("/books").await);
-    timeout(PATIENCE, refused).await.unwrap_or_else(|_| panic!("{}: the books are open still", stack.name))
+    timeout(PATIENCE, refused).await.unwrap_or_else(|_| panic!("{}: books-service still accepts the token", stack.name))
 }
 
-/// Calls until the session has ended; returns the time that it took, less that of the longest call: what keeps these
-/// calls waiting keeps the poll waiting as long.
+/// Calls until the session has ended. Returns the time that this took, minus the time of the longest call: a busy
+/// machine that delays these calls delays the poll as long.
 async fn refused(call: impl AsyncFn() -> Answer) -> Duration {
     let (began, mut longest) = (Instant::now(), Duration::ZERO);
     loop {
@@ -93,7 +93,7 @@ async fn refused(call: impl AsyncFn() -> Answer) -> Duration {
     }
 }
 
-/// Lets `source` end something at `there`, and sees that all of `services` know it in time.
+/// Revokes tokens by `source` at `there`. Fails unless all `services` refuse them in time.
 async fn reaches_all(source: &str, there: &Stack, services: &[&Stack]) {
     let (_, tokens) = newcomer(there).await;
     for stack in services {
@@ -168,7 +168,7 @@ impl Fleet {
         (program, address)
     }
 
-    /// One more books-service, which follows the auth-service at `auth`.
+    /// Starts one more books-service, which polls the auth-service at `auth`.
     async fn library(&mut self, auth: &str, more: &[(&str, &str)]) -> Stack {
         let settings = [&[("AUTH_URL", auth)], more].concat();
         let (program, address) = self.instance("books-service", &settings).await;
@@ -196,11 +196,11 @@ async fn each_revocation_at_any_instance_reaches_all_books_services_in_time() {
     let places: Vec<_> = auth.iter().map(|auth| Stack::new("an instance", auth.clone(), one.books.clone())).collect();
     let place = |number: usize| &places[number % places.len()];
     join_all(SOURCES.iter().enumerate().map(|(number, source)| reaches_all(source, place(number), &services))).await;
-    // auth-service itself follows what the other instances of it write.
+    // Each instance of auth-service, too, learns of the revocations of the others.
     let (_, tokens) = newcomer(place(0)).await;
     place(1).auth().post("/logout", json!({"token": tokens.refresh})).await.is(200);
     let took = refused(async || place(2).auth().bearer(&tokens.access).get("/me").await);
-    let took = timeout(PATIENCE, took).await.expect("auth-service takes it still");
+    let took = timeout(PATIENCE, took).await.expect("auth-service still accepts the token");
     assert!(took <= IN_TIME, "it took {took:?}");
     fleet.remove().await;
 }
@@ -230,14 +230,14 @@ async fn without_auth_service_books_service_uses_the_last_list_or_answers_503() 
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, closing).await.expect("an old list clears nobody");
+    timeout(PATIENCE, closing).await.expect("with a stale list, no token is accepted");
     strict.books().bearer(&gone.access).get("/books").await.refused(401, "invalid_token");
     open(&lenient).await.is(200);
     lenient.books().bearer(&gone.access).get("/books").await.refused(401, "invalid_token");
     let (late, address) =
         fleet.instance("books-service", &[("AUTH_URL", &auth[0]), ("REVOCATION_MAX_AGE", "2s")]).await;
     let late = (late, Stack::new("late", auth[0].clone(), address));
-    assert!(open(&late.1).await.is_unavailable(), "whoever never had a list clears nobody");
+    assert!(open(&late.1).await.is_unavailable(), "without any list, no token is accepted");
 
     let (again, _) = fleet.instance("auth-service", &[("AUTH_ADDR", &addr)]).await;
     fleet.auth.push(again);
@@ -247,8 +247,8 @@ async fn without_auth_service_books_service_uses_the_last_list_or_answers_503() 
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(PATIENCE, opening).await.expect("it is back");
-        assert!(has_ended(&stack.books().bearer(&gone.access).get("/books").await), "nothing was forgotten");
+        timeout(PATIENCE, opening).await.expect("the service accepts tokens again");
+        assert!(has_ended(&stack.books().bearer(&gone.access).get("/books").await), "it is still revoked");
     }
     lenient.auth().post("/logout", json!({"token": there.refresh})).await.is(200);
     for stack in [&strict, &late.1, &lenient] {

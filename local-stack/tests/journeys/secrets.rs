@@ -13,7 +13,7 @@ use crate::process::{Folder, Program};
 use crate::stack::{PASSWORD, Stack, Tokens, unique};
 use crate::targets::{Database, binary, is_outside, logged, random_secret, redis_url};
 
-/// One instance behind a load balancer: taken out before it ends, and put back when it listens.
+/// One instance behind a load balancer, which takes it out before it ends and puts it back when it listens.
 struct Seat {
     binary: &'static str,
     settings: Vec<(&'static str, String)>,
@@ -49,7 +49,7 @@ impl Seat {
         Self { binary, settings, program: RefCell::default(), stack: RefCell::default(), out: Cell::default() }
     }
 
-    /// Ends the instance as an operator does, if there is one, and starts another with these secrets.
+    /// Ends the running instance, if any, as an operator does, and starts another with these secrets.
     async fn replace(&self, folder: &Folder, secrets: &Secrets<'_>) {
         while self.stack.borrow().as_ref().is_some_and(|stack| Rc::strong_count(stack) > 1) {
             // Out of the load balancer's pool; requests in flight are finished.
@@ -85,7 +85,7 @@ impl Fleet {
         fleet
     }
 
-    /// Replaces one instance after the other.
+    /// Replaces all instances, one after the other.
     async fn roll(&self, secrets: &Secrets<'_>) {
         for seat in self.books.iter().chain(&self.auth) {
             seat.replace(&self.folder, secrets).await;
@@ -102,17 +102,17 @@ impl Fleet {
     }
 }
 
-/// An instance that is in, another one each time.
+/// An instance in the load balancer's pool, in turn.
 fn turn(seats: &[Seat; 2], count: &Cell<usize>) -> Rc<Stack> {
     count.set(count.get() + 1);
     let seats = [&seats[count.get() % 2], &seats[(count.get() + 1) % 2]];
     seats
         .into_iter()
         .find_map(|seat| seat.stack.borrow().clone().filter(|_| !seat.out.get()))
-        .expect("one of two is in")
+        .expect("one of two instances is in the pool")
 }
 
-/// Uses everything, at all instances, until it is over. Each answer must be the one of a quiet day.
+/// Sends all kinds of requests to all instances until `over`. Each response must be the same as without a change.
 async fn use_all(fleet: &Fleet, over: &Cell<bool>, rounds: &Cell<usize>) {
     let count = Cell::new(0);
     let auth = || turn(&fleet.auth, &count);

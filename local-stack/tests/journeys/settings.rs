@@ -20,19 +20,19 @@ fn the_example_has_every_setting_and_no_other() {
     read.sort();
     written.sort();
     for line in &read {
-        assert!(written.contains(line), "is read as this, and stands otherwise in .env.example: {line:?}");
+        assert!(written.contains(line), ".env.example lacks this setting, or differs from the programs: {line:?}");
     }
     for line in &written {
-        assert!(read.contains(line), "stands in .env.example, and is read otherwise or not at all: {line:?}");
+        assert!(read.contains(line), ".env.example has a line that differs from the programs: {line:?}");
     }
-    assert_eq!(read, written, "each stands there once");
+    assert_eq!(read, written, "each setting is listed once");
 }
 
 /// All lines are comments; uncommented, they are a `.env` that changes nothing.
 #[tokio::test]
 async fn the_example_is_a_file_of_defaults() {
     let text = file(".env.example");
-    assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "a line that counts");
+    assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "a line is not a comment");
     let folder = Folder::new();
     let uncommented = example().into_iter().map(|(name, default, _)| format!("{name}={default}\n"));
     let path = folder.path().join(".env");
@@ -51,7 +51,7 @@ fn services_that_share_a_setting_agree_on_it() {
     let shared: Vec<_> = auth.iter().filter(|one| books.iter().any(|other| other.name == one.name)).collect();
     assert!(shared.len() > 5, "{shared:?}");
     for one in shared {
-        assert!(books.contains(one), "books-service says something else than {one:?}");
+        assert!(books.contains(one), "books-service differs from auth-service in {one:?}");
     }
 }
 
@@ -63,15 +63,15 @@ fn settings_document_has_a_row_for_each_setting() {
     read.sort();
     written.sort();
     for row in &read {
-        assert!(written.contains(row), "docs/settings.md lacks this, or says it otherwise: {row:?}");
+        assert!(written.contains(row), "docs/settings.md lacks this, or differs from the programs: {row:?}");
     }
     for row in &written {
-        assert!(read.contains(row), "docs/settings.md says this, and the programs otherwise: {row:?}");
+        assert!(read.contains(row), "docs/settings.md has a row that differs from the programs: {row:?}");
     }
-    assert_eq!(read, written, "each stands there once");
+    assert_eq!(read, written, "each setting is listed once");
 }
 
-/// An unknown setting is never read: a typing error would leave the default in force unnoticed.
+/// No program reads an unknown setting: a typing error would leave the default in force unnoticed.
 #[test]
 fn deployment_files_set_only_known_settings() {
     let known = known();
@@ -84,11 +84,11 @@ fn deployment_files_set_only_known_settings() {
         let text = fs::read_to_string(&path).unwrap();
         for name in text.lines().filter_map(set_here).filter(|name| !OF_OTHERS.contains(name)) {
             let setting = name.strip_suffix("_FILE").unwrap_or(name);
-            assert!(is_known(name) || is_known(setting), "{} sets {name}, which nobody reads", path.display());
+            assert!(is_known(name) || is_known(setting), "{} sets {name}, which no program reads", path.display());
             found += 1;
         }
     }
-    assert!(found > 30, "{found} settings were found");
+    assert!(found > 30, "only {found} settings were found");
 }
 
 /// Variables read by other programs.
@@ -120,7 +120,7 @@ fn known() -> Vec<SettingSpec> {
     settings.specs().to_vec()
 }
 
-/// The settings of auth-service, where none is set.
+/// The settings of auth-service with only defaults.
 fn auth_settings() -> Settings {
     let mut settings = Settings::from_pairs([("RUST_LOG", "off")]);
     start_logging(&mut settings);
@@ -128,7 +128,7 @@ fn auth_settings() -> Settings {
     settings
 }
 
-/// The settings of books-service, where none is set.
+/// The settings of books-service with only defaults.
 fn books_settings() -> Settings {
     let mut settings = Settings::from_pairs([("RUST_LOG", "off")]);
     start_logging(&mut settings);
@@ -161,7 +161,7 @@ fn rows() -> Vec<Row> {
     readers.into_iter().map(row).collect()
 }
 
-/// The cells of a row about one setting: all but its type, which the programs do not tell.
+/// The cells of a row about one setting, without its type, which the programs do not report.
 fn row(line: &str) -> Option<Row> {
     let cells: Vec<&str> = line.strip_prefix("| `")?.strip_suffix(" |")?.split(" | ").collect();
     let [name, kind, default, reader, meaning] = cells.as_slice() else { return None };

@@ -5,7 +5,7 @@ use crate::stack::{PASSWORD, Stack, unique};
 use crate::targets::{walk, walk_with};
 use crate::tokens::{claims, header, signed, with};
 
-/// Known to this test, so that it can sign what auth-service never would.
+/// The test knows the secret, so that it can sign tokens that auth-service never would.
 const SECRET: &str = "a secret of the tests, of 32 bytes and more";
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn roles_and_a_users_api() {
     .await;
 }
 
-/// There, `exp` was compared with milliseconds, and no party was checked but the secret's owner.
+/// The tutorial compares `exp` with milliseconds, and checks neither `iss` nor `aud`.
 #[tokio::test]
 async fn an_issuer_and_an_expiry_in_seconds() {
     walk_with(&[("ACCESS_TOKEN_SECRET", SECRET)], async |stack| {
@@ -49,7 +49,7 @@ async fn an_issuer_and_an_expiry_in_seconds() {
     .await;
 }
 
-/// There, a missing header was a crash, and every other refusal 403.
+/// The tutorial crashes without the header, and answers 403 to every other refusal.
 async fn only_an_admin_sees_the_users(stack: &Stack) {
     for path in ["/users", "/users/1"] {
         stack.auth().get(path).await.refused(401, "missing_token");
@@ -57,12 +57,12 @@ async fn only_an_admin_sees_the_users(stack: &Stack) {
     }
     let john = admin(stack).await;
     let users = john.get("/users").await.is(200);
-    assert_eq!(users.header("content-type"), "application/json", "there it was html");
+    assert_eq!(users.header("content-type"), "application/json", "the tutorial sends HTML");
     assert!(users.json().is_array(), "{users:#?}");
     john.get("/users/1").await.refused(404, "not_found");
 }
 
-/// In that tutorial, the list contained all password hashes.
+/// In the tutorial, the list contains all password hashes.
 async fn no_response_contains_a_password_hash(stack: &Stack) {
     let john = admin(stack).await;
     let id = add(&john, json!({"username": unique("lakindu"), "password": PASSWORD})).await;
@@ -74,7 +74,7 @@ async fn no_response_contains_a_password_hash(stack: &Stack) {
     }
 }
 
-/// The FAQ's question: what about a role that changed? It is read again at every refresh.
+/// A question of the FAQ: what if a role changes? Every refresh reads the role again.
 async fn a_role_changes_with_the_next_token(stack: &Stack) {
     let john = admin(stack).await;
     let username = unique("sahan");
@@ -83,7 +83,7 @@ async fn a_role_changes_with_the_next_token(stack: &Stack) {
     assert_eq!(claims(&sahan.access)["sub"], id);
     stack.auth().bearer(sahan.access).get("/users").await.refused(403, "insufficient_scope");
     john.patch(&format!("/users/{id}"), json!({"role": "admin"})).await.is(200);
-    // The other question: may one refresh before the token expires?
+    // The other question of the FAQ: may a client refresh before the token expires?
     let promoted = stack.refresh(&sahan.refresh).await.tokens();
     stack.auth().bearer(promoted.access).get(&format!("/users/{id}")).await.is(200);
     john.delete(&format!("/users/{id}")).await.is(204);
@@ -114,12 +114,12 @@ async fn who_is_deleted_is_gone(stack: &Stack) {
     stack.auth().bearer(david.access).get("/me").await.refused(401, "invalid_token");
 }
 
-/// The admin of the demo people, logged in.
+/// A client logged in as the demo users' admin.
 async fn admin(stack: &Stack) -> Caller<'_> {
     stack.auth().bearer(stack.john().await.access)
 }
 
-/// The id of the user that an admin adds by `body`.
+/// Adds a user as an admin, with `body`; returns the user's id.
 async fn add(admin: &Caller<'_>, body: Value) -> String {
     let added = admin.post("/users", body).await.is(201);
     let id = added.json()["user"]["id"].as_str().unwrap().to_owned();

@@ -7,7 +7,7 @@ use crate::caller::{Answer, Caller};
 /// A password that is accepted everywhere.
 pub const PASSWORD: &str = "seven quiet owls read maps";
 
-/// A stack to walk through.
+/// A stack that a journey runs through.
 pub struct Stack {
     /// Its name, in failures.
     pub name: &'static str,
@@ -29,7 +29,7 @@ pub struct Tokens {
 
 impl Stack {
     pub fn new(name: &'static str, auth: String, books: String) -> Self {
-        // Both are next door, whatever proxy the environment names.
+        // Both services are local, whatever proxy the environment names.
         Self { name, auth, books, client: Client::builder().no_proxy().build().unwrap() }
     }
 
@@ -47,12 +47,12 @@ impl Stack {
         self.auth().post("/login", json!({"username": username, "password": password})).await.tokens()
     }
 
-    /// The admin of the demo people.
+    /// Logs in the demo users' admin.
     pub async fn john(&self) -> Tokens {
         self.log_in("john", "password123admin").await
     }
 
-    /// The member of the demo people.
+    /// Logs in the demo users' member.
     pub async fn anna(&self) -> Tokens {
         self.log_in("anna", "password123member").await
     }
@@ -68,13 +68,13 @@ impl Stack {
     }
 }
 
-/// `word`, made unlike all others of this run and of runs before.
+/// `word` with a random suffix, unique in this and in earlier runs.
 pub fn unique(word: &str) -> String {
     let random = Uuid::new_v4().simple().to_string();
     format!("{word}-{}", &random[..12])
 }
 
-/// A book of this title that nothing is wrong with.
+/// A valid book with this title.
 pub fn a_book(title: &str) -> Value {
     json!({
         "author": "Jane Austen",

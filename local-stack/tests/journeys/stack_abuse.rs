@@ -18,14 +18,14 @@ async fn books_roles_refresh_and_logout() {
     .await;
 }
 
-/// There: 200 and the text "Username or password incorrect".
+/// The tutorial answers 200 and the text "Username or password incorrect".
 async fn who_may_come_in(stack: &Stack) {
     let wrong = json!({"username": "john", "password": "password123member"});
     stack.auth().post("/login", wrong).await.refused(401, "invalid_credentials");
     let john = stack.john().await;
     let claims = tokens::claims(&john.access);
     assert_eq!((&claims["username"], &claims["role"]), (&json!("john"), &json!("admin")));
-    // There, the first tokens lived for ever.
+    // The tutorial's first tokens never expire.
     assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), john.expires_in);
 }
 
@@ -33,7 +33,7 @@ async fn a_member_reads(stack: &Stack) {
     let refused = stack.books().get("/books").await.refused(401, "missing_token");
     assert_eq!(refused.header("www-authenticate"), r#"Bearer realm="api""#);
     let anna = stack.books().bearer(stack.anna().await.access);
-    assert!(anna.get("/books").await.is(200).json().is_array(), "plain, as there");
+    assert!(anna.get("/books").await.is(200).json().is_array(), "a plain array, as in the tutorial");
     for title in ["Things Fall Apart", "Fairy tales", "The Divine Comedy"] {
         let found = anna.get(&format!("/books?title={title}")).await.is(200).json();
         assert_eq!(found[0]["title"], title);
@@ -41,7 +41,7 @@ async fn a_member_reads(stack: &Stack) {
     anna.post("/books", a_book("Mine")).await.refused(403, "insufficient_scope");
 }
 
-/// The wish at the tutorial's end, to edit and to delete, is granted.
+/// Editing and deleting books, which the tutorial suggests at its end.
 async fn an_admin_writes(stack: &Stack) {
     let john = stack.books().bearer(stack.john().await.access);
     let anna = stack.books().bearer(stack.anna().await.access);
@@ -65,7 +65,7 @@ async fn a_refresh_token_goes_on(stack: &Stack) {
     stack.refresh("somebody else's").await.refused(403, "invalid_refresh_token");
 }
 
-/// There, the list that logout filtered was a constant, and the token stayed good for ever.
+/// In the tutorial, logout filters a constant list, so the token stays valid for ever.
 async fn a_logout_is_final(stack: &Stack) {
     let anna = stack.anna().await;
     for time in ["once", "twice"] {
@@ -88,7 +88,7 @@ async fn only_our_tokens_count(stack: &Stack) {
         let refused = stack.books().bearer(forgery).get("/books").await.refused(401, "invalid_token");
         assert!(refused.header("www-authenticate").starts_with(r#"Bearer error="invalid_token""#), "{why}");
     }
-    // There, whatever stood before the space was a scheme.
+    // The tutorial accepts any word before the space as the scheme.
     let basic = stack.books().with("Authorization", format!("Basic {}", anna.access));
     basic.get("/books").await.refused(401, "missing_token");
 }

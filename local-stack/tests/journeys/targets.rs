@@ -24,8 +24,8 @@ pub struct Database {
     name: String,
 }
 
-/// Tells `story` in every stack: on the outside one where there is one, else on local-stack and, with the feature `all-tests`,
-/// on two services with Redis and Postgres.
+/// Runs `story` on every stack: on the outside stack if there is one, else on local-stack and, with the feature
+/// `all-tests`, on two services with Redis and Postgres.
 pub async fn walk(story: impl AsyncFn(&Stack)) {
     match outside() {
         Some(stack) => story(&stack).await,
@@ -33,12 +33,12 @@ pub async fn walk(story: impl AsyncFn(&Stack)) {
     }
 }
 
-/// Tells a story that needs settings of its own. An outside stack has none to offer: there it is skipped, and says so.
+/// Runs a story that needs its own settings. An outside stack cannot get them: there the story is reported as skipped.
 pub async fn walk_with(settings: &[(&str, &str)], story: impl AsyncFn(&Stack)) {
     walk_watching(settings, async |stack, _| story(stack).await).await;
 }
 
-/// The same, and shows the story the programs: one, or auth-service and books-service.
+/// Runs a story with its own settings that also gets the programs: local-stack, or auth-service and books-service.
 pub async fn walk_watching(settings: &[(&str, &str)], story: impl AsyncFn(&Stack, &[Program])) {
     let names = settings.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     if is_outside(&format!("a story that needs {names}")) {
@@ -55,11 +55,11 @@ pub async fn walk_watching(settings: &[(&str, &str)], story: impl AsyncFn(&Stack
     join_all(walks).await;
 }
 
-/// True for an outside stack, where `what` is skipped and reported.
+/// True if there is an outside stack; reports that `what` is skipped there.
 pub fn is_outside(what: &str) -> bool {
     let outside = outside().is_some();
     if outside {
-        // Not by eprintln!, whose text is shown only when a test fails.
+        // Not with eprintln!, whose text is shown only when a test fails.
         std::io::stderr().write_all(format!("SKIPPED on the outside stack: {what}\n").as_bytes()).unwrap();
     }
     outside
@@ -70,7 +70,7 @@ pub fn outside() -> Option<Stack> {
     match (variable("JOURNEY_AUTH_URL"), variable("JOURNEY_BOOKS_URL")) {
         (Some(auth), Some(books)) => Some(Stack::new("outside", auth, books)),
         (None, None) => None,
-        _ => panic!("JOURNEY_AUTH_URL and JOURNEY_BOOKS_URL go together"),
+        _ => panic!("only one of JOURNEY_AUTH_URL and JOURNEY_BOOKS_URL is set"),
     }
 }
 
@@ -82,7 +82,7 @@ async fn local_stack(settings: &[(&str, &str)]) -> Started {
     Started { stack, programs: vec![program], databases: Vec::new(), _folder: folder }
 }
 
-/// The stack that local-stack's greeting names.
+/// The stack whose addresses are in local-stack's greeting.
 pub async fn greeted(program: &Program) -> Stack {
     let address = |output: &Output, name: &str| {
         let line = output.out.iter().find(|line| line.starts_with(name))?;
@@ -124,7 +124,7 @@ pub fn redis_url() -> String {
     variable("TEST_REDIS_URL").expect("TEST_REDIS_URL is not set: run ./test, or see CONTRIBUTING.md")
 }
 
-/// The address in a service's line "… started on 127.0.0.1:1234".
+/// The address in a service's log line "… started on 127.0.0.1:1234".
 pub async fn logged(service: &Program) -> String {
     let address = |line: &String| Some(line.split_once(" started on ")?.1.split_whitespace().next()?.to_owned());
     format!("http://{}", service.says(|output| output.err.iter().find_map(address)).await)
@@ -135,21 +135,21 @@ pub fn random_secret() -> String {
     (0..4).map(|_| Uuid::new_v4().simple().to_string()).collect()
 }
 
-/// A program of the workspace. Cargo puts them all into one folder.
+/// The path of a program of the workspace. Cargo puts all programs into one folder.
 pub fn binary(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_local-stack")).with_file_name(name);
     assert!(path.exists(), "{} is not built: run ./test", path.display());
     path
 }
 
-/// A variable of the test's own environment.
+/// A variable of the test's environment.
 #[expect(clippy::disallowed_methods, reason = "where the test's servers are, is no setting of the services")]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Started {
-    /// Ends it as an operator does. Whatever story it was, nothing must be left that keeps it from ending well.
+    /// Ends the stack as an operator does. After any story, the programs must end without an error.
     async fn stop(self) {
         for program in self.programs {
             program.signal(Signal::TERM);
@@ -182,7 +182,7 @@ impl Database {
     }
 }
 
-/// Runs `sql` behind the services' back.
+/// Runs `sql` directly on the database, without the services.
 pub async fn execute(url: &str, sql: String) {
     sqlx::any::install_default_drivers();
     let mut connection = AnyConnection::connect(url).await.unwrap();

@@ -3,7 +3,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// The claims of `token`: a token is signed, not encrypted.
+/// The claims of `token`, which is signed but not encrypted.
 pub fn claims(token: &str) -> Value {
     read(token.split('.').nth(1).unwrap())
 }
@@ -13,13 +13,13 @@ pub fn header(token: &str) -> Value {
     read(token.split('.').next().unwrap())
 }
 
-/// `object`, but for the members of `others`.
+/// `object` with the members of `others` replaced or added.
 pub fn with(mut object: Value, others: &Value) -> Value {
     object.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
     object
 }
 
-/// A token that says `claims`, signed with `secret` as `jsonwebtoken` does it in Node.
+/// A token of `claims`, signed with `secret` as Node's `jsonwebtoken` does.
 pub fn signed(header: &Value, claims: &Value, secret: &str) -> String {
     let input = format!("{}.{}", write(header), write(claims));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();

@@ -15,7 +15,7 @@ use shared_claims::{AccessClaims, Keyring, PublicKey, PublicKeys, Signer, Signin
 use crate::forge::{AUDIENCE, ISSUER, LIFE, NOW, Object, SECRET, access, b64, header, parts, secret, signed, unb64};
 use crate::signer::access_claims;
 
-/// A key pair, as a PEM and as `jsonwebtoken` takes it.
+/// A key pair, as PEM and in the form that `jsonwebtoken` takes.
 pub struct Pair {
     pub name: &'static str,
     pub pem: String,
@@ -58,22 +58,22 @@ impl Pair {
         self.public().key_id().to_owned()
     }
 
-    /// `header`, with this pair's algorithm and name.
+    /// A header with this pair's algorithm and `kid`.
     fn header(&self) -> Object {
         header().with("alg", format!("{:?}", self.name)).with("kid", format!("{:?}", self.kid()))
     }
 
-    /// `message` and this pair's signature of it.
+    /// `message`, followed by this pair's signature.
     fn signed(&self, message: &str) -> String {
         format!("{message}.{}", sign(message.as_bytes(), &self.encoding, self.algorithm).unwrap())
     }
 
-    /// A token that is accepted where the key is known.
+    /// A valid token of this pair.
     pub fn honest(&self) -> String {
         self.token(&self.header(), &access())
     }
 
-    /// The same under another kid.
+    /// The token of `honest` with another `kid`.
     pub fn named(&self, kid: &str) -> String {
         let header = self.header().with("kid", format!("{kid:?}"));
         format!("{}.{}.{}", b64(header.text()), b64(access().text()), b64([7; 64]))
@@ -84,7 +84,7 @@ impl Pair {
     }
 }
 
-/// A verifier that takes tokens of all pairs, and of the secret.
+/// A verifier that accepts tokens signed with any of the pairs or with the secret.
 fn verifier() -> Verifier<AccessClaims> {
     let public = PublicKeys::own(PAIRS.iter().map(Pair::public).collect());
     verifier_of(Keyring::new([&secret(SECRET)], Some(public)).unwrap())
@@ -94,11 +94,11 @@ pub fn verifier_of(keys: Keyring) -> Verifier<AccessClaims> {
     Verifier::with_keys(ISSUER, AUDIENCE, Duration::from_secs(LIFE), keys).unwrap()
 }
 
-/// The verdict on `token`, which is the same when it is presented again.
+/// The result for `token`. Fails if a second verification has another result.
 #[track_caller]
 fn verdict(verifier: &Verifier<AccessClaims>, token: &str) -> Result<AccessClaims, TokenError> {
     let first = verifier.verify(token, NOW);
-    assert_eq!(first, verifier.verify(token, NOW), "another verdict the second time: {token}");
+    assert_eq!(first, verifier.verify(token, NOW), "the second verification has another result: {token}");
     first
 }
 
@@ -122,7 +122,7 @@ fn each_algorithm_signs_what_the_verifier_accepts() {
     }
 }
 
-/// The fuzzer's corpus, where a header that names HS256 names another algorithm and its key instead.
+/// The fuzzer's corpus with the algorithm and the `kid` of each pair in place of HS256.
 #[test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
 fn corpus_is_judged_alike_for_each_algorithm() {
@@ -141,10 +141,10 @@ fn corpus_is_judged_alike_for_each_algorithm() {
             assert_eq!(said.is_ok(), expected, "{name} with {}: {said:?}", pair.name);
         }
     }
-    assert!(judged > 150, "the corpus is not there: {judged}");
+    assert!(judged > 150, "too few tokens in the corpus: {judged}");
 }
 
-/// The header as text and the claims in base64url; of a token, or of two texts with a byte between them that no UTF-8 has.
+/// The header as text and the claims in base64url, from a token or from two texts separated by the byte 0xFF.
 fn header_and_claims(bytes: &[u8]) -> Option<(String, String)> {
     if let Some(end) = bytes.iter().position(|byte| *byte == 0xff) {
         return Some((str::from_utf8(&bytes[..end]).ok()?.to_owned(), b64(&bytes[end + 1..])));
@@ -155,7 +155,7 @@ fn header_and_claims(bytes: &[u8]) -> Option<(String, String)> {
     Some((String::from_utf8(head).ok()?, body.to_owned()))
 }
 
-/// `None` for a header that does not name HS256 once, and for one whose point is its kid.
+/// The header for `pair`. `None` if `head` does not name HS256 exactly once, or contains `kid`.
 fn for_pair(head: &str, pair: &Pair) -> Option<String> {
     let named = r#""alg":"HS256""#;
     let is_plain = head.matches(named).count() == 1 && head.matches("HS256").count() == 1 && !head.contains("kid");
@@ -288,7 +288,7 @@ fn signature_has_one_spelling() {
     ]);
 }
 
-/// n - s, big-endian.
+/// The other valid `s` of an ECDSA signature: n - s, big-endian.
 fn twin(s: &[u8]) -> Vec<u8> {
     let order = num(b"\xff\xff\xff\xff\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51");
     (order - num(s)).to_bytes_be()
@@ -333,7 +333,7 @@ fn without_a_secret_hs256_is_refused() {
     for key in [SECRET, "", &PAIRS[0].kid()] {
         assert_eq!(verdict(&verifier, &signed(&message, key)), Err(TokenError::Algorithm));
     }
-    assert!(Keyring::new([], None).is_err(), "no key at all");
+    assert!(Keyring::new([], None).is_err(), "a keyring without any key");
 }
 
 #[test]
@@ -345,5 +345,5 @@ fn keys_that_are_not_known_are_no_fault_of_the_token() {
     let token = pair.token(&pair.header(), &access());
     assert_eq!(verdict(&verifier, &token), Err(TokenError::KeysUnknown));
     let message = format!("{}.{}", b64(header().text()), b64(access().text()));
-    assert!(verdict(&verifier, &signed(&message, SECRET)).is_ok(), "a secret is known");
+    assert!(verdict(&verifier, &signed(&message, SECRET)).is_ok(), "HS256 is verified with the secret");
 }

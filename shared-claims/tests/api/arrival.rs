@@ -13,7 +13,7 @@ use crate::wire::{session, subject};
 
 const BODY: &str = r#""an order""#;
 
-/// A request of which the last byte is still to come. Its token was taken: the server asked for the body.
+/// A request whose last byte is not sent yet. The server has accepted its token and asked for the body.
 struct Slow(TcpStream);
 
 impl Slow {
@@ -28,7 +28,7 @@ impl Slow {
         let mut interim = [0; 25];
         stream.read_exact(&mut interim).await.unwrap();
         assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
-        // Drips, so that the server waits more than once.
+        // Single bytes with pauses, so that the server waits for the body more than once.
         for byte in &BODY.as_bytes()[..BODY.len() - 1] {
             stream.write_all(&[*byte]).await.unwrap();
             sleep(Duration::from_millis(5)).await;
@@ -36,7 +36,7 @@ impl Slow {
         Self(stream)
     }
 
-    /// The answer to the whole: its status and its text.
+    /// Sends the last byte. Returns the status and the text of the response.
     async fn complete(mut self) -> (u16, String) {
         self.0.write_all(&BODY.as_bytes()[BODY.len() - 1..]).await.unwrap();
         let mut answer = String::new();
@@ -119,7 +119,7 @@ async fn token_that_expires_while_the_body_arrives_is_401() {
     }
 }
 
-/// The handler has begun when the token is revoked, and reads the body itself.
+/// The token is revoked after the handler has started; the handler reads the body itself.
 #[actix_web::test]
 async fn body_read_by_the_handler_ends_in_an_error_where_the_token_is_revoked() {
     let (list, services) = following(None);
@@ -130,7 +130,7 @@ async fn body_read_by_the_handler_ends_in_an_error_where_the_token_is_revoked() 
     assert!(!doors::wrote("s-stream"), "{answer}");
 }
 
-/// Extractors that read nothing, or only a part, do not keep the member waiting.
+/// Extractors that read nothing or only a part of the body do not delay the response.
 #[actix_web::test]
 async fn unread_body_does_not_delay_the_response() {
     let (_, services) = following(None);

@@ -15,7 +15,7 @@ use crate::wire::session;
 
 const UNTIL: u64 = 4_000_000_000;
 
-/// A cache that stands before a teller, and answers everything for ever as it was answered the first time.
+/// A cache in front of a `Teller` that repeats its first response to each URL for ever.
 struct Front {
     url: String,
     _task: JoinSet<()>,
@@ -48,7 +48,7 @@ impl Front {
     }
 }
 
-/// The time so many seconds ago.
+/// The HTTP date of `ago` seconds before now.
 fn http_date(ago: i64) -> String {
     let date = OffsetDateTime::from_unix_timestamp(i64::try_from(now()).unwrap() - ago).unwrap();
     date.format(&Rfc2822).unwrap().replace("+0000", "GMT")
@@ -71,7 +71,7 @@ async fn old_answers_of_a_cache_let_the_list_grow_old() {
     until("the front keeps what comes behind the first list, too", || teller.asked().len() == 2).await;
     teller.revoke(session("s-2", UNTIL));
     until("the list is stale", || list.is_stale()).await;
-    assert!(has(&list, "s-1") && !has(&list, "s-2"), "what was told still counts");
+    assert!(has(&list, "s-1") && !has(&list, "s-2"), "the revocations received so far still apply");
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn answer_that_drips_is_given_up_after_10_seconds() {
     assert!(took > limit / 2 && took < limit + Duration::from_secs(3), "{took:?}");
 }
 
-/// Longer than a list may be, by its own word or as it turns out.
+/// The list is too long by its `Content-Length`, or is endless without one.
 #[tokio::test]
 async fn list_longer_than_128_mib_is_not_read_and_the_one_before_it_counts() {
     let teller = Teller::start(&[session("s-1", UNTIL)]).await;

@@ -130,7 +130,7 @@ fn unknown_role_has_no_rights() {
     for role in
         ["Admin", "ADMIN", "admin ", " admin", "admin,member", "root", "librarian", "*", "аdmin", "admin\\u0000", "1"]
     {
-        let claims = verdict(&with("role", format!(r#""{role}""#))).expect("the token itself is good");
+        let claims = verdict(&with("role", format!(r#""{role}""#))).expect("the token itself is valid");
         assert_eq!(claims.known_role(), None, "{role}");
     }
 }

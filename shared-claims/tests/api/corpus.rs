@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::fuzz::{Accepted, run};
 
-/// The start of a file's name says what is accepted of it.
+/// The prefix of a file's name is the expected result: `good`, `forged` (a wrong signature) or `bad`.
 #[test]
 fn the_corpus_is_judged_as_its_names_say() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/verifier");
@@ -16,12 +16,12 @@ fn the_corpus_is_judged_as_its_names_say() {
             "good" => 0,
             "forged" => 1,
             "bad" => 2,
-            other => panic!("{other} is no verdict"),
+            other => panic!("unknown prefix: {other}"),
         };
         seen[kind] += 1;
         let as_named = match kind {
             0 => accepted.signed,
-            // Nothing but the signature is wrong.
+            // Only the signature is wrong.
             1 => accepted == Accepted { as_it_is: false, signed: true },
             _ => accepted == Accepted::default(),
         };
@@ -30,5 +30,5 @@ fn the_corpus_is_judged_as_its_names_say() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(seen.iter().all(|seen| *seen > 3), "the corpus is not there: {seen:?}");
+    assert!(seen.iter().all(|seen| *seen > 3), "too few files in the corpus: {seen:?}");
 }

@@ -20,7 +20,7 @@ fn of_admin(admin: &Admin) -> Value {
     json!({"username": admin.username})
 }
 
-/// The sessions whose handlers have run, of all services.
+/// The sessions whose handlers have run, in all services.
 static WRITTEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// True if a handler behind a body has run for the session `sid`.
@@ -33,7 +33,7 @@ fn write(member: &Member) -> String {
     member.username.clone()
 }
 
-/// An extractor that asks for the sender itself, wherever it stands.
+/// An extractor that reads the body and rechecks the sender itself, at any parameter position.
 struct Asking(String);
 
 impl FromRequest for Asking {
@@ -50,7 +50,7 @@ impl FromRequest for Asking {
     }
 }
 
-/// An extractor that reads one piece of the body and keeps the rest.
+/// An extractor that reads one chunk of the body and keeps the rest.
 struct Part(#[expect(dead_code, reason = "kept, not read")] Payload);
 
 impl FromRequest for Part {
@@ -97,7 +97,7 @@ async fn part(member: Member, _: Part) -> String {
     write(&member)
 }
 
-/// Doors to which something is brought.
+/// Adds the routes that take a body.
 fn orders(app: &mut web::ServiceConfig) {
     app.route("/member", web::post().to(member_order))
         .route("/admin", web::post().to(admin_order))
@@ -108,7 +108,7 @@ fn orders(app: &mut web::ServiceConfig) {
         .route("/part", web::post().to(part));
 }
 
-/// Serves `/member` and `/admin` with actix-web, and says where.
+/// Serves the routes with actix-web; returns the URL.
 pub fn actix(auth: &Arc<BearerAuth>) -> String {
     let auth = web::Data::from(Arc::clone(auth));
     on_actix(move |config| {
@@ -116,7 +116,7 @@ pub fn actix(auth: &Arc<BearerAuth>) -> String {
     })
 }
 
-/// The same, without a `BearerAuth`.
+/// Serves the routes with actix-web, without a `BearerAuth`; returns the URL.
 pub fn unguarded() -> String {
     on_actix(|_| ())
 }
@@ -138,12 +138,12 @@ fn on_actix(configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static
     url
 }
 
-/// Serves the same with axum.
+/// Serves the routes with axum; returns the URL.
 #[cfg(feature = "axum")]
 pub fn axum(auth: &Arc<BearerAuth>) -> String {
     use axum::routing::{get, post};
     use shared_claims::Checked;
-    // Tuples of a text and its media type, so that axum need not know JSON.
+    // JSON as text with its media type, so that axum needs no JSON support.
     let member_door =
         |member: Member| async move { ([("content-type", "application/json")], of_member(&member).to_string()) };
     let admin_door =

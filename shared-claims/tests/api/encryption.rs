@@ -14,10 +14,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::teller::Teller;
 use crate::wire::session;
 
-/// The environment of the child process: a test cannot change its own safely.
+/// The variable that gives the child process its URL: a test cannot change its own environment safely.
 const URL: &str = "TEST_FOLLOW_URL";
 
-/// An authority, a certificate of its for `localhost`, and another authority, as files.
+/// Writes a certificate authority, its certificate for `localhost` and a second authority to files.
 fn certify() -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("follow-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -42,7 +42,7 @@ fn acceptor(folder: &Path) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()))
 }
 
-/// Runs `in_a_process_of_its_own`, which trusts whom `roots` names.
+/// Runs `in_a_process_of_its_own` in a child process that trusts the authorities in `roots`.
 async fn follow(url: &str, roots: PathBuf) -> Output {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "encryption::in_a_process_of_its_own", "--nocapture"]);
@@ -69,7 +69,7 @@ async fn https_is_followed_where_the_certificate_is_good() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// The other half of the test above; alone it does nothing.
+/// The child process of the test above; without its variable it does nothing.
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "no service: a test that is told what to do by another")]
 async fn in_a_process_of_its_own() {

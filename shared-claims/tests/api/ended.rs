@@ -9,13 +9,13 @@ use crate::wire::{session, subject};
 
 const CHALLENGE: &str = r#"Bearer error="invalid_token", error_description="The session has ended or the role has changed: refresh, or log in""#;
 
-/// The service on every framework, behind a list of these.
+/// The service on every framework, with `entries` added to its revocation list.
 fn behind(list: &Revocations, entries: &[Revocation]) -> Vec<Service> {
     list.add(entries, now());
     Service::protected_by(&Arc::new(BearerAuth::new(verifier()).with_revocations(list.clone())))
 }
 
-/// A list that has not been complete for longer than it may.
+/// A stale list: it has a maximum age, and was never complete.
 fn stale() -> Revocations {
     Revocations::new(Some(Duration::from_mins(1)))
 }

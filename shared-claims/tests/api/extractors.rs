@@ -121,6 +121,6 @@ async fn missing_bearer_auth_is_500() {
     for path in ["/member", "/admin"] {
         let answer = service.with_bearer(path, &token_of("admin")).await;
         assert_eq!((answer.status.as_u16(), &answer.body["code"]), (500, &json!("internal_error")), "{path}");
-        assert!(!answer.body.to_string().contains("BearerAuth"), "what is wrong stands in the log alone");
+        assert!(!answer.body.to_string().contains("BearerAuth"), "only the log gives the cause");
     }
 }

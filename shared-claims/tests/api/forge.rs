@@ -18,7 +18,7 @@ pub const AUDIENCE: &str = "books-service";
 pub const NOW: u64 = 1_900_000_000;
 pub const LIFE: u64 = 900;
 
-/// A JSON object, member by member, each value as JSON text; so that it can be wrong in any way.
+/// A JSON object as a list of members with values as JSON text, so that it can be invalid in any way.
 #[derive(Clone)]
 pub struct Object(Vec<(String, String)>);
 
@@ -28,7 +28,7 @@ impl Object {
         Self(members.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
-    /// The member `name`, if there is one, says `value` instead; else it is added.
+    /// Replaces the value of the member `name`, or adds the member.
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => *old = value.to_string(),
@@ -37,7 +37,7 @@ impl Object {
         self
     }
 
-    /// One member more, whatever there is already. `name` is JSON text without its quotes.
+    /// Adds a member, even if one of this name exists. `name` is JSON text without its quotes.
     pub fn and(mut self, name: &str, value: impl ToString) -> Self {
         self.0.push((name.to_owned(), value.to_string()));
         self
@@ -58,12 +58,12 @@ impl Object {
     }
 }
 
-/// The header of an access token from a signer that names no key.
+/// The header of an access token without a `kid`.
 pub fn header() -> Object {
     Object::new(&[("alg", r#""HS256""#), ("typ", r#""at+jwt""#)])
 }
 
-/// The claims of an access token that nothing is wrong with.
+/// The claims of a valid access token.
 pub fn access() -> Object {
     Object::new(&[("iss", r#""auth-service""#), ("aud", r#"["auth-service","books-service"]"#), ("sub", r#""u-1""#)])
         .with("exp", NOW + LIFE)
@@ -74,7 +74,7 @@ pub fn access() -> Object {
         .with("role", r#""member""#)
 }
 
-/// The claims of a refresh token that nothing is wrong with.
+/// The claims of a valid refresh token.
 pub fn refresh() -> Object {
     access().without("username").without("role").with("gen", 7)
 }
@@ -87,28 +87,28 @@ pub fn unb64(segment: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(segment).unwrap()
 }
 
-/// `message` and the HMAC-SHA-256 of all of it.
+/// `message`, followed by its HMAC-SHA-256.
 pub fn signed(message: &str, secret: impl AsRef<[u8]>) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(secret.as_ref()).unwrap().chain_update(message);
     format!("{message}.{}", b64(mac.finalize().into_bytes()))
 }
 
-/// Two segments as they stand, correctly signed.
+/// A token of two segments, correctly signed but not encoded.
 pub fn segments(header: &str, claims: &str) -> String {
     signed(&format!("{header}.{claims}"), SECRET)
 }
 
-/// Two texts, correctly encoded and signed.
+/// A token of two texts, correctly encoded and signed.
 pub fn texts(header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
     segments(&b64(header), &b64(claims))
 }
 
-/// Honest claims under `header`, signed with `secret`.
+/// A token of `header` and valid claims, signed with `secret`.
 pub fn by(secret: impl AsRef<[u8]>, header: &str) -> String {
     signed(&format!("{}.{}", b64(header), b64(access().text())), secret)
 }
 
-/// Correctly encoded and signed.
+/// A token, correctly encoded and signed.
 pub fn token(header: &Object, claims: &Object) -> String {
     texts(header.text(), claims.text())
 }
@@ -118,7 +118,7 @@ pub fn parts(token: &str) -> [&str; 3] {
     token.split('.').collect::<Vec<_>>().try_into().unwrap()
 }
 
-/// A text of `length` letters, for a member without meaning.
+/// A text of `length` letters, for an unknown member.
 pub fn filler(length: usize) -> String {
     format!(r#""{}""#, "x".repeat(length))
 }
@@ -153,7 +153,7 @@ pub fn refresh_verdict(token: &str) -> Result<RefreshClaims, TokenError> {
     verifier.verify(token, NOW)
 }
 
-/// The verifier says of each access token what stands beside it.
+/// Verifies each access token and compares the result with the expected one.
 #[track_caller]
 pub fn check<W: std::fmt::Display>(cases: impl IntoIterator<Item = (String, Result<(), TokenError>, W)>) {
     let wrong: Vec<String> = cases

@@ -7,7 +7,7 @@ use crate::forge::{
     verdict,
 };
 
-/// `header` over honest claims, with no signature at all.
+/// A token of `header` and valid claims, with an empty signature.
 fn unsigned(header: &str) -> String {
     format!("{}.{}.", b64(header), b64(access().text()))
 }
@@ -148,7 +148,7 @@ fn crit_is_refused_whatever_it_names() {
     check([(token(&header().with("Crit", "[]").with("exp", 1), &access()), Ok(()), "another name means nothing")]);
 }
 
-/// RFC 7515 section 4.1.11, rule by rule.
+/// The rules of RFC 7515 section 4.1.11 (`crit`).
 #[test]
 fn crit_with_any_value_is_refused() {
     let honest = header().with("exp", 1).with("b64", true);
@@ -179,14 +179,14 @@ fn crit_with_any_value_is_refused() {
     ]);
 }
 
-/// RFC 7797: a claims set that is signed as it stands, not in base64url.
+/// RFC 7797: a claims set that is signed unencoded, not in base64url.
 #[test]
 fn claims_are_always_encoded() {
     let head = b64(header().with("b64", false).text());
     check([(signed(&format!("{head}.{}", access().text()), SECRET), Err(Critical), "as they stand")]);
 }
 
-/// `text` in the format DEFLATE, in one block that is stored as it is (RFC 1951 section 3.2.4).
+/// `text` in the format DEFLATE, as one uncompressed block (RFC 1951 section 3.2.4).
 fn deflated(text: &str) -> Vec<u8> {
     let length = u16::try_from(text.len()).unwrap();
     [&[1], &length.to_le_bytes()[..], &(!length).to_le_bytes(), text.as_bytes()].concat()
@@ -244,9 +244,9 @@ fn nested_and_encrypted_tokens_are_refused() {
 #[test]
 fn signature_is_checked_before_the_claims() {
     let expired = signed(&format!("{}.{}", b64(header().text()), b64(access().with("exp", 1).text())), STRANGER);
-    assert_eq!(verdict(&expired), Err(Signature), "the signature is looked at before the claims");
+    assert_eq!(verdict(&expired), Err(Signature), "the signature is verified before the claims");
     let broken = signed(&format!("{}.{}", b64(header().text()), "!!!"), STRANGER);
-    assert_eq!(verdict(&broken), Err(Signature), "and before their spelling");
+    assert_eq!(verdict(&broken), Err(Signature), "the signature is verified before the claims are decoded");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use shared_claims::{LEEWAY, Revocation, Revocations};
 use crate::forge::{LIFE, NOW};
 use crate::wire::{session, subject};
 
-/// The events, in any order.
+/// An event; the events happen in any order.
 #[derive(Clone, Debug)]
 enum Event {
     LogIn {
@@ -17,7 +17,7 @@ enum Event {
     Wait {
         seconds: u64,
     },
-    /// The verifier asks; a server that has lost its place tells the whole list.
+    /// The verifier polls. If `lost`, the server does not know the cursor and sends the whole list.
     Poll {
         lost: bool,
     },
@@ -59,7 +59,7 @@ impl World {
     }
 
     fn live(&mut self, event: &Event) {
-        // As long as some verifier's clock, off by the leeway, takes a token that another one made.
+        // Until no verifier accepts the token: the issuer's and the verifier's clock may each be off by the leeway.
         let until = self.now + LIFE + 2 * LEEWAY;
         match event {
             Event::LogIn { user } => {
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    /// The rule, word for word, for what was published before the last poll.
+    /// True if an entry that was published before the last poll revokes `token`.
     fn refuses(&self, token: &Token) -> bool {
         self.revoked[..self.told].iter().any(|one| shuts_out(one, token))
     }
@@ -110,10 +110,10 @@ proptest! {
             for token in &world.tokens {
                 let refused = world.list.is_revoked(&token.sid, &token.sub, token.iat);
                 let (must, at) = (world.refuses(token), world.now);
-                prop_assert!(must || !refused, "shut out: {} at {at}", token.sid);
+                prop_assert!(must || !refused, "refused without a revocation: {} at {at}", token.sid);
                 // An expired token's entry may be dropped.
                 let alive = token.iat + LIFE + LEEWAY > world.clock_there();
-                prop_assert!(refused || !must || !alive, "let in: {} at {at}", token.sid);
+                prop_assert!(refused || !must || !alive, "accepted after its revocation: {} at {at}", token.sid);
             }
         }
     }

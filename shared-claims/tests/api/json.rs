@@ -2,7 +2,7 @@ use shared_claims::TokenError::{MalformedClaims, MalformedHeader};
 
 use crate::forge::{access, check, header, texts, token};
 
-/// `text` takes the place of the header and then of the claims, correctly signed.
+/// Expects a refusal of `text` as the header and as the claims of a correctly signed token.
 fn refused_in_both(text: impl AsRef<[u8]>, why: &str) {
     check([
         (texts(&text, access().text()), Err(MalformedHeader), format!("header: {why}")),
@@ -10,7 +10,7 @@ fn refused_in_both(text: impl AsRef<[u8]>, why: &str) {
     ]);
 }
 
-/// The honest header and then the honest claims, with `member` in front of their other members.
+/// The valid header and the valid claims, each with `member` in front of the other members.
 pub fn with_member(member: impl AsRef<[u8]>) -> [String; 2] {
     let with = |text: String| [b"{", member.as_ref(), b",", &text.as_bytes()[1..]].concat();
     [texts(with(header().text()), access().text()), texts(header().text(), with(access().text()))]

@@ -85,5 +85,5 @@ fn a_key_in_the_header_is_never_followed() {
             (by(SECRET, &header), Ok(()), format!("{name}: ignored")),
         ]);
     }
-    assert_eq!(door.accept().map(|_| ()).unwrap_err().kind(), ErrorKind::WouldBlock, "somebody came and asked");
+    assert_eq!(door.accept().map(|_| ()).unwrap_err().kind(), ErrorKind::WouldBlock, "the verifier connected");
 }

@@ -2,16 +2,16 @@ use shared_claims::TokenError::{Malformed, MalformedHeader, TooLong};
 
 use crate::forge::{access, check, filler, header, texts};
 
-/// The length in base64url of so many bytes.
+/// The length of `bytes` bytes in base64url.
 fn letters(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
 
-/// A token of exactly that many bytes, correct in every other way.
+/// A token of exactly `length` bytes, valid in every other way.
 fn of_length(length: usize) -> String {
     let (head, claims) = (header().text(), access().with("x", filler(0)).text());
     let mut fillings = (0..length).flat_map(|fill| (0..3).map(move |spaces| (fill, spaces)));
-    // Two dots, and 43 letters of signature.
+    // 45: two dots, and 43 characters of signature.
     let fits =
         |&(fill, spaces): &(usize, usize)| letters(head.len() + spaces) + letters(claims.len() + fill) + 45 == length;
     let (fill, spaces) = fillings.find(fits).unwrap();

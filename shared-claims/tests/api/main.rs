@@ -1,24 +1,24 @@
-//! The verifier and the extractors under attack. Tokens are minted by hand, so that a fault of the signer cannot hide
-//! one of the verifier; what the signer makes is read by hand, by Node and by the crate `jsonwebtoken`.
+//! The verifier and the extractors under attack. The tests mint tokens by hand, so that a fault of the signer cannot
+//! hide one of the verifier. The signer's tokens are read by hand, by Node and by the crate `jsonwebtoken`.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
 
 /// Tokens that are signed with a private key.
 mod algorithms;
-/// Bodies that arrive long after their heads.
+/// Request bodies that arrive long after their headers.
 #[cfg(feature = "actix")]
 mod arrival;
-/// Caches, redirects and slow ways between a verifier and auth-service.
+/// Caches, redirects and slow connections between a verifier and auth-service.
 #[cfg(all(feature = "actix", feature = "revocation"))]
 mod between;
-/// The claims: which there must be, and of which type.
+/// The claims: required members and types.
 mod claims;
 /// The fuzzer's corpus, without the fuzzer.
 mod corpus;
-/// A member's door and an admin's, on each framework.
+/// The test service on each framework: routes for members and for admins.
 #[cfg(feature = "actix")]
 mod doors;
-/// Following over HTTPS.
+/// Polling over HTTPS.
 #[cfg(feature = "revocation")]
 mod encryption;
 /// Revoked tokens over HTTP.
@@ -27,18 +27,18 @@ mod ended;
 /// Accepted and refused requests over HTTP.
 #[cfg(feature = "actix")]
 mod extractors;
-/// Tokens made by hand, and the verifier they are shown to.
+/// Tokens made by hand, and the verifier that they are tested with.
 mod forge;
 /// The fuzzer's properties.
 #[path = "../../../fuzz/src/verifier.rs"]
 mod fuzz;
 /// The header: algorithm, type, `crit`.
 mod header;
-/// Log-ins, revocations and polls in any order.
+/// Logins, revocations and polls in any order.
 mod interleavings;
-/// Header and claims as JSON texts: one object, no name twice.
+/// Header and claims as JSON texts: one object, no duplicate names.
 mod json;
-/// Which key a token is proven with, whatever its header says.
+/// The key that verifies a token, whatever its header names.
 mod keys;
 /// At most 4096 bytes.
 mod length;
@@ -49,36 +49,36 @@ mod node;
 mod outage;
 /// `iss` and `aud`.
 mod parties;
-/// Following public keys over HTTP.
+/// Polling public keys over HTTP.
 #[cfg(feature = "revocation")]
 mod polled_keys;
-/// Following a list over HTTP: good days and bad days.
+/// Polling a revocation list over HTTP, with and without failures.
 #[cfg(feature = "revocation")]
 mod polling;
 /// Properties of changed tokens and of random text.
 mod properties;
-/// Public keys: PEM blocks and published sets.
+/// Public keys: PEM blocks and JWK sets.
 mod published;
 /// The headers that may carry a token.
 #[cfg(feature = "actix")]
 mod request;
 /// Lookups in the revocation list.
 mod revoked;
-/// A service with two doors.
+/// A client of the test service.
 #[cfg(feature = "actix")]
 mod server;
 /// The signer's output.
 mod signer;
 /// Three segments of strict base64url.
 mod spelling;
-/// A server of a revocation list, which can misbehave.
+/// A server of a revocation list that can misbehave.
 #[cfg(feature = "revocation")]
 mod teller;
 /// The crate `jsonwebtoken` as a second verifier of accepted tokens.
 mod third_opinion;
 /// `exp`, `iat`, `nbf`, to the second.
 mod times;
-/// Strings, numbers and depths that JSON does not have.
+/// Invalid strings, invalid numbers and too deep nesting.
 mod values;
 /// The JSON of revocations.
 mod wire;

@@ -9,7 +9,7 @@ use shared_claims::{AccessClaims, Claims, LEEWAY, RefreshClaims, TokenError, Ver
 use crate::forge::{AUDIENCE, ISSUER, LIFE, NOW, SECRET, STRANGER, secret, verifier_config};
 use crate::signer::{access_claims, refresh_claims, sign};
 
-/// Secrets as people set them: the raw bytes of the text, on both sides.
+/// Secrets as operators set them: both sides use the raw bytes of the text.
 const SECRETS: [&str; 6] = [
     SECRET,
     "pässwörter sind keine schlüssel, ключи 鍵 🔑",
@@ -25,7 +25,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/node")
 }
 
-/// Installs what `package-lock.json` lists, once, whichever test or process comes first. npm writes its own record last.
+/// Installs the packages of `package-lock.json` once, in the first test or process. npm writes its own record last.
 fn install() {
     let lock = File::create(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("npm.lock")).unwrap();
     lock.lock().unwrap();
@@ -37,7 +37,7 @@ fn install() {
     }
 }
 
-/// Node's answer to each question.
+/// Node's result for each question.
 fn ask(questions: &Value) -> Vec<Value> {
     install();
     let mut node = Command::new("node");

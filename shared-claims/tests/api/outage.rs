@@ -7,7 +7,7 @@ use shared_claims::Poller;
 
 use crate::teller::{Manner, Teller, until};
 
-/// Keeps what is logged apart by thread: a test and its follower share one.
+/// A logger that keeps its lines per thread: a test and its poller share a thread.
 struct Lines;
 
 thread_local! {
@@ -40,7 +40,7 @@ fn listen() {
     });
 }
 
-/// A whole answer that is no list.
+/// A complete response that is not a list.
 fn refusal(status: &str) -> Manner {
     Manner::Odd(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").into_bytes())
 }
@@ -51,14 +51,14 @@ async fn an_outage_is_told_once_and_so_is_its_end() {
     let teller = Teller::start(&[]).await;
     let poller = Poller { poll: Duration::from_millis(10), ..Poller::new(&*teller.url) };
     let _list = poller.start().await.unwrap();
-    assert_eq!(lines(), [], "a good start is nothing to tell");
+    assert_eq!(lines(), [], "a successful start logs nothing");
     for outage in 1..3 {
         teller.behave(refusal("503 Service Unavailable"));
         teller.is_asked_again(4).await;
         let all = lines();
         assert_eq!(all.len(), outage * 2 - 1, "{all:?}");
         let (level, line) = &all[outage * 2 - 2];
-        assert!(*level == Level::Warn && line.contains("503 Service Unavailable"), "it says why: {line}");
+        assert!(*level == Level::Warn && line.contains("503 Service Unavailable"), "the line gives the reason: {line}");
         teller.behave(Manner::Honest);
         until("it says that it is over", || lines().len() == outage * 2).await;
         teller.is_asked_again(4).await;

@@ -12,7 +12,7 @@ use crate::algorithms::{PAIRS, verifier_of};
 use crate::forge::NOW;
 use crate::teller::until;
 
-/// A server that publishes keys, and remembers the `ETag` of each question.
+/// A server that publishes keys and records the `If-None-Match` of each request.
 struct Publisher {
     url: String,
     state: Arc<Mutex<State>>,
@@ -72,7 +72,7 @@ impl Publisher {
     }
 }
 
-/// The set with the keys of the pairs of these numbers.
+/// The JWK set of the pairs with these indexes.
 fn set(pairs: &[usize]) -> String {
     PublicKeys::own(pairs.iter().map(|&pair| PAIRS[pair].public()).collect()).jwks()
 }

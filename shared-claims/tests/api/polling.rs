@@ -5,7 +5,7 @@ use shared_claims::{Poller, Revocations};
 use crate::teller::{Asked, Manner, Teller, answer, list_of, until};
 use crate::wire::{session, subject};
 
-/// The end of time, for lists.
+/// An `until` in the far future.
 const UNTIL: u64 = 4_000_000_000;
 
 fn quick(teller: &Teller) -> Poller {
@@ -36,17 +36,17 @@ async fn what_is_revoked_later_is_asked_for_by_cursor_and_etag() {
     teller.revoke(session("s-2", UNTIL));
     until("the second is known", || has(&list, "s-2")).await;
     teller.is_asked_again(4).await;
-    assert!(has(&list, "s-1"), "a list without it takes nothing back");
+    assert!(has(&list, "s-1"), "an entry missing from a later list is kept");
     let mut asked = teller.asked();
     asked.dedup();
     let ask = |after: &str, etag: &str| Asked {
         after: (!after.is_empty()).then(|| after.to_owned()),
         etag: (!etag.is_empty()).then(|| etag.to_owned()),
     };
-    // An ETag stands for what one address says, so the first question at a new cursor has none.
+    // An ETag belongs to one URL, so the first request with a new cursor has none.
     let expected = [ask("", ""), ask("c-1", ""), ask("c-1", r#""c-1-0""#), ask("c-2", ""), ask("c-2", r#""c-2-0""#)];
     assert_eq!(asked, expected);
-    assert_eq!(teller.open(), 1, "one connection is enough");
+    assert_eq!(teller.open(), 1, "all requests use one connection");
 }
 
 #[tokio::test]
@@ -55,13 +55,13 @@ async fn unless_told_otherwise_it_asks_every_second() {
     let list = Poller::new(&*teller.url).start().await.unwrap();
     for attempt in 1.. {
         let sid = format!("s-{attempt}");
-        // The worst moment: right after a question.
+        // The worst moment: right after a request.
         teller.is_asked_again(1).await;
         teller.revoke(session(&sid, UNTIL));
         let before = Instant::now();
         until("it is known", || has(&list, &sid)).await;
         let (told, busy) = (before.elapsed(), Duration::from_millis(500));
-        // A busy machine is late now and then; another interval never fits.
+        // On a busy machine, some attempts take longer; with another interval, none fits.
         if told > Duration::from_millis(700) && told < Duration::from_secs(1) + busy {
             break;
         }
@@ -99,7 +99,7 @@ async fn an_outage_changes_nothing_but_the_age() {
     until("the strict one has had enough", || strict.is_stale()).await;
     assert!(!patient.is_stale());
     for list in [&patient, &strict] {
-        assert!(has(list, "s-1"), "what is known goes on counting");
+        assert!(has(list, "s-1"), "the known revocations still apply");
     }
     teller.revoke(session("s-2", UNTIL));
     let back = teller.asked().len();
@@ -150,15 +150,15 @@ async fn incomplete_or_invalid_answer_changes_nothing() {
         let odd = teller.asked().len();
         teller.is_asked_again(1).await;
         let age = list.age();
-        assert!(!has(&list, "odd"), "{why}: it was believed");
-        assert_eq!(teller.asked()[odd].after.as_deref(), Some("c-1"), "{why}: the cursor");
-        assert!(age > Some(Duration::from_millis(20)), "{why}: {age:?} old only");
+        assert!(!has(&list, "odd"), "{why}: the list was accepted");
+        assert_eq!(teller.asked()[odd].after.as_deref(), Some("c-1"), "{why}: the cursor has changed");
+        assert!(age > Some(Duration::from_millis(20)), "{why}: the age is only {age:?}");
         teller.behave(Manner::Honest);
         until(why, || has(&list, "s-2")).await;
     }
 }
 
-/// Behind one address there may be many, and a connection is to one of them.
+/// One address may lead to many servers, and a connection reaches one of them.
 #[tokio::test]
 async fn failed_request_is_followed_by_a_new_connection() {
     let teller = Teller::start(&[]).await;
@@ -170,7 +170,7 @@ async fn failed_request_is_followed_by_a_new_connection() {
     until("another connection is tried", || has(&list, "s-1")).await;
 }
 
-/// A clock that jumps ahead must not drop entries; here it is the server's.
+/// A verifier whose clock jumps ahead must not drop entries; this test sets the server's clock back instead.
 #[tokio::test]
 async fn entry_expired_by_only_one_clock_is_kept() {
     let body = r#"{"cursor": "c", "entries": [{"sid": "s-1", "until": 1767225700}]}"#;

@@ -10,7 +10,7 @@ use crate::forge::{
 };
 use crate::signer::{access_claims, sign};
 
-/// One token as we sign it, and one as another signer does.
+/// A token of our signer and one of another signer.
 fn honest() -> [String; 2] {
     [sign(&access_claims(), SECRET, &[AUDIENCE]), token(&header(), &access())]
 }
@@ -27,7 +27,7 @@ fn every_single_bit_counts() {
         for bit in 0..honest.len() * 8 {
             let mut bytes = honest.clone().into_bytes();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            // What is no UTF-8 stands in no header that is read as text.
+            // The header that carries a token is read as text, so a token is always valid UTF-8.
             let Ok(changed) = String::from_utf8(bytes) else { continue };
             assert!(verifier.verify(&changed, NOW).is_err(), "bit {bit}: {changed}");
         }
@@ -70,7 +70,7 @@ fn segments_of_different_tokens_do_not_mix() {
     }
 }
 
-/// A text that may stand in a claim: anything but nothing.
+/// A non-empty text, as a claim may contain it.
 fn some_text() -> impl Strategy<Value = String> {
     prop_oneof![prop::collection::vec(any::<char>(), 1..20).prop_map(String::from_iter), "[ -~]{1,20}"]
 }
@@ -84,7 +84,7 @@ prop_compose! {
     }
 }
 
-/// A JSON text, mostly.
+/// A text that is valid JSON in most cases.
 fn some_json() -> impl Strategy<Value = String> {
     let names = prop::sample::select(vec![
         "alg", "typ", "kid", "crit", "iss", "aud", "exp", "iat", "nbf", "sub", "a", "\\u0061",
@@ -172,7 +172,7 @@ proptest! {
 
     #[test]
     fn random_json_never_panics(json in some_json()) {
-        // Whatever the answer: there is one.
+        // Any result is right: the verifier must return one.
         let _ = verdict(&texts(&json, access().text()));
         prop_assert!(verdict(&texts(header().text(), &json)).is_err());
     }

@@ -10,7 +10,7 @@ fn jwk(pair: &Pair) -> Value {
     set["keys"][0].clone()
 }
 
-/// `jwk` with another value for each of these members; null takes one away.
+/// `jwk` with these members replaced; `null` removes a member.
 fn with(mut jwk: Value, members: &[(&str, Value)]) -> Value {
     for (name, value) in members {
         jwk[name] = value.clone();
@@ -162,5 +162,5 @@ fn text_that_is_no_set_changes_nothing() {
     }
     assert_eq!(keys.learn(many(16).as_bytes()).unwrap(), 16, "16 times the same name");
     keys.learn(br#"{"keys":[]}"#).unwrap();
-    assert!(keys.keys().is_empty(), "an empty set takes all away");
+    assert!(keys.keys().is_empty(), "an empty set removes all keys");
 }

@@ -7,7 +7,7 @@ use crate::wire::{session, subject};
 
 const LATER: u64 = NOW + 900;
 
-/// As often as it takes to look at every part of a list.
+/// The number of sweeps that cover every part of a list.
 const ROUNDS: usize = 52;
 
 fn list_of(entries: &[Revocation]) -> Revocations {
@@ -60,7 +60,7 @@ fn a_token_is_refused_for_its_session_or_for_its_user_and_time() {
         for entry in &entries {
             merged.add(std::slice::from_ref(entry), NOW);
         }
-        assert_eq!(merged.is_revoked(sid, sub, iat), refused, "{why}, told one by one");
+        assert_eq!(merged.is_revoked(sid, sub, iat), refused, "{why}, added one by one");
     }
 }
 
@@ -94,9 +94,9 @@ fn entry_missing_from_a_later_list_is_kept() {
     list.add(&[session("s-2", LATER), subject("u-1", NOW - 100, NOW + 1)], NOW);
     list.add(&[session("s-1", NOW - 1)], NOW);
     (0..ROUNDS).for_each(|_| list.sweep(NOW + 2));
-    assert!(list.is_revoked("s-1", "u-9", NOW), "told with an earlier end meanwhile");
+    assert!(list.is_revoked("s-1", "u-9", NOW), "the entry was added again with an earlier end");
     assert!(list.is_revoked("s-2", "u-9", NOW));
-    assert!(list.is_revoked("s-9", "u-1", NOW - 1), "told with earlier times meanwhile");
+    assert!(list.is_revoked("s-9", "u-1", NOW - 1), "the entry was added again with earlier times");
     assert_eq!(list.len(), 3);
 }
 
@@ -125,7 +125,7 @@ fn expired_entries_are_swept_in_parts() {
         assert!(list.len() <= before && before - list.len() < 200, "{before} before, {} after", list.len());
         before = list.len();
     }
-    assert_eq!(before, 1, "the new one");
+    assert_eq!(before, 1, "only the new entry is left");
 }
 
 #[test]
@@ -143,13 +143,13 @@ fn a_list_is_as_old_as_what_was_confirmed_last() {
     list.confirm(Instant::now());
     assert!(list.age().is_some_and(|age| age < Duration::from_secs(50)) && !list.is_stale());
     list.confirm(before);
-    assert!(!list.is_stale(), "an older answer that comes later changes nothing");
-    assert!(!Revocations::new(None).is_stale(), "whoever set no limit is never too late");
+    assert!(!list.is_stale(), "a late confirmation of an older time changes nothing");
+    assert!(!Revocations::new(None).is_stale(), "without a maximum age, a list is never stale");
     let hasty = Revocations::new(Some(Duration::ZERO));
     hasty.confirm(before);
     while !hasty.is_stale() {}
     hasty.confirm(Instant::now() + Duration::from_mins(1));
-    assert_eq!(hasty.age(), Some(Duration::ZERO), "a moment that is to come is now");
+    assert_eq!(hasty.age(), Some(Duration::ZERO), "a time in the future is taken as now");
 }
 
 #[test]
@@ -162,11 +162,11 @@ fn readers_see_every_list_whole_while_writers_write() {
             scope.spawn(move || {
                 for n in 0..500 {
                     list.add(&[session(&format!("s-{writer}-{n}"), LATER)], NOW);
-                    assert!(list.is_revoked(&format!("s-{writer}-{n}"), "u-1", NOW), "what was added counts");
+                    assert!(list.is_revoked(&format!("s-{writer}-{n}"), "u-1", NOW), "an added entry applies at once");
                     assert!(list.is_revoked("old", "u-1", NOW));
                 }
             });
         }
     });
-    assert_eq!(list.len(), 2001, "no writer took away what another wrote");
+    assert_eq!(list.len(), 2001, "no writer removed an entry of another");
 }

@@ -11,14 +11,14 @@ use crate::doors::axum;
 use crate::doors::{actix, unguarded};
 use crate::forge::{LIFE, Object, SECRET, access, header, secret, token, verifier_config};
 
-/// A service with a door for members and one for admins.
+/// A running service with a route for members and one for admins.
 pub struct Service {
     framework: &'static str,
     url: String,
     client: Client,
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 pub struct Answer {
     framework: &'static str,
     pub status: StatusCode,
@@ -27,13 +27,12 @@ pub struct Answer {
 }
 
 impl Service {
-    /// The same service on every framework. Tokens are taken from `Authorization` and, where it has a name, from one more
-    /// header.
+    /// The service on every framework. It takes tokens from `Authorization` and, if there is one, from `extra_header`.
     pub fn on_each(extra_header: Option<&str>) -> Vec<Self> {
         Self::protected_by(&Arc::new(BearerAuth::new(verifier()).with_extra_header(extra_header)))
     }
 
-    /// The same service on every framework, with this authentication.
+    /// The service on every framework, protected by `auth`.
     pub fn protected_by(auth: &Arc<BearerAuth>) -> Vec<Self> {
         vec![
             Self::at("actix", actix(auth)),
@@ -59,12 +58,12 @@ impl Service {
         self.client.get(format!("{}{path}", self.url))
     }
 
-    /// The answer to `path` with one header.
+    /// The response to `GET {path}` with one header.
     pub async fn ask(&self, path: &str, name: &str, value: impl AsRef<[u8]>) -> Answer {
         self.send(self.get(path).header(name, value.as_ref())).await
     }
 
-    /// The answer to `path` with these values of `Authorization`, a header line each.
+    /// The response to `GET {path}` with these values of `Authorization`, a header line each.
     pub async fn with_authorization(&self, path: &str, values: &[&str]) -> Answer {
         let request = self.get(path);
         let request = values.iter().fold(request, |request, value| request.header("Authorization", *value));
@@ -89,7 +88,7 @@ impl Answer {
         Self { framework, status, headers, body: response.json().await.unwrap_or_default() }
     }
 
-    /// The body is the problem `code`, of this status, and the challenge is this one.
+    /// Expects the problem `code` with this status and this challenge.
     #[track_caller]
     pub fn refuses(&self, status: u16, code: &str, challenge: Option<&str>, why: &str) {
         let why = format!("{}: {why}", self.framework);
@@ -110,13 +109,13 @@ impl Answer {
         assert_eq!(self.body["username"], "anna", "{}: {why}", self.framework);
     }
 
-    /// No token: the challenge says nothing of an error (RFC 6750 section 3.1).
+    /// Expects 401 for a missing token: the challenge has no error code (RFC 6750 section 3.1).
     #[track_caller]
     pub fn asks_for_a_token(&self, why: &str) {
         self.refuses(401, "missing_token", Some(r#"Bearer realm="api""#), why);
     }
 
-    /// A bad token.
+    /// Expects 401 for an invalid token.
     #[track_caller]
     pub fn refuses_the_token(&self, description: &str, why: &str) {
         let challenge = format!(r#"Bearer error="invalid_token", error_description="{description}""#);

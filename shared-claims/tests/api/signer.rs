@@ -41,7 +41,7 @@ pub fn kid_of(text: &str) -> String {
     serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
 }
 
-/// Header and claims of `token`, whose signature is made again by hand.
+/// The header and claims of `token`. Fails if its signature differs from one made by hand.
 fn read(token: &str) -> [Value; 2] {
     let [header, claims, _] = parts(token);
     assert_eq!(token, signed(&format!("{header}.{claims}"), SECRET));

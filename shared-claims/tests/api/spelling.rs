@@ -12,7 +12,7 @@ const WITH_PLUS_AND_SLASH: GeneralPurpose =
 
 const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// The honest header and claims, with as many spaces behind them as make their length `remainder` modulo three.
+/// The valid header and claims, padded with spaces to a length that is `remainder` modulo three.
 fn of_remainder(remainder: usize) -> [String; 2] {
     [header().text(), access().text()].map(|mut text| {
         while text.len() % 3 != remainder {
@@ -98,7 +98,7 @@ fn trailing_bits_must_be_zero() {
             seen += 1;
         }
     }
-    assert_eq!(seen, (15 + 15 + 3) + (3 + 3 + 3), "every other spelling");
+    assert_eq!(seen, (15 + 15 + 3) + (3 + 3 + 3), "the number of other spellings");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 pub struct Teller {
     pub url: String,
     state: Arc<State>,
-    // Dropped, it closes all connections.
+    // Closes all connections when dropped.
     _tasks: JoinSet<()>,
 }
 
@@ -25,27 +25,27 @@ struct State {
     open: AtomicUsize,
 }
 
-/// One question.
+/// A request that the server has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub after: Option<String>,
     pub etag: Option<String>,
 }
 
-/// The behaviour of the server.
+/// The response of the server.
 #[derive(Clone)]
 pub enum Manner {
-    /// As agreed.
+    /// The correct list.
     Honest,
-    /// As agreed, after a while.
+    /// The correct list, after this pause.
     Slow(Duration),
-    /// Not at all: the connection closes.
+    /// None: the connection closes.
     Dead,
-    /// With these bytes; then the connection closes.
+    /// These bytes; then the connection closes.
     Odd(Vec<u8>),
-    /// With a byte each second, endlessly.
+    /// A byte each second, endlessly.
     Dripping,
-    /// With 503, and on this connection for ever; another one may be answered otherwise.
+    /// 503, and on this connection for ever; a new connection may get another response.
     Ill,
 }
 
@@ -54,7 +54,7 @@ impl Teller {
         Self::listen(revoked, None).await
     }
 
-    /// The same over HTTPS, as `localhost`.
+    /// Starts a server on HTTPS, as `localhost`.
     pub async fn encrypted(revoked: &[Revocation], tls: TlsAcceptor) -> Self {
         Self::listen(revoked, Some(tls)).await
     }
@@ -86,7 +86,7 @@ impl Teller {
         self.state.asked.lock().unwrap().clone()
     }
 
-    /// It has been asked that many times more.
+    /// Waits until the server has received `times` more requests.
     pub async fn is_asked_again(&self, times: usize) {
         let before = self.asked().len();
         until("it is asked", || self.asked().len() >= before + times).await;
@@ -98,7 +98,7 @@ impl Teller {
     }
 }
 
-/// Waits for a condition.
+/// Waits until `condition` is true. Fails with `why` after 20 seconds.
 pub async fn until(why: &str, mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {
@@ -108,7 +108,7 @@ pub async fn until(why: &str, mut condition: impl FnMut() -> bool) {
     timeout(Duration::from_secs(20), wait).await.expect(why);
 }
 
-/// A whole answer.
+/// A complete response.
 pub fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
@@ -119,7 +119,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<Stat
         let (state, tls) = (Arc::clone(&state), tls.clone());
         connections.spawn(async move {
             state.open.fetch_add(1, Ordering::SeqCst);
-            // A client that goes away, or does not trust this server, is not to be answered.
+            // An error is no failure: the client hung up, or does not trust this server.
             let _ = match tls {
                 None => serve(stream, &state).await,
                 Some(tls) => match tls.accept(stream).await {
@@ -173,7 +173,7 @@ async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Optio
     let mut wants_no_cache = false;
     while stream.read_line(&mut line).await? > 0 {
         if line.trim().is_empty() {
-            assert!(wants_no_cache, "a cache might answer");
+            assert!(wants_no_cache, "a cache may answer this request");
             return Ok(Some(asked));
         }
         if let Some((target, _)) = line.strip_prefix("GET ").and_then(|rest| rest.split_once(' ')) {
@@ -191,7 +191,7 @@ async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Optio
     Ok(None)
 }
 
-/// The correct answer: the entries after the cursor, which counts entries; all of them without a known cursor.
+/// The correct response: the entries after the cursor, or all without a known one. A cursor is a number of entries.
 fn honest(revoked: &[Revocation], asked: &Asked) -> Vec<u8> {
     let from = asked.after.as_ref().and_then(|cursor| cursor.strip_prefix("c-")?.parse().ok()).unwrap_or(0);
     let entries = revoked.get(from..).unwrap_or(revoked).to_vec();
@@ -203,7 +203,7 @@ fn honest(revoked: &[Revocation], asked: &Asked) -> Vec<u8> {
     answer("200 OK", &format!("ETag: {etag}\r\n"), &serde_json::to_string(&list).unwrap())
 }
 
-/// An honest list of this one session, as a text.
+/// The JSON of a valid list with this one session.
 pub fn list_of(sid: &str) -> String {
     let list: Value = json!({"cursor": "odd", "entries": [{"sid": sid, "until": u64::from(u32::MAX)}]});
     list.to_string()

@@ -4,7 +4,7 @@ use shared_claims::AccessClaims;
 
 use crate::forge::{AUDIENCE, ISSUER, LIFE, SECRET, STRANGER, access, header, secret, signed, token, verifier_config};
 
-/// The crate's own reading of header and claims, and its own clock; the HMAC is the one that the verifier has.
+/// The claims as the crate verifies them, with its own parser and clock, but with the verifier's HMAC.
 fn third_opinion(token: &str) -> jsonwebtoken::errors::Result<Value> {
     shared_claims::self_test().unwrap();
     let mut validation = Validation::new(Algorithm::HS256);
@@ -26,7 +26,7 @@ const VALUES: &str =
 fn accepted_token_is_accepted_by_jsonwebtoken() {
     let verifier = shared_claims::Verifier::<AccessClaims>::new(&verifier_config(&secret(SECRET), None)).unwrap();
     let now = get_current_timestamp();
-    // Away from the edges of the leeway, since the crate asks a clock of its own.
+    // Not near the limits of the leeway, because the crate reads the clock itself.
     let times =
         [now - 1_000_000, now - 800, now - 60, now + 60, now + 400, now + 1_000_000].map(|time| time.to_string());
     let values: Vec<&str> = VALUES.split(' ').chain(times.iter().map(|time| &**time)).collect();
@@ -41,7 +41,7 @@ fn accepted_token_is_accepted_by_jsonwebtoken() {
             }
         }
     }
-    assert!(accepted > 100, "few of the tokens are good");
+    assert!(accepted > 100, "too few of the tokens are valid");
 }
 
 #[test]

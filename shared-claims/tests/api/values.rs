@@ -89,7 +89,7 @@ fn numbers_are_json_numbers() {
     }
 }
 
-/// `levels` of `open` and `close` around nothing.
+/// A member `x` whose value is `inner` within `levels` pairs of `open` and `close`.
 fn nested(open: &str, inner: &str, close: &str, levels: usize) -> String {
     format!(r#""x":{}{inner}{}"#, open.repeat(levels), close.repeat(levels))
 }

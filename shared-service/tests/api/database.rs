@@ -1,4 +1,4 @@
-//! Limits of time and of connections, on each database.
+//! Limits on time and on connections, on each database.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 const CONNECTIONS: u32 = 8;
 const SOON: Duration = Duration::from_millis(100);
-/// Without an end that a test could see, and without a file that grows meanwhile.
+/// A query that no test sees end, and that writes no growing file.
 const ENDLESS: &str = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000) \
      SELECT count(*) FROM n AS a, n AS b, n AS c, n AS d, n AS e";
 
@@ -25,9 +25,9 @@ fn postgres() -> Database {
     .unwrap()
 }
 
-/// `SQLite` and, with the feature `all-tests`, Postgres, with a table of one row whose name is the second.
+/// `SQLite` and, with the feature `all-tests`, Postgres, each with the name of a new table of one row.
 ///
-/// One test has them at a time, because the statements of another would take the processors from its connections.
+/// Only one test has them at a time, because another test's statements would use the processors it needs.
 async fn each() -> (MutexGuard<'static, ()>, Vec<(Database, String)>) {
     static ALONE: Mutex<()> = Mutex::const_new(());
     let alone = ALONE.lock().await;
@@ -40,7 +40,7 @@ async fn each() -> (MutexGuard<'static, ()>, Vec<(Database, String)>) {
         each.push((postgres(), name));
     }
     for (database, table) in &each {
-        // Opens them all, so that no test waits for a handshake; some may wait for what the test before left running.
+        // Opens all connections, so that no test waits for a handshake. Statements of the test before may still run.
         for _ in 0..5 {
             let opened = join_all((0..CONNECTIONS).map(|_| database.begin())).await;
             if opened.iter().all(Result::is_ok) {
@@ -60,7 +60,7 @@ async fn raise(on: impl Executor<'_, Database = sqlx::Any>, table: &str) -> Resu
 }
 
 async fn is_free(database: &Database, connections: u32) {
-    // At once, because each waits for the processor beside statements without an end.
+    // All at once, because each waits for a processor while endless statements run.
     let held = join_all((0..connections).map(|_| database.begin())).await;
     held.into_iter().collect::<Result<Vec<_>, _>>().expect("a connection is free");
 }
@@ -75,10 +75,10 @@ async fn dropped_call_stops_in_the_database() {
             calls.spawn(async move {
                 if number % 2 == 0 {
                     let mut call = database.begin().await.unwrap();
-                    timeout(SOON, call.execute(ENDLESS)).await.expect_err("it has no end");
+                    timeout(SOON, call.execute(ENDLESS)).await.expect_err("endless query");
                 } else {
                     let call = async { database.list().await.unwrap().execute(ENDLESS).await };
-                    timeout(SOON, call).await.expect_err("it has no end");
+                    timeout(SOON, call).await.expect_err("endless query");
                 }
             });
         }
@@ -96,7 +96,7 @@ async fn dropped_statement_of_its_own_stops_in_postgres() {
     let mut calls = JoinSet::new();
     for _ in 0..CONNECTIONS {
         let database = database.clone();
-        calls.spawn(async move { timeout(SOON, query(ENDLESS).execute(&database)).await.expect_err("it has no end") });
+        calls.spawn(async move { timeout(SOON, query(ENDLESS).execute(&database)).await.expect_err("endless query") });
     }
     calls.join_all().await;
     sleep(LIMIT).await;
@@ -111,7 +111,7 @@ async fn lists_leave_three_quarters_of_the_connections() {
         for _ in 0..CONNECTIONS / 4 {
             lists.push(database.list().await.unwrap());
         }
-        timeout(SOON, database.list()).await.expect_err("no third list");
+        timeout(SOON, database.list()).await.expect_err("a third list must wait");
         is_free(&database, CONNECTIONS * 3 / 4).await;
         drop(lists.pop());
         database.list().await.unwrap();
@@ -122,16 +122,16 @@ async fn lists_leave_three_quarters_of_the_connections() {
 async fn lists_of_clients_that_hung_up_leave_three_quarters_of_the_connections() {
     let (_alone, databases) = each().await;
     for (database, _) in databases {
-        // A busy machine is late once; a call that waits for such a list is late each time.
+        // A busy machine may delay one attempt; a call that waits for an abandoned list is late in every attempt.
         for attempt in 1.. {
             for _ in 0..CONNECTIONS {
                 let list = async { database.list().await.unwrap().execute(ENDLESS).await };
-                timeout(Duration::from_millis(20), list).await.expect_err("it has no end");
+                timeout(Duration::from_millis(20), list).await.expect_err("endless query");
             }
             if timeout(LIMIT / 2, is_free(&database, CONNECTIONS * 3 / 4)).await.is_ok() {
                 break;
             }
-            assert!(attempt < 3, "a call waits for a list that was given up");
+            assert!(attempt < 3, "calls wait for abandoned lists");
             sleep(LIMIT).await;
         }
     }
@@ -142,7 +142,7 @@ async fn lists_of_clients_that_hung_up_leave_three_quarters_of_the_connections()
 async fn statement_over_its_time_is_unavailable() {
     let (_alone, mut databases) = each().await;
     let mut call = databases.remove(1).0.begin().await.unwrap();
-    let error = StoreError::from(call.execute(ENDLESS).await.expect_err("its time is up"));
+    let error = StoreError::from(call.execute(ENDLESS).await.expect_err("the statement must exceed its time limit"));
     assert!(error.to_string().contains("the time for this call was up"), "{error}");
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
 }
@@ -160,10 +160,10 @@ async fn stalled_transaction_lets_its_rows_go() {
     let (database, table) = databases.remove(1);
     let mut stalled = database.begin().await.unwrap();
     raise(&mut *stalled, &table).await.unwrap();
-    // The rest of the limit is what the next statement has in reserve.
+    // The next statement has the rest of the limit as a reserve.
     sleep(LIMIT * 3 / 4).await;
     raise(&database, &table).await.unwrap();
-    stalled.commit().await.expect_err("it was ended");
+    stalled.commit().await.expect_err("the database must have ended the transaction");
     let count = query_scalar::<_, i64>(AssertSqlSafe(format!("SELECT n FROM {table}")));
     assert_eq!(count.fetch_one(&database).await.unwrap(), 1);
 }
@@ -175,10 +175,10 @@ async fn write_waits_for_another_no_longer_than_the_limit() {
         let mut other = database.begin_unlimited().await.unwrap();
         raise(&mut *other, &table).await.unwrap();
         let asked = Instant::now();
-        raise(&database, &table).await.expect_err("the row is taken");
+        raise(&database, &table).await.expect_err("the row must be locked");
         assert!(asked.elapsed() < 2 * LIMIT, "{:?}", asked.elapsed());
         sleep(LIMIT).await;
-        other.commit().await.expect("an import may take longer");
-        raise(&database, &table).await.expect("and then the row is free");
+        other.commit().await.expect("an import may exceed the limit");
+        raise(&database, &table).await.expect("the row is free after the commit");
     }
 }

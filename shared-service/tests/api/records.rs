@@ -14,7 +14,7 @@ impl Read for Slow<'_> {
     }
 }
 
-/// Each record with its line; a refused one as the reason.
+/// Each record with its line; a refused record as the reason.
 fn read(file: impl AsRef<[u8]>) -> Vec<(u64, Result<Value, String>)> {
     let values = |(line, record): Record| (line, record.map(Value::Object));
     let at_once: Vec<_> = Records::of(file.as_ref()).map(values).collect();

@@ -1,4 +1,4 @@
-//! Callers whose token is worth nothing, and the places and secrets that make one worth something.
+//! Missing and invalid access tokens, and the configured header and secrets with which a token is valid.
 
 use shared_claims::AccessClaims;
 
@@ -7,7 +7,7 @@ use crate::caller::Caller;
 use crate::forge::{access_claims, access_token, expired_access, signed, tampered};
 use crate::service::{ACCESS_SECRET, MEMBER, Person, REFRESH_SECRET, Service};
 
-/// Callers whose token is worth nothing, though each was an admin's.
+/// Callers whose access token is missing, invalid or of an unknown role, though each was made from an admin's token.
 fn strangers<'a>(service: &'a Service, admin: &Person) -> Vec<(Caller<'a>, u16, &'static str, &'static str)> {
     let good = &admin.pair.access;
     let claims = access_claims(good);
@@ -36,7 +36,7 @@ fn strangers<'a>(service: &'a Service, admin: &Person) -> Vec<(Caller<'a>, u16, 
 async fn invalid_access_token_is_401_on_every_route() {
     let service = Service::start(SETTINGS).await;
     let admin = service.new_admin(&service.admin().await).await;
-    // The values in calls that need no token.
+    // The user whose values fill the calls that need no access token.
     let member = service.newcomer().await;
     for row in ROWS {
         let (method, _, _, [nobody, ..]) = row;
@@ -61,7 +61,7 @@ async fn invalid_access_token_is_401_on_every_route() {
             }
         }
     }
-    // All that was refused changed nothing.
+    // The refused calls changed nothing.
     service.bearer(&admin.pair.access).get("/users").await.is(200);
     service.refresh(&admin.pair.refresh).await.is(200);
 }

@@ -8,7 +8,7 @@ use super::{ROUTES, ask, caller};
 use crate::forge::tampered;
 use crate::service::{ADMIN, MEMBER, Service};
 
-/// 64 KB, and so many more, as one body of the one member `pad`.
+/// A JSON body of 64 KB and `more` bytes, with the only member `pad`.
 fn of_size(more: usize) -> String {
     let frame = r#"{"pad":""}"#;
     format!(r#"{{"pad":"{}"}}"#, "x".repeat(64 * 1024 - frame.len() + more))
@@ -29,7 +29,7 @@ async fn a_body_has_at_most_64_kilobytes() {
         assert_eq!(status_of_chunks(&service, &head, &largest), good);
         assert_eq!(status_of_chunks(&service, &head, &larger), 413);
     }
-    assert_eq!(status_of_chunks(&service, "POST /login HTTP/1.1", &of_size(1 << 20)), 413, "long before its end");
+    assert_eq!(status_of_chunks(&service, "POST /login HTTP/1.1", &of_size(1 << 20)), 413, "refused before its end");
 }
 
 /// The status of the response to `body` in chunks, without a `Content-Length`.
@@ -42,21 +42,21 @@ fn status_of_chunks(service: &Service, head: &str, body: &str) -> u16 {
         .chunks(10_000)
         .map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
     let request = [vec![head.into_bytes()], chunks.collect(), vec![b"0\r\n\r\n".to_vec()]].concat().concat();
-    // Where the service has heard enough it answers and hangs up; the rest cannot be sent.
+    // The service may respond and close the connection before the end of the body; the rest then cannot be sent.
     drop(stream.write_all(&request));
     drop(stream.shutdown(Shutdown::Write));
     let mut start = [0; 12];
-    stream.read_exact(&mut start).expect("an answer");
+    stream.read_exact(&mut start).expect("a response");
     std::str::from_utf8(&start[9..]).unwrap().parse().unwrap()
 }
 
-/// Sends the head of a request whose body never comes, and gives what is answered.
+/// Sends the head of a request without its body, and returns the response.
 fn ask_without_body(service: &Service, head: &str) -> String {
     let mut stream = TcpStream::connect(service.addr).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.write_all(format!("{head}\r\nHost: test\r\nContent-Type: application/json\r\n\r\n").as_bytes()).unwrap();
     let mut answer = vec![0; 8192];
-    let length = stream.read(&mut answer).expect("an answer before the body");
+    let length = stream.read(&mut answer).expect("a response before the body");
     String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 

@@ -7,7 +7,7 @@ use super::{Desk, GOOD};
 const BCRYPT: &str = "$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK";
 const CREATED: i64 = 1_714_979_289_010;
 
-/// A user base of `MongoDB`, Express and React: no user names, one email in the place of a user name.
+/// A user base of `MongoDB`, Express and React: without user names, but for one that is an email.
 fn from_mern() -> [(&'static str, String); 6] {
     let person = |number: usize, more: &str| {
         let admin = number == 1;
@@ -163,7 +163,7 @@ async fn a_role_field_maps_flags_texts_and_lists() {
         let other = person.replace(&format!("user{number}"), &format!("other{number}"));
         let said = desk.run(&["import", "-"], &other).await.unwrap();
         assert_eq!(said.contains("ignored: roles (1)"), role != "null", "{said}");
-        assert_eq!(desk.user(&format!("other{number}")).await.unwrap().role, Role::Member, "not without the option");
+        assert_eq!(desk.user(&format!("other{number}")).await.unwrap().role, Role::Member, "ignored without option");
     }
     let person = format!(r#"{{"username":"ann","password":"{BCRYPT}","role":"customer"}}"#);
     let people = [person.clone(), person.replace("ann", "ben").replace("customer", "admin")].join("\n");
@@ -179,5 +179,5 @@ async fn date_in_no_known_form_is_counted_as_ignored() {
     let person = format!(r#"{{"username":"ann","password":"{BCRYPT}","createdAt":"06.05.2024"}}"#);
     let said = desk.run(&["import", "-"], &person).await.unwrap();
     assert!(said.ends_with("\nignored: createdAt (1)\n"), "{said}");
-    assert!(desk.user("ann").await.unwrap().created_at > CREATED, "the time of the import");
+    assert!(desk.user("ann").await.unwrap().created_at > CREATED, "the default is the time of the import");
 }

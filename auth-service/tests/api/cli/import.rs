@@ -11,7 +11,7 @@ use super::{Desk, GOOD};
 
 const BCRYPT: &str = "$2b$04$uvuBjaGkDowoTbW6Vvf03eq.GaLGs.1YyY34ZuHoo2W13VnkNlrkK";
 
-/// Exports as Express services with those databases make them.
+/// Lines as exports of Express services have them.
 fn from_express() -> String {
     [
         format!(r#"{{"id":7,"username":"User1","email":"User@Email.com","password":"{BCRYPT}","admin":true}}"#),
@@ -55,7 +55,7 @@ async fn a_second_import_changes_nothing() {
         let expected = "0 added; 4 were there already and are as they were\n\
             there already: user1, carla, dora, emil\nignored: __v (1), _id (1), id (1)\n";
         assert_eq!(said, expected);
-        assert_eq!(desk.run(&["export"], "").await.unwrap(), before, "what was changed since stays");
+        assert_eq!(desk.run(&["export"], "").await.unwrap(), before, "changes after the first import stay");
     }
 }
 
@@ -138,11 +138,11 @@ async fn export_moves_all_users_to_another_database() {
     std::fs::write(&file, &everybody).unwrap();
     postgres.run(&["import", file.to_str().unwrap()], "").await.unwrap();
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(postgres.run(&["export"], "").await.unwrap(), everybody, "ids, hashes and all");
+    assert_eq!(postgres.run(&["export"], "").await.unwrap(), everybody, "all fields are equal, with ids and hashes");
     assert!(postgres.can_sign_in("root", GOOD).await);
 }
 
-/// Good and bad lines by turns; the last one falls together with the account `root`.
+/// Valid and invalid lines: the email of `carla` is that of the account `root`, and `Anna` repeats `anna`.
 fn some_bad() -> String {
     [
         format!(r#"{{"username":"anna","passwordHash":"{BCRYPT}"}}"#),
@@ -173,7 +173,7 @@ async fn skip_invalid_imports_the_others_and_writes_down_why() {
         let why = desk.refusal(&["import", people.to_str().unwrap(), "--skip-invalid"], "").await;
         assert!(why.starts_with(&format!("{}: File exists", file.display())), "{why}");
         let rejected = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "it may hold hashes");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "a private file: hashes");
         std::fs::remove_file(&file).unwrap();
         std::fs::remove_file(&people).unwrap();
         let rejected: Vec<Value> = rejected.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -184,7 +184,7 @@ async fn skip_invalid_imports_the_others_and_writes_down_why() {
         assert_eq!((none.0, &none.1[..11]), (Some(3), "is not JSON"));
         assert_eq!(carla, (Some(4), "email belongs to another user"));
         assert_eq!(anna, (Some(5), "username stands in line 1 already"));
-        assert_eq!(rejected[2]["record"]["username"], "carla", "to be mended and imported again");
+        assert_eq!(rejected[2]["record"]["username"], "carla", "the record can be corrected and imported again");
     }
 }
 

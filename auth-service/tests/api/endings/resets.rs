@@ -7,7 +7,7 @@ use crate::mail::{PUBLIC_URL, ticket};
 use crate::redis_server::{Redis, until};
 use crate::service::{GOOD, Person, Service, TokenPair};
 
-/// Redeems a ticket while Redis goes away after the commit; returns the pair of a login that came just before it.
+/// Redeems a ticket whose reset is committed while Redis is down; returns the tokens of a login just before it.
 async fn reset(service: &Service, redis: &mut Redis, person: &Person, ticket: &str) -> TokenPair {
     // On a busy machine the reset may give up before it has its turn, and the ticket stays valid.
     for _ in 0..10 {
@@ -26,7 +26,7 @@ async fn reset(service: &Service, redis: &mut Redis, person: &Person, ticket: &s
             return pair;
         }
     }
-    panic!("the reset is never committed")
+    panic!("the reset was never committed")
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ async fn silent_or_absent_mail_server_holds_up_no_request_and_no_other_mail() {
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     attempts(&away, 1).await;
     away.forgot(&email).await;
-    assert_eq!(away.number("SELECT count(*) FROM outbox").await, 1, "a mail that waits stays one");
+    assert_eq!(away.number("SELECT count(*) FROM outbox").await, 1, "the outbox holds one row for the address");
     away.nobody().get("/readyz").await.is(200);
 }
 

@@ -15,7 +15,7 @@ async fn page_of_a_link_runs_its_own_script_alone_and_is_kept_nowhere() {
         }
         assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
         let [scripts, styles] = ["<script", "<style"].map(|tag| page.body.matches(tag).count());
-        assert_eq!((scripts, styles), (1, 1), "the policy names one hash of each");
-        assert!(!page.body.contains("http:") && !page.body.contains("https:"), "nothing comes from elsewhere");
+        assert_eq!((scripts, styles), (1, 1), "the policy names one hash for scripts and one for styles");
+        assert!(!page.body.contains("http:") && !page.body.contains("https:"), "nothing comes from another origin");
     }
 }

@@ -23,7 +23,7 @@ async fn post(service: &Served, path: &str, token: &str, body: Value) -> Value {
     serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
 }
 
-/// Adds a user with the address `email`, and asks for a link.
+/// Adds a user with the address `email`, and requests a reset link.
 async fn forgot(service: &Served, email: &str) {
     let login = json!({"username": ADMIN.0, "password": ADMIN.1});
     let admin = post(service, "/login", "", login).await["accessToken"].as_str().unwrap().to_owned();
@@ -105,7 +105,7 @@ async fn operator_gets_a_link_beside_a_running_service() {
     desk.run(&["users", "reset-link", "nobody"], "").is(1);
 }
 
-/// A kill between the server's 250 and the end of the row: the mail is sent again, at least once is what is promised.
+/// A kill between the server's 250 and the deletion of the row: the mail is sent again, as delivery is at least once.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn mail_of_a_killed_instance_is_sent_by_the_next() {

@@ -25,7 +25,7 @@ async fn forgotten_password_is_replaced_by_the_link_in_a_mail() {
         assert!(text(&mail["headers"]["content-type"]).starts_with("text/plain"));
         assert_eq!(
             mail["headers"]["content-transfer-encoding"], "7bit",
-            "a link that is shown as it came is in one line"
+            "another encoding could split the link over two lines"
         );
         assert!(text(&mail["body"]).contains(&person.name));
         let ticket = ticket(mail, "reset");
@@ -38,7 +38,7 @@ async fn forgotten_password_is_replaced_by_the_link_in_a_mail() {
         service.try_log_in((&person.name, GOOD)).await.is(401);
         let access = service.log_in((&email, NEW)).await.access;
         let me = service.bearer(&access).get("/me").await.is(200).json();
-        assert_eq!((&me["email"], &me["emailVerified"]), (&json!(email), &json!(true)), "who reads its mail has it");
+        assert_eq!((&me["email"], &me["emailVerified"]), (&json!(email), &json!(true)), "a reset verifies the email");
         service.reset(&ticket, GOOD).await.fails(403, "invalid_reset_token");
         assert_eq!(subject(&server().mails(&email, 2).await[1]), "Your password was changed");
     })
@@ -120,7 +120,7 @@ async fn ticket_ends_with_its_time_its_address_and_its_account() {
             println!("{why}");
             service.reset(&ticket, NEW).await.fails(403, "invalid_reset_token");
         }
-        assert_eq!(service.number("SELECT count(*) FROM tickets WHERE length(hash) <> 43").await, 0, "no plain ticket");
+        assert_eq!(service.number("SELECT count(*) FROM tickets WHERE length(hash) <> 43").await, 0, "hashed tickets");
     })
     .await;
 }
@@ -133,7 +133,7 @@ async fn reset_forgets_the_failures_before_it() {
     let person = service.member_with(&email).await;
     let ticket = service.reset_ticket(&email).await;
     for login in [&person.name, &email] {
-        // The wait is one of a second.
+        // The first wait is one second.
         in_time(Duration::from_secs(1), async || {
             service.try_log_in((login, "wrong")).await;
             service.try_log_in((login, NEW)).await.fails(429, "too_many_failures");
@@ -170,7 +170,7 @@ async fn fourth_link_of_an_hour_is_not_sent_and_a_notice_is() {
     .await;
 }
 
-/// Strangers who give the address as theirs use up no link of its owner.
+/// Registrations of other users with the address do not count against its owner's limit of reset links.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn registrations_with_an_address_keep_its_owner_from_no_reset() {
@@ -189,12 +189,12 @@ async fn registrations_with_an_address_keep_its_owner_from_no_reset() {
     .await;
 }
 
-/// Asserts that the two kinds of addresses take the same time; not that a busy machine gives both the same.
+/// Asserts that known and unknown addresses take the same time, with retries because the machine may be busy.
 async fn assert_same_time(run: impl AsyncFn() -> [Vec<f64>; 2]) {
     retried(async || assert_alike(&run().await), |why| why.contains("they differ: ")).await;
 }
 
-/// The two kinds of addresses in turns, in milliseconds.
+/// The sorted times of known and of unknown addresses, measured in turns, in milliseconds.
 async fn times(known: impl AsyncFn(usize) -> f64, unknown: impl AsyncFn(usize) -> f64) -> [Vec<f64>; 2] {
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..15 {
@@ -207,7 +207,7 @@ async fn times(known: impl AsyncFn(usize) -> f64, unknown: impl AsyncFn(usize) -
     times
 }
 
-/// Asserts that the middle half of one distribution meets that of the other.
+/// Asserts that the middle halves of the two distributions overlap.
 fn assert_alike([known, unknown]: &[Vec<f64>; 2]) {
     let alike = known[3] <= unknown[11] && unknown[3] <= known[11];
     assert!(alike, "they differ: known {known:?}, unknown {unknown:?}");

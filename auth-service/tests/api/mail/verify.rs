@@ -72,7 +72,7 @@ async fn first_verification_of_an_address_wins() {
         assert_eq!(me(service, &one).await["email"], json!(null));
         service.log_in((&email, GOOD)).await;
 
-        // The third mail to this address goes to its owner, and is no link.
+        // The third mail to this address goes to its owner, and contains no link.
         register(service, &email).await;
         let mails = server().mails(&email, 3).await;
         assert_eq!(subject(&mails[2]), "You have an account already");
@@ -145,14 +145,14 @@ async fn another_address_takes_the_place_of_the_one_before_when_it_is_verified()
         assert_eq!(
             (&record["email"], &record["emailVerified"]),
             (&json!(old), &json!(false)),
-            "an admin proves nothing"
+            "an email set by an admin is unverified"
         );
         assert_eq!(subject(&server().mails(&new, 2).await[1]), "Your address is being changed");
     })
     .await;
 }
 
-/// A claim that waits has no ticket yet: that would be made for the new password.
+/// A claim whose mail is deferred has no ticket yet. A ticket made later would be one for the new password.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn claim_that_waits_ends_with_a_new_password() {

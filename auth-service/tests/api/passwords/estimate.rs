@@ -1,4 +1,4 @@
-//! The price of estimating a password that a stranger chose.
+//! The cost of estimating the strength of a password that an attacker chose.
 
 use std::cell::Cell;
 use std::process::Command;
@@ -15,8 +15,8 @@ const CHILD: &str = "ESTIMATE_IN_A_PROCESS_OF_ITS_OWN";
 const LONGEST: Duration = Duration::from_millis(50);
 const MOST_MEMORY: u64 = 10 << 20;
 
-/// Patterns that zxcvbn looks for: symbols of letters, repeats, sequences, rows of keys, dates, words, letters that
-/// grow in lower case.
+/// Patterns that zxcvbn looks for: symbols in place of letters, repeats, sequences, rows of keys, dates, words, letters
+/// that become longer in lower case.
 const PIECES: [&str; 26] = [
     "0",
     "4",
@@ -57,7 +57,7 @@ fn password() -> impl Strategy<Value = String> {
     })
 }
 
-/// Words that stand in many places of such passwords.
+/// User names and emails whose words occur in many places of such passwords.
 fn about(separator: &'static str, longest: usize) -> impl Strategy<Value = String> {
     let label = (select(vec!["o", "a", "e", "s", "i", "l", "z", "oz", "aae", "oo", "1", "that"]), 1..12_usize);
     vec(label.prop_map(|(letter, times)| letter.repeat(times)), 1..60)
@@ -68,7 +68,7 @@ fn cut(text: &str, bytes: usize) -> String {
     text.chars().scan(0, |taken, c| (*taken += c.len_utf8(), (*taken <= bytes).then_some(c)).1).collect()
 }
 
-/// The time of an estimate on this thread: the least of three, because the machine does other things too.
+/// The CPU time of an estimate on this thread: the least of several, because the machine does other things, too.
 fn time(password: &str, about: &[&str]) -> Duration {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     let once = |_| {
@@ -86,7 +86,7 @@ fn memory(name: &str) -> u64 {
     line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap() * 1024
 }
 
-/// The worst that were found against zxcvbn alone: 3 s and 0.9 GB for the first.
+/// The worst inputs that were found for zxcvbn alone: 3 s and 0.9 GB for the first.
 fn known() -> [(String, String); 4] {
     let labels: Vec<String> = (3..20).map(|length| "o".repeat(length)).collect();
     let email = format!("x1.{}@{}.de", labels.join("."), "oooo.".repeat(4).trim_end_matches('.'));
@@ -110,7 +110,7 @@ fn the_worst_password_costs_little_time_and_memory() {
     assert!(output.status.success() && said.contains("searched"), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The other half of the test above; alone it does nothing.
+/// The child process of the test above; in any other process it does nothing.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "no service: a test that is told what to do by another")]
 fn in_a_process_of_its_own() {
@@ -135,6 +135,6 @@ fn in_a_process_of_its_own() {
     });
     searched.unwrap();
     let grown = memory("VmHWM:").saturating_sub(before);
-    assert!(grown <= MOST_MEMORY, "{grown} bytes more");
+    assert!(grown <= MOST_MEMORY, "memory grew by {grown} bytes");
     println!("searched: at most {:?}, {grown} bytes more", slowest.get());
 }

@@ -1,4 +1,4 @@
-//! The threads that hash.
+//! The pool of threads that hash passwords.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use auth_service::passwords::{Cost, PasswordHash, Passwords, Pool, PoolError};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
 
-/// A thread that is busy until told otherwise.
+/// A pool whose only thread is busy until `release` is sent.
 struct Blocked {
     pool: Arc<Pool>,
     release: mpsc::Sender<()>,
@@ -18,7 +18,7 @@ struct Blocked {
 }
 
 impl Blocked {
-    /// One thread that is held up, and room for `capacity` jobs behind it.
+    /// A pool with one blocked thread and a queue for `capacity` jobs.
     async fn with_room_for(capacity: usize) -> Self {
         let pool = Arc::new(Pool::of(NonZeroUsize::MIN, capacity).unwrap());
         let (release, released) = mpsc::channel::<()>();
@@ -31,7 +31,7 @@ impl Blocked {
         Self { pool, release, job }
     }
 
-    /// Queues a job, and says when it waits.
+    /// Queues a job, and returns once it is in the queue.
     async fn queue<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -53,7 +53,7 @@ fn queue<T: Send + 'static>(
     tokio::spawn(async move { pool.run(ClientNetwork::default(), work).await })
 }
 
-/// The requester hangs up.
+/// Cancels a job, as happens when its client disconnects.
 async fn hang_up<T>(job: JoinHandle<Result<T, PoolError>>) {
     job.abort();
     assert!(job.await.is_err_and(|error| error.is_cancelled()));
@@ -70,8 +70,8 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
     for job in waiting {
         done.push(job.await.unwrap().unwrap());
     }
-    assert_eq!(done, [1, 2], "who waits is served, in order");
-    assert_eq!(blocked.pool.run(ClientNetwork::default(), || 3).await, Ok(3), "and then there is room again");
+    assert_eq!(done, [1, 2], "the waiting jobs run in order");
+    assert_eq!(blocked.pool.run(ClientNetwork::default(), || 3).await, Ok(3), "the queue has room again");
 }
 
 #[tokio::test]
@@ -91,11 +91,11 @@ async fn client_with_many_jobs_delays_others_by_one_job() {
             yield_now().await;
         }
     }
-    assert!(matches!(ask(greedy, "greedy 5").await.unwrap(), Err(PoolError::Busy { .. })), "it is full");
+    assert!(matches!(ask(greedy, "greedy 5").await.unwrap(), Err(PoolError::Busy { .. })), "the queue is full");
     let modest = ask(modest, "modest");
     assert!(
         matches!(jobs.pop().unwrap().await.unwrap(), Err(PoolError::Busy { .. })),
-        "the newest of the most gives way"
+        "the newest job of the client with the most jobs is dropped"
     );
     blocked.release.send(()).unwrap();
     for job in jobs.into_iter().chain([modest]) {
@@ -104,7 +104,7 @@ async fn client_with_many_jobs_delays_others_by_one_job() {
     assert_eq!(order.try_iter().collect::<Vec<_>>(), ["greedy 1", "modest", "greedy 2", "greedy 3"]);
 }
 
-/// The queue is full of jobs of 256 networks; two of them give way.
+/// The queue is full of jobs of 256 networks; two of these jobs are dropped.
 #[tokio::test]
 async fn many_networks_of_one_subscriber_delay_another_by_one_job() {
     let blocked = Blocked::with_room_for(256).await;
@@ -205,7 +205,7 @@ async fn dropped_pool_finishes_running_jobs_and_discards_queued_ones() {
 }
 
 /// Queues a verification of a right password for each of the costs, on one thread, and a new hash of cost 4 for 0.
-/// Returns the costs in the order of the ends.
+/// Returns the costs in the order in which the jobs ended.
 async fn order_of_ends(costs: &[u32]) -> Vec<u32> {
     let pool = Pool::of(NonZeroUsize::MIN, costs.len()).unwrap();
     let passwords = Arc::new(Passwords::on(pool, Cost::try_from(4).unwrap(), None));

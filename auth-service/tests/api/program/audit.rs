@@ -19,12 +19,12 @@ struct Script<'a> {
     /// Request id and event of each step so far.
     expected: Vec<(String, &'static str)>,
     asked: Instant,
-    /// True once a call was to be refused because of the one before it, and came after that one's wait of a second.
+    /// True once a call that should be throttled came after the wait of a second that the call before it caused.
     late: &'a Cell<bool>,
 }
 
 impl Script<'_> {
-    /// Makes a call, which is to leave a line `event`.
+    /// Makes a call that must log the event `event`.
     async fn call(&mut self, event: &'static str, method: &str, path: &str, token: &str, body: Value) -> Value {
         let id = format!("step-{}", self.expected.len());
         let before = std::mem::replace(&mut self.asked, Instant::now());
@@ -58,7 +58,7 @@ async fn each_security_event_is_one_line() {
 /// Makes a call for each event, and compares the log with them.
 async fn play(late: &Cell<bool>) {
     let desk = Desk::new().set("LOG_FORMAT", "json").set("DEMO_DATA", "true").set("REFRESH_GRACE", "0");
-    // The token of who changes a password is refused once the list was read again.
+    // The poll is slow, because the access token of a password change is refused once the list is read again.
     let desk = desk.set("TRUSTED_PROXIES", "127.0.0.1").set("ACCOUNT_FAILURE_LIMIT", "1").set("REVOCATION_POLL", "1m");
     let service = desk.serve();
     let client = Client::builder().no_proxy().build().unwrap();
@@ -98,7 +98,7 @@ async fn play(late: &Cell<bool>) {
     assert_logged(&expected, &service.end().await.1);
 }
 
-/// Each step has left its line, and nothing else has left one.
+/// Asserts that each step has logged its line, and that no other line was logged.
 fn assert_logged(expected: &[(String, &'static str)], log: &str) {
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let audit: Vec<&Value> = lines.iter().filter(|line| line["target"] == "audit").collect();
@@ -115,7 +115,7 @@ fn assert_logged(expected: &[(String, &'static str)], log: &str) {
         assert!((line["by"].is_string() && line["by_session"].is_string()) || !by_admin, "{line}");
     }
     let asked = audit.iter().filter(|line| line["request_id"].is_string()).count();
-    assert_eq!(asked, expected.len(), "no line more");
+    assert_eq!(asked, expected.len(), "an audit line belongs to no step");
     assert!(!log.contains("forged"), "{log}");
 }
 

@@ -46,7 +46,7 @@ fn keygen_keeps_the_secrets_that_are_there() {
     let first = secrets();
     assert!(first[0] != first[1] && first.iter().all(|secret| secret.trim_end().len() >= 43));
     let mode = std::fs::metadata(desk.folder.join("access")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o077, 0, "for its owner only: {mode:o}");
+    assert_eq!(mode & 0o077, 0, "only the owner has access: {mode:o}");
     let kept = desk.run(&["keygen", "access", "refresh"], "").is(0);
     assert!(kept.err.starts_with("access is there already and stays as it is\n"), "{kept:?}");
     assert_eq!(secrets(), first);
@@ -66,7 +66,7 @@ fn wrong_settings_stop_the_start_with_one_message() {
         assert!(!ended.err.contains(ACCESS_SECRET), "{ended:?}");
     }
     let ended = desk.run(&["users", "list"], "").is(1);
-    assert!(ended.err.contains("BCRYPT_COST") && !ended.err.contains("_SECRET"), "no token is signed: {ended:?}");
+    assert!(ended.err.contains("BCRYPT_COST") && !ended.err.contains("_SECRET"), "it needs no secret: {ended:?}");
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn listings_and_checks_are_json_where_asked() {
     assert_eq!(log_in(service.addr, "nobody"), 401);
     let lines = |arguments: &[&str], input: &str| -> Vec<Value> {
         let ended = desk.run(arguments, input).is(0);
-        assert!(!ended.err.contains("INFO"), "the log has warnings alone: {ended:?}");
+        assert!(!ended.err.contains("INFO"), "only warnings are logged: {ended:?}");
         ended.out.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
     };
     let users = lines(&["users", "list", "--json"], "");

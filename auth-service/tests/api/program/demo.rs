@@ -19,7 +19,7 @@ async fn refused(desk: &Desk) -> Ended {
     Ended::from(child.wait_with_output().unwrap()).is(1)
 }
 
-/// The start is refused, and doctor fails, because of these accounts and no other.
+/// Asserts that the start is refused, and that doctor fails, because of exactly these accounts.
 async fn assert_open(desk: &Desk, names: &[&str]) {
     let said = async || [refused(desk).await.err, desk.run(&["doctor"], "").is(1).out];
     let mut told = said().await;
@@ -36,7 +36,7 @@ async fn assert_open(desk: &Desk, names: &[&str]) {
         for name in [ADMIN.0, MEMBER.0] {
             assert_eq!(line.contains(&format!("account {name}")), names.contains(&name), "{name}: {line}");
         }
-        assert!(line.contains("auth-service users set-password"), "the remedy: {line}");
+        assert!(line.contains("auth-service users set-password"), "the message names the remedy: {line}");
         assert!(![ADMIN.1, MEMBER.1].iter().any(|password| said.contains(password)), "{said}");
     }
 }
@@ -71,7 +71,7 @@ async fn published_demo_password_stops_the_start_and_fails_doctor() {
             desk.run(&["users", "delete", name], "").is(0);
         }
         assert_closed(&desk);
-        // They come back, and one has the password of the other.
+        // The accounts are imported again, each with the password of the other.
         let swapped = people.replace("\"john\"", "\"j\"").replace("\"anna\"", "\"john\"").replace("\"j\"", "\"anna\"");
         desk.run(&["users", "import", "-"], &swapped).is(0);
         assert_open(&desk, &["john", "anna"]).await;

@@ -61,7 +61,7 @@ fn redis_cli(redis: &Redis, arguments: &[&str]) -> String {
 
 #[test]
 fn doctor_runs_every_check_if_all_fail() {
-    // It takes connections and says nothing.
+    // A server that accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap();
     let desk = Desk::bare()
@@ -73,7 +73,7 @@ fn doctor_runs_every_check_if_all_fail() {
         .set("BCRYPT_COST", "99");
     let began = Instant::now();
     let ended = examine(&desk, 1);
-    assert!(began.elapsed() < Duration::from_secs(9), "2 s each: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(9), "each check has 2 s: {:?}", began.elapsed());
     for (what, part) in [
         ("settings", "BCRYPT_COST must be a number"),
         ("settings", "ACCESS_TOKEN_SECRET is not set"),
@@ -134,7 +134,7 @@ async fn doctor_names_each_problem() {
         let desk = Desk::new().set(name, &value);
         let ended = examine(&desk, i32::from(verdict == "FAIL"));
         assert!(said(&ended, verdict, what).iter().any(|line| line.contains(part)), "{value}: {}", ended.out);
-        assert!(!desk.folder.join("new.db").exists(), "a look makes no database");
+        assert!(!desk.folder.join("new.db").exists(), "doctor creates no database");
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Desk, Served};
 use crate::database::Database;
 use crate::redis_server::{Redis, until};
 
-/// An authority, and a certificate of its for `localhost`, as files in `folder`.
+/// Creates a certificate authority and its certificate for `localhost`, as files in `folder`.
 fn certify(folder: &Path) {
     let script = "
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority \
@@ -63,5 +63,5 @@ async fn postgres_over_tls_follows_sslmode() {
     drop(service);
 
     let ended = on("verify-full").run(&[], "").is(1);
-    assert!(ended.err.contains("certificate"), "nobody vouches for the server: {ended:?}");
+    assert!(ended.err.contains("certificate"), "the certificate is not trusted: {ended:?}");
 }

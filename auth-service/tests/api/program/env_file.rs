@@ -5,7 +5,7 @@ use shared_claims::Secret;
 use super::Desk;
 use crate::service::ACCESS_SECRET;
 
-/// A desk whose `setting` stands in the third line of `.env`, spelt as `written`.
+/// A desk with `setting` in the third line of `.env`, spelt as `written`.
 fn with_line(setting: &str, written: &str) -> Desk {
     let mut desk = Desk::new();
     desk.settings.retain(|(name, _)| *name != setting);

@@ -6,7 +6,7 @@ use super::{Desk, Ended};
 use crate::database::Database;
 use crate::service::GOOD;
 
-/// One database of each kind, with a desk at it.
+/// One database of each kind, each with a desk that uses it.
 async fn each() -> Vec<(Database, Desk)> {
     let with_desk = |database: Database| {
         let desk = Desk::new().set("AUTH_DATABASE_URL", &database.url);
@@ -123,14 +123,14 @@ fn a_backup_is_the_database_at_one_moment() {
     assert!(people.contains("anna") && !people.contains("ben"), "{people}");
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(desk.folder.join("copy.db")).unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o600, "it holds hashes: for its owner alone");
+    assert_eq!(mode & 0o777, 0o600, "only the owner may read it: it holds hashes");
     let streamed = desk.command(&["backup", "-"]).output().unwrap();
     assert!(streamed.status.success() && streamed.stdout.starts_with(b"SQLite format 3\0"), "{streamed:?}");
     std::fs::write(copy.folder.join("streamed.db"), streamed.stdout).unwrap();
     let people = copy.set("AUTH_DATABASE_URL", "sqlite://streamed.db").run(&["users", "list"], "").is(0).out;
     assert!(people.contains("anna") && people.contains("ben"), "{people}");
     let beside = std::fs::read_dir(&desk.folder).unwrap().map(|file| file.unwrap().file_name());
-    assert!(beside.into_iter().all(|name| !name.to_string_lossy().contains("backup")), "nothing is left");
+    assert!(beside.into_iter().all(|name| !name.to_string_lossy().contains("backup")), "no draft is left");
     for (settings, file, expected, why) in [
         (&desk, "copy.db", "copy.db: File exists", "what is there stays"),
         (&desk, "no/such/copy.db", "no/such/copy.db: No such file", "no folder"),
@@ -140,7 +140,7 @@ fn a_backup_is_the_database_at_one_moment() {
     }
     let gone = Desk::new().set("AUTH_DATABASE_URL", "sqlite://gone.db?mode=rwc");
     gone.run(&["backup", "copy.db"], "").is(1);
-    assert!(!gone.folder.join("copy.db").exists() && !gone.folder.join("gone.db").exists(), "nothing is left");
+    assert!(!gone.folder.join("copy.db").exists() && !gone.folder.join("gone.db").exists(), "no file is left");
     let postgres = Desk::new().set("AUTH_DATABASE_URL", "postgres://user:password@localhost/auth");
     let ended = postgres.run(&["backup", "copy.db"], "").is(1);
     assert!(ended.err.contains("use pg_dump"), "{ended:?}");

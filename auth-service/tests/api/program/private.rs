@@ -18,7 +18,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A desk whose settings stand in `.env` alone.
+/// A desk whose settings are in `.env` alone.
 fn with_file() -> Desk {
     let mut desk = Desk::new();
     let lines: Vec<_> = desk.settings.drain(..).map(|(name, value)| format!("{name}='{value}'\n")).collect();
@@ -126,7 +126,7 @@ fn new_databases_and_core_dumps_are_private() {
     drop(service);
     let desk = Desk::new();
     let ended = Ended::from(under_common_umask(&desk, &["users", "list"]).output().unwrap()).is(0);
-    assert_eq!(mode(&desk.folder.join("auth.db")), 0o600, "made by a command: {ended:?}");
+    assert_eq!(mode(&desk.folder.join("auth.db")), 0o600, "created by a command: {ended:?}");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn keygen_adopts_no_file_that_others_prepared() {
     set_mode(&file("secret.draft"), 0o666);
     desk.run(&["keygen", "secret"], "").is(0);
     assert_eq!(mode(&file("secret")), 0o600);
-    assert_eq!(fs::read_to_string(file("secret.draft")).unwrap(), "prepared", "another file is left as it is");
+    assert_eq!(fs::read_to_string(file("secret.draft")).unwrap(), "prepared", "the file of another user is unchanged");
     let secret = fs::read_to_string(file("secret")).unwrap();
     let files = || fs::read_dir(&desk.folder).unwrap().count();
     assert_eq!(files(), 2, "no draft is left");

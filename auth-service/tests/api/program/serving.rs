@@ -24,7 +24,7 @@ async fn sigterm_finishes_requests_in_flight() {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(Duration::from_secs(5), closed).await.expect("nobody new is let in");
+        timeout(Duration::from_secs(5), closed).await.expect("new connections are refused");
         stream.write_all(body.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -43,7 +43,7 @@ async fn idle_connection_does_not_delay_the_shutdown() {
     write!(idle, "GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     assert_eq!(status(&mut idle), 200);
     service.signal(Signal::TERM);
-    let (code, log) = timeout(Duration::from_secs(3), service.end()).await.expect("it ends at once");
+    let (code, log) = timeout(Duration::from_secs(3), service.end()).await.expect("the service does not wait");
     assert_eq!(code, Some(0), "{log}");
 }
 
@@ -109,7 +109,7 @@ async fn probes_and_polls_are_logged_at_debug_and_a_refused_origin_once() {
     service.signal(Signal::TERM);
     let (_, log) = service.end().await;
     let requests: Vec<_> = log.lines().filter(|line| line.contains(" http request ")).collect();
-    assert_eq!(requests.len(), 2, "what is not there: {log}");
+    assert_eq!(requests.len(), 2, "only the calls of /nowhere are logged: {log}");
     assert!(requests.iter().all(|line| line.contains("service=auth-service")), "{log}");
     assert_eq!(log.matches("ALLOWED_ORIGINS does not name").count(), 1, "{log}");
     assert!(log.contains("pages of https://app.example call"), "{log}");

@@ -1,4 +1,4 @@
-//! HTTPS in the process, with certificates of the test's own authorities, asked by curl and openssl.
+//! HTTPS in the process, with certificates of the tests' own authorities; the clients are curl and openssl.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::{Desk, Ended, Served};
 use crate::redis_server::until;
 
-/// In `folder`: an authority `NAME-ca.pem`, and a certificate of its for `localhost`, `NAME.pem` and `NAME.key`.
+/// Creates in `folder` an authority `NAME-ca.pem`, and its certificate for `localhost`, `NAME.pem` and `NAME.key`.
 fn certify(folder: &Path, name: &str) {
     let script = "
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=$1-authority \

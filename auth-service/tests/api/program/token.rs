@@ -19,7 +19,7 @@ fn token(header: &Value, claims: &Value, secret: &str) -> String {
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
-/// `base`, with the members of `change` in the place of its own; null takes one away.
+/// `base` with the members of `change`; null removes a member.
 fn with(mut base: Value, change: &Value) -> Value {
     for (name, value) in change.as_object().unwrap() {
         if value.is_null() {
@@ -93,7 +93,7 @@ fn token_verify_agrees_with_the_verifier() {
         assert!(verdict.lines().last().unwrap().contains(last), "{why}: {ended:?}");
         let signature = token.rsplit('.').next().unwrap();
         assert!(!format!("{ended:?}").contains(signature) || token.contains(':'), "the signature is shown: {why}");
-        assert!(!desk.folder.join("auth.db").exists(), "a question makes no database");
+        assert!(!desk.folder.join("auth.db").exists(), "the command creates no database");
     }
 }
 
@@ -134,7 +134,7 @@ fn a_token_is_shown_without_its_signature_and_without_settings() {
         assert!(ended.out.contains(part), "{part}: {}", ended.out);
     }
     assert!(!ended.out.contains(token.rsplit('.').next().unwrap()), "{}", ended.out);
-    assert!(!ended.out.contains(['\u{1b}', '\u{9b}']), "nothing steers the terminal: {:?}", ended.out);
+    assert!(!ended.out.contains(['\u{1b}', '\u{9b}']), "no control characters: {:?}", ended.out);
     for (text, code, part) in [("", 1, ""), ("a.b", 1, "must have 3"), ("é.ü.ö", 1, "not base64url")] {
         let ended = desk.run(&["token", "inspect", "-"], text).is(code);
         assert!(ended.out.contains(part), "{text}: {ended:?}");

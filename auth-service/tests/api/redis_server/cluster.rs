@@ -42,7 +42,7 @@ impl Cluster {
         self.healthy().await;
     }
 
-    /// Waits until every node finds all well, and every master that is alive has what it had.
+    /// Waits until every node reports the cluster as ok, and every master has a connected replica.
     async fn healthy(&self) {
         for node in &self.nodes {
             until("the cluster is ok", async || {
@@ -55,16 +55,16 @@ impl Cluster {
             until("it has a replica", async || master.ask::<String>("INFO replication").await.contains("state=online"))
                 .await;
         }
-        // Nodes gossip ten times a second; what they said last may still be on its way.
+        // Nodes gossip ten times a second; the last messages may still be on their way.
         sleep(Duration::from_millis(200)).await;
     }
 
-    /// Two of its nodes, as one names a cluster.
+    /// The URL of the cluster, which names two of its nodes.
     pub fn url(&self) -> String {
         format!("redis-cluster://{},{}", self.nodes[0].place(), self.nodes[4].place())
     }
 
-    /// The number of the master that had the slot in the beginning.
+    /// The index of the node that was the slot's master in the beginning.
     pub fn master_of(slot: u16) -> usize {
         match slot {
             ..=5460 => 0,
@@ -73,7 +73,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until this node is a replica that has all that its master has.
+    /// Waits until this node is a replica in sync with its master.
     pub async fn demoted(&self, number: usize) {
         let node = &self.nodes[number];
         until("it is a replica", async || {

@@ -21,7 +21,7 @@ use crate::database::new_folder;
 pub use self::cluster::Cluster;
 pub use self::sentinel::Watched;
 
-/// Longer than anything here takes; only a test that fails waits for it.
+/// Longer than any step here takes; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The range of [`free_port`].
@@ -40,17 +40,17 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// One that keeps what it is told.
+    /// Starts a durable server.
     pub async fn start() -> Self {
         Self::with(&DURABLE).await
     }
 
-    /// One with these arguments, on a free port.
+    /// Starts a server with these arguments, on a free port.
     pub async fn with(arguments: &[&str]) -> Self {
         Self::at(free_port(), arguments).await
     }
 
-    /// One that speaks TLS and nothing else, with these files.
+    /// Starts a server that accepts TLS only, with these files.
     pub async fn with_tls(certificate: &str, key: &str) -> Self {
         let port = free_port();
         let tls = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"];
@@ -70,7 +70,7 @@ impl Redis {
         format!("redis://{}", self.place())
     }
 
-    /// Its host and port.
+    /// The host and port.
     pub fn place(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -79,7 +79,7 @@ impl Redis {
         self.port
     }
 
-    /// Kills it as hard as can be.
+    /// Kills the server with SIGKILL.
     pub fn stop(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -94,7 +94,7 @@ impl Redis {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// A connection of the test's own.
+    /// A connection of the test, with these credentials.
     pub async fn raw(&self, credentials: &str) -> MultiplexedConnection {
         connect(&format!("redis://{credentials}{}", self.place())).await
     }
@@ -118,7 +118,7 @@ impl Drop for Redis {
     }
 }
 
-/// A connection that has patience: the driver's own limit for an answer is half a second.
+/// A connection with long timeouts: the driver's default limit for a response is half a second.
 pub async fn connect(url: &str) -> MultiplexedConnection {
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
@@ -135,8 +135,8 @@ fn spawn(port: u16, folder: &Path, arguments: &[String]) -> Child {
         .unwrap()
 }
 
-/// A port that is free, as is the one that a Cluster derives from it: both below the range from which the kernel gives
-/// ports away. None is given twice by this process.
+/// A free port whose Cluster bus port, 10,000 higher, is free, too. Both are below the kernel's range of ephemeral
+/// ports. This process uses no port twice.
 fn free_port() -> u16 {
     static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(Uuid::new_v4().as_fields().1 % PORTS));
     let free = |port: &u16| [*port, port + 10_000].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
@@ -151,5 +151,5 @@ pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, holds).await.unwrap_or_else(|_| panic!("it never came to pass that {what}"));
+    timeout(PATIENCE, holds).await.unwrap_or_else(|_| panic!("timed out before this held: {what}"));
 }

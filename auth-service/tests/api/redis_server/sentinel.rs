@@ -49,7 +49,7 @@ impl Watched {
         format!("redis+sentinel://{}/{NAME}", places.join(","))
     }
 
-    /// Waits until the Sentinels name another master than the first, and gives its place among the servers.
+    /// Waits until the Sentinels name another master than the first, and returns its index among the servers.
     pub async fn failed_over(&self) -> usize {
         until("another one is named", async || self.named().await != Some(0)).await;
         let master = self.named().await.unwrap();
@@ -60,7 +60,7 @@ impl Watched {
         master
     }
 
-    /// Ends the Sentinels, not the servers.
+    /// Stops the Sentinels, but not the servers.
     pub fn blind(&mut self) {
         self.sentinels.clear();
     }

@@ -1,5 +1,5 @@
-//! A user who changes while a refresh is under way, at the moment that matters: after the user was read, and before the
-//! rotation.
+//! A change of the user during a refresh, at the critical moment: after the user was read, and before the rotation of
+//! the session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -32,14 +32,14 @@ const RULES: Rules = Rules {
     access_ttl: Duration::from_mins(15),
 };
 
-/// A session store before whose rotations a user changes.
+/// A session store that changes the user just before each rotation.
 struct Interrupted {
     store: Arc<dyn SessionStore>,
     users: Users,
     change: Change,
 }
 
-/// The change, and true if what it ends has ended before the rotation.
+/// The change, and true if the sessions and tokens that it ends have ended before the rotation.
 #[derive(Clone)]
 struct Change {
     change: UserChange,
@@ -129,7 +129,7 @@ impl Scene {
         Self { people, sessions, skew_ms, user, token }
     }
 
-    /// The answer to a refresh during which the user changes.
+    /// The result of a refresh during which the user changes.
     async fn refresh_during(&self, change: UserChange, is_completed: bool) -> Result<TokenResponse, Refused> {
         let (store, users) = (Arc::clone(&self.sessions), self.people.users.clone());
         let interrupted = Interrupted { store, users, change: Change { change, is_completed } };
@@ -167,7 +167,7 @@ async fn role_change_before_the_rotation_is_in_the_new_token() {
         let granted = scene.refresh_during(promotion(), true).await.unwrap();
         let claims = access_claims(&granted.pair.access_token);
         assert_eq!(claims.role, "admin");
-        assert!(claims.iat >= scene.not_before().await, "it is not revoked");
+        assert!(claims.iat >= scene.not_before().await, "the new token is not revoked");
     }
 }
 
@@ -176,16 +176,16 @@ async fn token_with_the_role_before_a_change_is_revoked_by_the_change() {
     for scene in Scene::each().await {
         let granted = scene.refresh_during(promotion(), false).await.unwrap();
         let claims = access_claims(&granted.pair.access_token);
-        // The change, which had not yet revoked anything, now does.
+        // The change now revokes the tokens, which it had not done yet.
         complete_of(&scene.people.users, &*scene.sessions, &scene.user).await.unwrap();
-        assert!(claims.role == "admin" || claims.iat < scene.not_before().await, "{} goes on", claims.role);
+        assert!(claims.role == "admin" || claims.iat < scene.not_before().await, "role {} stays valid", claims.role);
     }
 }
 
 #[tokio::test]
 async fn user_is_read_again_where_clocks_cannot_tell_the_order() {
     for scene in Scene::each().await {
-        // The store is ahead by more than clocks may differ, or the call has taken as long.
+        // The store's clock is ahead by more than clocks may differ. A call that takes as long has the same effect.
         scene.skew_ms.store(6000, Ordering::Relaxed);
         let granted = scene.refresh_during(promotion(), false).await.unwrap();
         assert_eq!(granted.user.role, Role::Admin);
@@ -209,9 +209,9 @@ async fn refresh_of_a_user_disabled_meanwhile_is_refused_or_revoked() {
                 .unwrap()
                 .iter()
                 .any(|entry| matches!(entry, Revocation::Session { sid, .. } if *sid == claims.sid));
-            assert!(is_listed || claims.iat < scene.not_before().await, "the token goes on");
+            assert!(is_listed || claims.iat < scene.not_before().await, "the access token stays valid");
             let refused = grants(&scene.people.users, Arc::clone(&scene.sessions));
-            assert!(refused.refresh(&granted.pair.refresh_token, now_ms()).await.is_err(), "the session goes on");
+            assert!(refused.refresh(&granted.pair.refresh_token, now_ms()).await.is_err(), "the session stays alive");
         }
     }
 }

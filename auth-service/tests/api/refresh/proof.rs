@@ -36,7 +36,7 @@ async fn both_names_at_once_must_mean_one_token() {
     service.refresh(&other).await.is(200);
 }
 
-/// Refresh tokens that are none, each with the reason why.
+/// Invalid refresh tokens, each with the reason why.
 fn forgeries(pair: &TokenPair) -> Vec<(String, &'static str)> {
     let token = &pair.refresh;
     let claims = refresh_claims(token);

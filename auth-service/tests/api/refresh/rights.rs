@@ -59,7 +59,7 @@ async fn refresh_beside_a_role_change_has_the_new_role_or_is_revoked() {
                 let list = service.nobody().get("/revocations").await.is(200).json();
                 let entries = list["entries"].as_array().unwrap().iter().filter(|entry| entry["sub"] == *person.id);
                 let not_before = entries.filter_map(|entry| entry["notBefore"].as_u64()).max();
-                assert!(not_before > Some(claims.iat), "the token with the old role goes on: {list}");
+                assert!(not_before > Some(claims.iat), "the token with the old role stays valid: {list}");
             }
             assert_eq!(access_claims(&service.next(&next).await.access).role, "admin");
         };

@@ -1,4 +1,4 @@
-//! A store in memory that keeps every rule but one, and fronts that break one: bugs that others have had.
+//! A store in memory with one flaw, and flaws of the layer before the store: bugs that other services have had.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Flaw {
-    // Of the store.
+    // Flaws of the store.
     EndlessGrace,
     GraceForGrandparents,
     GraceAfterDeath,
@@ -29,7 +29,7 @@ pub enum Flaw {
     Unbounded,
     EndsTheUsed,
     RevivedException,
-    // Of what stands before it: see `machine`.
+    // Flaws of the layer before the store: see `machine`.
     BelievesForgeries,
     CopiedRole,
     PickyLogout,
@@ -69,7 +69,7 @@ impl Flawed {
         ms(self.rules.refresh_ttl)
     }
 
-    /// Presents a generation of a record.
+    /// Rotates a record for the generation `presented`.
     fn rotated(&self, record: &mut Record, user_id: &str, presented: i64) -> Rotation {
         let (now, grace) = (self.now(), ms(self.rules.grace));
         let Record { session, graced_at, ended } = record;
@@ -179,7 +179,7 @@ impl SessionStore for Flawed {
         Ok(())
     }
 
-    /// Access tokens are not what the model is about.
+    /// Does nothing: the model does not cover access tokens.
     async fn revoke_access_tokens(&self, _: &str) -> Result<(), StoreError> {
         Ok(())
     }
@@ -188,7 +188,7 @@ impl SessionStore for Flawed {
         Ok(Changes { list: cursor.list.clone(), now: self.now(), shards: vec![], more: false, corrupt: vec![] })
     }
 
-    /// All of them on one page.
+    /// All live sessions on one page.
     async fn list(&self, user_id: &str, _: Option<SessionPosition>, _: usize) -> Result<Vec<Session>, StoreError> {
         let now = self.now();
         let sessions = self.sessions.lock().unwrap();

@@ -20,14 +20,14 @@ use crate::service::{ACCESS_SECRET, REFRESH_SECRET};
 /// One script, on users of its own.
 pub struct Case<'a> {
     subject: &'a Subject,
-    /// When it began, by the real clock.
+    /// The start of the case, by the real clock.
     started_ms: i64,
-    /// Half minutes since then, by the clock that the subject sees.
+    /// Half minutes since the start, by the clock that the subject sees.
     now: i64,
     users: Vec<String>,
     sessions: Vec<SessionId>,
     tokens: Vec<Issued>,
-    /// The one text of each refresh token.
+    /// The text of each refresh token, by session and generation: a retry must return the same text.
     texts: HashMap<(usize, i64), String>,
     /// The possible states: more than one after concurrent events.
     worlds: Vec<World>,
@@ -166,8 +166,8 @@ impl<'a> Case<'a> {
         Some(Issued { token, text })
     }
 
-    /// True if its user is enabled. Otherwise a refresh is two steps, the rotation and the end of the session, and
-    /// concurrent events may fall between them, so that nothing can be concluded.
+    /// True if the token's user is enabled. Otherwise a refresh is two steps, the rotation and the end of the session,
+    /// and concurrent events may fall between them, so that nothing can be concluded.
     fn goes_on(&self, issued: &Issued) -> bool {
         self.worlds.iter().all(|world| world.users[issued.token.user].may_sign_in())
     }
@@ -176,7 +176,7 @@ impl<'a> Case<'a> {
         self.present(events.into_iter().map(|event| (event, String::new())).collect()).await
     }
 
-    /// Lets these events happen at once, each with the text of its token.
+    /// Runs these events concurrently, each with the text of its token.
     async fn present(&mut self, events: Vec<(Event, String)>) -> Result<(), String> {
         let replies = join_all(events.iter().map(|(event, text)| self.answer(event, text))).await;
         let mut answers = vec![];
@@ -282,7 +282,7 @@ impl<'a> Case<'a> {
         self.subject.log_out(text).await.unwrap()
     }
 
-    /// A reply in the model's terms. What is granted is looked at closely, and kept to be used later.
+    /// A reply in the model's terms. Granted tokens are checked, and kept for later events.
     fn translated(&mut self, reply: Reply) -> Result<Answer, String> {
         let granted = match reply {
             Reply::Plain(answer) => return Ok(answer),
@@ -314,13 +314,13 @@ impl<'a> Case<'a> {
         Ok(Answer::Granted { session, generation, made_at, expires_at, admin: access["role"] == "admin" })
     }
 
-    /// A time of a token in half minutes. A case takes less than half of one.
+    /// A time claim of a token, in half minutes since the start. A whole case takes less real time than half of one.
     fn units(&self, seconds: &Value) -> i64 {
         let ms = seconds.as_i64().unwrap_or(0) * 1000 + 999 - self.started_ms;
         ms.div_euclid(UNIT)
     }
 
-    /// Keeps the worlds in which the living are the listed.
+    /// Keeps the worlds whose live sessions are the listed ones.
     async fn compare_lists(&mut self) -> Result<(), String> {
         for (user, id) in self.users.iter().enumerate() {
             let sessions = list_all(&*self.subject.sessions, id).await.unwrap();
@@ -343,7 +343,7 @@ fn check(holds: bool, what: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what.to_owned()) }
 }
 
-/// Each order that a few events can have. Equal ones have one.
+/// The possible orders of concurrent events. Equal events have only one.
 fn orders(events: &[Event]) -> Vec<Vec<usize>> {
     let there = (0..events.len()).collect::<Vec<_>>();
     if events.iter().all(|event| *event == events[0]) {
@@ -352,7 +352,7 @@ fn orders(events: &[Event]) -> Vec<Vec<usize>> {
     vec![there.clone(), there.into_iter().rev().collect()]
 }
 
-/// Which session a login may end, where several were unused equally long.
+/// `order` with each choice of the session that a login may end if several were unused equally long.
 fn choices(events: &[Event], order: &[usize], rules: &Rules) -> Vec<(Vec<usize>, usize)> {
     let most = if matches!(events[0], Event::LogIn { .. }) { rules.most } else { 1 };
     (0..most).map(|choice| (order.to_vec(), choice)).collect()

@@ -1,4 +1,4 @@
-//! The real thing beside its specification: whatever happens to sessions, in whatever order, both give the same answers.
+//! The real code compared with its specification: for any events in any order, both give the same results.
 
 mod flawed;
 mod machine;
@@ -30,7 +30,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Tries cases until this many things have happened, or until one goes wrong: then its shortest form, and why.
+/// Runs random cases until `steps` events have happened. The error of a failing case is its shortest form, and why.
 fn try_out(subject: &Subject, runtime: &Runtime, steps: usize, shrinks: u32) -> Result<(), String> {
     let mut done = 0;
     while done < steps {
@@ -111,7 +111,7 @@ macro_rules! planted {
         fn $test() {
             let runtime = runtime();
             let subject = runtime.block_on(Subject::new(Place::Memory(Some(Flaw::$flaw)), $rules));
-            let found = try_out(&subject, &runtime, 50_000, 0).expect_err("nobody noticed");
+            let found = try_out(&subject, &runtime, 50_000, 0).expect_err("the flaw was not found");
             runtime.block_on(subject.close());
             println!("{found}");
         }

@@ -1,13 +1,13 @@
-//! The rules of sessions, as a specification that runs: what is, what happens, what is answered. No store, no token.
+//! The rules of sessions as an executable specification: states, events and results, without a store or real tokens.
 //!
-//! Time is counted in half minutes from the beginning. All rules are an odd number of them and all steps of time an even
-//! one, so the seconds that a real store takes never decide.
+//! Time is counted in half minutes from the beginning. All durations of rules are odd and all steps of time are even,
+//! so the seconds that a real store takes never change a result.
 
 /// Durations, in half minutes.
 pub struct Rules {
     pub ttl: i64,
     pub max_age: i64,
-    /// Zero is never.
+    /// Zero means no grace.
     pub grace: i64,
     /// The maximum number of live sessions per user.
     pub most: usize,
@@ -78,7 +78,7 @@ pub enum Event {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Answer {
-    /// Two tokens: the refresh token names this generation and ends then; the access token tells of this role.
+    /// Two tokens: a refresh token with this generation and expiry, and an access token with this role.
     Granted {
         session: usize,
         generation: i64,
@@ -87,12 +87,12 @@ pub enum Answer {
         admin: bool,
     },
     NotLoggedIn,
-    /// Not proven, so that no store was asked.
+    /// The token is invalid, so that no store was called.
     Unproven,
     Gone,
     Replayed,
     NoUser,
-    /// True if it was alive.
+    /// True if the session was alive.
     Ended(bool),
     /// The number of live sessions.
     AllEnded(u64),
@@ -151,7 +151,7 @@ impl World {
         self.granted(self.sessions.len() - 1)
     }
 
-    /// Ends the session that was unused longest, where there is no room for another.
+    /// Ends the session that was unused longest if the user has no room for another.
     fn make_room(&mut self, rules: &Rules, now: i64, user: usize, choice: usize) {
         let living = self.living(now, user);
         if living.len() < rules.most {

@@ -8,7 +8,7 @@ pub enum Op {
         user: usize,
         outdated: bool,
     },
-    /// So many concurrent uses of a token.
+    /// A number of concurrent uses of a token.
     Refresh {
         which: Which,
         copies: usize,
@@ -22,7 +22,7 @@ pub enum Op {
         user: usize,
         but_of: Option<Which>,
     },
-    /// A refresh, and at the same time something else.
+    /// A refresh, and another event at the same time.
     Race {
         which: Which,
         with: Rival,
@@ -38,7 +38,7 @@ pub enum Op {
     Delete {
         user: usize,
     },
-    /// An even number of half minutes.
+    /// Lets an even number of half minutes pass.
     Pass(i64),
     Sweep,
 }
@@ -62,7 +62,7 @@ pub struct Which {
 pub enum Forgery {
     Tampered,
     SignedForAccess,
-    /// A generation that is yet to come.
+    /// A generation that has not been issued yet.
     Ahead,
     OfAnotherUser,
     Expired,

@@ -83,12 +83,12 @@ impl Subject {
             }
         };
         let tokens = Tokens::new(&config(&rules)).unwrap();
-        // When a token is handed out is not what the model is about.
+        // The model does not cover the time at which a token is handed out.
         let grants = Grants::new(people.users.clone(), Arc::clone(&sessions), tokens).with_pause(Duration::ZERO);
         Self { rules, sessions, flaw, grants, skew_ms, sweeper, people }
     }
 
-    /// The clock, at `units` after `started_ms`, or a little later.
+    /// Sets the clock to `units` after the start of the case, or a little later.
     pub fn set_clock(&self, units: i64) {
         self.skew_ms.store(units * UNIT, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Masters that die, pause, or move their keys: no session is lost, and no used token works again.
+//! Masters that are killed, pause, or move their keys: no session is lost, and no used token works again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::redis_server::{Cluster, Redis, Watched, until};
 
 const OWNERS: usize = 24;
 
-/// Some who log out, which is acknowledged, and some who look on.
+/// Owners who will log out, and owners whose requests probe the store.
 async fn audience(stage: &Arc<Stage>) -> (Vec<Owner>, Vec<Owner>) {
     let (mut gone, mut probes) = (vec![], vec![]);
     for _ in 0..OWNERS {
@@ -26,11 +26,11 @@ async fn audience(stage: &Arc<Stage>) -> (Vec<Owner>, Vec<Owner>) {
     (gone, probes)
 }
 
-/// The first request of each is served, and ended sessions stay ended.
+/// Asserts that the first request of each probe is served, and that ended sessions stay ended.
 async fn assert_recovered(gone: &[Owner], probes: &mut [Owner]) {
-    sleep(RECOVERY).await; // What is promised is a time.
+    sleep(RECOVERY).await; // The recovery is promised within this time.
     for probe in probes {
-        assert!(probe.go_on().await, "the first request");
+        assert!(probe.go_on().await, "the first request is served");
     }
     for owner in gone {
         owner.assert_gone().await;
@@ -62,7 +62,7 @@ async fn a_redis_that_is_killed_keeps_all_it_acknowledged() {
 
 async fn served_again(stage: &Arc<Stage>) {
     let served = until("the store answers", async || stage.store.ping().await.is_ok());
-    timeout(RECOVERY, served).await.expect("within two seconds");
+    timeout(RECOVERY, served).await.expect("served again within two seconds");
 }
 
 #[tokio::test]
@@ -107,15 +107,15 @@ async fn write_without_a_replica_is_not_acknowledged() {
     let other = redis_stage(&cluster.url(), RULES);
     assert_eq!(other.store.list(&owner.user, None, 9).await.unwrap().len(), 1);
     replica.signal(Signal::STOP);
-    assert!(!owner.go_on().await, "an advance");
+    assert!(!owner.go_on().await, "a rotation");
     for store in [&other.store, &stage.store] {
-        assert!(store.rotate(&owner.user, owner.id, owner.generation).await.is_err(), "its repetition");
+        assert!(store.rotate(&owner.user, owner.id, owner.generation).await.is_err(), "the retry of the rotation");
     }
     assert!(stage.store.end(&owner.user, owner.id).await.is_err(), "an end");
     for store in [&other.store, &stage.store] {
-        assert!(store.end(&owner.user, owner.id).await.is_err(), "that it has ended already");
+        assert!(store.end(&owner.user, owner.id).await.is_err(), "the retry of the end");
     }
-    assert_eq!(stage.store.list(&owner.user, None, 9).await.unwrap().len(), 0, "reading promises nothing");
+    assert_eq!(stage.store.list(&owner.user, None, 9).await.unwrap().len(), 0, "a read needs no replica");
     replica.signal(Signal::CONT);
     until("the replica has it", async || matches!(stage.store.end(&owner.user, owner.id).await, Ok(false))).await;
     owner.assert_gone().await;
@@ -135,7 +135,7 @@ async fn a_slot_that_moves_is_followed() {
 
     target.ask::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}")).await;
     source.ask::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}")).await;
-    assert!(owner.go_on().await, "the keys are where they were");
+    assert!(owner.go_on().await, "no key has moved yet");
     let place = target.port();
     source.ask::<()>(&format!("MIGRATE 127.0.0.1 {place}  0 1000 KEYS {index} {index}:{}", owner.id)).await;
     assert!(owner.go_on().await, "ASK");
@@ -183,21 +183,21 @@ async fn slot_moved_key_by_key_loses_no_session() {
         let record = format!("{index}:{}", owner.id);
         let (first, second) = if index_first { (&index, &record) } else { (&record, &index) };
         move_key(first).await;
-        assert!(!owner.go_on().await, "half is there, index first: {index_first}");
-        stage.store.end(&owner.user, owner.id).await.expect_err("half is there");
+        assert!(!owner.go_on().await, "one of two keys has moved, index first: {index_first}");
+        stage.store.end(&owner.user, owner.id).await.expect_err("one of two keys has moved");
         drop(stage.store.list(&owner.user, None, 9).await);
         drop(stage.store.revoke_access_tokens(&owner.user).await);
         move_key(second).await;
-        assert!(owner.go_on().await, "all is there, index first: {index_first}");
+        assert!(owner.go_on().await, "both keys have moved, index first: {index_first}");
     }
-    // Its index is there, its record not yet, and the list is there: it ends all the same.
+    // The index and the list have moved, the record has not: the session ends all the same.
     let index = index_of(&late.user);
     move_key(&index).await;
     for key in ["revocations:{07}", "revocations:{07}:name"] {
         move_key(key).await;
         let changes = stage.store.revoked(&Cursor::default()).await.unwrap();
         let told = changes.shards[0].entries.iter().any(|(_, entry)| is_about(entry, gone.id));
-        assert!(told, "{key} is there");
+        assert!(told, "{key} has moved");
     }
     stage.store.end_all(&late.user, None).await.unwrap();
     move_key(&format!("{index}:{}", late.id)).await;
@@ -211,8 +211,8 @@ async fn slot_moved_key_by_key_loses_no_session() {
     }
 }
 
-/// For a while two servers are masters, and each ends a session. A reader of the abandoned one has a later position
-/// than the entry on the other one.
+/// For a while two servers are masters, and each ends a session. A reader of the abandoned server has a later position
+/// than the entry on the other server.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn server_with_another_history_sends_its_whole_list() {
@@ -234,7 +234,7 @@ async fn server_with_another_history_sends_its_whole_list() {
     cursor.move_past(&stage.store.revoked(&cursor).await.unwrap());
     end(&follower, &later).await;
     let changes = follower.store.revoked(&cursor).await.unwrap();
-    assert!(changes.list != cursor.list, "it is another list");
+    assert!(changes.list != cursor.list, "the lists have different names");
     let told: Vec<_> = changes.shards.into_iter().flat_map(|shard| shard.entries).map(|(_, entry)| entry).collect();
     for session in [here, later] {
         assert!(told.iter().any(|entry| is_about(entry, session.id)), "{told:?}");
@@ -263,9 +263,9 @@ async fn a_master_that_dies_is_followed_by_another() {
     load.settle().await;
 
     watched.blind();
-    sleep(RECOVERY).await; // Several pulses, in which no Sentinel answers.
+    sleep(RECOVERY).await; // Several checks, in which no Sentinel responds.
     for probe in &mut probes {
-        assert!(probe.go_on().await, "the master is there");
+        assert!(probe.go_on().await, "the master needs no Sentinel");
     }
 }
 
@@ -282,12 +282,12 @@ async fn replaced_master_is_disconnected() {
     watched.servers[0].signal(Signal::STOP);
     let master = watched.failed_over().await;
     assert_recovered(&gone, &mut probes).await;
-    // It wakes up, and believes itself to be master still.
+    // The old master resumes, and still believes that it is the master.
     watched.servers[0].signal(Signal::CONT);
     assert_recovered(&gone, &mut probes).await;
     for probe in &probes {
         let key = format!("HGET {}:{} generation", index_of(&probe.user), probe.id);
-        assert_eq!(watched.servers[master].ask::<i64>(&key).await, probe.generation, "the new master has it");
+        assert_eq!(watched.servers[master].ask::<i64>(&key).await, probe.generation, "the new master has the rotation");
     }
     load.settle().await;
 }
@@ -299,9 +299,9 @@ async fn server_that_becomes_a_replica_is_disconnected() {
     let stage = Arc::new(redis_stage(&one.url(), RULES));
     let mut owner = Owner::new(&stage).await;
     one.ask::<()>(&format!("REPLICAOF 127.0.0.1 {}", two.port())).await;
-    assert!(!owner.go_on().await, "it cannot write, which is an outage and no answer");
+    assert!(!owner.go_on().await, "a replica cannot write: an outage, not a result");
     until("it is left", async || stage.store.ping().await.is_err()).await;
     one.ask::<()>("REPLICAOF NO ONE").await;
-    sleep(RECOVERY).await; // What is promised is a time.
+    sleep(RECOVERY).await; // The recovery is promised within this time.
     assert!(stage.store.ping().await.is_ok());
 }

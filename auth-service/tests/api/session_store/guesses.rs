@@ -1,4 +1,4 @@
-//! Wrong passwords in a row, counted by the store that keeps the sessions.
+//! Consecutive wrong passwords, counted by the store that keeps the sessions.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl Stage {
         self.failures.settle(name, LIMIT, success).await.unwrap().is_none()
     }
 
-    /// Fails as often as costs nothing.
+    /// Fails as often as is possible without a wait.
     async fn exhaust(&self, name: &str) {
         for _ in 0..LIMIT {
             assert_eq!(self.attempt(name).await, Attempt::Free);
@@ -28,7 +28,7 @@ impl Stage {
         }
     }
 
-    /// Has to wait about so long. The test itself takes its time.
+    /// Asserts a wait of `about`, or up to a second less: the test itself takes time.
     async fn assert_waits(&self, name: &str, about: Duration) {
         match self.attempt(name).await {
             Attempt::Wait(wait) => assert!(wait <= about && wait + SECOND > about, "{wait:?}, not {about:?}"),
@@ -100,11 +100,11 @@ pub async fn one_of_concurrent_attempts_after_a_wait_is_allowed(kind: Kind) {
 pub async fn concurrent_guesses_reveal_no_more_than_consecutive_ones(kind: Kind) {
     let (stage, name) = (kind.stage(RULES).await, new_name());
     for _ in 0..20 {
-        assert_eq!(stage.attempt(&name).await, Attempt::Free, "all began while none had failed");
+        assert_eq!(stage.attempt(&name).await, Attempt::Free, "each began before the first failure");
     }
     let told = join_all((0..19).map(|_| stage.settle(&name, false))).await;
     assert_eq!(told.iter().filter(|told| **told).count(), LIMIT as usize, "{told:?}");
-    assert!(!stage.settle(&name, true).await, "nor is the right one among them told");
+    assert!(!stage.settle(&name, true).await, "a success after them is not revealed either");
     stage.assert_waits(&name, SECOND).await;
     stage.pass(SECOND);
     assert_eq!(stage.attempt(&name).await, Attempt::Single);

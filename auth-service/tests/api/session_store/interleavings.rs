@@ -1,5 +1,5 @@
-//! A property: whatever is issued, ended, cut off and read, in whatever order, the next reading refuses a token if and only if
-//! what it stood for was taken away after it was issued.
+//! A property: for any order of logins, refreshes, ends, cut-offs and reads, the next read refuses a token if and only
+//! if the token was revoked after it was issued.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ enum Op {
     LogIn {
         user: usize,
     },
-    /// Of the session that was opened so many ago; again, if it is the same use once more.
+    /// A refresh of the session opened `session` logins ago; a retry of its last use if `again`.
     Refresh {
         session: usize,
         again: bool,
@@ -28,7 +28,7 @@ enum Op {
     End {
         session: usize,
     },
-    /// All of a user but perhaps the newest.
+    /// All sessions of a user, except the newest if `but_one`.
     EndAll {
         user: usize,
         but_one: bool,
@@ -51,7 +51,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A session and all tokens that it was given: their date, and whether they were taken away.
+/// A session and all its access tokens: the date of each, and true if it was revoked.
 struct Held {
     user: usize,
     session: Session,

@@ -35,7 +35,7 @@ impl Stage {
         join_all((0..8).map(|_| self.store.list(&self.user, None, 1))).await;
     }
 
-    /// A session with the date of its token.
+    /// A new session, with the date of its access token.
     async fn sign_in(&self) -> Session {
         self.store.open(self.new_session()).await.unwrap()
     }
@@ -54,15 +54,15 @@ pub async fn a_login_at_the_bound_ends_the_session_unused_longest(kind: Kind) {
     let new = stage.sign_in().await;
     let living: Vec<_> = stage.list().await.into_iter().map(|session| session.id).collect();
     assert_eq!(living.len(), MOST_SESSIONS);
-    assert!(living.contains(&first.id), "it was used since");
+    assert!(living.contains(&first.id), "the first session was used since");
     assert!(living.contains(&new.id));
     let unused = [&second, &third].into_iter().filter(|session| !living.contains(&session.id)).count();
-    assert!(unused <= 1, "one alone has ended");
+    assert!(unused <= 1, "at most one of them has ended");
     let known = known(&stage).await;
     for session in [&first, &second, &third, &new] {
-        assert_eq!(is_revoked(&known, session), !living.contains(&session.id), "its tokens end with it");
+        assert_eq!(is_revoked(&known, session), !living.contains(&session.id), "tokens are revoked with their session");
     }
-    assert!(!known.is_revoked("", &stage.user, 0), "nothing is cut off");
+    assert!(!known.is_revoked("", &stage.user, 0), "no other tokens are revoked");
 }
 
 pub async fn logins_at_once_stay_within_the_bound(kind: Kind) {
@@ -94,7 +94,7 @@ pub async fn a_list_is_walked_page_by_page(kind: Kind) {
         found.extend(page.into_iter().map(super::undated));
     }
     assert_eq!(found, all);
-    assert!(all.is_sorted_by(|one, next| one.position() > next.position()), "the newest first");
+    assert!(all.is_sorted_by(|one, next| one.position() > next.position()), "not the newest first");
 }
 
 pub async fn a_dead_session_that_is_excepted_stays_dead(kind: Kind) {
@@ -106,7 +106,7 @@ pub async fn a_dead_session_that_is_excepted_stays_dead(kind: Kind) {
     stage.assert_gone(other.id).await;
     let stranger = stage.open().await;
     let nobody = super::new_user();
-    assert_eq!(stage.store.end_all(&nobody, Some(stranger.id)).await.unwrap(), 0, "another user's");
+    assert_eq!(stage.store.end_all(&nobody, Some(stranger.id)).await.unwrap(), 0, "a session of another user");
     stage.assert_listed(&[&stranger]).await;
 }
 
@@ -122,24 +122,24 @@ pub async fn a_clock_that_was_ahead_locks_no_user_out(kind: Kind) {
         }
         stage.set_back(HOUR);
         let session = stage.sign_in().await;
-        assert!(session.issued_at <= now_ms() + 5000, "within the leeway");
+        assert!(session.issued_at <= now_ms() + 5000, "dated within the leeway");
         let next = match stage.store.rotate(&stage.user, session.id, 1).await.unwrap() {
             Rotation::Rotated(next) => next,
             other => panic!("{other:?}"),
         };
-        assert!(next.issued_at <= now_ms() + 5000, "a refresh, too");
+        assert!(next.issued_at <= now_ms() + 5000, "a refresh is dated so, too");
         let verifiers = known(&stage).await;
-        assert!(is_revoked(&verifiers, &before), "what was issued before the cut-off");
-        assert!(!is_revoked(&verifiers, &session) && !is_revoked(&verifiers, &next), "what was issued after it");
+        assert!(is_revoked(&verifiers, &before), "issued before the cut-off");
+        assert!(!is_revoked(&verifiers, &session) && !is_revoked(&verifiers, &next), "issued after the cut-off");
 
         stage.pass(6 * SECOND);
         stage.store.end_all(&stage.user, None).await.unwrap();
         let verifiers = known(&stage).await;
-        assert!(is_revoked(&verifiers, &session) && is_revoked(&verifiers, &next), "the next cut-off counts");
+        assert!(is_revoked(&verifiers, &session) && is_revoked(&verifiers, &next), "the next cut-off revokes them");
     }
 }
 
-/// Which of two steps came first is a matter of their order, not of the clocks of two instances.
+/// The real order of two steps decides which came first, not the clocks of the two instances.
 pub async fn an_end_of_all_is_right_for_every_clock(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let Some(database) = &stage.database else { return };
@@ -155,7 +155,7 @@ pub async fn an_end_of_all_is_right_for_every_clock(kind: Kind) {
     rotated(stage.rotate(after.id, 1).await);
 }
 
-/// Rows as an older version inserted them; as many as it liked.
+/// Rows as an older version inserted them, without a bound on their number.
 const OLD_ROWS: &str = "
 WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < $2)
 INSERT INTO sessions (id, user_id, generation, repeats, opened_at, advanced_at, idle_ends_at, ends_at, ended_at,
@@ -223,7 +223,7 @@ async fn timed<T>(what: &str, step: impl Future<Output = T>) -> (T, Duration) {
     (done, began.elapsed())
 }
 
-/// The longest steps in microseconds, by the clock of Redis.
+/// The times of the slowest commands in microseconds, by the clock of Redis.
 async fn longest(server: &Redis) -> Vec<i64> {
     let slow: Vec<Vec<redis::Value>> = server.ask("SLOWLOG GET 20").await;
     let took = |entry: &Vec<redis::Value>| redis::from_redis_value::<i64>(entry[2].clone()).unwrap();
@@ -242,7 +242,7 @@ async fn all_end(kind: Kind, count: i64, soon: Duration) {
     assert_eq!(page.unwrap().len(), MOST_SESSIONS);
     assert!(took < soon, "too slow: list: {took:?}");
     let (ended, took) = timed("end_all but one", stage.store.end_all(&stage.user, Some(kept.id))).await;
-    assert!(ended.unwrap() >= MOST_SESSIONS as u64, "they were alive");
+    assert!(ended.unwrap() >= MOST_SESSIONS as u64, "the sessions were alive");
     assert!(took < soon, "too slow: end_all but one: {took:?}");
     assert_eq!(list_all(&*stage.store, &stage.user).await.unwrap().len(), 1);
     rotated(stage.rotate(kept.id, 1).await);
@@ -315,7 +315,7 @@ async fn a_sweep_removes_what_ended_with_all_others() {
         stage.store.end_all(&stage.user, Some(kept.id)).await.unwrap();
         assert_eq!(store.count_open().await.unwrap(), 1, "before the sweep");
         assert_eq!(store.sweep(2).await.unwrap(), 5);
-        // The row of the user goes when nothing needs it, and nothing comes back with the next one.
+        // The user's row is deleted when nothing needs it any more, and the next row revives no session.
         stage.pass(RULES.access_ttl + 2 * MINUTE);
         store.sweep(2).await.unwrap();
         stage.assert_listed(&[&kept]).await;

@@ -1,4 +1,4 @@
-//! A store that is away, slow or full: an error in time, nothing lost, and back without help.
+//! A store that is unavailable, slow or full: a prompt error, nothing lost, and automatic recovery.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::redis_server::{Redis, connect};
 
 use super::{Kind, RULES, SECOND, SQL, Stage, redis_stage, redis_url, rotated};
 
-/// Less than two time limits of a store in a row.
+/// Less than two consecutive time limits of a store.
 const SOON: Duration = Duration::from_millis(1900);
 
-/// Within this of its return, the store's first request succeeds.
+/// The time after a store's return from which on its first request succeeds.
 pub const RECOVERY: Duration = Duration::from_secs(2);
 
 impl Stage {
-    /// Each method says that the store is unavailable, and says it soon.
+    /// Asserts that each method soon returns that the store is unavailable.
     async fn assert_unavailable(&self, id: SessionId) {
         let (store, user) = (&self.store, self.user.as_str());
         assert_refused("open", async { store.open(self.new_session()).await.map(drop) }).await;
@@ -76,11 +76,11 @@ async fn a_redis_that_restarts_is_served_again() {
     stage.assert_unavailable(session.id).await;
 
     server.start_again().await;
-    sleep(RECOVERY).await; // What is promised is a time.
+    sleep(RECOVERY).await; // The recovery is promised within this time.
     assert_eq!(
         stage.rotate(session.id, 1).await,
         Rotation::Unknown,
-        "the first request; a store in memory has lost all"
+        "the first request is served; a store in memory has lost all"
     );
 }
 
@@ -93,7 +93,7 @@ async fn a_redis_that_pauses_loses_nothing() {
     server.signal(Signal::STOP);
     stage.assert_advance_refused(session.id, 1).await;
     server.signal(Signal::CONT);
-    sleep(RECOVERY).await; // What is promised is a time.
+    sleep(RECOVERY).await; // The recovery is promised within this time.
     assert_eq!(successor(stage.rotate(session.id, 1).await), FIRST_GENERATION + 1);
     server.signal(Signal::STOP);
     stage.assert_unavailable(some_id()).await;
@@ -119,7 +119,7 @@ async fn corrected_redis_password_is_used_without_a_restart() {
     assert!(!error.contains("wrong@") && !error.contains(":wrong"), "{error}");
 
     config(&mut server.raw(":right@").await, "requirepass", "wrong").await;
-    sleep(RECOVERY).await; // What is promised is a time.
+    sleep(RECOVERY).await; // The recovery is promised within this time.
     stage.open().await;
 }
 
@@ -172,7 +172,7 @@ async fn a_redis_that_forgets_its_scripts_is_no_outage() {
         session = next;
     }
     over.store(true, Ordering::Relaxed);
-    assert!(flushing.await.unwrap() > 10, "scripts were flushed all the while");
+    assert!(flushing.await.unwrap() > 10, "scripts were flushed throughout");
 }
 
 #[tokio::test]

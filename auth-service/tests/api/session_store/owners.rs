@@ -1,4 +1,4 @@
-//! People who use their sessions while the store fails, and hold it to what it acknowledged.
+//! Owners who use their sessions while the store fails, and check that it keeps what it acknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ pub struct Owner {
     stage: Arc<Stage>,
     pub user: String,
     pub id: SessionId,
-    /// The generation of the newest token that they were given.
+    /// The generation of the newest token that the owner received.
     pub generation: i64,
 }
 
@@ -29,11 +29,11 @@ impl Owner {
         Self { stage: Arc::clone(stage), user, id: session.id, generation: session.generation }
     }
 
-    /// Uses the token they have; false where the store could not be reached.
+    /// Presents the newest token; false if the store was unavailable.
     pub async fn go_on(&mut self) -> bool {
         match self.stage.store.rotate(&self.user, self.id, self.generation).await {
             Ok(Rotation::Rotated(session) | Rotation::Retried(session)) => {
-                assert_eq!(session.generation, self.generation + 1, "the successor of what was presented");
+                assert_eq!(session.generation, self.generation + 1, "the successor of the presented generation");
                 self.generation += 1;
                 true
             }
@@ -42,21 +42,21 @@ impl Owner {
         }
     }
 
-    /// Uses the token they have, again where the store could not be reached.
+    /// Presents the newest token, with retries while the store is unavailable.
     pub async fn insist(&mut self) {
         while !self.go_on().await {
             sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Logs out, again where the store could not be reached.
+    /// Logs out, with retries while the store is unavailable.
     pub async fn log_out(&self) {
         while self.stage.store.end(&self.user, self.id).await.is_err() {
             sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// The current token works, the one before it is given the successor, and no older one ever worked again.
+    /// Asserts that the newest token works, or is retried with its successor, and that an older one is reuse.
     pub async fn settle(mut self) {
         self.insist().await;
         self.insist().await;
@@ -65,7 +65,7 @@ impl Owner {
         self.assert_gone().await;
     }
 
-    /// None of their tokens works.
+    /// Asserts that none of the owner's tokens works.
     pub async fn assert_gone(&self) {
         for generation in 1..=self.generation + 1 {
             let outcome = self.stage.store.rotate(&self.user, self.id, generation).await.unwrap();
@@ -74,7 +74,7 @@ impl Owner {
     }
 }
 
-/// Owners who go on all the while.
+/// Owners who use their sessions in the background.
 pub struct Load {
     over: Arc<AtomicBool>,
     uses: Arc<AtomicUsize>,
@@ -99,13 +99,13 @@ impl Load {
         load
     }
 
-    /// Waits until tokens have been used that many times more.
+    /// Waits for `more` further uses of tokens.
     pub async fn uses(&self, more: usize) {
         let enough = self.uses.load(Ordering::Relaxed) + more;
         until("they go on", async || self.uses.load(Ordering::Relaxed) >= enough).await;
     }
 
-    /// Ends the session, and checks every session: none was lost, and no used token works again.
+    /// Ends the load, and checks every session: none was lost, and no used token works again.
     pub async fn settle(self) {
         self.over.store(true, Ordering::Relaxed);
         let owners = self.owners.join_all().await;

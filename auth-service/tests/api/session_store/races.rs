@@ -1,4 +1,4 @@
-//! The rules, many callers at once.
+//! The rules of sessions, with concurrent calls.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::busy::served;
 use super::{Database, Kind, RULES, SECOND, SQL, Stage, new_user, rotated, undated};
 
 const ROUNDS: usize = 20;
-/// Fewer than an SQL store has connections, so that the one who ends a session is at the row with them.
+/// Fewer than an SQL store has connections, so that the call that ends a session competes with them for the row.
 const CALLERS: usize = 6;
 
-/// A stage whose connections are all open, so that its callers meet at the row and not at the door.
+/// A stage whose connections are all open, so that concurrent calls compete for the row and not for a connection.
 async fn prepared(kind: Kind) -> Stage {
     let stage = kind.stage(RULES).await;
     if let Some(Database { pool, .. }) = &stage.database {
@@ -37,7 +37,7 @@ impl Stage {
     }
 }
 
-/// Sessions of as many users.
+/// One session for each of `count` new users.
 async fn sessions_of_users(stage: &Stage, count: usize) -> Vec<Session> {
     let mut sessions = vec![];
     for _ in 0..count {
@@ -101,7 +101,7 @@ async fn rotation_that_fails_or_is_given_up_undoes_no_other() {
     }
 }
 
-/// Lets those that were started come further in some rounds than in others.
+/// Lets the started calls come further in some rounds than in others.
 async fn head_start(round: usize) {
     for _ in 0..round % 4 {
         yield_now().await;
@@ -124,9 +124,9 @@ pub async fn fifty_uses_of_one_generation_have_one_successor(kind: Kind) {
             other => panic!("{other:?}"),
         }
     }
-    let [successor] = advances.try_into().expect("one call advances the session");
+    let [successor] = advances.try_into().expect("one call rotates the session");
     assert_eq!(successor.generation, 3);
-    assert_eq!(repeats, vec![successor.clone(); 49], "all others are given the same");
+    assert_eq!(repeats, vec![successor.clone(); 49], "all other calls get the same successor");
     stage.assert_listed(&[&successor]).await;
     rotated(stage.rotate(session.id, 3).await);
 }
@@ -138,7 +138,7 @@ pub async fn end_wins_over_concurrent_rotations(kind: Kind) {
         let mut race = JoinSet::new();
         stage.use_by_many(&mut race, session.id, 1);
         head_start(round).await;
-        assert!(stage.store.end(&stage.user, session.id).await.unwrap(), "it was alive");
+        assert!(stage.store.end(&stage.user, session.id).await.unwrap(), "the session was alive");
         stage.use_by_many(&mut race, session.id, 2);
         stage.assert_gone(session.id).await;
         assert_undisturbed(race).await;
@@ -172,14 +172,14 @@ pub async fn reuse_wins_over_concurrent_rotations(kind: Kind) {
         let mut race = JoinSet::new();
         stage.use_by_many(&mut race, session.id, 3);
         head_start(round).await;
-        assert_eq!(stage.rotate(session.id, 1).await, Rotation::Reused, "however far the others came");
+        assert_eq!(stage.rotate(session.id, 1).await, Rotation::Reused, "however far the rotations came");
         stage.assert_gone(session.id).await;
         assert_undisturbed(race).await;
         stage.assert_gone(session.id).await;
     }
 }
 
-/// The calls that raced with an ending advanced the session once, or were told of the end; none of them was accused.
+/// Asserts that the calls that raced with an end rotated the session or found it ended; none was reported as reuse.
 async fn assert_undisturbed(race: JoinSet<Rotation>) {
     for outcome in race.join_all().await {
         assert_ne!(outcome, Rotation::Reused);

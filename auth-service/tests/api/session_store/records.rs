@@ -18,7 +18,7 @@ impl Stage {
         sqlx::query(AssertSqlSafe(statement)).execute(pool).await.unwrap();
     }
 
-    /// All rows, those of ended sessions too.
+    /// The number of rows, including those of ended sessions.
     async fn rows(&self) -> usize {
         let pool = &self.database.as_ref().unwrap().pool;
         sqlx::query("SELECT id FROM sessions").fetch_all(pool).await.unwrap().len()
@@ -28,7 +28,7 @@ impl Stage {
         index_of(&self.user)
     }
 
-    /// The user's cut-off, for a few seconds.
+    /// Asserts that Redis keeps only the user's cut-off, and that for a few seconds.
     async fn assert_only_the_cut_off_is_left(&self, redis: &mut MultiplexedConnection) {
         let left: Vec<String> = redis.keys(format!("*{}*", self.user)).await.unwrap();
         assert!(left.is_empty() || left == [self.index()], "{left:?}");
@@ -38,7 +38,7 @@ impl Stage {
         assert!(expires_at <= now_ms() + 12_000);
     }
 
-    /// The shard of the revocation list that lies beside the index.
+    /// The key of the revocation list's shard in the slot of the index.
     fn list_key(&self) -> String {
         let index = self.index();
         let (place, _) = index.rsplit_once(':').unwrap();
@@ -83,9 +83,9 @@ async fn live_sessions_are_counted() {
         stage.pass(RULES.refresh_ttl / 2);
         let (_open, ended) = (stage.open().await, stage.open().await);
         assert!(stage.store.end(&stage.user, ended.id).await.unwrap());
-        assert_eq!(store.count_open().await.unwrap(), 2, "the one that ended is not");
+        assert_eq!(store.count_open().await.unwrap(), 2, "the ended session is not counted");
         stage.pass(RULES.refresh_ttl / 2 + MINUTE);
-        assert_eq!(store.count_open().await.unwrap(), 1, "the one that expired is not");
+        assert_eq!(store.count_open().await.unwrap(), 1, "the expired session is not counted");
     }
 }
 
@@ -101,13 +101,13 @@ async fn sweep_deletes_only_expired_records() {
         let (alive, ended, replayed) = (stage.open_at(2).await, stage.open().await, stage.open_at(3).await);
         assert!(stage.store.end(&stage.user, ended.id).await.unwrap());
         assert_eq!(stage.rotate(replayed.id, 1).await, Rotation::Reused);
-        assert_eq!(store.sweep(2).await.unwrap(), 5, "the expired, in more than one batch");
+        assert_eq!(store.sweep(2).await.unwrap(), 5, "the expired sessions, in more than one batch");
         assert_eq!(stage.rows().await, 3);
 
         stage.pass(RULES.access_ttl);
-        assert_eq!(store.sweep(2).await.unwrap(), 0, "the ended are kept");
+        assert_eq!(store.sweep(2).await.unwrap(), 0, "the ended sessions are kept");
         stage.pass(MINUTE);
-        assert_eq!(store.sweep(2).await.unwrap(), 2, "but not for longer than need be");
+        assert_eq!(store.sweep(2).await.unwrap(), 2, "the ended sessions are deleted after their tokens");
         stage.assert_listed(&[&alive]).await;
         rotated(stage.rotate(alive.id, 2).await);
     }
@@ -201,7 +201,7 @@ async fn a_corrupt_hash_can_still_be_ended() {
         let (corrupt, sound) = (stage.open().await, stage.open().await);
         let record = stage.record(&corrupt);
         let _: () = if is_a_hash { redis.hdel(record, "generation") } else { redis.set(record, "text") }.await.unwrap();
-        assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 1, "the sound one is alive");
+        assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 1, "the sound session was alive");
         stage.assert_gone(corrupt.id).await;
         stage.assert_gone(sound.id).await;
     }
@@ -225,7 +225,7 @@ async fn redis_keeps_nothing_for_longer_than_the_session() {
     stage.store.end_all(&stage.user, None).await.unwrap();
     stage.assert_only_the_cut_off_is_left(&mut redis).await;
     let expires_at: i64 = Cmd::pexpire_time(stage.list_key()).query_async(&mut redis).await.unwrap();
-    assert_eq!(expires_at, -1, "the list stays, so that its positions only grow, also by a clock that is set back");
+    assert_eq!(expires_at, -1, "the list never expires, so that its positions grow even if the clock is set back");
 }
 
 #[tokio::test]
@@ -238,12 +238,12 @@ async fn the_index_in_redis_heals() {
     stage.assert_listed(&[&kept]).await;
     stage.assert_gone(lost.id).await;
     let members: Vec<String> = redis.zrange(stage.index(), 0, -1).await.unwrap();
-    assert_eq!(members, [kept.id.to_string()], "by whoever asks for the session");
+    assert_eq!(members, [kept.id.to_string()], "a use of the lost session removes it");
 
     stage.pass(RULES.refresh_ttl + MINUTE);
     let new = stage.open().await;
     let members: Vec<String> = redis.zrange(stage.index(), 0, -1).await.unwrap();
-    assert_eq!(members, [new.id.to_string()], "by a login");
+    assert_eq!(members, [new.id.to_string()], "a login removes expired sessions");
 }
 
 #[tokio::test]
@@ -271,7 +271,7 @@ async fn a_row_that_is_no_revocation_is_left_out_of_the_list() {
     let reader = RevocationReader::new(store.clone(), known.clone());
     for reading in 0..3 {
         reader.read_on().await.unwrap();
-        assert!(known.is_revoked(&sound.id.to_string(), "", 0), "the others are told");
+        assert!(known.is_revoked(&sound.id.to_string(), "", 0), "the other entries are served");
         assert_eq!(known.age(), None, "reading {reading} is not complete");
     }
     let later = stage.open().await;
@@ -280,10 +280,10 @@ async fn a_row_that_is_no_revocation_is_left_out_of_the_list() {
     assert!(known.is_revoked(&later.id.to_string(), "", 0));
     stage.sql("DELETE FROM sessions WHERE tokens_end_at = 'soon'").await;
     reader.read_on().await.unwrap();
-    assert!(known.age().is_some(), "complete again");
+    assert!(known.age().is_some(), "the list is complete again");
 }
 
-/// A corrupt entry that is the oldest is in the way of each end.
+/// The corrupt entry is the oldest, so each end of a session meets it when it removes expired entries.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn sessions_end_beside_an_entry_that_cannot_be_read() {
@@ -305,12 +305,12 @@ async fn sessions_end_beside_an_entry_that_cannot_be_read() {
     assert!(
         changes.shards.iter().all(|shard| shard.entries.iter().all(|(_, entry)| !matches!(entry,
         Revocation::Session { sid, .. } if sid == "y"))),
-        "what is over makes room beside it"
+        "expired entries are removed despite the corrupt one"
     );
     redis::cmd("XDEL").arg(&key).arg(&bad).exec_async(&mut redis).await.unwrap();
 }
 
-/// Its users cannot be told of a revocation, and those of other shards can.
+/// Revocations of that shard cannot be served, those of the other shards can.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn a_shard_of_another_type_is_left_out_of_the_list() {
@@ -326,12 +326,12 @@ async fn a_shard_of_another_type_is_left_out_of_the_list() {
         let session = stage.open().await;
         assert!(stage.store.end(&stage.user, session.id).await.unwrap());
         reader.read_on().await.unwrap();
-        assert!(known.is_revoked(&session.id.to_string(), "", 0), "reading {reading} tells of the others");
+        assert!(known.is_revoked(&session.id.to_string(), "", 0), "reading {reading} serves the other shards");
         assert_eq!(known.age(), None, "reading {reading} is not complete");
     }
     let changes = stage.store.revoked(&Cursor::default()).await.unwrap();
     assert!(changes.corrupt.iter().any(|entry| entry.contains(&other)), "{:?}", changes.corrupt);
     let _: () = redis.del(&other).await.unwrap();
     reader.read_on().await.unwrap();
-    assert!(known.age().is_some(), "complete again");
+    assert!(known.age().is_some(), "the list is complete again");
 }

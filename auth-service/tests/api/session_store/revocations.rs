@@ -17,7 +17,7 @@ struct Reader<'a> {
     stage: &'a Stage,
     cursor: Cursor,
     ids: HashSet<String>,
-    /// All that was read.
+    /// All entries read so far.
     known: Vec<Revocation>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
         read
     }
 
-    /// The names of what came: a session's id, or `*` for the user.
+    /// The names of the new entries: a session's id, or `*` for the user.
     async fn names(&mut self) -> Vec<String> {
         let name = |entry: &Revocation| match entry {
             Revocation::Session { sid, .. } => sid.clone(),
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
         names
     }
 
-    /// Nothing was issued since the first. Redis has a clock of its own, so the two may lie in different seconds: then again.
+    /// No token was issued since the first cut-off. Retried if the two fall into different seconds of Redis's clock.
     async fn assert_a_second_cut_off_in_a_second_says_nothing(&mut self, stage: &Stage) {
         loop {
             let second = now_ms() / 1000;
@@ -105,7 +105,7 @@ impl Stage {
         self.store.open(self.new_session()).await.unwrap()
     }
 
-    /// The session after its next refresh, or after the same one again.
+    /// The session after its next refresh, or after a retry of the last one.
     async fn refresh(&self, session: &Session, generation: i64) -> Session {
         match self.store.rotate(&self.user, session.id, generation).await.unwrap() {
             Rotation::Rotated(session) | Rotation::Retried(session) => session,
@@ -125,7 +125,7 @@ pub async fn each_end_is_listed_and_nothing_else(kind: Kind) {
     assert!(stage.store.end(&stage.user, ended.id).await.unwrap());
     assert_eq!(reader.names().await, names([&ended]), "an end");
     assert!(!stage.store.end(&stage.user, ended.id).await.unwrap());
-    assert_eq!(reader.names().await, names([]), "it ended once");
+    assert_eq!(reader.names().await, names([]), "a second end adds no entry");
 
     assert_eq!(stage.rotate(replayed.id, 1).await, Rotation::Reused);
     assert_eq!(reader.names().await, names([&replayed]), "a replay");
@@ -134,16 +134,16 @@ pub async fn each_end_is_listed_and_nothing_else(kind: Kind) {
     let nobody = new_user();
     assert!(!stage.store.end(&nobody, other.id).await.unwrap());
     stage.list().await;
-    assert_eq!(reader.names().await, names([]), "what ends nothing");
+    assert_eq!(reader.names().await, names([]), "calls that end nothing add no entry");
 
     assert_eq!(stage.store.end_all(&stage.user, Some(kept.id)).await.unwrap(), 2);
-    assert_eq!(reader.names().await, ["*"], "all but one: one entry says it");
+    assert_eq!(reader.names().await, ["*"], "all but one: one entry for the user");
     reader.assert_a_second_cut_off_in_a_second_says_nothing(&stage).await;
     stage.refresh(&kept, 1).await;
     stage.store.revoke_access_tokens(&stage.user).await.unwrap();
     assert_eq!(reader.names().await, ["*"], "a cut-off");
     stage.assert_listed(&[&stage.list().await[0]]).await;
-    assert_eq!(stage.list().await[0].id, kept.id, "the session goes on");
+    assert_eq!(stage.list().await[0].id, kept.id, "the kept session is alive");
 }
 
 pub async fn a_cursor_gives_what_came_behind_it(kind: Kind) {
@@ -157,8 +157,8 @@ pub async fn a_cursor_gives_what_came_behind_it(kind: Kind) {
     for (number, session) in sessions.iter().enumerate() {
         assert!(stage.store.end(&stage.user, session.id).await.unwrap());
         let mut late = Reader::new(&stage, &all);
-        assert_eq!(late.names().await.len(), number + 1, "without a cursor: everything");
-        assert_eq!(reader.names().await, names([session]), "with one: the rest");
+        assert_eq!(late.names().await.len(), number + 1, "without a cursor: all entries");
+        assert_eq!(reader.names().await, names([session]), "with a cursor: the new entry");
         assert_eq!(reader.names().await, names([]), "again: nothing");
         let text = reader.cursor.to_string();
         assert!(
@@ -195,7 +195,7 @@ pub async fn a_cursor_that_was_lost_gives_everything(kind: Kind) {
 
 pub async fn not_before_refuses_only_tokens_issued_before(kind: Kind) {
     let stage = kind.stage(RULES).await;
-    // So many that it happens within one second, and at the turn of one.
+    // Enough rounds to fall both within one second and on the change to the next.
     for round in 0..30 {
         let before = stage.log_in().await;
         stage.store.end_all(&stage.user, None).await.unwrap();
@@ -208,10 +208,10 @@ pub async fn not_before_refuses_only_tokens_issued_before(kind: Kind) {
         assert!(reader.refuses(&before), "round {round}");
         if before.issued_at == before.opened_at {
             let forgotten = Session { id: stranger.id, ..before };
-            assert!(reader.refuses(&forgotten), "round {round}: of a session that the store does not know any more");
+            assert!(reader.refuses(&forgotten), "round {round}: a session that the store has forgotten");
         }
         assert!(!reader.refuses(&after) && !reader.refuses(&stranger), "round {round}");
-        assert!(after.issued_at <= now_ms() + 1000, "round {round}: hardly ahead");
+        assert!(after.issued_at <= now_ms() + 1000, "round {round}: one second ahead at most");
     }
 }
 
@@ -243,7 +243,7 @@ pub async fn signing_out_again_and_again_dates_no_token_far_ahead(kind: Kind) {
         stage.store.revoke_access_tokens(&stage.user).await.unwrap();
         let session = stage.log_in().await;
         assert!(session.issued_at <= now_ms() + 1000, "one second ahead at most");
-        assert!(session.opened_at <= now_ms() && session.rotated_at == session.opened_at, "nothing else is ahead");
+        assert!(session.opened_at <= now_ms() && session.rotated_at == session.opened_at, "no other time is ahead");
     }
 }
 
@@ -295,9 +295,9 @@ pub async fn concurrent_ends_are_all_listed(kind: Kind) {
                 Revocation::Subject { .. } => None,
             })
             .collect();
-        assert!(told.is_subset(&known), "who was told that a session ended is told so by the list");
+        assert!(told.is_subset(&known), "an acknowledged end is not in the list");
     }
-    assert_eq!(reader.known.len(), sessions.len(), "each once");
+    assert_eq!(reader.known.len(), sessions.len(), "each end is listed once");
 }
 
 pub async fn the_end_of_a_session_that_was_lost_is_listed_once(kind: Kind) {
@@ -309,9 +309,9 @@ pub async fn the_end_of_a_session_that_was_lost_is_listed_once(kind: Kind) {
         stage.store.end_forgotten(&stage.user, lost.id).await.unwrap();
         assert_eq!(reader.names().await, expected, "{why}");
     }
-    assert!(!stage.store.end(&stage.user, lost.id).await.unwrap(), "it was not there");
+    assert!(!stage.store.end(&stage.user, lost.id).await.unwrap(), "the store does not know the session");
     stage.store.end_forgotten(&stage.user, known.id).await.unwrap();
-    assert_eq!(reader.names().await, names([]), "it is not forgotten");
+    assert_eq!(reader.names().await, names([]), "the store knows the session, so it is not revoked");
     stage.assert_listed(&[&known]).await;
 }
 
@@ -325,7 +325,7 @@ pub async fn a_shorter_life_of_tokens_ends_no_entry_early(kind: Kind) {
     assert!(shorter.end(&stage.user, two.id).await.unwrap());
     shorter.end_all(&stage.user, None).await.unwrap();
     let entries = reader.read().await;
-    assert_eq!(entries.len(), 4, "the third by itself, too: when its tokens were dated nobody can tell");
+    assert_eq!(entries.len(), 4, "the third session has its own entry, too: the date of its tokens is unknown");
     let over = one.issued_at / 1000 + ms(RULES.access_ttl) / 1000;
     for entry in entries {
         let until = until(&entry);
@@ -337,10 +337,10 @@ pub async fn a_shorter_life_of_tokens_ends_no_entry_early(kind: Kind) {
     shorter.end_all(&stage.user, None).await.unwrap();
     let entries = Reader::new(&stage, &[]).read().await;
     let longest = entries.iter().map(until).max().unwrap();
-    assert!(longest >= over, "another cut-off made it {longest}, which is before {over}");
+    assert!(longest >= over, "another cut-off shortened it to {longest}, before {over}");
 }
 
-/// As the clock of its machine says, which jumped: nothing that is not over is passed by.
+/// The clock of the reader's machine jumps ahead and back: no unexpired entry is skipped.
 pub async fn a_reader_whose_clock_is_ahead_for_a_while_reads_everything(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let [early, session, late] = [stage.log_in().await, stage.log_in().await, stage.log_in().await];
@@ -372,7 +372,7 @@ pub async fn new_reader_gets_all_unexpired_entries(kind: Kind) {
     assert!(late.names().await.contains(&long.id.to_string()));
     early.read().await;
     if !matches!(kind, Kind::Redis | Kind::Cluster(_)) {
-        // Others write there, too.
+        // Other tests write to that store, too.
         assert_eq!(late.cursor, early.cursor);
     }
 }

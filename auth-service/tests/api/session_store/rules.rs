@@ -1,4 +1,4 @@
-//! The rules, one caller at a time.
+//! The rules of sessions, one call at a time.
 
 use auth_service::sessions::{FIRST_GENERATION, Label, NewSession, Rotation, Rules};
 use shared_service::clock::now_ms;
@@ -156,9 +156,9 @@ pub async fn a_session_ends_without_use(kind: Kind) {
     stage.assert_listed(&[&session]).await;
     stage.pass(2 * MINUTE);
     stage.assert_listed(&[]).await;
-    assert_eq!(stage.rotate(session.id, 1).await, Rotation::Unknown, "no alarm for what is over");
+    assert_eq!(stage.rotate(session.id, 1).await, Rotation::Unknown, "no reuse of an expired session");
     stage.assert_gone(session.id).await;
-    assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 0, "nothing was alive");
+    assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 0, "no session was alive");
 }
 
 pub async fn use_keeps_a_session_but_not_beyond_its_end(kind: Kind) {
@@ -170,7 +170,7 @@ pub async fn use_keeps_a_session_but_not_beyond_its_end(kind: Kind) {
         let idle_ends_at = session.ends_at.min(session.rotated_at + ms(RULES.refresh_ttl));
         assert_eq!(session.idle_ends_at, idle_ends_at);
     }
-    assert_eq!(session.idle_ends_at, session.ends_at, "4 minutes before the end of all use");
+    assert_eq!(session.idle_ends_at, session.ends_at, "4 minutes before the session's end");
     assert_eq!(stage.rotate(session.id, session.generation - 1).await, Rotation::Retried(session.clone()));
     stage.pass(5 * MINUTE);
     assert_eq!(

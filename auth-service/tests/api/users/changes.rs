@@ -127,7 +127,7 @@ async fn one_of_two_concurrently_removed_admins_stays() {
     }
 }
 
-/// Demotes, disables or deletes; whether it was done.
+/// Demotes, disables or deletes a user; true if that was done.
 async fn remove(users: &Users, id: &UserId, how: usize) -> bool {
     match how % 3 {
         0 => matches!(users.change(id, &demoted()).await.unwrap(), Changed::Done { .. }),
@@ -141,10 +141,10 @@ async fn a_rewritten_hash_never_undoes_a_newer_one() {
     for stage in Stage::each().await {
         let anna = stage.add("anna", None, Role::Member).await;
         let (old, new) = (hash(HASH), hash(OTHER_HASH));
-        assert!(!stage.users.replace_hash(&anna.id, &new, &old).await.unwrap(), "that was not the old one");
+        assert!(!stage.users.replace_hash(&anna.id, &new, &old).await.unwrap(), "the stored hash is another one");
         assert_eq!(stage.stored_hash(&anna.id).await, HASH);
         assert!(stage.users.replace_hash(&anna.id, &old, &new).await.unwrap());
-        assert!(!stage.users.replace_hash(&anna.id, &old, &new).await.unwrap(), "a second time");
+        assert!(!stage.users.replace_hash(&anna.id, &old, &new).await.unwrap(), "replaced already");
         assert_eq!(stage.stored_hash(&anna.id).await, OTHER_HASH);
     }
 }

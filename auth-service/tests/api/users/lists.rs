@@ -24,7 +24,7 @@ async fn a_list_is_walked_page_by_page() {
             }
         }
         assert_eq!((found, pages), (expected, 3));
-        assert!(stage.users.page(7, None, None).await.unwrap().next.is_none(), "a full last page");
+        assert!(stage.users.page(7, None, None).await.unwrap().next.is_none(), "no page follows a full last page");
     }
 }
 
@@ -52,7 +52,7 @@ async fn a_list_is_searched_by_name_and_email() {
             assert_eq!(page.total, Total::Exactly(i64::try_from(expected.len()).unwrap()), "{why}");
         }
         let first = stage.users.page(10, Some("no cursor\0"), None).await.unwrap();
-        assert_eq!(first.items.len(), 3, "a cursor of nobody's");
+        assert_eq!(first.items.len(), 3, "an invalid cursor is ignored");
     }
 }
 

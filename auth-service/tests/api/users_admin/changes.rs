@@ -23,7 +23,7 @@ async fn an_admin_adds_people() {
     service.bearer(&root.access).get("/users").await.is(200);
 
     let plain = admin.post("/users", &json!({"username": "plain", "password": GOOD})).await.is(201);
-    assert_eq!(plain.json()["user"]["role"], "member", "the least where nothing is said");
+    assert_eq!(plain.json()["user"]["role"], "member", "the default is the lowest role");
     for (body, fields) in [
         (json!({}), &["username", "password"][..]),
         (

@@ -1,4 +1,4 @@
-//! Admins who remove each other, and what becomes of the sessions of those whose rights change.
+//! Admins who remove each other, and the sessions of users whose rights change.
 
 use serde_json::{Value, json};
 

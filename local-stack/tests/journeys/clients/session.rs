@@ -1,4 +1,4 @@
-//! The Rust of docs/clients.md, which a test holds against this file, and what a test needs beside it.
+//! The Rust example of docs/clients.md, which a test compares with this file, and a helper for the test.
 
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ impl Session {
 }
 
 impl Session {
-    /// As if a quarter of an hour had passed.
+    /// Makes the access token invalid, as if it had expired.
     pub fn spoil(&mut self) {
         "expired".clone_into(&mut self.access);
     }

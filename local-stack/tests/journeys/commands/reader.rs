@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::process::{Folder, Program, file};
 use crate::targets::{binary, variable};
 
-/// A checkout as its reader has it: `cargo run` starts the program that was built, and our programs are in the path.
+/// A reader's checkout: `cargo run` starts the program that was built, and our programs are in the path.
 pub struct Reader {
     pub folder: Folder,
-    /// The blocks that were not run yet.
+    /// The blocks that have not been run yet.
     pub blocks: Vec<String>,
     pub settings: Vec<(&'static str, String)>,
 }
@@ -56,19 +56,19 @@ impl Reader {
         Self { folder, blocks: blocks.collect(), settings: settings.into() }
     }
 
-    /// Takes the block that contains `part`.
+    /// Removes and returns the block that contains `part`.
     pub fn take(&mut self, part: &str) -> String {
         let index = self.blocks.iter().position(|block| block.contains(part));
         self.blocks.remove(index.unwrap_or_else(|| panic!("no block has {part:?}")))
     }
 
-    /// Starts servers by `script`.
+    /// Starts servers with `script`.
     pub fn start(&self, script: &str) -> Program {
         let settings: Vec<(&str, &str)> = self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
         Program::start_with(&PathBuf::from("/bin/bash"), &["-euc", script], self.folder.path(), &settings)
     }
 
-    /// All that `script` prints.
+    /// Runs `script`; returns all that it prints.
     pub fn run(&self, script: &str, input: &str) -> String {
         let mut shell = Command::new("/bin/bash");
         shell.args(["-euc", script]).current_dir(self.folder.path()).env_clear().envs(self.settings.iter().cloned());
@@ -80,16 +80,16 @@ impl Reader {
         text
     }
 
-    /// The same for each line alone.
+    /// Runs each line of `block` as a script of its own.
     pub fn run_lines(&self, block: &str, input: &str) -> String {
         block.lines().map(|line| self.run(line, input)).collect()
     }
 
-    /// Ends what `cargo run` has started.
+    /// Kills the programs that `cargo run` has started.
     pub fn stop(&self) {
         let pids = fs::read_to_string(self.folder.path().join("pids")).unwrap_or_default();
         for pid in pids.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
-            // One that has ended is no process any more.
+            // An error is no failure: the program may have ended already.
             let _ = kill_process(pid, Signal::KILL);
         }
         drop(fs::remove_file(self.folder.path().join("pids")));

@@ -11,11 +11,11 @@ use crate::process::PATIENCE;
 use crate::stack::Stack;
 use crate::targets::{outside, variable};
 
-/// The least time between two things that a member does, so that what kills containers has its turn.
+/// The least time between two actions of a member, so that the script that kills containers gets its turn.
 const PACE: Duration = Duration::from_millis(50);
 
-/// The caller of this test kills containers of the outside stack while the file `JOURNEY_WHILE` has content. A call
-/// without an answer is retried at once. No acknowledged change may be lost.
+/// The caller of this test kills containers of the outside stack once the file `JOURNEY_WHILE` has content. Clients
+/// work while the file exists, and wait for the stack after a call without a response. No acknowledged change is lost.
 #[tokio::test]
 #[ignore = "./test --compose runs it, and kills containers meanwhile"]
 async fn containers_die_and_nothing_is_lost() {
@@ -56,14 +56,14 @@ async fn containers_die_and_nothing_is_lost() {
     assert!(found.iter().sum::<usize>() > 4, "no load: {found:?}");
 }
 
-/// Waits until both services are ready, with their stores.
+/// Waits until both services and their stores are ready.
 async fn wait_for(stack: &Stack) {
     let ready = async {
         while !is_ready(stack).await {
             sleep(PACE).await;
         }
     };
-    timeout(PATIENCE, ready).await.unwrap_or_else(|_| panic!("it does not come back"));
+    timeout(PATIENCE, ready).await.unwrap_or_else(|_| panic!("the stack does not become ready again"));
 }
 
 async fn is_ready(stack: &Stack) -> bool {

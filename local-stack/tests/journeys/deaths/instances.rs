@@ -61,7 +61,7 @@ async fn death_of_one_of_three_instances_ends_no_session() {
     .await;
 }
 
-/// Three instances of auth-service on one Redis and one Postgres.
+/// Runs `story` with three instances of auth-service on one Redis and one Postgres.
 async fn three(story: impl AsyncFn(&[Mortal])) {
     if is_outside("three instances of auth-service") {
         return;
@@ -120,12 +120,12 @@ async fn one_password(stacks: [&Stack; 3]) {
     stacks[2].insist("/token", &json!({"token": visitor.tokens.refresh})).await.is(200);
 }
 
-/// Registers, logs in, refreshes, logs out, each at an instance that happens to live, and again where it has died.
+/// Registers, logs in, refreshes and logs out, each at a random live instance, and again if that instance dies.
 async fn a_life(services: &[Mortal]) {
     let credentials = json!({"username": unique("mayfly"), "password": PASSWORD});
     let registered = anywhere(services, "/register", &credentials).await;
     if !registered.is_ok() {
-        // It was, and the answer was lost.
+        // An earlier attempt has registered the name, and its response was lost.
         registered.refused(409, "username_taken");
     }
     let first = anywhere(services, "/login", &credentials).await.tokens();
@@ -142,7 +142,7 @@ async fn a_life(services: &[Mortal]) {
     }
 }
 
-/// The answer of the first instance that gives one.
+/// Sends the request to random instances until one responds.
 async fn anywhere(services: &[Mortal], path: &str, body: &Value) -> Answer {
     loop {
         let stack = someone(services).await;

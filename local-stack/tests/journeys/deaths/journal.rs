@@ -10,19 +10,19 @@ use crate::stack::{PASSWORD, Stack, Tokens, unique};
 pub struct Member {
     name: String,
     password: String,
-    /// The one before it.
+    /// The password before `password`.
     old_password: Option<String>,
-    /// A session that was never ended.
+    /// The tokens of the open session.
     session: Option<Tokens>,
     /// True if the access token was issued before the password change: it is revoked, and the next call is a refresh.
     cut_off: bool,
-    /// Names that were registered, with [`PASSWORD`].
+    /// Names registered with [`PASSWORD`].
     registered: Vec<String>,
-    /// Tokens of sessions that were logged out.
+    /// Refresh tokens of sessions that were logged out.
     ended: Vec<String>,
-    /// The number of entries of each list above that were checked.
+    /// The number of checked entries in `registered` and in `ended`.
     found: (usize, usize),
-    /// A call that was not answered.
+    /// A call without a response.
     doubt: Option<Act>,
 }
 
@@ -58,12 +58,12 @@ impl Member {
         self.registered.len() + self.ended.len()
     }
 
-    /// Does one thing after the other until one is not answered.
+    /// Makes one call after the other until one gets no response.
     pub async fn work(&mut self, stack: &Stack) {
         while self.act(stack).await {}
     }
 
-    /// Does one thing. Whether it was answered; if not, [`Self::find_news`] comes next.
+    /// Makes one call. Returns true if it got a response; else the caller must call [`Self::find_news`] next.
     pub async fn act(&mut self, stack: &Stack) -> bool {
         let act = self.next();
         match self.ask(stack, &act).await {
@@ -78,12 +78,12 @@ impl Member {
         }
     }
 
-    /// Looks for what was acknowledged since last time.
+    /// Checks that the service has every change acknowledged since the last check.
     pub async fn find_news(&mut self, stack: &Stack) {
         if let Some(act) = self.doubt.take() {
             self.clear_up(stack, act).await;
         }
-        // Before what takes longer: the grace of a refresh that was not answered is running.
+        // The refresh comes before the slower checks: the grace period of a refresh without a response is running.
         if let Some(session) = &mut self.session {
             let next = stack.insist("/token", &json!({"token": session.refresh})).await.tokens();
             assert_eq!(generation(&next.refresh), generation(&session.refresh) + 1);
@@ -96,7 +96,7 @@ impl Member {
         self.found = (self.registered.len(), self.ended.len());
     }
 
-    /// Looks for everything that was ever acknowledged; how much it was.
+    /// Checks that the service has every acknowledged change; returns their number.
     pub async fn find_all(&self, stack: &Stack) -> usize {
         self.find_password(stack).await;
         self.find_registered(stack, &self.registered).await;
@@ -152,10 +152,10 @@ impl Member {
         }
     }
 
-    /// Finds out if the call without an answer took effect: completely or not at all.
+    /// Finds out if the call without a response took effect, which it must completely or not at all.
     async fn clear_up(&mut self, stack: &Stack, act: Act) {
         match &act {
-            // A refresh may be repeated with the same token, and one session more does no harm.
+            // A refresh may be repeated with the same token, and an additional session does no harm.
             Act::Refresh | Act::LogIn => {}
             Act::LogOut => {
                 let body = json!({"token": self.session.as_ref().unwrap().refresh});

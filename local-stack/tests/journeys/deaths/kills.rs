@@ -9,7 +9,7 @@ use super::library::Librarian;
 use super::mortal::{Mortal, secrets};
 use crate::targets::is_outside;
 
-/// The longest life, in milliseconds.
+/// The longest time until a kill, in milliseconds.
 const LIFE_MS: usize = 200;
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn die(service: &Mortal, times: usize, librarians: &mut [Librarian]) {
     let stack = service.stack().await;
     let mut members = join_all((0..4).map(|_| Member::new(&stack))).await;
     let mut lives = 0;
-    // More where a machine is so slow that a life is over before much was acknowledged.
+    // Continues on a machine that is so slow that the service acknowledges little before a kill.
     while lives < times || (lives < 10 * times && members.iter().any(|member| member.count() < 2)) {
         lives += 1;
         let stack = service.stack().await;

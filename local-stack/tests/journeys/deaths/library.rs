@@ -9,15 +9,15 @@ use crate::stack::{Stack, a_book, unique};
 #[derive(Default)]
 pub struct Librarian {
     books: Vec<Entry>,
-    /// The books that were added or edited since they were looked for.
+    /// The indexes of the books that were added or edited since the last check.
     touched: Vec<usize>,
-    /// An edit that was not answered: of which book, and how many pages it has then.
+    /// An edit without a response: the index of the book, and its new number of pages.
     doubt: Option<(usize, usize)>,
-    /// The access token of the last look, so that a short life of the service is not over before the login is.
+    /// The access token of the last check: a service that is killed early may have no time for another login.
     access: Option<String>,
 }
 
-/// A book as it was answered last.
+/// A book as in the latest response.
 struct Entry {
     place: String,
     tag: String,
@@ -25,7 +25,7 @@ struct Entry {
 }
 
 impl Librarian {
-    /// Adds and edits until something is not answered.
+    /// Adds and edits books until a call gets no response.
     pub async fn work(&mut self, stack: &Stack) {
         let access = match &self.access {
             Some(access) => access.clone(),
@@ -38,7 +38,7 @@ impl Librarian {
         while self.add_or_edit(&books).await.is_some() {}
     }
 
-    /// Looks for what was acknowledged since last time.
+    /// Checks that the service has every change acknowledged since the last check.
     pub async fn find_news(&mut self, stack: &Stack) {
         let access = admin_token(stack).await;
         self.access = Some(access.clone());
@@ -57,7 +57,7 @@ impl Librarian {
         }
     }
 
-    /// Looks for everything that was ever acknowledged.
+    /// Checks that the service has every acknowledged book.
     pub async fn find_all(&self, stack: &Stack) {
         assert!(self.books.len() > 1, "no load");
         let books = librarian(stack).await;
@@ -66,7 +66,7 @@ impl Librarian {
         }
     }
 
-    /// Adds a book or edits one. Nothing if it was not answered: then [`Self::find_news`] comes next.
+    /// Adds or edits a book. `None` if there was no response: then the caller must call [`Self::find_news`] next.
     pub async fn add_or_edit(&mut self, books: &Caller<'_>) -> Option<()> {
         if self.books.is_empty() || below(3) > 0 {
             let added = answered(books.try_post("/books", a_book(&unique("Emma"))).await)?.is(201);
@@ -96,7 +96,7 @@ impl Entry {
     }
 }
 
-/// An admin at books-service.
+/// A client of books-service with an admin's token.
 pub async fn librarian(stack: &Stack) -> Caller<'_> {
     stack.books().bearer(admin_token(stack).await)
 }
@@ -109,7 +109,7 @@ fn john() -> Value {
     json!({"username": "john", "password": "password123admin"})
 }
 
-/// Nothing where the service died, or cannot tell.
+/// The response. `None` if the service was killed or answered 503.
 fn answered(answer: reqwest::Result<Answer>) -> Option<Answer> {
     answer.ok().filter(|answer| !answer.is_unavailable())
 }

@@ -23,7 +23,7 @@ async fn hundreds_of_kills_between_commit_and_response_end_no_session() {
     die(300).await;
 }
 
-/// auth-service, on a Redis behind a proxy.
+/// auth-service, which reaches Redis through a proxy.
 struct House {
     service: Mortal,
     proxy: Proxy,
@@ -64,8 +64,8 @@ impl House {
         let stack = self.dies_in("rotate", used, "/token", &body).await;
 
         let next = stack.insist("/token", &body).await.tokens();
-        assert_eq!(generation(&next.refresh), generation(&first.refresh) + 2, "it was committed once");
-        assert_eq!(stack.insist("/token", &body).await.tokens().refresh, next.refresh, "byte for byte");
+        assert_eq!(generation(&next.refresh), generation(&first.refresh) + 2, "the refresh was committed once");
+        assert_eq!(stack.insist("/token", &body).await.tokens().refresh, next.refresh, "a retry gets the same token");
         stack.auth().bearer(&next.access).get("/me").await.is(200);
         let last = stack.insist("/token", &json!({"token": next.refresh})).await.tokens();
         assert_eq!(generation(&last.refresh), generation(&next.refresh) + 1);
@@ -86,7 +86,7 @@ impl House {
         }
     }
 
-    /// The client may not know of a session: it is in the list, and ends with the others.
+    /// A killed login leaves a session that the client does not know. It is listed, and ends with the others.
     async fn dies_in_a_login(&self, victim: &Visitor) {
         let everywhere = self.service.stack().await;
         everywhere.auth().bearer(&victim.tokens.access).delete("/me/sessions").await.is(204);
@@ -98,16 +98,16 @@ impl House {
         let devices = owner.get("/me/sessions").await.is(200).json();
         let current: Vec<bool> =
             devices.as_array().unwrap().iter().map(|device| device["current"].as_bool().unwrap()).collect();
-        assert_eq!(current, [true, false], "the new one and the orphan: {devices:#}");
+        assert_eq!(current, [true, false], "the new session and that of the killed login: {devices:#}");
         owner.delete("/me/sessions").await.is(204);
-        // With a token that is not revoked, because the list may be read at any moment.
+        // With a token that is not revoked, because auth-service may read the revocation list at any moment.
         let later = stack.insist("/login", &body).await.tokens();
         let left = stack.auth().bearer(&later.access).get("/me/sessions").await.is(200).json();
-        assert_eq!(left.as_array().unwrap().len(), 1, "its own: {left:#}");
+        assert_eq!(left.as_array().unwrap().len(), 1, "only the new session is left: {left:#}");
         stack.insist("/token", &json!({"token": tokens.refresh})).await.refused(403, "invalid_refresh_token");
     }
 
-    /// Asks for what takes the step `step` on a session of the owner of `tokens`, and lets the service die of it.
+    /// Sends a request that takes `step` on a session of the owner of `tokens`, then kills and restarts the service.
     async fn dies_in(&self, step: &'static str, tokens: Tokens, path: &str, body: &Value) -> Rc<Stack> {
         let user = claims(&tokens.access)["sub"].as_str().unwrap().to_owned();
         self.proxy.arm(Trap { step, user, victim: self.service.pid() });

@@ -9,7 +9,7 @@ use crate::process::{Folder, Program};
 use crate::stack::Stack;
 use crate::targets::{binary, greeted, logged, random_secret};
 
-/// A service that is killed and started again on the same data, each time at an address that is free.
+/// A service that is killed and started again on the same data, each time on a free port.
 pub struct Mortal {
     binary: &'static str,
     settings: Vec<(&'static str, String)>,
@@ -36,7 +36,7 @@ impl Mortal {
             ("WORKERS", "2"),
             ("BCRYPT_COST", "4"),
             ("IP_RATE_LIMIT", "0"),
-            // Longer than any start takes, so that a retry is within the grace.
+            // Longer than any start takes, so that a retry is within the grace period.
             ("REFRESH_GRACE", "60s"),
             ("RUST_LOG", "warn,shared_service::operations::server=info"),
         ];
@@ -47,7 +47,7 @@ impl Mortal {
         mortal
     }
 
-    /// Starts it, on what its last life has left.
+    /// Starts the service on the data of its last run.
     pub async fn revive(&self) {
         let settings: Vec<_> = self.settings.iter().map(|(name, value)| (*name, &**value)).collect();
         let program = Program::start(&binary(self.binary), self.folder.path(), &settings);
@@ -59,12 +59,12 @@ impl Mortal {
         self.stack.send_replace(Some(Rc::new(stack)));
     }
 
-    /// Its address while it lives.
+    /// The addresses of the service, or `None` while it does not run.
     pub fn now(&self) -> Option<Rc<Stack>> {
         self.stack.borrow().clone()
     }
 
-    /// Its address, as soon as it lives.
+    /// Waits until the service runs; returns its addresses.
     pub async fn stack(&self) -> Rc<Stack> {
         let mut stack = self.stack.subscribe();
         stack.wait_for(Option::is_some).await.unwrap().clone().unwrap()
@@ -74,23 +74,23 @@ impl Mortal {
         self.program.borrow().as_ref().unwrap().pid()
     }
 
-    /// Kills it with -9, if it still runs.
+    /// Kills the service with SIGKILL, unless a trap has killed it already.
     pub async fn kill(&self) {
         self.stack.send_replace(None);
         let program = self.program.take().unwrap();
         program.signal(Signal::KILL);
         let (code, output) = program.end().await;
-        assert_eq!(code, None, "it ended by itself: {output:#?}");
+        assert_eq!(code, None, "the service ended by itself: {output:#?}");
     }
 }
 
-/// One of `services` that lives, by chance.
+/// A random one of the `services` that run.
 pub async fn someone(services: &[Mortal]) -> Rc<Stack> {
     let alive: Vec<_> = services.iter().filter_map(Mortal::now).collect();
     if alive.is_empty() { services[0].stack().await } else { Rc::clone(&alive[below(alive.len())]) }
 }
 
-/// Secrets that instances share.
+/// New secrets for instances to share.
 pub fn secrets() -> [(&'static str, String); 2] {
     ["ACCESS_TOKEN_SECRET", "REFRESH_TOKEN_SECRET"].map(|name| (name, random_secret()))
 }

@@ -5,8 +5,8 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Stands between auth-service and Redis. Each command is carried there and its reply back, one after the other, unless a
-/// trap is set for it.
+/// A proxy between auth-service and Redis. It forwards each command and its reply, one after the other, unless a trap
+/// is set for the command.
 pub struct Proxy {
     pub url: String,
     trap: Arc<Mutex<Option<Trap>>>,
@@ -21,7 +21,7 @@ pub struct Trap {
 }
 
 impl Proxy {
-    /// Opens a way to the Redis at `url`.
+    /// Starts a proxy to the Redis at `url`.
     pub fn to(url: &str) -> Self {
         let redis = url.strip_prefix("redis://").unwrap().split('/').next().unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -31,7 +31,7 @@ impl Proxy {
         thread::spawn(move || {
             for service in listener.incoming() {
                 let (redis, traps) = (TcpStream::connect(&redis).unwrap(), Arc::clone(&traps));
-                // It ends with an error when either side is gone, which is what it is there for.
+                // A connection always ends with an error, when either side closes it.
                 thread::spawn(move || drop(carry(service.unwrap(), redis, &traps)));
             }
         });
@@ -42,14 +42,14 @@ impl Proxy {
         *self.trap.lock().unwrap() = Some(trap);
     }
 
-    /// True if the last trap was triggered.
+    /// True if no trap is armed any more: the last one was triggered.
     pub fn sprang(&self) -> bool {
         self.trap.lock().unwrap().is_none()
     }
 }
 
 impl Trap {
-    /// An error is no commit: Redis may not know the script yet.
+    /// True for the trap's step, unless the reply is an error: Redis may not know the script yet, and commits nothing.
     fn catches(&self, request: &[u8], reply: &[u8]) -> bool {
         let holds = |text: String| request.windows(text.len()).any(|part| part == text.as_bytes());
         !reply.starts_with(b"-") && holds(format!(":{}\r\n", self.user)) && holds(format!("\r\n{}\r\n", self.step))
@@ -70,7 +70,7 @@ fn carry(service: TcpStream, redis: TcpStream, trap: &Mutex<Option<Trap>>) -> io
     }
 }
 
-/// One command or reply of Redis's protocol (RESP, version 2), as it stands on the wire.
+/// Reads the bytes of one command or reply of Redis's protocol (RESP, version 2).
 fn message(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut values: i64 = 1;

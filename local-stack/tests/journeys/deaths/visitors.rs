@@ -28,7 +28,7 @@ impl Visitor {
         Self { name, tokens, rotations: 0 }
     }
 
-    /// Refreshes at one of `services` and at another, with the same token, until there is an answer. It is never a refusal.
+    /// Refreshes with the same token at random `services` until one responds. The response must not be a refusal.
     async fn refresh(&mut self, services: &[Mortal]) {
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -49,7 +49,7 @@ impl Visitor {
     }
 }
 
-/// Tells `story` while some visitors refresh at `services` all the while; none of them may lose the session.
+/// Runs `story` while visitors refresh at `services` continuously; none of them may lose the session.
 pub async fn under_load(services: &[Mortal], story: impl Future<Output = ()>) {
     let stack = someone(services).await;
     let mut visitors = join_all((0..4).map(|_| Visitor::new(&stack))).await;

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::page::Page;
 use crate::process::{Folder, file};
 
-/// Prometheus's own tool finds nothing wrong with it.
+/// Fails if promtool reports anything about the page.
 pub fn checked(page: &Page) {
     let folder = Folder::new();
     let path = folder.path().join("page");
@@ -14,9 +14,9 @@ pub fn checked(page: &Page) {
     assert_eq!(said, "", "{}", page.0);
 }
 
-/// The output of promtool, which must succeed.
+/// Runs promtool, which must succeed; returns its output.
 fn promtool(command: &mut Command) -> String {
-    let done = command.output().expect("promtool is not there: run ./test, which installs what is missing");
+    let done = command.output().expect("promtool is not installed: run ./test, which installs what is missing");
     let [out, err] = [done.stdout, done.stderr].map(|said| String::from_utf8(said).unwrap());
     assert!(done.status.success(), "{out}{err}");
     out + &err
@@ -29,10 +29,10 @@ pub fn whatever_is_watched_is_shown(auth: &Page, books: &Page) {
     // With sessions in Redis, the first gauge does not exist; without mail, the second does not.
     let known = |name: &str| shown.contains(name) || ["auth_sessions_open", "mail_outbox_age_seconds"].contains(&name);
     let missing: Vec<_> = asked.iter().filter(|name| !known(name)).collect();
-    assert!(missing.is_empty(), "the alerts or the board ask for {missing:?}, which nobody shows");
+    assert!(missing.is_empty(), "the alerts or the dashboard use {missing:?}, which no service exports");
 }
 
-/// All that the alerts and the board ask.
+/// All expressions of the alerts and the dashboard.
 fn expressions() -> Vec<String> {
     let alerts = file("deploy/prometheus/alerts.yml");
     let alerts = alerts.lines().filter_map(|line| line.trim().strip_prefix("expr: ").map(str::to_owned));
@@ -41,14 +41,14 @@ fn expressions() -> Vec<String> {
     alerts.chain(panels.map(|target| target["expr"].as_str().unwrap().to_owned())).collect()
 }
 
-/// The metrics that an expression names: with a low line in it, outside of braces, and neither a function nor a label.
+/// The metrics in an expression: names with an underscore, outside of braces, that are neither function nor label.
 fn names(expression: &str) -> Vec<String> {
     let (mut plain, mut depth) = (String::new(), 0);
     for character in expression.replace("by (", "{").chars() {
         match character {
             '{' | '[' => depth += 1,
             '}' | ']' => depth -= 1,
-            // Of `by (…)`.
+            // The end of `by (…)`.
             ')' if depth > 0 => depth -= 1,
             _ if depth == 0 => plain.push(character),
             _ => {}
@@ -78,7 +78,7 @@ fn an_expression_names_its_metrics() {
 fn prometheus_takes_the_alerts_and_the_examples() {
     let folder = Folder::new();
     fs::write(folder.path().join("alerts.yml"), file("deploy/prometheus/alerts.yml")).unwrap();
-    // Debian's promtool is built without what finds pods: all else is checked.
+    // Debian's promtool is built without the discovery of pods: all else is checked.
     let pods = "kubernetes_sd_configs: &pods\n      - { role: pod, namespaces: { names: [tokens] } }";
     let kubernetes = file("deploy/prometheus/kubernetes.yml");
     assert!(kubernetes.contains(pods), "{kubernetes}");
@@ -87,11 +87,11 @@ fn prometheus_takes_the_alerts_and_the_examples() {
     for (text, name) in [(file("deploy/prometheus/prometheus.yml"), "prometheus.yml"), (kubernetes, "kubernetes.yml")] {
         let path = folder.path().join(name);
         fs::write(&path, &text).unwrap();
-        // Each names the alerts, which are checked with it.
+        // Each configuration names the file of the alerts, so promtool checks that, too.
         let said = promtool(Command::new("promtool").args(["check", "config"]).arg(path));
         assert!(said.contains("rules found"), "{name}: {said}");
         for job in ["auth-service", "books-service"] {
-            assert!(text.contains(&format!("job_name: {job}\n")), "{name}: the alerts ask for the job {job}");
+            assert!(text.contains(&format!("job_name: {job}\n")), "{name}: no job {job}, which the alerts use");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A ban that is half done when the process dies.
+//! A ban that is half done when the process is killed.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -16,7 +16,7 @@ use crate::process::Folder;
 use crate::targets::is_outside;
 use crate::tokens::claims;
 
-/// A Redis of the test's own, which keeps what it was told when it is killed.
+/// A Redis of the test's own, which loses no write when it is killed.
 struct Redis {
     process: Child,
     port: u16,
@@ -49,7 +49,7 @@ impl Drop for Redis {
     }
 }
 
-/// The database commits a ban, Redis dies before the sessions end there, and auth-service dies before it can try again.
+/// The database commits a ban, Redis is killed before the sessions end there, and auth-service before it can retry.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn ban_interrupted_by_a_crash_reaches_books_service_in_time() {
@@ -65,7 +65,7 @@ async fn ban_interrupted_by_a_crash_reaches_books_service_in_time() {
     let user = format!("/users/{}", claims(&tokens.access)["sub"].as_str().unwrap());
     stack.books().bearer(&tokens.access).get("/books").await.is(200);
 
-    // The change has seen that Redis is there, and waits for its turn.
+    // The ban has checked that Redis is available, and waits for the lock on the row of `users_turn`.
     let mut turn = fleet.databases[0].connect().await;
     turn.execute("BEGIN").await.unwrap();
     turn.execute("UPDATE users_turn SET turn = turn + 1").await.unwrap();
@@ -87,14 +87,14 @@ async fn ban_interrupted_by_a_crash_reaches_books_service_in_time() {
         fleet.auth[0].signal(Signal::KILL);
         away
     };
-    let ((), away) = timeout(Duration::from_secs(20), join(ban, deaths)).await.expect("the ban is committed");
+    let ((), away) = timeout(Duration::from_secs(20), join(ban, deaths)).await.expect("the ban must be committed");
     drop(fleet.auth.pop());
     stack.books().bearer(&tokens.access).get("/books").await.is(200);
 
     redis.process = Redis::spawn(redis.port, &redis.folder);
     let (again, _) = fleet.instance("auth-service", &[("AUTH_ADDR", &addr)]).await;
     fleet.auth.push(again);
-    // books-service asks again one second after a first failure, then after two, four and five.
+    // books-service polls again one second after the first failure, then after two, four and five seconds.
     let pause = if away.elapsed() < Duration::from_secs(3) { 0 } else { 5 };
     let took = closed(&stack, &tokens.access).await;
     assert!(took <= Duration::from_secs(2 + pause), "it took {took:?}");
