@@ -5,13 +5,14 @@
 
 local steps, key, skew = {}, KEYS[1], tonumber(ARGV[2])
 
--- Returns the name of the list, after setting it to `new` if it has none.
+-- Returns the name of the list, after setting it to `new` if it has none, or a key of another type.
 function steps.name(new)
-  local name = redis.call('GET', key)
-  if not name then
-    redis.call('SET', key, new)
+  local name = redis.pcall('GET', key)
+  if type(name) == 'string' then
+    return name
   end
-  return name or new
+  redis.call('SET', key, new)
+  return new
 end
 
 -- Reads `count` entries after `after`: the time in milliseconds, the server's replication id, the newest entry's id or

@@ -335,3 +335,23 @@ async fn a_shard_of_another_type_is_left_out_of_the_list() {
     reader.read_on().await.unwrap();
     assert!(known.age().is_some(), "the list is complete again");
 }
+
+/// Readers start from the beginning of a list with another name.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
+async fn a_list_name_of_another_type_is_replaced() {
+    let server = Redis::with(&[]).await;
+    let mut redis = server.raw("").await;
+    let stage = redis_stage(&server.url(), RULES);
+    let session = stage.open().await;
+    assert!(stage.store.end(&stage.user, session.id).await.unwrap());
+    let before = stage.store.revoked(&Cursor::default()).await.unwrap();
+    let name = format!("revocations:{{{}}}:name", TAGS[0]);
+    let _: () = redis.del(&name).await.unwrap();
+    let _: () = redis.lpush(&name, "x").await.unwrap();
+    let after = stage.store.revoked(&Cursor::default()).await.unwrap();
+    assert_ne!(after.list, before.list, "the list has a new name");
+    let again = stage.store.revoked(&Cursor::default()).await.unwrap();
+    assert_eq!(again.list, after.list, "the new name stays");
+    assert!(again.shards.iter().any(|shard| !shard.entries.is_empty()), "the entries are still served");
+}
