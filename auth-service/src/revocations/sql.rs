@@ -34,7 +34,7 @@ SELECT list, position, CASE
         SELECT position FROM sessions
         WHERE ended_at > 0 AND tokens_end_at > 0 AND position < 1 AND tokens_end_at > $1
         ORDER BY position LIMIT 1) IS NOT NULL THEN 1
-    WHEN EXISTS (SELECT 1 FROM cutoffs WHERE waiting = 1) THEN 1
+    WHEN (SELECT user_id FROM cutoffs WHERE waiting = 1 ORDER BY user_id LIMIT 1) IS NOT NULL THEN 1
     ELSE 0 END AS waiting
 FROM revocations";
 
@@ -46,7 +46,7 @@ UPDATE revocations SET position = CASE WHEN position < $1 THEN $1 ELSE position 
 const PLACE: [&str; 2] = [
     "
 UPDATE cutoffs SET position = $1, waiting = 0
-WHERE waiting = 1 AND $3 > 0 AND user_id IN (SELECT user_id FROM cutoffs WHERE waiting = 1 LIMIT $2)",
+WHERE waiting = 1 AND $3 > 0 AND user_id IN (SELECT user_id FROM cutoffs WHERE waiting = 1 ORDER BY user_id LIMIT $2)",
     "
 UPDATE sessions SET position = $1
 WHERE id IN (
