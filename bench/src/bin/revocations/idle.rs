@@ -60,7 +60,7 @@ pub async fn measure(auths: &Auths, unasked: &Unasked, books: &Books) -> io::Res
         ),
         Row::figure("CPU of auth-service for being asked, the same", format!("{asked_empty:.3} %, {asked_full:.3} %")),
         Row::figure(
-            "to compare: books-service that follows nobody; auth-service that nobody asks, the same",
+            "to compare: books-service without polling; auth-service that is not polled, the same",
             format!("{alone:.3} %; {:.3} %, {:.3} %", unasked.0[0], unasked.0[1]),
         ),
     ])

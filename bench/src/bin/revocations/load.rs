@@ -33,7 +33,7 @@ pub async fn measure(without: &Service, following: &Service, token: &str) -> io:
         format!("{:.2} ({with:.0} to {alone:.0}{unit})", with / alone)
     };
     Ok([
-        Row::figure("`GET /books` a second, following 100,000 to following nobody", figure(Load::per_second, "")),
+        Row::figure("`GET /books` a second, polling 100,000 to no polling", figure(Load::per_second, "")),
         Row::figure("CPU of books-service for one, the same", figure(Load::micros, " µs")),
     ])
 }
