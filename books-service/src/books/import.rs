@@ -3,18 +3,24 @@ use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 
+use serde_json::{Value, json};
 use shared_service::database::StoreError;
 use shared_service::operations::records::Records;
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe, query, query_scalar};
+use sqlx::{AssertSqlSafe, query, query_scalar};
+use tokio::task::yield_now;
 
+use super::text::key;
 use super::transfer::{Imported, NotImported, book};
-use super::writes::{Writing, bind};
-use super::{Book, Books};
+use super::writes::Writing;
+use super::{Book, Books, Details};
 
-/// The number of books per statement; small, because `SQLite` compares each parameter's name with all others.
-const MANY: usize = 10;
+/// The columns of a row: text first, then numbers.
+const TEXTS: [&str; 9] =
+    ["id", "author", "author_key", "country", "country_key", "language", "language_key", "title", "title_key"];
+const NUMBERS: [&str; 4] = ["pages", "year", "added", "version"];
+
+/// The number of books per statement.
+const MANY: usize = 500;
 /// The number of books that are read before the transaction begins. If a catalogue of less than [`FEW`] books gets that
 /// many, its indexes are dropped, and created again afterwards.
 const FIRST: usize = 10_000;
@@ -57,12 +63,12 @@ async fn add(
     let indexes = if first.len() < FIRST { Vec::new() } else { drop_indexes(writing).await? };
     let mut revision = writing.revision;
     let mut books = first.into_iter().chain(file.by_ref());
-    let mut next = insertion(&mut books, &mut revision);
-    while let Some(insert) = next {
+    let mut next = rows(&mut books, &mut revision).await;
+    while let Some(ready) = next {
         progress(usize::try_from(revision - writing.revision).unwrap_or_default());
-        let prepare = async { insertion(&mut books, &mut revision) };
-        let (inserted, prepared) = tokio::join!(insert.execute(&mut *writing.transaction), prepare);
-        writing.added += inserted.map_err(StoreError::from)?.rows_affected().cast_signed();
+        let insert = writing.transaction.insert_new("books", &TEXTS, &NUMBERS, ready);
+        let (inserted, prepared) = tokio::join!(insert, rows(&mut books, &mut revision));
+        writing.added += inserted.map_err(StoreError::from)?.cast_signed();
         next = prepared;
     }
     drop(books);
@@ -81,24 +87,24 @@ async fn drop_indexes(writing: &mut Writing) -> Result<Vec<String>, StoreError> 
     if books < FEW { Ok(writing.transaction.drop_indexes("books").await?) } else { Ok(Vec::new()) }
 }
 
-/// The statement that adds the next books, and skips those whose id exists.
-fn insertion(books: &mut impl Iterator<Item = Book>, revision: &mut i64) -> Option<Query<'static, Any, AnyArguments>> {
-    let books: Vec<Book> = books.take(MANY).collect();
-    if books.is_empty() {
-        return None;
-    }
-    let row = |book: usize| (1..=13).map(|column| format!("${}", book * 13 + column)).collect::<Vec<_>>().join(", ");
-    let rows: Vec<_> = (0..books.len()).map(|book| format!("({})", row(book))).collect();
-    let mut insert = query(AssertSqlSafe(format!(
-        "INSERT INTO books (author, author_key, country, country_key, language, language_key, title, title_key, pages, \
-         year, id, added, version) VALUES {} ON CONFLICT (id) DO NOTHING",
-        rows.join(", ")
-    )));
-    for book in books {
-        insert = bind(insert, &book.details).bind(book.id.to_string()).bind(*revision).bind(book.version);
+/// The next books, as JSON for [`Connection::insert_new`](shared_service::database::Connection::insert_new). Yields
+/// often, so that the database need not wait for the messages of the statement before.
+async fn rows(books: &mut impl Iterator<Item = Book>, revision: &mut i64) -> Option<String> {
+    let mut rows = Vec::with_capacity(MANY);
+    for Book { id, details, version } in books.take(MANY) {
+        let Details { author, country, language, title, pages, year } = details;
+        let mut row = vec![json!(id)];
+        for text in [&*author, &country, &language, &title] {
+            row.extend([json!(text), json!(key(text))]);
+        }
+        row.extend([pages.0, year.0, *revision, version].map(Value::from));
+        rows.push(Value::Array(row));
         *revision += 1;
+        if rows.len().is_multiple_of(20) {
+            yield_now().await;
+        }
     }
-    Some(insert)
+    if rows.is_empty() { None } else { Some(Value::Array(rows).to_string()) }
 }
 
 /// The books of a file. Records invalid lines; after the first one, it yields no more books and only checks them.

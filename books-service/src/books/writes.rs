@@ -181,7 +181,7 @@ impl Writing {
 }
 
 /// Binds the columns of `details` in the order in which [`ADD`] and [`CHANGE`] begin.
-pub(super) fn bind<'q>(query: Query<'q, Any, AnyArguments>, details: &Details) -> Query<'q, Any, AnyArguments> {
+fn bind<'q>(query: Query<'q, Any, AnyArguments>, details: &Details) -> Query<'q, Any, AnyArguments> {
     let Details { author, country, language, title, pages, year } = details;
     let texts: [&str; 4] = [author, country, language, title];
     texts.into_iter().fold(query, |query, text| query.bind(text.to_owned()).bind(key(text))).bind(pages.0).bind(year.0)

@@ -2,14 +2,14 @@
 
 /// Backups of a database in use.
 mod backup;
+/// Bulk inserts.
+mod bulk;
 /// Timers and error counts of store calls.
 mod calls;
 /// Failures, for the log and for a client.
 mod error;
 /// sqlx's `Executor` for a database and for a transaction.
 mod executor;
-/// Removal of indexes for a bulk insert.
-mod indexes;
 /// Schema migrations.
 mod migrations;
 /// Connection pools.
