@@ -31,9 +31,9 @@ impl Books {
     /// Adds all books of `file` (see [`Records`]), or none. A book whose id exists already is left unchanged, so that
     /// an import can be repeated; a book without an id gets a new one. The demo books are not added afterwards. There
     /// is no time limit, and other writes wait; if the catalogue has fewer than 100 books, in Postgres, reads wait too.
-    /// `progress` gets the number of finished books.
+    /// `progress` gets the number of books that were read.
     ///
-    /// An import takes some 50 bytes of memory for each id, and the memory of the books of a few statements.
+    /// An import takes some 50 bytes of memory for each id, and the memory of ten thousand books.
     ///
     /// # Errors
     /// See [`NotImported`].
@@ -66,7 +66,7 @@ async fn add(
     let mut next = rows(&mut books, &mut revision).await;
     while let Some(ready) = next {
         progress(usize::try_from(revision - writing.revision).unwrap_or_default());
-        let insert = writing.transaction.insert_new("books", &TEXTS, &NUMBERS, ready);
+        let insert = writing.transaction.insert_new("books", "id", &TEXTS, &NUMBERS, ready);
         let (inserted, prepared) = tokio::join!(insert, rows(&mut books, &mut revision));
         writing.added += inserted.map_err(StoreError::from)?.cast_signed();
         next = prepared;
@@ -88,7 +88,7 @@ async fn drop_indexes(writing: &mut Writing) -> Result<Vec<String>, StoreError> 
 }
 
 /// The next books, as JSON for [`Connection::insert_new`](shared_service::database::Connection::insert_new). Yields
-/// often, so that the database need not wait for the messages of the statement before.
+/// often, so that the statement in progress can exchange its messages with the database meanwhile.
 async fn rows(books: &mut impl Iterator<Item = Book>, revision: &mut i64) -> Option<String> {
     let mut rows = Vec::with_capacity(MANY);
     for Book { id, details, version } in books.take(MANY) {

@@ -6,7 +6,8 @@ use super::text::key;
 
 const PAGE: &str = "SELECT id, author, country, language, title, author_key, country_key, language_key, title_key \
      FROM books WHERE id > $1 ORDER BY id LIMIT 500";
-/// The number of books that one statement changes.
+/// The number of books that one statement changes. Small, because `SQLite` compares each parameter's name with all
+/// others.
 const MANY: usize = 10;
 
 /// Rewrites outdated search keys, some hundred books at a time.

@@ -3,12 +3,13 @@ use sqlx::{AssertSqlSafe, Error, Row, query};
 use super::transaction::Connection;
 
 /// `$1` is the table. Indexes of constraints stay. A trigger `x_of_new` adds each new row to the FTS5 index `x`. A hash
-/// table of 16 MB instead of 1 speeds its rebuild up: the table is written to the index, sorted, whenever it is full.
+/// table of 16 MB, instead of 1, speeds up its rebuild: FTS5 merges the table into the index whenever it is full.
 const OF_SQLITE: &str = "
 SELECT 'INDEX ' || name AS object, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = $1 AND sql IS NOT NULL
 UNION ALL
 SELECT 'TRIGGER ' || name || '_of_new', sql || replace(
-    '; INSERT INTO @ (@, rank) VALUES (''hashsize'', 16777216); INSERT INTO @ (@) VALUES (''rebuild'')', '@', name)
+    '; INSERT INTO @ (@, rank) VALUES (''hashsize'', 16777216); INSERT INTO @ (@) VALUES (''rebuild''); ' ||
+    'INSERT INTO @ (@, rank) VALUES (''hashsize'', 1048576)', '@', name)
 FROM (SELECT replace(name, '_of_new', '') AS name, sql FROM sqlite_master
     WHERE type = 'trigger' AND tbl_name = $1 AND name LIKE '%_of_new')";
 const OF_POSTGRES: &str = "
@@ -34,15 +35,16 @@ impl Connection {
         Ok(statements)
     }
 
-    /// Inserts `rows` into `table`, except those that violate a unique constraint; returns the number of inserted ones.
+    /// Inserts `rows` into `table`, except those whose `key` exists; returns the number of inserted ones.
     /// `rows` is a JSON array with an array for each row: first the values of the columns `texts`, then of `numbers`.
     /// One argument for all rows is faster than one for each value, whose names `SQLite` compares with each other.
     ///
     /// # Errors
-    /// The database is unavailable.
+    /// The database is unavailable, or refuses a row.
     pub async fn insert_new(
         &mut self,
         table: &'static str,
+        key: &'static str,
         texts: &[&'static str],
         numbers: &[&'static str],
         rows: String,
@@ -57,8 +59,9 @@ impl Connection {
         } else {
             "json_each($1)"
         };
-        let insert =
-            format!("INSERT INTO {table} ({columns}) SELECT {values} FROM {each} WHERE TRUE ON CONFLICT DO NOTHING");
+        let insert = format!(
+            "INSERT INTO {table} ({columns}) SELECT {values} FROM {each} WHERE TRUE ON CONFLICT ({key}) DO NOTHING"
+        );
         Ok(query(AssertSqlSafe(insert)).bind(rows).execute(self).await?.rows_affected())
     }
 }
