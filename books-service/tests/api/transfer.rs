@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::library::{Database, Library, a_book, book_with, on_each};
 use crate::search::check_index;
@@ -75,9 +75,44 @@ async fn books_move_from_any_database_to_any_other_and_back() {
     .await;
 }
 
-fn library_of(lines: &str) -> serde_json::Value {
+#[tokio::test]
+async fn texts_and_numbers_come_back_as_they_were_imported() {
+    let titles = [
+        "\\",
+        "\\u0000",
+        "\"'\"",
+        "007",
+        "1e9",
+        "null",
+        "true",
+        "[1]",
+        "{\"a\": 1}",
+        "$1",
+        "?",
+        "%_!",
+        "\u{fffd}",
+        "📚",
+    ];
+    let line = |number: usize| {
+        let id = format!("01890a5d-ac96-774b-bcce-{number:012}");
+        let (title, version) = (titles[number % titles.len()], i64::MAX - 1 - i64::try_from(number).unwrap());
+        book_with(&json!({"id": id, "title": title, "author": title, "year": -10_000, "version": version})).to_string()
+    };
+    on_each(async |database| {
+        let library = Library::start(&database.url, []).await;
+        let (some, all): (Vec<_>, Vec<_>) = ((0..14).map(line).collect(), (0..1_200).map(line).collect());
+        assert_eq!(import(database, &some.join("\n")), "14 added; 0 were there already and are as they were\n");
+        assert_eq!(import(database, &all.join("\n")), "1186 added; 14 were there already and are as they were\n");
+        let books = |lines: &str| lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+        assert_eq!(books(&export(database)), books(&all.join("\n")), "in the order of the file");
+        assert_eq!(library.member().get("/books?limit=1").await.header("x-total-count"), "1200");
+    })
+    .await;
+}
+
+fn library_of(lines: &str) -> Value {
     let book = |line| {
-        let mut book: serde_json::Value = serde_json::from_str(line).unwrap();
+        let mut book: Value = serde_json::from_str(line).unwrap();
         book.as_object_mut().unwrap().remove("version");
         book
     };
