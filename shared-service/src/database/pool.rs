@@ -1,5 +1,7 @@
 use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -59,7 +61,9 @@ impl Database {
             }
         };
         let at_once = if matches!(pool, Pool::Sqlite(_)) { 1 } else { connections };
-        let [lists, writes] = [connections / 4, at_once].map(|most| Arc::new(Semaphore::new(most.max(1) as usize)));
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let [lists, writes] = [connections / 4, at_once].map(|most| most.max(1) as usize);
+        let [lists, writes] = [lists.min(cores), writes].map(|most| Arc::new(Semaphore::new(most)));
         Ok(Self { pool, connections, lists, writes })
     }
 
@@ -70,7 +74,7 @@ impl Database {
     /// # Errors
     /// The database cannot be reached.
     pub async fn begin(&self) -> Result<Transaction, Error> {
-        self.begin_since(Instant::now()).await
+        self.begin_since(Instant::now(), "").await
     }
 
     /// Begins a transaction that writes. In `SQLite`, the writing transactions of this process run one at a time.
@@ -92,15 +96,15 @@ impl Database {
         Arc::clone(&self.writes).acquire_owned().await.map_err(|_| Error::PoolClosed)
     }
 
-    /// Begins a transaction for a list or another long read. At most a quarter of the connections serve these, so that
-    /// short calls, logins and readiness checks find a connection.
+    /// Begins a transaction for a list or another long read. At most a quarter of the connections serve these, and one
+    /// for each core, so that short calls, logins and readiness checks find a connection and a core.
     ///
     /// # Errors
     /// The database cannot be reached.
     pub async fn list(&self) -> Result<Transaction, Error> {
         let asked = Instant::now();
         let permit = Arc::clone(&self.lists).acquire_owned().await.map_err(|_| Error::PoolClosed)?;
-        Ok(self.begin_since(asked).await?.holding(permit))
+        Ok(self.begin_since(asked, "; SET LOCAL max_parallel_workers_per_gather = 0").await?.holding(permit))
     }
 
     /// Runs a long write that can be cancelled like a transaction; returns the number of rows affected.
@@ -187,10 +191,10 @@ impl Database {
         }
     }
 
-    async fn begin_since(&self, asked: Instant) -> Result<Transaction, Error> {
+    async fn begin_since(&self, asked: Instant, settings: &str) -> Result<Transaction, Error> {
         let left = LIMIT.saturating_sub(asked.elapsed()).max(Duration::from_millis(1)).as_millis();
         let postgres = format!(
-            "BEGIN; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            "BEGIN; SET LOCAL statement_timeout = {left}; SET LOCAL idle_in_transaction_session_timeout = {}{settings}",
             LIMIT.as_millis()
         );
         self.start("BEGIN", AssertSqlSafe(postgres).into_sql_str()).await
