@@ -2,6 +2,7 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use sqlx::Error;
 use sqlx::postgres::Postgres;
@@ -10,7 +11,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::statement::{Statement, Step};
 
-/// Steps of `SQLite`'s virtual machine between two checks for cancellation: some ten microseconds.
+/// Steps of `SQLite`'s virtual machine between two checks for cancellation: some ten microseconds. Then a long statement
+/// also lets another thread have the core.
 const STEPS: i32 = 1_000;
 
 /// A transaction, or a read of several statements. Dropping it rolls back, and cancels a statement in progress.
@@ -39,7 +41,10 @@ impl Transaction {
         let mut transaction = Self { connection, given_up: Arc::clone(&given_up), permit: None };
         if let Connection::Sqlite(sqlite) = &mut transaction.connection {
             let mut handle = sqlite.lock_handle().await?;
-            handle.set_progress_handler(STEPS, move || !given_up.load(Ordering::Relaxed));
+            handle.set_progress_handler(STEPS, move || {
+                thread::yield_now();
+                !given_up.load(Ordering::Relaxed)
+            });
         }
         Ok(transaction)
     }
