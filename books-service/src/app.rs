@@ -13,7 +13,7 @@ use crate::page::page;
 use crate::routes::{Calls, Library, routes};
 
 /// All migrations, in order.
-pub const MIGRATIONS: [(&str, &str); 4] = [
+pub const MIGRATIONS: [(&str, &str); 5] = [
     ("0001_books", include_str!("../migrations/0001_books.sql")),
     ("0002_search_keys", include_str!("../migrations/0002_search_keys.sql")),
     ("0003_total", include_str!("../migrations/0003_total.sql")),
@@ -22,6 +22,13 @@ pub const MIGRATIONS: [(&str, &str); 4] = [
         concat!(
             include_str!("../migrations/0004_book_text.sqlite.sql"),
             include_str!("../migrations/0004_book_text.postgres.sql")
+        ),
+    ),
+    (
+        "0005_text_positions",
+        concat!(
+            include_str!("../migrations/0005_text_positions.sqlite.sql"),
+            include_str!("../migrations/0005_text_positions.postgres.sql")
         ),
     ),
 ];

@@ -1,12 +1,12 @@
+use shared_service::database::Connection;
+
 use super::{Key, Listing, Position, Property};
 
 /// The SQL expression of a book's text, as the view `book_text` and the index of Postgres have it.
-pub const TEXT: &str = "('  ' || replace(author_key || ' ' || title_key || ' ' || country_key || ' ' || language_key, \
+const TEXT: &str = "('  ' || replace(author_key || ' ' || title_key || ' ' || country_key || ' ' || language_key, \
      ' ', '  '))";
 /// The minimum number of characters that the trigram index finds anywhere in a word.
 const TRIGRAM: usize = 3;
-/// The wildcards and the escape character of a `LIKE` pattern.
-const WILD: [char; 3] = ['%', '_', '\\'];
 
 /// Conditions on books, and the values of `$1`, `$2`, …. Text from clients is always a value, never part of SQL.
 #[derive(Default)]
@@ -27,28 +27,28 @@ impl Conditions {
         format!("${}", self.arguments.len())
     }
 
-    /// Requires each search word in `text`; a word of one or two letters must be at the beginning of a word.
-    pub fn words(&mut self, listing: &Listing, text: &str) {
+    /// Requires each search word in the text of the book.
+    pub fn words(&mut self, listing: &Listing) {
         for word in &listing.words {
-            let before = if is_indexed(word) { "" } else { "  " };
-            self.add_rough(text, &format!("{before}{word}"));
-            if word.contains(WILD) {
-                self.add_exact(text, &format!("{before}{word}"));
-            }
+            self.add_part(TEXT, &part_of_text(word));
         }
     }
 
-    /// Adds conditions that the index can answer and that all matches of [`Conditions::fields`] meet.
-    pub fn fields_in_text(&mut self, listing: &Listing) {
-        for (_, part) in listing.fields().filter(|(_, part)| is_indexed(part)) {
-            self.add_rough("text", &part.replace(' ', "  "));
+    /// Adds the conditions that the text index can answer: all of [`Conditions::words`], and some that all matches of
+    /// [`Conditions::fields`] meet.
+    pub fn in_index(&mut self, listing: &Listing, index: &Connection) {
+        let fields = listing.fields().filter(|(_, part)| is_indexed(part)).map(|(_, part)| part.replace(' ', "  "));
+        for part in listing.words.iter().map(|word| part_of_text(word)).chain(fields) {
+            let (operator, pattern) = index.contains(&part);
+            let pattern = self.put(Key::Text(pattern));
+            self.add(format!("text {operator} {pattern}"));
         }
     }
 
     /// Adds the conditions on single fields.
     pub fn fields(&mut self, listing: &Listing) {
         for (property, part) in listing.fields() {
-            self.add_exact(column(property), part);
+            self.add_part(column(property), part);
         }
     }
 
@@ -62,31 +62,36 @@ impl Conditions {
         }
     }
 
-    /// Restricts the list to the books after its position, in a form that the order's index can answer.
-    pub fn after(&mut self, listing: &Listing) {
+    /// Restricts the list to the books after its position; `columns` are the key of its order and the id.
+    pub fn after(&mut self, listing: &Listing, columns: &str) {
         let Some(Position { key, id }) = &listing.after else { return };
         let comparison = if listing.order.descending { '<' } else { '>' };
         let (key, id) = (self.put(key.clone()), self.put(Key::Text(id.clone())));
-        self.add(format!("({}, books.id) {comparison} ({key}, {id})", column(listing.order.by)));
+        self.add(format!("({columns}) {comparison} ({key}, {id})"));
     }
 
-    /// Joins the conditions into one; returns it and the values.
-    pub fn finish(self) -> (String, Vec<Key>) {
-        (if self.all.is_empty() { "1 = 1".to_owned() } else { self.all.join(" AND ") }, self.arguments)
+    /// Joins the conditions into one, and removes them; later conditions share the arguments.
+    pub fn take(&mut self) -> String {
+        let all = std::mem::take(&mut self.all);
+        if all.is_empty() { "1 = 1".to_owned() } else { all.join(" AND ") }
     }
 
-    /// Requires `part` in `text`, with any character for a wildcard: `SQLite`'s index does not support ESCAPE.
-    fn add_rough(&mut self, text: &str, part: &str) {
-        let pattern = self.put(Key::Text(format!("%{}%", part.replace(WILD, "_"))));
-        self.add(format!("{text} LIKE {pattern}"));
+    /// Joins the conditions into one; returns it and the arguments.
+    pub fn finish(mut self) -> (String, Vec<Key>) {
+        (self.take(), self.arguments)
     }
 
-    /// Requires `part` in `text`, literally.
-    fn add_exact(&mut self, text: &str, part: &str) {
+    /// Requires `part` in `text`.
+    fn add_part(&mut self, text: &str, part: &str) {
         let escaped = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
         let pattern = self.put(Key::Text(format!("%{escaped}%")));
         self.add(format!("{text} LIKE {pattern} ESCAPE '!'"));
     }
+}
+
+/// What a book's text contains if it matches `word`: a word of one or two letters must be at the beginning of a word.
+fn part_of_text(word: &str) -> String {
+    if is_indexed(word) { word.to_owned() } else { format!("  {word}") }
 }
 
 /// True if `part` is long enough for the trigram index to find it anywhere in a word.

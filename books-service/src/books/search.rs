@@ -4,18 +4,18 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::conditions::{Conditions, TEXT, column, is_indexed};
+use super::conditions::{Conditions, column, is_indexed};
 use super::store::{STORE, read};
 use super::{Book, Books, Key, Listing, Order, Position, Property};
 
 /// The number of matches at which counting stops.
 const MOST_COUNTED: i64 = 10_000;
-/// If a span of years has more books than this, the text index is searched first.
+/// The number of matches in the text index from which the number of all is estimated.
+const SAMPLE: i64 = 2_000;
+/// The number of books of a span of years at which counting stops. The text index is then searched first, unless one in
+/// [`COMMON`] books contains the text.
 const LONG_SPAN: i64 = 50_000;
-/// A text is common if at least one in this number of books contains it.
 const COMMON: i64 = 10;
-/// Sorting a match costs about as much as this number of steps along the index of an order.
-const STEPS: i64 = 4;
 
 /// The access path to the matches of a listing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,57 +43,86 @@ impl Books {
         listing: &Listing,
         known: Option<Matches>,
     ) -> Result<(Page<Book>, Option<Matches>), StoreError> {
-        let (total, rows, found) = within(STORE, async {
+        let (total, rows, matches) = within(STORE, async {
             let mut reading = if listing.has_filter() { self.pool.list().await? } else { self.pool.begin().await? };
             let books = number_of_books(&mut reading).await?;
-            let (total, way, found);
             if listing.has_filter() {
-                let matches = if let Some(known) = known { known } else { measure(&mut reading, listing).await? };
-                (total, way, found) =
-                    (Total::bounded(matches.0, MOST_COUNTED), matches.way(listing.limit, books), Some(matches));
+                let (rows, matches) = find(&mut reading, listing, known, books).await?;
+                Ok((Total::bounded(matches.0, MOST_COUNTED), rows, Some(matches)))
             } else {
-                (total, way, found) = (Total::Exactly(books), Way::Order, None);
+                let rows = page_statement(listing, Way::Order, &reading).query().fetch_all(&mut *reading).await?;
+                Ok::<_, sqlx::Error>((Total::Exactly(books), rows, None))
             }
-            let rows = page_statement(listing, way).query().fetch_all(&mut *reading).await?;
-            Ok::<_, sqlx::Error>((total, rows, found))
         })
         .await?;
-        Ok((page(&rows, total, listing)?, found))
+        Ok((page(&rows, total, listing)?, matches))
     }
 }
 
 impl Matches {
-    /// The way to a page of `limit` books. Few matches are sorted; many matches fill a page soon along the order.
+    /// The way to a page of `limit` books. Few matches are sorted; many matches fill a page soon along the order. To sort
+    /// a match costs about as much as a step along the index of an order.
     const fn way(self, limit: i64, books: i64) -> Way {
         let Self(count, way) = self;
-        if count > MOST_COUNTED || count * count * STEPS > limit * books { Way::Order } else { way }
+        if count > MOST_COUNTED || count * count > limit * books { Way::Order } else { way }
     }
 }
 
-async fn measure(reading: &mut Connection, listing: &Listing) -> Result<Matches, sqlx::Error> {
-    let way = first_way(reading, listing).await?;
-    let (from, conditions) = matches(listing, way, false);
+/// The rows of the page, and the matches.
+async fn find(
+    reading: &mut Connection,
+    listing: &Listing,
+    mut known: Option<Matches>,
+    books: i64,
+) -> Result<(Vec<AnyRow>, Matches), sqlx::Error> {
+    if known.is_none() && listing.is_only_words() {
+        // The text index alone counts them.
+        known = Some(count_matches(reading, listing, Way::Text).await?);
+    }
+    let way = if let Some(known) = known {
+        known.way(listing.limit, books)
+    } else {
+        first_way(reading, listing, books).await?
+    };
+    let rows = page_statement(listing, way, reading).query().fetch_all(&mut *reading).await?;
+    let matches = match (known, rows.first()) {
+        (Some(known), _) => known,
+        (None, Some(row)) => Matches(row.try_get("total")?, way),
+        (None, None) if listing.after.is_none() => Matches(0, way),
+        (None, None) => count_matches(reading, listing, way).await?,
+    };
+    if way != Way::Order && matches.0 > MOST_COUNTED {
+        let rows = page_statement(listing, Way::Order, reading).query().fetch_all(&mut *reading).await?;
+        return Ok((rows, matches));
+    }
+    Ok((rows, matches))
+}
+
+async fn count_matches(reading: &mut Connection, listing: &Listing, way: Way) -> Result<Matches, sqlx::Error> {
+    let (from, conditions) = matches(listing, way, false, reading);
     Ok(Matches(count(from, conditions, MOST_COUNTED).number(reading).await?, way))
 }
 
 /// The way, through the text index or the books, that visits fewer books.
-async fn first_way(reading: &mut Connection, listing: &Listing) -> Result<Way, sqlx::Error> {
-    if !listing.words.is_empty() || listing.fields().any(|(_, part)| is_indexed(part)) {
-        if !listing.has_years() {
-            return Ok(Way::Text);
-        }
-        let (mut text, mut years) = (Conditions::default(), Conditions::default());
-        text.words(listing, "text");
-        text.fields_in_text(listing);
-        years.years(listing, "year");
-        let texts = first_texts(text).query().fetch_one(&mut *reading).await?;
-        let (found, last): (i64, Option<i64>) = (texts.try_get(0)?, texts.try_get(1)?);
-        let is_common = last.is_some_and(|last| last < MOST_COUNTED * COMMON);
-        if found <= MOST_COUNTED || !is_common && count("books", years, LONG_SPAN).number(reading).await? > LONG_SPAN {
-            return Ok(Way::Text);
-        }
+async fn first_way(reading: &mut Connection, listing: &Listing, books: i64) -> Result<Way, sqlx::Error> {
+    if listing.words.is_empty() && listing.fields().all(|(_, part)| !is_indexed(part)) {
+        return Ok(Way::Books);
     }
-    Ok(Way::Books)
+    if !listing.has_years() {
+        return Ok(Way::Text);
+    }
+    let (mut text, mut years) = (Conditions::default(), Conditions::default());
+    text.in_index(listing, reading);
+    years.years(listing, "year");
+    let texts = first_texts(text).query().fetch_one(&mut *reading).await?;
+    let (found, last): (i64, Option<i64>) = (texts.try_get(0)?, texts.try_get(1)?);
+    if found < SAMPLE {
+        return Ok(Way::Text);
+    }
+    // Books are numbered from 1, and those without the text are as frequent after the sample as in it.
+    let texts = last.map_or(found, |last| found * books / last.max(found));
+    let years = count("books", years, LONG_SPAN).number(reading).await?;
+    Ok(if texts < years || years > LONG_SPAN && texts < books / COMMON { Way::Text } else { Way::Books })
 }
 
 async fn number_of_books(reading: &mut Connection) -> Result<i64, sqlx::Error> {
@@ -126,58 +155,63 @@ fn count(from: &str, mut conditions: Conditions, most: i64) -> Statement {
     )
 }
 
-/// Counts the first matches in the text index, and selects the greatest `number` of their books.
+/// Counts the first matches in the text index, at most [`SAMPLE`], and selects the greatest `number` of their books.
 fn first_texts(mut conditions: Conditions) -> Statement {
-    let limit = conditions.put(Key::Number(MOST_COUNTED + 1));
+    let limit = conditions.put(Key::Number(SAMPLE));
     let (condition, arguments) = conditions.finish();
     let first = format!("SELECT rowid AS number FROM book_text WHERE {condition} LIMIT {limit}");
     Statement(format!("SELECT COUNT(*), MAX(number) FROM ({first}) AS matches"), arguments)
 }
 
-/// The statement of a page: eight columns of each book, and its sort key.
-fn page_statement(listing: &Listing, way: Way) -> Statement {
-    let (from, mut conditions) = matches(listing, way, true);
-    conditions.after(listing);
-    let limit = conditions.put(Key::Number(listing.limit + 1));
-    let (condition, arguments) = conditions.finish();
+/// The statement of a page: eight columns of each book, and its sort key. If the matches are sorted, the column `total`
+/// is their number, but at most one more than [`MOST_COUNTED`]; the page is then incomplete.
+fn page_statement(listing: &Listing, way: Way, index: &Connection) -> Statement {
+    let (from, mut conditions) = matches(listing, way, true, index);
     let (key, direction) = (column(listing.order.by), direction(listing.order));
     let columns = "books.id, author, country, language, pages, title, year, version";
-    let sql = if way == Way::Order {
-        format!(
+    if way == Way::Order {
+        conditions.after(listing, &format!("{key}, books.id"));
+        let limit = conditions.put(Key::Number(listing.limit + 1));
+        let (condition, arguments) = conditions.finish();
+        let sql = format!(
             "SELECT {columns}, {key} AS sort_key FROM {from} WHERE {condition} \
              ORDER BY {key} {direction}, books.id {direction} LIMIT {limit}"
-        )
-    } else {
-        // Materialized, so that the database sorts the matches instead of searching for them along the order.
-        format!(
-            "WITH matches AS MATERIALIZED (SELECT number, books.id, {key} AS sort_key FROM {from} WHERE {condition}), \
-             page AS (SELECT * FROM matches ORDER BY sort_key {direction}, id {direction} LIMIT {limit}) \
-             SELECT {columns}, sort_key FROM page CROSS JOIN books WHERE books.number = page.number \
-             ORDER BY sort_key {direction}, page.id {direction}"
-        )
-    };
+        );
+        return Statement(sql, arguments);
+    }
+    let most = conditions.put(Key::Number(MOST_COUNTED + 1));
+    let matches = conditions.take();
+    conditions.after(listing, "sort_key, id");
+    let limit = conditions.put(Key::Number(listing.limit + 1));
+    let (condition, arguments) = conditions.finish();
+    // Materialized, so that the database sorts the matches instead of searching for them along the order.
+    let sql = format!(
+        "WITH matches AS MATERIALIZED ( \
+             SELECT number, books.id, {key} AS sort_key FROM {from} WHERE {matches} LIMIT {most}), \
+         page AS (SELECT * FROM matches WHERE {condition} ORDER BY sort_key {direction}, id {direction} LIMIT {limit}) \
+         SELECT {columns}, sort_key, (SELECT COUNT(*) FROM matches) AS total \
+         FROM page CROSS JOIN books WHERE books.number = page.number \
+         ORDER BY sort_key {direction}, page.id {direction}"
+    );
     Statement(sql, arguments)
 }
 
 /// The tables and conditions of all matches, including the columns of `books` if `needs_books`.
-fn matches(listing: &Listing, way: Way, needs_books: bool) -> (&'static str, Conditions) {
+fn matches(listing: &Listing, way: Way, needs_books: bool, index: &Connection) -> (&'static str, Conditions) {
     let mut conditions = Conditions::default();
     let from = if way == Way::Text {
-        conditions.words(listing, "text");
-        conditions.fields_in_text(listing);
+        conditions.in_index(listing, index);
         if !needs_books && listing.is_only_words() {
             return ("book_text", conditions);
         }
-        conditions.add("book_text.rowid = books.number");
-        // SQLite reads the tables of a CROSS JOIN in this order.
-        "book_text CROSS JOIN books"
+        "books_with_text AS books"
     } else {
-        conditions.words(listing, TEXT);
+        conditions.words(listing);
         "books"
     };
-    conditions.fields(listing);
-    let by_years = way == Way::Books || listing.order.by == Property::Year;
+    let by_years = way != Way::Order || listing.order.by == Property::Year;
     conditions.years(listing, if by_years { "year" } else { "+year" });
+    conditions.fields(listing);
     (from, conditions)
 }
 

@@ -218,6 +218,44 @@ async fn word_of_two_letters_is_found_at_the_beginning_of_a_word() {
     .await;
 }
 
+#[tokio::test]
+async fn operators_of_the_index_are_plain_text() {
+    on_each(async |database| {
+        let library = Library::start(&database.url, []).await;
+        for title in ["Say \"Hello\"", "text:near(one*, ^two)", "AND OR NOT", "100%_\\sure"] {
+            library.add(book_with(&json!({"title": title}))).await;
+        }
+        for (q, expected) in [
+            ("%22hel", &["Say \"Hello\""][..]),
+            ("lo%22", &["Say \"Hello\""]),
+            ("%22%22%22", &[]),
+            ("%22", &["Say \"Hello\""]),
+            ("hel*", &[]),
+            ("one*,", &["text:near(one*, ^two)"]),
+            ("^tw", &["text:near(one*, ^two)"]),
+            ("text:near", &["text:near(one*, ^two)"]),
+            ("text:hello", &[]),
+            ("near(one", &["text:near(one*, ^two)"]),
+            ("and+or+not", &["AND OR NOT"]),
+            ("not+hello", &[]),
+            ("%25_%5C", &["100%_\\sure"]),
+            ("_%25%5C", &[]),
+            ("0__", &[]),
+            ("%5Csure", &["100%_\\sure"]),
+            ("%5C%5C%5C", &[]),
+        ] {
+            let answer = library.member().get(&format!("/books?q={q}")).await.is(200);
+            assert_eq!(answer.each("title"), expected, "{q}");
+            assert_eq!(answer.header("x-total-count"), expected.len().to_string(), "{q}");
+        }
+        for part in ["y+%22He", "%25_%5Cs"] {
+            let answer = library.member().get(&format!("/books?title={part}&yearFrom=1")).await.is(200);
+            assert_eq!(answer.each("title").len(), 1, "{part}");
+        }
+    })
+    .await;
+}
+
 /// The SQL that adds `books` books with this title.
 fn many(books: i64, title: &str) -> String {
     format!(
@@ -291,6 +329,22 @@ async fn database_without_the_index_gets_it_and_older_programs_refuse_it() {
         assert_eq!(answer.json(), member.get("/books?limit=3").await.is(200).json());
         check_index(database).await;
         assert!(matches!(older().await, Err(StoreError::Newer { version: 4 })));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn index_without_positions_is_replaced() {
+    on_each(async |database| {
+        open_with(&database.url, &MIGRATIONS[..4], &[(2, rekey)]).await.unwrap().close().await;
+        database.execute(&many(300, "the same title")).await;
+        let library = Library::start(&database.url, []).await;
+        library.add(book_with(&json!({"title": "Not the same title"}))).await;
+        for (q, total) in [("itle+sam", "301"), ("tit+not", "1"), ("title+tles", "0")] {
+            let answer = library.member().get(&format!("/books?q={q}&limit=1")).await.is(200);
+            assert_eq!(answer.header("x-total-count"), total, "{q}");
+        }
+        check_index(database).await;
     })
     .await;
 }

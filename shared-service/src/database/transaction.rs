@@ -81,6 +81,17 @@ impl Transaction {
 }
 
 impl Connection {
+    /// The condition that a text of a trigram index contains `part`: its operator, and the pattern on the right of it.
+    /// The index is one of FTS5 with the tokenizer `trigram`, or of Postgres' extension `pg_trgm`.
+    #[must_use]
+    pub fn contains(&self, part: &str) -> (&'static str, String) {
+        if matches!(self, Self::Postgres(_)) {
+            ("LIKE", format!("%{}%", part.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")))
+        } else {
+            ("MATCH", format!("\"{}\"", part.replace('"', "\"\"")))
+        }
+    }
+
     pub(super) async fn run(&mut self, statement: Statement) -> Result<Vec<Step>, Error> {
         match self {
             Self::Sqlite(sqlite) => statement.on_sqlite(&mut **sqlite).await,
