@@ -19,6 +19,8 @@ use super::statement::{Statement, Step};
 use super::transaction::{Connection, Transaction};
 use crate::settings::Kind;
 
+/// The number of rows that a connection to `SQLite` reads in advance.
+const ROWS: usize = 256;
 /// Serializes migrations by several instances.
 const MIGRATION_LOCK: &str = "BEGIN; SELECT pg_advisory_xact_lock(5281530264905421889)";
 
@@ -51,7 +53,8 @@ impl Database {
     pub fn at(url: &str, connections: u32) -> Result<Self, Error> {
         let pool = match Kind::of(url) {
             Kind::Sqlite(_) => {
-                let options = url.parse::<SqliteConnectOptions>()?.busy_timeout(LIMIT);
+                // A page of rows fits into the channel: otherwise two threads take turns for it.
+                let options = url.parse::<SqliteConnectOptions>()?.busy_timeout(LIMIT).row_buffer_size(ROWS);
                 Pool::Sqlite(options_of(connections).connect_lazy_with(options))
             }
             Kind::Postgres => {
