@@ -10,8 +10,12 @@ use super::{Account, STORE, User, UserId, Users};
 /// The number of matches of a search at which counting stops.
 const MOST_COUNTED: i64 = 1_000;
 
-/// `$1` is the id to start after, `$2` the maximum number of users.
-const PAGE: &str = concat!("SELECT ", columns!(), " FROM users WHERE id > $1 ORDER BY id LIMIT $2");
+/// `$1` is the id to start after, `$2` the maximum number of users. Each row has the number of all users.
+const PAGE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", (SELECT CAST(sum(users) AS BIGINT) FROM user_counts) AS total FROM users WHERE id > $1 ORDER BY id LIMIT $2"
+);
 const NUMBER: &str = "SELECT CAST(sum(users) AS BIGINT) FROM user_counts";
 const COLUMNS: &str = concat!("SELECT ", columns!());
 /// Users whose name or email contains a text.
@@ -36,9 +40,12 @@ impl Users {
             if let Some(q) = q.filter(|q| !q.is_empty()) {
                 return search(&mut *self.pool.list().await?, q, after, most).await;
             }
-            let mut reading = self.pool.begin().await?;
-            let total = Total::Exactly(sqlx::query_scalar(NUMBER).fetch_one(&mut *reading).await?);
-            Ok((total, sqlx::query(PAGE).bind(after).bind(most).fetch_all(&mut *reading).await?))
+            let found = sqlx::query(PAGE).bind(after).bind(most).fetch_all(&self.pool).await?;
+            let total = match found.first() {
+                Some(row) => row.try_get("total")?,
+                None => sqlx::query_scalar(NUMBER).fetch_one(&self.pool).await?,
+            };
+            Ok((Total::Exactly(total), found))
         })
         .await?;
         let limit = usize::try_from(limit).unwrap_or_default();
