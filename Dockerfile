@@ -33,17 +33,18 @@ FROM dependencies AS shared
 COPY bcrypt-lanes/ bcrypt-lanes/
 COPY shared-claims/ shared-claims/
 COPY shared-service/ shared-service/
-RUN --mount=type=cache,target=/usr/local/cargo/registry sh /build bcrypt-lanes shared-claims shared-service; \
+RUN --mount=type=cache,target=/usr/local/cargo/registry set -eu; \
+    sh /build bcrypt-lanes shared-claims shared-service; \
     mkdir -p /out /folders/data /folders/secrets/access /folders/secrets/refresh; \
     chmod 700 /folders/data /folders/secrets/access /folders/secrets/refresh
 
 FROM shared AS auth-builder
 COPY auth-service/ auth-service/
-RUN --mount=type=cache,target=/usr/local/cargo/registry sh /build auth-service; cp target/*/release/auth-service /out/
+RUN --mount=type=cache,target=/usr/local/cargo/registry sh /build auth-service && cp target/*/release/auth-service /out/
 
 FROM shared AS books-builder
 COPY books-service/ books-service/
-RUN --mount=type=cache,target=/usr/local/cargo/registry sh /build books-service; cp target/*/release/books-service /out/
+RUN --mount=type=cache,target=/usr/local/cargo/registry sh /build books-service && cp target/*/release/books-service /out/
 
 # Base image of both services. It has the mount points, because a new volume takes the owner of the folder it is mounted on.
 FROM scratch AS base
