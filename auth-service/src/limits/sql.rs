@@ -73,7 +73,11 @@ impl FailureStore for SqlFailures {
         let insert =
             sqlx::query(FAILED).bind(name.to_owned()).bind(now).bind(i64::from(limit)).bind(FIRST_WAIT).bind(MEMORY);
         let counted = within(SESSION_STORE, insert.fetch_all(&self.0.pool)).await?;
-        if counted.is_empty() { self.blocked(name, limit, now).await } else { Ok(None) }
+        if !counted.is_empty() {
+            return Ok(None);
+        }
+        // A success may have deleted the row meanwhile: a guess that was not counted is refused all the same.
+        Ok(Some(self.blocked(name, limit, now).await?.unwrap_or(SHORT)))
     }
 
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
