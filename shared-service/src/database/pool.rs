@@ -53,7 +53,7 @@ impl Database {
     pub fn at(url: &str, connections: u32) -> Result<Self, Error> {
         let pool = match Kind::of(url) {
             Kind::Sqlite(_) => {
-                // A page of rows fits into the channel: otherwise two threads take turns for it.
+                // A usual page of rows fits into the channel: otherwise two threads take turns for it.
                 let options = url.parse::<SqliteConnectOptions>()?.busy_timeout(LIMIT).row_buffer_size(ROWS);
                 Pool::Sqlite(options_of(connections).connect_lazy_with(options))
             }
@@ -99,8 +99,8 @@ impl Database {
         Arc::clone(&self.writes).acquire_owned().await.map_err(|_| Error::PoolClosed)
     }
 
-    /// Begins a transaction for a list or another long read. At most a quarter of the connections serve these, and one
-    /// for each core, so that short calls, logins and readiness checks find a connection and a core.
+    /// Begins a transaction for a list or another long read. At most a quarter of the connections serve these, and no
+    /// more than there are cores, so that short calls, logins and readiness checks find a connection and a core.
     ///
     /// # Errors
     /// The database cannot be reached.

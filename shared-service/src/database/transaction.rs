@@ -3,6 +3,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use sqlx::Error;
 use sqlx::postgres::Postgres;
@@ -11,9 +12,11 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::statement::{Statement, Step};
 
-/// Steps of `SQLite`'s virtual machine between two checks for cancellation: some ten microseconds. Then a long statement
-/// also lets another thread have the core.
+/// Steps of `SQLite`'s virtual machine between two checks for cancellation: some ten microseconds, or a few milliseconds
+/// within the text index.
 const STEPS: i32 = 1_000;
+/// The time after which a long statement lets another thread have the core: less than the kernel would give it.
+const TURN: Duration = Duration::from_micros(500);
 
 /// A transaction, or a read of several statements. Dropping it rolls back, and cancels a statement in progress.
 #[derive(Debug)]
@@ -41,8 +44,12 @@ impl Transaction {
         let mut transaction = Self { connection, given_up: Arc::clone(&given_up), permit: None };
         if let Connection::Sqlite(sqlite) = &mut transaction.connection {
             let mut handle = sqlite.lock_handle().await?;
+            let mut turn = Instant::now();
             handle.set_progress_handler(STEPS, move || {
-                thread::yield_now();
+                if turn.elapsed() > TURN {
+                    thread::yield_now();
+                    turn = Instant::now();
+                }
                 !given_up.load(Ordering::Relaxed)
             });
         }
