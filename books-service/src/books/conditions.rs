@@ -9,7 +9,7 @@ const TEXT: &str = "('  ' || replace(author_key || ' ' || title_key || ' ' || co
 const TRIGRAM: usize = 3;
 
 /// Conditions on books, and the values of `$1`, `$2`, …. Text from clients is always a value, never part of SQL.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Conditions {
     all: Vec<String>,
     arguments: Vec<Key>,

@@ -84,18 +84,18 @@ async fn find(
     } else {
         first_way(reading, listing, books).await?
     };
-    let rows = page_statement(listing, way, reading).query().fetch_all(&mut *reading).await?;
-    let matches = match (known, rows.first()) {
-        (Some(known), _) => known,
-        (None, Some(row)) => Matches(row.try_get("total")?, way),
-        (None, None) if listing.after.is_none() => Matches(0, way),
-        (None, None) => count_matches(reading, listing, way).await?,
+    let mut rows = page_statement(listing, way, reading).query().fetch_all(&mut *reading).await?;
+    let counted = match (rows.first(), known) {
+        (Some(row), _) if way != Way::Order => Matches(row.try_get("total")?, way),
+        (_, Some(known)) => known,
+        (_, None) if listing.after.is_none() => Matches(0, way),
+        (_, None) => count_matches(reading, listing, way).await?,
     };
-    if way != Way::Order && matches.0 > MOST_COUNTED {
-        let rows = page_statement(listing, Way::Order, reading).query().fetch_all(&mut *reading).await?;
-        return Ok((rows, matches));
+    // The page lacks matches. Known ones may have become more since they were counted.
+    if way != Way::Order && counted.0 > MOST_COUNTED {
+        rows = page_statement(listing, Way::Order, reading).query().fetch_all(&mut *reading).await?;
     }
-    Ok((rows, matches))
+    Ok((rows, known.unwrap_or(counted)))
 }
 
 async fn count_matches(reading: &mut Connection, listing: &Listing, way: Way) -> Result<Matches, sqlx::Error> {
@@ -114,7 +114,7 @@ async fn first_way(reading: &mut Connection, listing: &Listing, books: i64) -> R
     let (mut text, mut years) = (Conditions::default(), Conditions::default());
     text.in_index(listing, reading);
     years.years(listing, "year");
-    let texts = first_texts(text).query().fetch_one(&mut *reading).await?;
+    let texts = first_texts(text.clone(), SAMPLE).query().fetch_one(&mut *reading).await?;
     let (found, last): (i64, Option<i64>) = (texts.try_get(0)?, texts.try_get(1)?);
     if found < SAMPLE {
         return Ok(Way::Text);
@@ -122,7 +122,12 @@ async fn first_way(reading: &mut Connection, listing: &Listing, books: i64) -> R
     // Books are numbered from 1, and those without the text are as frequent after the sample as in it.
     let texts = last.map_or(found, |last| found * books / last.max(found));
     let years = count("books", years, LONG_SPAN).number(reading).await?;
-    Ok(if texts < years || years > LONG_SPAN && texts < books / COMMON { Way::Text } else { Way::Books })
+    if texts < years || years > LONG_SPAN && texts < books / COMMON {
+        return Ok(Way::Text);
+    }
+    // The first books may have the text more often than the others.
+    let found = first_texts(text, MOST_COUNTED + 1).query().fetch_one(reading).await?.try_get::<i64, _>(0)?;
+    Ok(if found <= MOST_COUNTED { Way::Text } else { Way::Books })
 }
 
 async fn number_of_books(reading: &mut Connection) -> Result<i64, sqlx::Error> {
@@ -155,9 +160,9 @@ fn count(from: &str, mut conditions: Conditions, most: i64) -> Statement {
     )
 }
 
-/// Counts the first matches in the text index, at most [`SAMPLE`], and selects the greatest `number` of their books.
-fn first_texts(mut conditions: Conditions) -> Statement {
-    let limit = conditions.put(Key::Number(SAMPLE));
+/// Counts the first matches in the text index, at most `most`, and selects the greatest `number` of their books.
+fn first_texts(mut conditions: Conditions, most: i64) -> Statement {
+    let limit = conditions.put(Key::Number(most));
     let (condition, arguments) = conditions.finish();
     let first = format!("SELECT rowid AS number FROM book_text WHERE {condition} LIMIT {limit}");
     Statement(format!("SELECT COUNT(*), MAX(number) FROM ({first}) AS matches"), arguments)
