@@ -89,7 +89,7 @@ impl Conditions {
     }
 }
 
-/// What a book's text contains if it matches `word`: a word of one or two letters must be at the beginning of a word.
+/// The part of a text that matches `word`: a word of one or two letters must be at the beginning of a word.
 fn part_of_text(word: &str) -> String {
     if is_indexed(word) { word.to_owned() } else { format!("  {word}") }
 }

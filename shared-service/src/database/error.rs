@@ -142,3 +142,14 @@ pub(super) fn may_pass(error: &sqlx::Error) -> bool {
         _ => false,
     }
 }
+
+/// True if the server or a pooler closed the connection before it was used.
+pub(super) fn hung_up(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["57P", "08"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
+    }
+}

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::LIMIT;
+use super::error::hung_up;
 use super::statement::{Statement, Step};
 use super::transaction::{Connection, Transaction};
 use crate::settings::Kind;
@@ -243,15 +244,4 @@ impl Database {
 
 fn options_of<D: sqlx::Database>(connections: u32) -> PoolOptions<D> {
     PoolOptions::new().max_connections(connections).test_before_acquire(false).acquire_timeout(LIMIT)
-}
-
-/// True if the server or a pooler closed the connection before it was used.
-fn hung_up(error: &Error) -> bool {
-    match error {
-        Error::Io(_) => true,
-        Error::Database(error) => {
-            error.code().is_some_and(|code| ["57P", "08"].iter().any(|class| code.starts_with(class)))
-        }
-        _ => false,
-    }
 }
