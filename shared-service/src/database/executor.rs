@@ -7,7 +7,7 @@ use super::pool::Database;
 use super::statement::{Statement, Step};
 use super::transaction::Connection;
 
-/// Implements sqlx's `Executor` for `$on`. A write completes only when its transaction has committed.
+/// Implements sqlx's `Executor` for `$on`. A query completes only when its transaction has committed.
 macro_rules! executor {
     ($on:ty) => {
         impl<'c> Executor<'c> for $on {

@@ -229,15 +229,9 @@ impl Database {
             let _turn = if statement.is_read() { None } else { Some(self.turn().await?) };
             return statement.on_sqlite(pool).await;
         }
-        let is_read = statement.is_read();
         let mut transaction = self.begin().await?;
         let steps = transaction.run(statement).await?;
-        if is_read {
-            // Its rows are complete: they need not wait for the end of the transaction.
-            tokio::spawn(transaction.commit());
-        } else {
-            transaction.commit().await?;
-        }
+        transaction.commit().await?;
         Ok(steps)
     }
 }
