@@ -123,6 +123,6 @@ fn count(outcome: &'static str) {
 pub fn log_secret(setting: &'static str, secret: Option<&Secret>) {
     if let Some(secret) = secret {
         let kid = secret.key_id();
-        log::info!(target: "audit", event = "secret.in_use", setting = setting, kid = kid.as_str(); "a secret counts");
+        log::info!(target: "audit", event = "secret.in_use", setting = setting, kid = kid.as_str(); "a secret is in use");
     }
 }
