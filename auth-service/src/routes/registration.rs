@@ -1,6 +1,5 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web::Data};
-use secrecy::SecretString;
 use shared_claims::ErrorCode::{Busy, EmailTaken, TooManyRequests, Unavailable, UsernameTaken};
 use shared_claims::{Admin, Problem, Role};
 use shared_service::Caller;
@@ -9,10 +8,10 @@ use shared_service::http::request::{Body, Parsed};
 
 use super::rate_limited::RateLimited;
 use super::replies::{Profile, Registered};
-use super::requests::{ProposedPassword, Registration};
+use super::requests::{self, Registration};
 use super::{State, email_taken, no_admin, not_hashed};
 use crate::passwords::NotHashed;
-use crate::users::{By, Created, Email, NewUser, User, Username};
+use crate::users::{By, Created, Email, NewUser, User};
 
 /// Become a member
 #[utoipa::path(post, path = "/register", operation_id = "register", tag = "sessions", request_body = Registration,
@@ -24,59 +23,42 @@ pub(super) async fn register(
     body: Body<Registration>,
 ) -> Result<HttpResponse, Problem> {
     let Registration { username, email, password } = body.read()?;
-    let user = Candidate::new(username, email, Some(password)).create(&state, &caller, Role::Member, None).await?;
+    // A role in the body is ignored.
+    let new = requests::NewUser { role: None, username, email, password: Some(password) };
+    let user = create(&state, &caller, new, None).await?;
     log::info!(target: "audit", event = "user.registered", user = user.id.as_str(); "registered");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, "/me"))
         .json(Registered { message: "User registered successfully", user: Profile::of(&user, &state) }))
 }
 
-/// A user to be stored.
-pub(super) struct Candidate {
-    username: Username,
-    email: Option<Email>,
-    /// `None` if the user sets one by a link.
-    password: Option<SecretString>,
-}
-
-impl Candidate {
-    pub(super) fn new(
-        Parsed(username): Parsed<Username>,
-        email: Option<Parsed<Email>>,
-        password: Option<Parsed<ProposedPassword>>,
-    ) -> Self {
-        let (email, password) = (email.map(|Parsed(email)| email), password.map(|Parsed(password)| password.0));
-        Self { username, email, password }
-    }
-
-    /// Creates a user with the role `role`, on behalf of the admin `by` if there is one.
-    pub(super) async fn create(
-        self,
-        state: &State,
-        caller: &Caller,
-        role: Role,
-        by: Option<&Admin>,
-    ) -> Result<User, Problem> {
-        let Self { username, email, password } = self;
-        let about = [username.as_str(), email.as_ref().map_or("", Email::as_str)];
-        let hash = match password {
-            Some(password) => state.passwords.hash_new(caller.address.into(), password, &about).await,
-            None => state.passwords.hash_random().await.map_err(NotHashed::from),
-        };
-        let hash = hash.map_err(|error| not_hashed(error, "password"))?;
-        let new = NewUser { username, email, hash, role };
-        let created = match by {
-            None => state.users.register(new, now_ms()).await?,
-            Some(admin) => {
-                state.check_session(admin).await?;
-                let by = By::Admin(&admin.user_id);
-                state.users.create_by(by, new, now_ms()).await?.ok_or_else(no_admin)?
-            }
-        };
-        match created {
-            Created::User(user) => Ok(user),
-            Created::UsernameTaken => Err(Problem::new(UsernameTaken).error("username", "is taken")),
-            Created::EmailTaken => Err(email_taken()),
+/// Creates a user, on behalf of the admin `by` if there is one. Without a password, the user sets one by a link.
+pub(super) async fn create(
+    state: &State,
+    caller: &Caller,
+    new: requests::NewUser,
+    by: Option<&Admin>,
+) -> Result<User, Problem> {
+    let requests::NewUser { role, username: Parsed(username), email, password } = new;
+    let (role, email) = (role.map_or(Role::Member, |Parsed(role)| role), email.map(|Parsed(email)| email));
+    let about = [username.as_str(), email.as_ref().map_or("", Email::as_str)];
+    let hash = match password {
+        Some(Parsed(password)) => state.passwords.hash_new(caller.address.into(), password.0, &about).await,
+        None => state.passwords.hash_random().await.map_err(NotHashed::from),
+    };
+    let hash = hash.map_err(|error| not_hashed(error, "password"))?;
+    let new = NewUser { username, email, hash, role };
+    let created = match by {
+        None => state.users.register(new, now_ms()).await?,
+        Some(admin) => {
+            state.check_session(admin).await?;
+            let by = By::Admin(&admin.user_id);
+            state.users.create_by(by, new, now_ms()).await?.ok_or_else(no_admin)?
         }
+    };
+    match created {
+        Created::User(user) => Ok(user),
+        Created::UsernameTaken => Err(Problem::new(UsernameTaken).error("username", "is taken")),
+        Created::EmailTaken => Err(email_taken()),
     }
 }

@@ -1,14 +1,14 @@
 use actix_web::http::header::{LINK, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
 use shared_claims::ErrorCode::{Busy, EmailTaken, LastAdmin, UsernameTaken, ValidationFailed};
-use shared_claims::{Admin, Problem, Role};
+use shared_claims::{Admin, Problem};
 use shared_service::http::request::Patch::{Keep, Remove, Set};
 use shared_service::http::request::{Body, Parsed, Query};
 use shared_service::{Caller, link_next};
 use utoipa::IntoParams;
 
 use super::current::CurrentAdmin;
-use super::registration::Candidate;
+use super::registration::create;
 use super::replies::{Record, UserAdded};
 use super::requests::{ListUsers, NewUser, NewUserWithPassword, USERS, UserPatch};
 use super::{State, email_taken, no_admin, not_hashed};
@@ -71,10 +71,8 @@ pub(super) async fn add(
     state: Data<State>,
     body: Body<NewUser>,
 ) -> Result<HttpResponse, Problem> {
-    let NewUser { role, username, email, password } =
-        if state.recovery.has_links() { body.read()? } else { body.read_as::<NewUserWithPassword>()?.into() };
-    let role = role.map_or(Role::Member, |Parsed(role)| role);
-    let user = Candidate::new(username, email, password).create(&state, &caller, role, Some(&admin)).await?;
+    let new = if state.recovery.has_links() { body.read()? } else { body.read_as::<NewUserWithPassword>()?.into() };
+    let user = create(&state, &caller, new, Some(&admin)).await?;
     log_by(&admin, &user.id, "user.added", "added");
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/users/{}", user.id)))
