@@ -20,7 +20,7 @@ pub mod grants;
 /// Rate limits for calls and wrong passwords.
 pub mod limits;
 /// Password reset and email verification.
-pub mod mail;
+mod mail;
 /// Rules, storage and verification of passwords.
 pub mod passwords;
 /// The connection to Redis, shared by sessions, limits and revocations.

@@ -15,8 +15,6 @@ mod keys;
 mod listing;
 /// `token mint`.
 mod mint;
-/// `users reset-link`.
-mod reset_link;
 /// `sessions`.
 mod sessions;
 /// `token`.
@@ -39,12 +37,14 @@ use crate::config::{Config, StoreConfig};
 use crate::passwords::PoolError;
 
 pub use console::Console;
-pub use doctor::run_doctor;
+use doctor::run_doctor;
 pub use import::{BadLine, ImportArgs};
 pub use keygen::{env_lines, kept, key_file, keygen};
 pub use keys::show_keys;
-pub use sessions::{SessionsCommand, run_sessions};
-pub use token::{TokenCommand, inspect, verify};
+pub use sessions::SessionsCommand;
+use sessions::run_sessions;
+pub use token::TokenCommand;
+use token::{inspect, verify};
 pub use users::{CliContext, Named, UsersCommand, run_users};
 
 /// Registers people, logs them in, keeps their sessions, signs their tokens.

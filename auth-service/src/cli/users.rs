@@ -1,13 +1,12 @@
 use clap::{Args, Subcommand};
 use shared_claims::Role;
-use shared_service::clock::now_ms;
+use shared_service::clock::{now_ms, rfc3339};
 
 use super::import::{ImportArgs, import};
-use super::reset_link::reset_link;
 use super::{CliError, Console, counted, no_user};
 use crate::endings::complete_of;
 use crate::limits::ClientNetwork;
-use crate::mail::Recovery;
+use crate::mail::{Linked, Recovery};
 use crate::passwords::{NotHashed, PasswordHash, Passwords};
 use crate::sessions::SessionStore;
 use crate::users::{Changed, Created, Deleted, Email, NewUser, User, UserChange, Username, Users};
@@ -113,7 +112,7 @@ pub async fn run_users(command: UsersCommand, context: CliContext<'_>, console: 
             let hash = Some(context.new_hash(console, &user.username, user.email.as_ref()).await?);
             context.change(console, &name, &UserChange { hash, ..none }, "has the new password").await
         }
-        C::ResetLink(Named { name }) => reset_link(context, console, &context.find(&name).await?).await,
+        C::ResetLink(Named { name }) => context.reset_link(console, &context.find(&name).await?).await,
         C::Disable(Named { name }) => {
             let change = UserChange { disabled: Some(true), ..none };
             context.change(console, &name, &change, "cannot sign in any more").await
@@ -137,6 +136,24 @@ impl CliContext<'_> {
             Created::User(user) => Ok(console.say(format!("{} is there, as {}", user.username, user.role))?),
             Created::UsernameTaken => Err(CliError::refused("another account has that name")),
             Created::EmailTaken => Err(CliError::refused("another account has that email")),
+        }
+    }
+
+    /// Prints a link by which `user` sets a password.
+    async fn reset_link(self, console: &mut Console, user: &User) -> Result<(), CliError> {
+        let linked = match self.recovery {
+            Some(recovery) => recovery.link(None, &user.id, now_ms()).await?,
+            None => None,
+        };
+        match linked {
+            Some(Linked::Link { url, expires_at }) => {
+                console.say(&url)?;
+                Ok(console.say(format!("for {}, until {}", user.username, rfc3339(expires_at)))?)
+            }
+            Some(Linked::NotFound) => Err(CliError::refused("the user is gone by now")),
+            Some(Linked::NotConfigured) | None => Err(CliError::refused(
+                "PUBLIC_URL is not set: the link needs auth-service's address as a browser sees it",
+            )),
         }
     }
 

@@ -9,12 +9,7 @@ use super::tickets::{Purpose, Ticket};
 
 /// The address of auth-service as a browser sees it. Every link begins with it, never with a request's `Host`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl {
-    /// Without a slash at the end.
-    text: String,
-    host: String,
-    travels_in_clear: bool,
-}
+pub struct PublicUrl(Url);
 
 /// The text is not a [`PublicUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,22 +19,19 @@ pub struct NotAPublicUrl;
 impl PublicUrl {
     /// The URL of the page that redeems `ticket`. Its fragment reaches no server, log or `Referer`.
     pub(super) fn link(&self, purpose: Purpose, ticket: &Ticket) -> String {
-        let page = match purpose {
-            Purpose::Reset => "reset",
-            Purpose::Verify => "verify",
-        };
-        format!("{self}/{page}#token={}", ticket.expose_secret())
+        format!("{self}/{}#token={}", purpose.as_str(), ticket.expose_secret())
     }
 
     /// The host name that auth-service sends to a mail server in `EHLO`.
     pub(super) fn host(&self) -> &str {
-        &self.host
+        // A URL of HTTP has a host.
+        self.0.host_str().unwrap_or_default()
     }
 
     /// True if links go over HTTP to another machine.
     #[must_use]
     pub fn travels_in_clear(&self) -> bool {
-        self.travels_in_clear
+        self.0.scheme() == "http" && !is_loopback(self.host())
     }
 }
 
@@ -48,19 +40,14 @@ impl FromStr for PublicUrl {
 
     fn from_str(text: &str) -> Result<Self, NotAPublicUrl> {
         let url = Url::parse(text).map_err(|_| NotAPublicUrl)?;
-        let host = url.host_str().ok_or(NotAPublicUrl)?.to_owned();
         let bare = url.username().is_empty() && url.password().is_none() && url.query().or(url.fragment()).is_none();
-        if !bare || !["http", "https"].contains(&url.scheme()) {
-            return Err(NotAPublicUrl);
-        }
-        let travels_in_clear = url.scheme() == "http" && !is_loopback(&host);
-        Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), host, travels_in_clear })
+        if bare && ["http", "https"].contains(&url.scheme()) { Ok(Self(url)) } else { Err(NotAPublicUrl) }
     }
 }
 
 impl fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.0.as_str().trim_end_matches('/'))
     }
 }
 

@@ -26,10 +26,10 @@ mod worker;
 
 pub use links::PublicUrl;
 pub use outbox::{Kind, Mail, Outbox, add_to, delete_claims, is_full};
-pub use recovery::{Link, Linked, Recovery, Verified};
+pub use recovery::{Linked, Recovery, Verified};
 pub use settings::MailSettings;
 pub use smtp::Smtp;
-pub use tickets::{Purpose, ValidTicket};
+pub use tickets::Purpose;
 
 /// The argument of `database::open` for this module.
 pub const MIGRATION: (&str, &str) = ("0008_mail", include_str!("../../migrations/0008_mail.sql"));

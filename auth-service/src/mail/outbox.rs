@@ -116,10 +116,7 @@ impl Outbox {
         Self { pool, wake: Notify::new() }
     }
 
-    /// Queues `mail`.
-    ///
-    /// # Errors
-    /// The database is unavailable; the outbox is full.
+    /// Queues `mail`, or fails if the outbox is full.
     pub async fn add(&self, mail: Mail<'_>) -> Result<(), StoreError> {
         if !within(STORE, add_to(&self.pool, mail)).await? {
             return Err(is_full());
@@ -169,9 +166,6 @@ impl Outbox {
     }
 
     /// The time that the oldest mail has waited.
-    ///
-    /// # Errors
-    /// The database is unavailable.
     pub async fn age(&self, now_ms: i64) -> Result<Duration, StoreError> {
         let oldest = sqlx::query_scalar::<_, Option<String>>(OLDEST);
         let oldest = within(STORE, oldest.fetch_one(&self.pool)).await?;
@@ -182,9 +176,6 @@ impl Outbox {
 }
 
 /// Queues `mail` in the caller's transaction; false if the outbox is full. The caller wakes a worker after the commit.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn add_to<'c>(on: impl Executor<'c, Database = Any>, mail: Mail<'_>) -> Result<bool, StoreError> {
     let insert = sqlx::query(INSERT)
         .bind(Uuid::now_v7().to_string())
@@ -197,9 +188,6 @@ pub async fn add_to<'c>(on: impl Executor<'c, Database = Any>, mail: Mail<'_>) -
 }
 
 /// Deletes the queued mails that verify an address for this user, in the caller's transaction.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn delete_claims(on: &mut Connection, user_id: &str) -> Result<(), StoreError> {
     Ok(sqlx::query(DELETE_CLAIMS).bind(user_id).execute(on).await.map(drop)?)
 }
@@ -210,7 +198,6 @@ pub(super) async fn hold(on: &mut Connection, id: &str) -> Result<bool, StoreErr
 }
 
 /// The error of a call that needs a mail while the outbox is full.
-#[must_use]
 pub fn is_full() -> StoreError {
     StoreError::unavailable(STORE, format!("{MOST} mails wait to be sent"))
 }

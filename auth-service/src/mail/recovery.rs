@@ -5,13 +5,11 @@ use shared_service::clock::now_ms;
 use shared_service::database::{Database, StoreError, within};
 
 use super::tickets::{self, Purpose, ValidTicket};
-use super::{Kind, Mail, MailSettings, Outbox, PublicUrl, STORE, add_to, delete_claims, is_full, worker};
+use super::{Kind, Mail, MailSettings, Outbox, STORE, add_to, delete_claims, is_full, worker};
 use crate::endings::complete_of;
 use crate::passwords::PasswordHash;
 use crate::sessions::SessionStore;
-use crate::users::{
-    Account, By, Email, EmailVerified, UserChange, UserId, Users, account_in, end_turn, mark_verified, verify_email,
-};
+use crate::users::{Account, By, Email, UserChange, UserId, Users, account_in, end_turn, mark_verified, verify_email};
 
 /// Password reset and email verification, by mail or by a link that an admin makes.
 pub struct Recovery {
@@ -22,20 +20,16 @@ pub struct Recovery {
     settings: MailSettings,
 }
 
-/// A link that lets its holder set a password.
-#[derive(Debug)]
-pub struct Link {
-    /// The URL, with the ticket in its fragment.
-    pub url: String,
-    /// Milliseconds since 1970.
-    pub expires_at: i64,
-}
-
-/// The result of asking for a [`Link`].
+/// The result of asking for a link.
 #[derive(Debug)]
 pub enum Linked {
-    /// The link.
-    Link(Link),
+    /// A link that lets its holder set a password.
+    Link {
+        /// The URL, with the ticket in its fragment.
+        url: String,
+        /// Milliseconds since 1970.
+        expires_at: i64,
+    },
     /// There is no such user.
     NotFound,
     /// `PUBLIC_URL` is not set.
@@ -55,7 +49,6 @@ pub enum Verified {
 
 impl Recovery {
     /// Creates a recovery service on these stores. Mail is on if `settings` name a mail server.
-    #[must_use]
     pub fn new(settings: MailSettings, pool: &Database, sessions: &Arc<dyn SessionStore>) -> Self {
         let outbox = settings.smtp.as_ref().map(|_| Arc::new(Outbox::new(pool.clone())));
         let users = Users::new(pool.clone()).with_notices(outbox.clone());
@@ -63,7 +56,6 @@ impl Recovery {
     }
 
     /// The store of users. If mail is on, its changes queue notices.
-    #[must_use]
     pub fn users(&self) -> &Users {
         &self.users
     }
@@ -76,7 +68,6 @@ impl Recovery {
     }
 
     /// Adds the age of the outbox to `metrics`, where mail is on.
-    #[must_use]
     pub fn shown(&self, metrics: Metrics) -> Metrics {
         let Some(outbox) = self.outbox.clone() else { return metrics };
         let age = ("mail_outbox_age_seconds", "Seconds that the oldest mail in the outbox has waited");
@@ -92,30 +83,18 @@ impl Recovery {
     }
 
     /// The outbox; none where mail is off.
-    #[must_use]
     pub fn outbox(&self) -> Option<&Arc<Outbox>> {
         self.outbox.as_ref()
     }
 
     /// True if `PUBLIC_URL` is set, so that there can be links.
-    #[must_use]
     pub fn has_links(&self) -> bool {
         self.settings.public_url.is_some()
     }
 
-    /// Queues a mail with a link to set a password. The worker looks up whether `email` belongs to an account.
-    ///
-    /// # Errors
-    /// The database is unavailable; the outbox is full.
-    pub async fn forgot(outbox: &Outbox, email: &Email) -> Result<(), StoreError> {
-        outbox.add(Mail { kind: Kind::Reset, email, user_id: "" }).await
-    }
-
     /// Queues a mail to `email` with a link that makes it the address of `account`, and a notice to the current
-    /// address. A queued mail of an earlier request is deleted. False if the account may no longer write.
-    ///
-    /// # Errors
-    /// The database is unavailable; the outbox is full.
+    /// address. A queued mail of an earlier request is deleted. False if the account may no longer write; fails if
+    /// the outbox is full.
     pub async fn claim(&self, account: &Account, email: &Email) -> Result<bool, StoreError> {
         let is_queued = within(STORE, self.claim_in_turn(account, email)).await?;
         self.wake();
@@ -138,13 +117,10 @@ impl Recovery {
     }
 
     /// Looks up a valid `ticket`: its account, and the address that it proves. The ticket stays valid.
-    ///
-    /// # Errors
-    /// The database is unavailable.
     pub async fn find(&self, purpose: Purpose, ticket: &str, now_ms: i64) -> Result<Option<ValidTicket>, StoreError> {
         within(STORE, async {
             let mut read = self.pool.begin().await?;
-            let found = tickets::find(&mut read, purpose, ticket, now_ms).await?;
+            let found = tickets::find(&mut read, purpose, tickets::digest(ticket), now_ms).await?;
             read.rollback().await?;
             Ok::<_, StoreError>(found)
         })
@@ -153,9 +129,6 @@ impl Recovery {
 
     /// Redeems a ticket for another password and ends all sessions; false if the ticket is not valid any more. Sessions
     /// end before the change as well as after it: while they cannot be ended, password and ticket stay unchanged.
-    ///
-    /// # Errors
-    /// A store is unavailable.
     pub async fn reset(&self, ticket: &str, hash: PasswordHash, now_ms: i64) -> Result<bool, StoreError> {
         // Hashing took a while. A ticket that was used meanwhile must end no session.
         let Some(proof) = self.find(Purpose::Reset, ticket, now_ms).await? else { return Ok(false) };
@@ -194,9 +167,6 @@ impl Recovery {
     }
 
     /// Redeems a ticket for an address, which becomes the verified address of the account.
-    ///
-    /// # Errors
-    /// The database is unavailable.
     pub async fn verify(&self, proof: &ValidTicket, now_ms: i64) -> Result<Verified, StoreError> {
         within(STORE, self.verify_in_turn(proof, now_ms)).await
     }
@@ -205,10 +175,8 @@ impl Recovery {
         let Some(mut turn) = self.users.take_turn(None).await? else { return Ok(Verified::Gone) };
         let verified = match tickets::take(&mut turn, proof, now_ms).await? {
             Some(ValidTicket { account, email: Some(email), .. }) => {
-                match verify_email(&mut turn, &account.user.id, &email, now_ms).await? {
-                    EmailVerified::Done => Verified::Done,
-                    EmailVerified::Taken => Verified::Taken,
-                }
+                let is_done = verify_email(&mut turn, &account.user.id, &email, now_ms).await?;
+                if is_done { Verified::Done } else { Verified::Taken }
             }
             _ => Verified::Gone,
         };
@@ -218,29 +186,19 @@ impl Recovery {
 
     /// Makes a link by which the user `id` can set a password, on behalf of an admin, or of the operator if `by` is
     /// `None`. Returns `None` if the admin may no longer write.
-    ///
-    /// # Errors
-    /// The database is unavailable.
     pub async fn link(&self, by: Option<By<'_>>, id: &UserId, now_ms: i64) -> Result<Option<Linked>, StoreError> {
         let Some(public_url) = &self.settings.public_url else { return Ok(Some(Linked::NotConfigured)) };
-        within(STORE, self.link_in_turn(public_url, by, id, now_ms)).await
-    }
-
-    async fn link_in_turn(
-        &self,
-        public_url: &PublicUrl,
-        by: Option<By<'_>>,
-        id: &UserId,
-        now_ms: i64,
-    ) -> Result<Option<Linked>, StoreError> {
-        let Some(mut turn) = self.users.take_turn(by).await? else { return Ok(None) };
-        let Some(account) = account_in(&mut turn, id).await? else {
-            end_turn(turn, false).await?;
-            return Ok(Some(Linked::NotFound));
-        };
-        let (ticket, expires_at) = tickets::issue(&mut turn, Purpose::Reset, &account, None, now_ms).await?;
-        end_turn(turn, true).await?;
-        Ok(Some(Linked::Link(Link { url: public_url.link(Purpose::Reset, &ticket), expires_at })))
+        within(STORE, async {
+            let Some(mut turn) = self.users.take_turn(by).await? else { return Ok(None) };
+            let Some(account) = account_in(&mut turn, id).await? else {
+                end_turn(turn, false).await?;
+                return Ok(Some(Linked::NotFound));
+            };
+            let (ticket, expires_at) = tickets::issue(&mut turn, Purpose::Reset, &account, None, now_ms).await?;
+            end_turn(turn, true).await?;
+            Ok::<_, StoreError>(Some(Linked::Link { url: public_url.link(Purpose::Reset, &ticket), expires_at }))
+        })
+        .await
     }
 
     fn wake(&self) {

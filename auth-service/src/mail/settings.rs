@@ -1,9 +1,8 @@
-use std::str::FromStr;
-
 use lettre::message::Mailbox;
 use secrecy::ExposeSecret;
 use shared_service::Settings;
 
+use super::links::NotAPublicUrl;
 use super::server::NotAServer;
 use super::{PublicUrl, Smtp};
 
@@ -27,21 +26,16 @@ impl MailSettings {
         let smtp = smtp.and_then(|url| {
             url.expose_secret().parse().map_err(|error: NotAServer| settings.wrong("SMTP_URL", error.to_string())).ok()
         });
-        let read = Self {
-            smtp,
-            from: parsed(
-                settings,
-                "MAIL_FROM",
-                "an address such as Example <no-reply@example.org>",
-                "Sender of the mails, such as Example <no-reply@example.org>",
-            ),
-            public_url: parsed(
-                settings,
-                "PUBLIC_URL",
-                "an address such as https://auth.example.org, without user, query and fragment",
-                "Address of auth-service as a browser sees it, such as https://auth.example.org; every link begins with it",
-            ),
-        };
+        let why = "Sender of the mails, such as Example <no-reply@example.org>";
+        let from = settings.optional("MAIL_FROM", why).and_then(|text| {
+            let remedy = "must be an address such as Example <no-reply@example.org>";
+            text.parse().map_err(|_| settings.wrong("MAIL_FROM", remedy)).ok()
+        });
+        let why =
+            "Address of auth-service as a browser sees it, such as https://auth.example.org; every link begins with it";
+        let public_url = settings.optional("PUBLIC_URL", why).and_then(|text| {
+            text.parse().map_err(|error: NotAPublicUrl| settings.wrong("PUBLIC_URL", error.to_string())).ok()
+        });
         if settings.is_set("SMTP_URL") {
             for name in ["MAIL_FROM", "PUBLIC_URL"] {
                 if !settings.is_set(name) {
@@ -49,16 +43,6 @@ impl MailSettings {
                 }
             }
         }
-        read
+        Self { smtp, from, public_url }
     }
-}
-
-fn parsed<T: FromStr>(
-    settings: &mut Settings,
-    name: &'static str,
-    expected: &'static str,
-    why: &'static str,
-) -> Option<T> {
-    let text = settings.optional(name, why)?;
-    text.parse().map_err(|_| settings.wrong(name, format!("must be {expected}"))).ok()
 }

@@ -57,7 +57,6 @@ pub(super) enum NotSent {
 
 impl Smtp {
     /// True if mails are written to the log.
-    #[must_use]
     pub fn is_log(&self) -> bool {
         self.0.is_none()
     }

@@ -45,7 +45,8 @@ const DELETE_OF_USER: &str = "DELETE FROM tickets WHERE user_id = $1";
 const DELETE_OTHER_CLAIMS: &str = "DELETE FROM tickets WHERE user_id = $1 AND purpose = 'verify' AND email <> $2";
 
 impl Purpose {
-    const fn as_str(self) -> &'static str {
+    /// The word that the database and the path of its page contain.
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Reset => "reset",
             Self::Verify => "verify",
@@ -88,18 +89,9 @@ pub(super) async fn issue(
     Ok((ticket.into(), expires_at))
 }
 
-/// Finds the account of `ticket`. `None` if the ticket is unknown, used or expired; if the account is deleted, disabled
+/// Finds the account of the ticket whose digest is `hash`. `None` if the ticket is unknown, used or expired; if the account is deleted, disabled
 /// or has another password; or if a reset link was sent to an address that is not the account's any more.
 pub(super) async fn find(
-    on: &mut Connection,
-    purpose: Purpose,
-    ticket: &str,
-    now_ms: i64,
-) -> Result<Option<ValidTicket>, StoreError> {
-    find_hash(on, purpose, digest(ticket), now_ms).await
-}
-
-async fn find_hash(
     on: &mut Connection,
     purpose: Purpose,
     hash: String,
@@ -121,7 +113,7 @@ pub(super) async fn take(
     proof: &ValidTicket,
     now_ms: i64,
 ) -> Result<Option<ValidTicket>, StoreError> {
-    let Some(now) = find_hash(on, proof.purpose, proof.hash.clone(), now_ms).await? else { return Ok(None) };
+    let Some(now) = find(on, proof.purpose, proof.hash.clone(), now_ms).await? else { return Ok(None) };
     let take = sqlx::query(TAKE).bind(&now.hash).bind(now.purpose.as_str()).bind(now_ms).bind(binding(&now.account));
     let taken = take.execute(&mut *on).await?;
     Ok((taken.rows_affected() == 1).then_some(now))

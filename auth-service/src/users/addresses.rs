@@ -4,15 +4,6 @@ use sqlx::error::ErrorKind;
 use super::{Email, User, Users};
 use crate::mail::{Kind, Mail};
 
-/// The result of verifying an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EmailVerified {
-    /// The address is the user's.
-    Done,
-    /// Another user has verified it before. The transaction can only be rolled back.
-    Taken,
-}
-
 const RELEASE: &str =
     "UPDATE users SET email = NULL WHERE email = $2 AND id <> $1 AND email_verified_at IS NULL RETURNING id";
 const VERIFY: &str = "UPDATE users SET email = $2, email_verified_at = $3 WHERE id = $1";
@@ -31,19 +22,20 @@ impl Users {
 }
 
 /// Makes `email` the verified address of the user `id`. It is removed from a user who never verified it.
+/// False if another user has verified it before: the transaction can then only be rolled back.
 pub(crate) async fn verify_email(
     on: &mut Connection,
     id: &str,
     email: &Email,
     now_ms: i64,
-) -> Result<EmailVerified, StoreError> {
+) -> Result<bool, StoreError> {
     let release = sqlx::query_scalar::<_, String>(RELEASE).bind(id).bind(email.as_str());
     for other in release.fetch_all(&mut *on).await? {
         log::warn!(target: "audit", event = "email.released", user = other.as_str(), by = id; "address lost to the user who verified it");
     }
     match sqlx::query(VERIFY).bind(id).bind(email.as_str()).bind(now_ms).execute(on).await {
-        Ok(_) => Ok(EmailVerified::Done),
-        Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::UniqueViolation => Ok(EmailVerified::Taken),
+        Ok(_) => Ok(true),
+        Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::UniqueViolation => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

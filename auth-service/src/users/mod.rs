@@ -36,7 +36,7 @@ use sqlx::any::AnyRow;
 use crate::mail::Outbox;
 use crate::passwords::{Cost, PasswordHash};
 
-pub(crate) use addresses::{EmailVerified, mark_verified, verify_email};
+pub(crate) use addresses::{mark_verified, verify_email};
 pub use changes::{Changed, Deleted, UserChange};
 pub use creation::{Created, NewUser};
 pub use demo::{DEMO_PEOPLE, DemoPerson, SeedError};

@@ -2,13 +2,12 @@
 mod requests;
 
 use actix_web::{HttpResponse, web::Data, web::Path};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use shared_claims::ErrorCode::{
     Busy, EmailTaken, InvalidCredentials, InvalidResetToken, InvalidToken, InvalidVerificationToken, MailNotConfigured,
     MissingToken, PublicUrlNotConfigured, TooManyFailures, TooManyRequests, Unavailable,
 };
 use shared_claims::Problem;
-use shared_service::Caller;
 use shared_service::clock::{now_ms, rfc3339};
 use shared_service::http::request::{Body, Parsed};
 
@@ -19,8 +18,8 @@ use super::rate_limited::RateLimited;
 use super::replies::{Message, ResetLink};
 use super::users::{UserParam, log_by, user_id};
 use super::{State, email_taken, no_admin, not_hashed};
-use crate::mail::{Linked, Outbox, Purpose, Recovery, ValidTicket, Verified};
-use crate::users::{Account, By, Email};
+use crate::mail::{Kind, Linked, Mail, Outbox, Purpose, Verified};
+use crate::users::{By, Email};
 
 /// Ask for a link to set another password
 ///
@@ -36,7 +35,7 @@ pub(super) async fn forgot(
 ) -> Result<HttpResponse, Problem> {
     let outbox = outbox(&state)?;
     let Parsed(email) = body.read()?.email;
-    Recovery::forgot(outbox, &email).await?;
+    outbox.add(Mail { kind: Kind::Reset, email: &email, user_id: "" }).await?;
     Ok(accepted("If the address belongs to an account, a mail with a link is on its way."))
 }
 
@@ -119,10 +118,21 @@ pub(super) async fn verify(
     let proof = state.recovery.find(Purpose::Verify, token.expose_secret(), now_ms()).await?.ok_or_else(invalid)?;
     match (user, password) {
         (Some(user), _) if user.account.user.id != proof.account.user.id => return Err(invalid()),
-        (None, Some(password)) => confirm_owner(&state, &caller, &proof.account, password).await?,
+        (None, Some(password)) => {
+            let user = proof.account.user.id.as_str();
+            let log =
+                || log::info!(target: "audit", event = "password.wrong", user = user; "wrong password beside a ticket");
+            confirm_password(&state, &caller, &proof.account, password, log).await?;
+        }
         _ => {}
     }
-    redeem(&state, &proof).await
+    match state.recovery.verify(&proof, now_ms()).await? {
+        Verified::Done => {}
+        Verified::Gone => return Err(invalid()),
+        Verified::Taken => return Err(email_taken()),
+    }
+    log::info!(target: "audit", event = "email.verified", user = proof.account.user.id.as_str(); "address verified");
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Make a link by which a user sets a password
@@ -138,34 +148,13 @@ pub(super) async fn link(
 ) -> Result<HttpResponse, Problem> {
     let id = user_id(&id)?;
     let linked = state.recovery.link(Some(By::Admin(&admin.user_id)), &id, now_ms()).await?.ok_or_else(no_admin)?;
-    let link = match linked {
-        Linked::Link(link) => link,
+    let (url, expires_at) = match linked {
+        Linked::Link { url, expires_at } => (url, rfc3339(expires_at)),
         Linked::NotFound => return Err(Problem::not_found("user")),
         Linked::NotConfigured => return Err(Problem::new(PublicUrlNotConfigured)),
     };
     log_by(&admin, &id, "password.link_made", "reset link made");
-    Ok(HttpResponse::Created().json(ResetLink { url: link.url, expires_at: rfc3339(link.expires_at) }))
-}
-
-async fn redeem(state: &State, proof: &ValidTicket) -> Result<HttpResponse, Problem> {
-    match state.recovery.verify(proof, now_ms()).await? {
-        Verified::Done => {}
-        Verified::Gone => return Err(Problem::new(InvalidVerificationToken)),
-        Verified::Taken => return Err(email_taken()),
-    }
-    log::info!(target: "audit", event = "email.verified", user = proof.account.user.id.as_str(); "address verified");
-    Ok(HttpResponse::NoContent().finish())
-}
-
-async fn confirm_owner(
-    state: &State,
-    caller: &Caller,
-    account: &Account,
-    password: SecretString,
-) -> Result<(), Problem> {
-    let user = account.user.id.as_str();
-    let log = || log::info!(target: "audit", event = "password.wrong", user = user; "wrong password beside a ticket");
-    confirm_password(state, caller, account, password, log).await
+    Ok(HttpResponse::Created().json(ResetLink { url, expires_at }))
 }
 
 /// The outbox; an error if mail is off.
