@@ -9,8 +9,8 @@ use super::CliError;
 pub struct Console {
     /// True for a terminal, where a password is typed twice without echo.
     terminal: bool,
-    input: Box<dyn BufRead>,
-    output: Box<dyn Write>,
+    pub(super) input: Box<dyn BufRead>,
+    pub(super) output: Box<dyn Write>,
 }
 
 impl Console {
@@ -32,11 +32,6 @@ impl Console {
         writeln!(self.output, "{line}")
     }
 
-    /// The output stream.
-    pub(super) fn output(&mut self) -> &mut dyn Write {
-        &mut self.output
-    }
-
     /// Writes a table: columns as wide as their widest cell, two spaces between them, no trailing spaces.
     pub(super) fn table<const N: usize>(&mut self, rows: &[[String; N]]) -> io::Result<()> {
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
@@ -52,11 +47,6 @@ impl Console {
         let mut line = String::new();
         self.input.read_line(&mut line)?;
         Ok(line)
-    }
-
-    /// The input, for an import.
-    pub(super) fn input(&mut self) -> &mut dyn BufRead {
-        &mut self.input
     }
 
     /// Reads a new password: typed twice on a terminal, one line elsewhere.

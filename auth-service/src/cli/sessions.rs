@@ -38,10 +38,7 @@ pub enum SessionsCommand {
 }
 
 /// Runs a command about sessions.
-///
-/// # Errors
-/// The reason why it did not succeed.
-pub async fn run_sessions(
+pub(super) async fn run_sessions(
     command: SessionsCommand,
     users: &Users,
     sessions: &dyn SessionStore,

@@ -67,10 +67,7 @@ enum VerifiedToken {
 }
 
 /// Shows `token` without its signature.
-///
-/// # Errors
-/// The text is not a token, or the output cannot be written.
-pub fn inspect(token: &str, json: bool, console: &mut Console) -> Result<(), CliError> {
+pub(super) fn inspect(token: &str, json: bool, console: &mut Console) -> Result<(), CliError> {
     let token = given(token, console)?;
     show(&token, json, console, now_ms())?;
     let segments: Vec<&str> = token.split('.').collect();
@@ -79,10 +76,7 @@ pub fn inspect(token: &str, json: bool, console: &mut Console) -> Result<(), Cli
 }
 
 /// Shows `token`, and if it is accepted.
-///
-/// # Errors
-/// The token is refused or missing.
-pub async fn verify(
+pub(super) async fn verify(
     token: &str,
     audience: &str,
     json: bool,
@@ -96,7 +90,7 @@ pub async fn verify(
         Ok(asked) => asked.unwrap_or_else(|error| vec![not_asked(&error.to_string())]),
         Err(_) => vec![not_asked("no answer within 2 s")],
     };
-    Report::new(console.output(), json).print(standing.clone())?;
+    Report::new(&mut console.output, json).print(standing.clone())?;
     let refused = |why: &str| Err(CliError::refused(format!("refused: {why}")));
     match (standing.iter().find(|finding| finding.status == Status::Fail), verified) {
         (Some(finding), _) => refused(&finding.message),

@@ -50,10 +50,7 @@ impl Users {
 
     /// Creates a user who registers. With mail on, the address becomes the user's once it is verified, so that the
     /// response does not reveal whether it is taken. Without mail, it is the user's at once.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn register(&self, mut new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
+    pub(crate) async fn register(&self, mut new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
         let Some(outbox) = &self.outbox else { return self.create(new, now_ms).await };
         let Some(email) = new.email.take() else { return self.create(new, now_ms).await };
         let created = within(STORE, async {

@@ -38,26 +38,17 @@ const DELETE: &str = "DELETE FROM endings WHERE id = $1";
 
 impl Users {
     /// Reads the oldest [`Ending`]s.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
+    pub(crate) async fn endings(&self) -> Result<Vec<Ending>, StoreError> {
         read(within(STORE, sqlx::query(OLDEST).bind(SOME).fetch_all(&self.pool)).await?)
     }
 
     /// Reads the [`Ending`]s of a user, who may be deleted.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn endings_of(&self, user_id: &UserId) -> Result<Vec<Ending>, StoreError> {
+    pub(crate) async fn endings_of(&self, user_id: &UserId) -> Result<Vec<Ending>, StoreError> {
         read(within(STORE, sqlx::query(OF_USER).bind(user_id.as_str()).fetch_all(&self.pool)).await?)
     }
 
     /// Deletes a completed [`Ending`].
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn forget_ending(&self, id: &str) -> Result<(), StoreError> {
+    pub(crate) async fn forget_ending(&self, id: &str) -> Result<(), StoreError> {
         within(STORE, sqlx::query(DELETE).bind(id).execute(&self.pool)).await.map(drop)
     }
 }

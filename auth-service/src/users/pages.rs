@@ -55,10 +55,7 @@ impl Users {
     }
 
     /// Reads at most `limit` accounts after `id` ("" for the first), for the export.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn accounts_after(&self, id: &str, limit: i64) -> Result<Vec<Account>, StoreError> {
+    pub(crate) async fn accounts_after(&self, id: &str, limit: i64) -> Result<Vec<Account>, StoreError> {
         let query = sqlx::query(PAGE).bind(id).bind(limit);
         let found = within(STORE, query.fetch_all(&self.pool)).await?;
         found.iter().map(rows::account).collect()

@@ -21,15 +21,12 @@ use crate::users::{SeedError, Users};
 
 /// Checks everything that the service needs, one line each, as `json` or text, without changing anything. The checks are
 /// independent.
-///
-/// # Errors
-/// A check failed, or the output cannot be written.
-pub async fn run_doctor(mut settings: Settings, json: bool, console: &mut Console) -> Result<(), CliError> {
+pub(super) async fn run_doctor(mut settings: Settings, json: bool, console: &mut Console) -> Result<(), CliError> {
     start_logging(&mut settings);
     let config = Config::read(&mut settings);
     let redis_is_wrong = config.stores.redis_url.is_none() && settings.is_set("REDIS_URL");
     let mail_is_set = settings.is_set("SMTP_URL");
-    let mut report = Report::new(console.output(), json);
+    let mut report = Report::new(&mut console.output, json);
     report.print(doctor::key_file(&settings, "ACCESS_TOKEN_KEY"))?;
     report.print(doctor::settings(settings))?;
     report.print(secrets(&config))?;

@@ -90,7 +90,7 @@ pub(super) async fn import(
     now_ms: i64,
 ) -> Result<(), CliError> {
     let mut batch = if args.file == Path::new("-") {
-        Batch::read(console.input(), context.passwords, args, now_ms)
+        Batch::read(&mut console.input, context.passwords, args, now_ms)
     } else {
         let file = File::open(&args.file).map_err(|error| in_file(&args.file, &error))?;
         Batch::read(file, context.passwords, args, now_ms)
