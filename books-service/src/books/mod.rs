@@ -31,4 +31,4 @@ pub use rekey::rekey;
 pub use store::Books;
 pub use text::{BadText, Text, clean, fold};
 pub use transfer::{Imported, NotImported};
-pub use writes::{Expected, NotChanged, Versions};
+pub use writes::NotChanged;

@@ -13,24 +13,6 @@ const CHANGE: &str = "UPDATE books SET author = $1, author_key = $2, country = $
      language_key = $6, title = $7, title_key = $8, pages = $9, year = $10, version = $11 \
      WHERE id = $12";
 
-/// The versions of a book that a change accepts; by default all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// The version must be one of these; otherwise the book has changed since the client read it.
-    pub matching: Versions,
-    /// The version must be none of these.
-    pub excluded: Versions,
-}
-
-/// A set of versions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Versions {
-    /// All versions.
-    All,
-    /// The listed versions.
-    Only(Vec<i64>),
-}
-
 /// The reason why a book was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotChanged {
@@ -54,25 +36,26 @@ impl Books {
         self.write(async |writing| writing.insert(details).await).await
     }
 
-    /// Edits the book `id` if its version is `expected`. Of two edits that expect the same version, the second fails.
+    /// Edits the book `id` if `accepts` is true for its version. Of two edits that accept only the same version, the
+    /// second fails.
     ///
     /// # Errors
     /// See [`NotChanged`].
-    pub async fn edit(&self, id: &BookId, expected: &Expected, edit: Edit) -> Result<Book, NotChanged> {
+    pub async fn edit(&self, id: &BookId, accepts: impl Fn(i64) -> bool, edit: Edit) -> Result<Book, NotChanged> {
         self.write(async |writing| {
-            let book = writing.find(id, expected).await?;
+            let book = writing.find(id, accepts).await?;
             Ok(writing.update(book, edit).await?)
         })
         .await
     }
 
-    /// Deletes the book `id` if its version is `expected`.
+    /// Deletes the book `id` if `accepts` is true for its version.
     ///
     /// # Errors
     /// See [`NotChanged`].
-    pub async fn remove(&self, id: &BookId, expected: &Expected) -> Result<(), NotChanged> {
+    pub async fn remove(&self, id: &BookId, accepts: impl Fn(i64) -> bool) -> Result<(), NotChanged> {
         self.write(async |writing| {
-            let book = writing.find(id, expected).await?;
+            let book = writing.find(id, accepts).await?;
             Ok(writing.delete(book).await?)
         })
         .await
@@ -145,10 +128,10 @@ impl Writing {
         Ok(end?)
     }
 
-    async fn find(&mut self, id: &BookId, expected: &Expected) -> Result<Book, NotChanged> {
+    async fn find(&mut self, id: &BookId, accepts: impl Fn(i64) -> bool) -> Result<Book, NotChanged> {
         let row = query(BOOK).bind(id.to_string()).fetch_optional(&mut *self.transaction).await;
         let book = read(&row.map_err(StoreError::from)?.ok_or(NotChanged::Missing)?)?;
-        if expected.allows(book.version) { Ok(book) } else { Err(NotChanged::Unexpected) }
+        if accepts(book.version) { Ok(book) } else { Err(NotChanged::Unexpected) }
     }
 
     async fn insert(&mut self, details: Details) -> Result<Book, StoreError> {
@@ -185,31 +168,4 @@ fn bind<'q>(query: Query<'q, Any, AnyArguments>, details: &Details) -> Query<'q,
     let Details { author, country, language, title, pages, year } = details;
     let texts: [&str; 4] = [author, country, language, title];
     texts.into_iter().fold(query, |query, text| query.bind(text.to_owned()).bind(key(text))).bind(pages.0).bind(year.0)
-}
-
-impl Expected {
-    fn allows(&self, version: i64) -> bool {
-        self.matching.contains(version) && !self.excluded.contains(version)
-    }
-}
-
-impl Default for Expected {
-    fn default() -> Self {
-        Self { matching: Versions::All, excluded: Versions::default() }
-    }
-}
-
-impl Versions {
-    fn contains(&self, version: i64) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(versions) => versions.contains(&version),
-        }
-    }
-}
-
-impl Default for Versions {
-    fn default() -> Self {
-        Self::Only(Vec::new())
-    }
 }

@@ -12,7 +12,7 @@ use shared_service::{begin_read, link_next, quoted};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Library;
-use super::conditions::expected;
+use super::conditions::accepts;
 use super::query::ListBooks;
 use crate::books::{Book, BookId, Details, Edit, NotChanged};
 
@@ -145,12 +145,12 @@ pub async fn remove(
     id: Path<BookId>,
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
-    library.books.remove(&id, &expected(&request)).await?;
+    library.books.remove(&id, |version| accepts(&request, version)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn save(request: &HttpRequest, id: &BookId, edit: Edit, library: &Library) -> Result<HttpResponse, Problem> {
-    let book = library.books.edit(id, &expected(request), edit).await?;
+    let book = library.books.edit(id, |version| accepts(request, version), edit).await?;
     Ok(HttpResponse::Ok().insert_header((ETAG, quoted(&book.version.to_string()))).json(book))
 }
 
