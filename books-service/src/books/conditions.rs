@@ -48,7 +48,7 @@ impl Conditions {
     /// Adds the conditions on single fields.
     pub fn fields(&mut self, listing: &Listing) {
         for (property, part) in listing.fields() {
-            self.add_part(column(property), part);
+            self.add_part(&column(property), part);
         }
     }
 
@@ -100,14 +100,6 @@ pub fn is_indexed(part: &str) -> bool {
 }
 
 /// The column that an order or a filter compares.
-pub const fn column(property: Property) -> &'static str {
-    match property {
-        Property::Added => "added",
-        Property::Author => "author_key",
-        Property::Country => "country_key",
-        Property::Language => "language_key",
-        Property::Pages => "pages",
-        Property::Title => "title_key",
-        Property::Year => "year",
-    }
+pub fn column(property: Property) -> String {
+    format!("{property}{}", if property.is_text() { "_key" } else { "" })
 }

@@ -45,7 +45,7 @@ impl Books {
     ) -> Result<(Page<Book>, Option<Matches>), StoreError> {
         let (total, rows, matches) = within(STORE, async {
             let mut reading = if listing.has_filter() { self.pool.list().await? } else { self.pool.begin().await? };
-            let books = number_of_books(&mut reading).await?;
+            let books = sqlx::query_scalar("SELECT books FROM catalogue").fetch_one(&mut *reading).await?;
             if listing.has_filter() {
                 let (rows, matches) = find(&mut reading, listing, known, books).await?;
                 Ok((Total::bounded(matches.0, MOST_COUNTED), rows, Some(matches)))
@@ -130,10 +130,6 @@ async fn first_way(reading: &mut Connection, listing: &Listing, books: i64) -> R
     Ok(if found <= MOST_COUNTED { Way::Text } else { Way::Books })
 }
 
-async fn number_of_books(reading: &mut Connection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT books FROM catalogue").fetch_one(reading).await
-}
-
 /// A statement, and the values of its arguments.
 struct Statement(String, Vec<Key>);
 
@@ -172,7 +168,7 @@ fn first_texts(mut conditions: Conditions, most: i64) -> Statement {
 /// is their number, but at most one more than [`MOST_COUNTED`]; the page is then incomplete.
 fn page_statement(listing: &Listing, way: Way, index: &Connection) -> Statement {
     let (from, mut conditions) = matches(listing, way, true, index);
-    let (key, direction) = (column(listing.order.by), direction(listing.order));
+    let (key, direction) = (column(listing.order.by), if listing.order.descending { "DESC" } else { "ASC" });
     let columns = "books.id, author, country, language, pages, title, year, version";
     if way == Way::Order {
         conditions.after(listing, &format!("{key}, books.id"));
@@ -218,10 +214,6 @@ fn matches(listing: &Listing, way: Way, needs_books: bool, index: &Connection) -
     conditions.years(listing, if by_years { "year" } else { "+year" });
     conditions.fields(listing);
     (from, conditions)
-}
-
-const fn direction(order: Order) -> &'static str {
-    if order.descending { "DESC" } else { "ASC" }
 }
 
 /// The page of `rows`. The query selects one row more than the limit; that row proves that there is a next page.
