@@ -31,7 +31,7 @@ const FILTERS: u64 = 1_000;
 /// a time. If the database does not answer, the catalogue returns its error.
 pub struct Catalogue {
     books: Books,
-    revision: SingleFlight<Result<i64, Arc<StoreError>>>,
+    revision: SingleFlight<Result<i64, StoreError>>,
     lists: Cache<Arc<Listing>, Arc<CachedList>>,
     /// The matches of each filter, and the revision of the catalogue before they were counted.
     matches: Cache<Listing, (i64, Matches)>,
@@ -41,7 +41,7 @@ pub struct Catalogue {
 #[derive(Default)]
 struct CachedList {
     page: ArcSwapOption<ListPage>,
-    reading: SingleFlight<Result<Arc<ListPage>, Arc<StoreError>>>,
+    reading: SingleFlight<Result<Arc<ListPage>, StoreError>>,
 }
 
 /// One page of a list, ready to be sent.
@@ -71,7 +71,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// The database is unavailable; callers that share the query share the error.
-    pub async fn page(&self, listing: Listing) -> Result<Arc<ListPage>, Arc<StoreError>> {
+    pub async fn page(&self, listing: Listing) -> Result<Arc<ListPage>, StoreError> {
         let listing = Arc::new(listing);
         let list = self.lists.get_with_by_ref(&listing, Arc::default);
         match list.page_at(self.newest_revision().await?) {
@@ -82,12 +82,12 @@ impl Catalogue {
     }
 
     /// The revision as of a moment after this call: it includes every write acknowledged before.
-    async fn newest_revision(&self) -> Result<i64, Arc<StoreError>> {
-        self.revision.run(async || Box::pin(self.books.revision()).await.map_err(Arc::new)).await
+    async fn newest_revision(&self) -> Result<i64, StoreError> {
+        self.revision.run(async || Box::pin(self.books.revision()).await).await
     }
 
     /// Reads the revision before the page: a write in between makes the page newer than its revision, never older.
-    async fn read(&self, listing: Arc<Listing>, list: &Arc<CachedList>) -> Result<Arc<ListPage>, Arc<StoreError>> {
+    async fn read(&self, listing: Arc<Listing>, list: &Arc<CachedList>) -> Result<Arc<ListPage>, StoreError> {
         let revision = self.newest_revision().await?;
         if let Some(page) = list.page_at(revision) {
             return Ok(page);

@@ -1,12 +1,9 @@
-use std::sync::Arc;
-
 use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderValue, LINK, LOCATION};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use shared_claims::ErrorCode::{PreconditionFailed, ValidationFailed};
 use shared_claims::{Admin, Member, Problem};
-use shared_service::database::StoreError;
 use shared_service::http::request::{Body, Query};
 use shared_service::{begin_read, link_next, quoted};
 use utoipa::{IntoParams, ToSchema};
@@ -55,8 +52,7 @@ pub async fn list(
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
     let query = if request.query_string().is_empty() { ListBooks::default() } else { query.read()? };
-    let listing = query.listing()?;
-    let page = library.catalogue.page(listing).await.map_err(|error| unavailable(&error))?;
+    let page = library.catalogue.page(query.listing()?).await?;
     let (mut response, is_known) = begin_read(&request, &page.tag);
     response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header(page.total.header());
     if let Some(cursor) = &page.next {
@@ -173,9 +169,4 @@ fn nothing_to_change() -> Problem {
 
 fn no_such_book() -> Problem {
     Problem::not_found("book")
-}
-
-/// The error of a query that several requests shared.
-fn unavailable(error: &Arc<StoreError>) -> Problem {
-    StoreError::clone(error).into()
 }
