@@ -28,8 +28,7 @@ pub struct BookId(String);
 
 impl BookId {
     /// A new unique id.
-    #[must_use]
-    pub fn fresh() -> Self {
+    pub(super) fn fresh() -> Self {
         Self(Uuid::now_v7().to_string())
     }
 
@@ -122,14 +121,12 @@ pub struct Edit {
 
 impl Edit {
     /// True if it changes nothing.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         matches!(self, Self { author: None, country: None, language: None, pages: None, title: None, year: None })
     }
 
     /// Applies this edit to `old`.
-    #[must_use]
-    pub fn apply(self, old: Details) -> Details {
+    pub(super) fn apply(self, old: Details) -> Details {
         Details {
             author: self.author.unwrap_or(old.author),
             country: self.country.unwrap_or(old.country),

@@ -61,17 +61,13 @@ pub struct ListPage {
 
 impl Catalogue {
     /// A catalogue of `books` with an empty cache.
-    #[must_use]
-    pub fn new(books: Books) -> Self {
+    pub(crate) fn new(books: Books) -> Self {
         let lists = Cache::builder().max_capacity(CACHE_BYTES).weigher(bytes).eviction_policy(EvictionPolicy::lru());
         Self { books, revision: SingleFlight::default(), lists: lists.build(), matches: Cache::new(FILTERS) }
     }
 
-    /// The page of `listing` as of a moment after this call.
-    ///
-    /// # Errors
-    /// The database is unavailable; callers that share the query share the error.
-    pub async fn page(&self, listing: Listing) -> Result<Arc<ListPage>, StoreError> {
+    /// The page of `listing` as of a moment after this call. Callers that share a query share its error.
+    pub(crate) async fn page(&self, listing: Listing) -> Result<Arc<ListPage>, StoreError> {
         let listing = Arc::new(listing);
         let list = self.lists.get_with_by_ref(&listing, Arc::default);
         match list.page_at(self.newest_revision().await?) {

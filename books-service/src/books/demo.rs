@@ -3,8 +3,7 @@ use shared_service::http::request::Integer;
 use super::{Details, Text};
 
 /// The books that a demonstration begins with.
-#[must_use]
-pub fn demo_books() -> [Details; 3] {
+pub(crate) fn demo_books() -> [Details; 3] {
     [
         book("Things Fall Apart", "Chinua Achebe", "Nigeria", "English", 209, 1958),
         book("Fairy tales", "Hans Christian Andersen", "Denmark", "Danish", 784, 1836),

@@ -113,8 +113,7 @@ impl Listing {
     }
 
     /// The size of the listing's texts in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let after = self.after.iter().map(|Position { key, id }| match key {
             Key::Text(text) => id.len() + text.len(),
             Key::Number(_) => id.len(),
@@ -125,8 +124,7 @@ impl Listing {
 
 impl Property {
     /// True if the property compares as text.
-    #[must_use]
-    pub const fn is_text(self) -> bool {
+    pub(super) const fn is_text(self) -> bool {
         matches!(self, Self::Author | Self::Country | Self::Language | Self::Title)
     }
 }
@@ -153,8 +151,7 @@ impl fmt::Display for Order {
 
 impl Position {
     /// This position as an opaque cursor for a URL, valid for `order` only.
-    #[must_use]
-    pub fn cursor(&self, order: Order) -> String {
+    pub(super) fn cursor(&self, order: Order) -> String {
         let Self { key, id } = self;
         BASE64.encode(match key {
             Key::Text(text) => format!("{order}\n{id}\n{text}"),
@@ -163,8 +160,7 @@ impl Position {
     }
 
     /// Parses a cursor from [`Position::cursor`] for the same `order`; `None` for any other text.
-    #[must_use]
-    pub fn parse(cursor: &str, order: Order) -> Option<Self> {
+    pub(crate) fn parse(cursor: &str, order: Order) -> Option<Self> {
         let text = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
         let (named, rest) = text.split_once('\n')?;
         let (id, key) = rest.split_once('\n')?;

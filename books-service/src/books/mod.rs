@@ -25,7 +25,7 @@ mod writes;
 
 pub use book::{Author, Book, BookId, Details, Edit, Name, NoBookId, Pages, Title, Year};
 pub use catalogue::{Catalogue, ListPage};
-pub use demo::demo_books;
+pub(crate) use demo::demo_books;
 pub use listing::{Key, LIMIT, Listing, Order, Position, Property, UnknownOrder};
 pub use rekey::rekey;
 pub use store::Books;

@@ -32,36 +32,26 @@ pub struct Books {
 
 impl Books {
     /// The books in the migrated database `pool`.
-    #[must_use]
-    pub fn new(pool: Database) -> Self {
+    pub(crate) fn new(pool: Database) -> Self {
         Self { pool, turn: Arc::default() }
     }
 
     /// The book `id`, if there is one.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn get(&self, id: &BookId) -> Result<Option<Book>, StoreError> {
+    pub(crate) async fn get(&self, id: &BookId) -> Result<Option<Book>, StoreError> {
         let query = sqlx::query(BOOK).bind(id.to_string());
         within(STORE, query.fetch_optional(&self.pool)).await?.as_ref().map(read).transpose()
     }
 
     /// Counts the books again if the stored total is wrong: since it was stored, instances of an earlier version, which
     /// keeps no total, may have written.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn count_again(&self) -> Result<(), StoreError> {
+    pub(crate) async fn count_again(&self) -> Result<(), StoreError> {
         let mut reading = self.pool.begin_unlimited().await?;
         let is_counted: i64 = sqlx::query_scalar(IS_COUNTED).fetch_one(&mut *reading).await?;
         if is_counted == 1 { Ok(()) } else { self.correct_total().await }
     }
 
     /// The number of writes so far; each committed write increments it.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn revision(&self) -> Result<i64, StoreError> {
+    pub(crate) async fn revision(&self) -> Result<i64, StoreError> {
         within(STORE, sqlx::query_scalar(REVISION).fetch_one(&self.pool)).await
     }
 }

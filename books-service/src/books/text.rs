@@ -94,8 +94,7 @@ pub fn fold(text: &str) -> String {
 }
 
 /// The folded `text` as stored in the database, truncated to the limit of an index.
-#[must_use]
-pub fn key(text: &str) -> String {
+pub(super) fn key(text: &str) -> String {
     let mut key = fold(text);
     key.truncate(key.floor_char_boundary(KEY_BYTES));
     key

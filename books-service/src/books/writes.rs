@@ -28,20 +28,19 @@ pub enum NotChanged {
 }
 
 impl Books {
-    /// Adds a book.
-    ///
-    /// # Errors
-    /// The database is unavailable; after a timeout the book may have been added.
-    pub async fn add(&self, details: Details) -> Result<Book, StoreError> {
+    /// Adds a book; after a timeout it may have been added.
+    pub(crate) async fn add(&self, details: Details) -> Result<Book, StoreError> {
         self.write(async |writing| writing.insert(details).await).await
     }
 
     /// Edits the book `id` if `accepts` is true for its version. Of two edits that accept only the same version, the
     /// second fails.
-    ///
-    /// # Errors
-    /// See [`NotChanged`].
-    pub async fn edit(&self, id: &BookId, accepts: impl Fn(i64) -> bool, edit: Edit) -> Result<Book, NotChanged> {
+    pub(crate) async fn edit(
+        &self,
+        id: &BookId,
+        accepts: impl Fn(i64) -> bool,
+        edit: Edit,
+    ) -> Result<Book, NotChanged> {
         self.write(async |writing| {
             let book = writing.find(id, accepts).await?;
             Ok(writing.update(book, edit).await?)
@@ -50,10 +49,7 @@ impl Books {
     }
 
     /// Deletes the book `id` if `accepts` is true for its version.
-    ///
-    /// # Errors
-    /// See [`NotChanged`].
-    pub async fn remove(&self, id: &BookId, accepts: impl Fn(i64) -> bool) -> Result<(), NotChanged> {
+    pub(crate) async fn remove(&self, id: &BookId, accepts: impl Fn(i64) -> bool) -> Result<(), NotChanged> {
         self.write(async |writing| {
             let book = writing.find(id, accepts).await?;
             Ok(writing.delete(book).await?)
@@ -62,10 +58,7 @@ impl Books {
     }
 
     /// Adds `books` once per catalogue; later calls, from any instance, do nothing.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn seed(&self, books: impl IntoIterator<Item = Details>) -> Result<(), StoreError> {
+    pub(crate) async fn seed(&self, books: impl IntoIterator<Item = Details>) -> Result<(), StoreError> {
         self.write(async |writing| {
             if writing.mark_seeded().await? {
                 for details in books {
