@@ -60,7 +60,8 @@ impl Books {
     /// Adds `books` once per catalogue; later calls, from any instance, do nothing.
     pub(crate) async fn seed(&self, books: impl IntoIterator<Item = Details>) -> Result<(), StoreError> {
         self.write(async |writing| {
-            if writing.mark_seeded().await? {
+            let mark = query("UPDATE catalogue SET seeded = 1 WHERE seeded = 0");
+            if mark.execute(&mut *writing.transaction).await?.rows_affected() == 1 {
                 for details in books {
                     writing.insert(details).await?;
                 }
@@ -147,12 +148,6 @@ impl Writing {
         delete.bind(book.id.to_string()).execute(&mut *self.transaction).await?;
         self.added -= 1;
         Ok(())
-    }
-
-    /// Marks the catalogue as seeded; true if it was not marked before.
-    async fn mark_seeded(&mut self) -> Result<bool, StoreError> {
-        let mark = query("UPDATE catalogue SET seeded = 1 WHERE seeded = 0");
-        Ok(mark.execute(&mut *self.transaction).await?.rows_affected() == 1)
     }
 }
 
