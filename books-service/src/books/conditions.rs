@@ -16,11 +16,6 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Adds a condition.
-    pub fn add(&mut self, condition: impl Into<String>) {
-        self.all.push(condition.into());
-    }
-
     /// Adds a value; returns its placeholder.
     pub fn put(&mut self, argument: Key) -> String {
         self.arguments.push(argument);
@@ -41,7 +36,7 @@ impl Conditions {
         for part in listing.words.iter().map(|word| part_of_text(word)).chain(fields) {
             let (operator, pattern) = index.contains(&part);
             let pattern = self.put(Key::Text(pattern));
-            self.add(format!("text {operator} {pattern}"));
+            self.all.push(format!("text {operator} {pattern}"));
         }
     }
 
@@ -57,7 +52,7 @@ impl Conditions {
         for (comparison, year) in [(">=", listing.year_from), ("<=", listing.year_to)] {
             if let Some(year) = year {
                 let year = self.put(Key::Number(year));
-                self.add(format!("{column} {comparison} {year}"));
+                self.all.push(format!("{column} {comparison} {year}"));
             }
         }
     }
@@ -67,7 +62,7 @@ impl Conditions {
         let Some(Position { key, id }) = &listing.after else { return };
         let comparison = if listing.order.descending { '<' } else { '>' };
         let (key, id) = (self.put(key.clone()), self.put(Key::Text(id.clone())));
-        self.add(format!("({columns}) {comparison} ({key}, {id})"));
+        self.all.push(format!("({columns}) {comparison} ({key}, {id})"));
     }
 
     /// Joins the conditions into one, and removes them; later conditions share the arguments.
@@ -85,7 +80,7 @@ impl Conditions {
     fn add_part(&mut self, text: &str, part: &str) {
         let escaped = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
         let pattern = self.put(Key::Text(format!("%{escaped}%")));
-        self.add(format!("{text} LIKE {pattern} ESCAPE '!'"));
+        self.all.push(format!("{text} LIKE {pattern} ESCAPE '!'"));
     }
 }
 
