@@ -11,7 +11,8 @@ const BODY_LENGTH: usize = 320;
 ///
 /// `code` is stable and meant for programs, `detail` for people. Neither contains a library's message, a path or a
 /// stack trace.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{status} {code}")]
 pub struct Problem {
     status: u16,
     code: &'static str,
@@ -149,10 +150,28 @@ impl Problem {
         self.status
     }
 
-    /// The reason phrase of the status.
+    /// The reason phrase of the status (RFC 9110 section 15), which RFC 9457 section 4.2.1 requires for `about:blank`.
     #[must_use]
     pub const fn title(&self) -> &'static str {
-        title(self.status)
+        match self.status {
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            408 => "Request Timeout",
+            409 => "Conflict",
+            412 => "Precondition Failed",
+            413 => "Content Too Large",
+            415 => "Unsupported Media Type",
+            421 => "Misdirected Request",
+            422 => "Unprocessable Content",
+            429 => "Too Many Requests",
+            431 => "Request Header Fields Too Large",
+            500 => "Internal Server Error",
+            503 => "Service Unavailable",
+            _ => "Error",
+        }
     }
 
     /// The error code's name.
@@ -192,36 +211,5 @@ impl Problem {
         // Writing to a Vec cannot fail.
         drop(serde_json::to_writer(&mut body, &wire));
         String::from_utf8(body).unwrap_or_default()
-    }
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.status, self.code)
-    }
-}
-
-impl std::error::Error for Problem {}
-
-/// The reason phrase of RFC 9110 section 15, which RFC 9457 section 4.2.1 requires for `about:blank`.
-const fn title(status: u16) -> &'static str {
-    match status {
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        421 => "Misdirected Request",
-        422 => "Unprocessable Content",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        503 => "Service Unavailable",
-        _ => "Error",
     }
 }

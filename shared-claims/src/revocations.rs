@@ -64,7 +64,12 @@ impl Revocations {
     /// True if the list revokes a token of session `sid` and user `sub`, issued at `iat` (seconds since 1970).
     #[must_use]
     pub fn is_revoked(&self, sid: &str, sub: &str, iat: u64) -> bool {
-        self.0.has_session(sid) || self.0.has_subject(sub, iat)
+        let (key, part) = self.0.locate(sid);
+        if part.sessions.get(key).is_some() {
+            return true;
+        }
+        let (key, part) = self.0.locate(sub);
+        part.subjects.get(key).is_some_and(|entry| iat < UserEntry::unpacked(entry).not_before)
     }
 
     /// Adds `entries` and drops some that expired before `now` (seconds since 1970). A `notBefore` further in the
@@ -73,10 +78,14 @@ impl Revocations {
         let latest = now.max(clock::now());
         for entry in entries {
             match entry {
-                Revocation::Session { sid, until } => self.0.add_session(sid, *until),
+                Revocation::Session { sid, until } => {
+                    let (key, part) = self.0.locate(sid);
+                    part.sessions.put(key, *until, |known| known.max(*until));
+                }
                 Revocation::Subject { sub, not_before, until } => {
-                    let entry = UserEntry { not_before: *not_before, until: *until };
-                    self.0.add_subject(sub, entry.corrected(latest));
+                    let entry = UserEntry { not_before: *not_before, until: *until }.corrected(latest);
+                    let (key, part) = self.0.locate(sub);
+                    part.subjects.put(key, entry.packed(), |known| UserEntry::unpacked(known).with(entry).packed());
                 }
             }
         }
@@ -131,26 +140,6 @@ impl List {
         let key = self.hasher.hash_one(name);
         (key, &self.parts[usize::from(key.to_le_bytes()[0]) % PARTS])
     }
-
-    fn has_session(&self, sid: &str) -> bool {
-        let (key, part) = self.locate(sid);
-        part.sessions.get(key).is_some()
-    }
-
-    fn has_subject(&self, sub: &str, iat: u64) -> bool {
-        let (key, part) = self.locate(sub);
-        part.subjects.get(key).is_some_and(|entry| iat < UserEntry::unpacked(entry).not_before)
-    }
-
-    fn add_session(&self, sid: &str, until: u64) {
-        let (key, part) = self.locate(sid);
-        part.sessions.put(key, until, |known| known.max(until));
-    }
-
-    fn add_subject(&self, sub: &str, entry: UserEntry) {
-        let (key, part) = self.locate(sub);
-        part.subjects.put(key, entry.packed(), |known| UserEntry::unpacked(known).with(entry).packed());
-    }
 }
 
 impl UserEntry {
@@ -169,12 +158,9 @@ impl UserEntry {
         Self { not_before: self.not_before.max(other.not_before), until: self.until.max(other.until) }
     }
 
-    /// True if `not_before` lies further ahead of `now` than a correct clock can have put it.
-    const fn is_ahead(self, now: u64) -> bool {
-        self.not_before > now.saturating_add(2 * LEEWAY)
-    }
-
+    /// Replaces a `not_before` further ahead of `now` than a correct clock can have put it.
     const fn corrected(self, now: u64) -> Self {
-        if self.is_ahead(now) { Self { not_before: now.saturating_add(LEEWAY), ..self } } else { self }
+        let is_ahead = self.not_before > now.saturating_add(2 * LEEWAY);
+        if is_ahead { Self { not_before: now.saturating_add(LEEWAY), ..self } } else { self }
     }
 }

@@ -89,7 +89,7 @@ impl Poller {
     pub async fn start(&self) -> Result<Revocations, PollError> {
         let address = address::of_list(&self.url).ok_or(PollError::Address)?;
         let list = Revocations::new(self.max_age);
-        self.spawn(address, ListResource::new(Arc::downgrade(&list.0))).await?;
+        self.spawn(address, ListResource { list: Arc::downgrade(&list.0), cursor: None, etag: None }).await?;
         Ok(list)
     }
 
@@ -101,14 +101,15 @@ impl Poller {
     pub async fn keys(&self) -> Result<PublicKeys, PollError> {
         let address = address::bare(&self.url).ok_or(PollError::Address)?;
         let keys = PublicKeys::unknown(self.max_age);
-        self.spawn(address, KeyResource::new(Arc::downgrade(&keys.0))).await?;
+        self.spawn(address, KeyResource { keys: Arc::downgrade(&keys.0), etag: None }).await?;
         Ok(keys)
     }
 
     async fn spawn(&self, address: Url, resource: impl Resource) -> Result<(), PollError> {
         let source = Source::at(address).map_err(PollError::Roots)?;
         let (first, arrived) = oneshot::channel();
-        tokio::spawn(PollTask::new(source, resource, self.poll.max(SHORTEST_POLL), first).run());
+        let poll = self.poll.max(SHORTEST_POLL);
+        tokio::spawn(PollTask { source, resource, poll, failures: 0, outage: None, first: Some(first) }.run());
         // After a timeout the task continues in the background.
         let _ = timeout(self.start_timeout, arrived).await;
         Ok(())

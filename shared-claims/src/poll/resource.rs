@@ -37,16 +37,10 @@ pub(super) trait Resource: Send + 'static {
 
 /// The revocation list.
 pub(super) struct ListResource {
-    list: Weak<List>,
-    cursor: Option<String>,
+    pub(super) list: Weak<List>,
+    pub(super) cursor: Option<String>,
     /// The `ETag` of the response for `cursor`; unset when the cursor has moved.
-    etag: Option<HeaderValue>,
-}
-
-impl ListResource {
-    pub(super) const fn new(list: Weak<List>) -> Self {
-        Self { list, cursor: None, etag: None }
-    }
+    pub(super) etag: Option<HeaderValue>,
 }
 
 impl Resource for ListResource {
@@ -89,14 +83,8 @@ async fn add_list(list: Revocations, body: Vec<u8>, now: u64) -> Result<String, 
 
 /// The public keys.
 pub(super) struct KeyResource {
-    keys: Weak<Published>,
-    etag: Option<HeaderValue>,
-}
-
-impl KeyResource {
-    pub(super) const fn new(keys: Weak<Published>) -> Self {
-        Self { keys, etag: None }
-    }
+    pub(super) keys: Weak<Published>,
+    pub(super) etag: Option<HeaderValue>,
 }
 
 impl Resource for KeyResource {

@@ -17,26 +17,22 @@ const REMINDER: Duration = Duration::from_mins(1);
 
 /// Polls the resource until its last handle is dropped.
 pub(super) struct PollTask<F> {
-    source: Source,
-    resource: F,
-    poll: Duration,
-    failures: u32,
-    outage: Option<Outage>,
-    first: Option<oneshot::Sender<()>>,
+    pub(super) source: Source,
+    pub(super) resource: F,
+    pub(super) poll: Duration,
+    pub(super) failures: u32,
+    pub(super) outage: Option<Outage>,
+    /// Is notified of the first successful response.
+    pub(super) first: Option<oneshot::Sender<()>>,
 }
 
 /// The current outage: its cause, and the time of its log line.
-struct Outage {
+pub(super) struct Outage {
     cause: String,
     logged_at: Instant,
 }
 
 impl<F: Resource> PollTask<F> {
-    /// Creates the task. It notifies `first` of the first successful response.
-    pub(super) const fn new(source: Source, resource: F, poll: Duration, first: oneshot::Sender<()>) -> Self {
-        Self { source, resource, poll, failures: 0, outage: None, first: Some(first) }
-    }
-
     pub(super) async fn run(mut self) {
         while self.resource.is_loaded().is_some() {
             let asked = Instant::now();
