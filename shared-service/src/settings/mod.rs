@@ -18,7 +18,6 @@ mod store_url;
 mod strangers;
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -56,22 +55,8 @@ pub struct SettingSpec {
 
 /// All errors in the settings, in one message.
 #[derive(Debug, thiserror::Error)]
-pub struct SettingsError(Vec<String>);
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the settings are wrong:")?;
-        self.0.iter().try_for_each(|wrong| write!(f, "\n  {wrong}"))
-    }
-}
-
-impl SettingsError {
-    /// The errors, a line each.
-    #[cfg(feature = "cli")]
-    pub(crate) fn each(&self) -> &[String] {
-        &self.0
-    }
-}
+#[error("the settings are wrong:\n  {}", .0.join("\n  "))]
+pub struct SettingsError(pub(crate) Vec<String>);
 
 impl Settings {
     /// Settings from the given pairs only: for tests, and for a program that fills in missing values.

@@ -162,7 +162,7 @@ pub fn settings(settings: Settings) -> Vec<CheckResult> {
     found.extend(settings.warnings().into_iter().map(|warning| CheckResult::warn(WHAT, warning)));
     match settings.finish() {
         Ok(()) => found.push(CheckResult::ok(WHAT, format!("{read} are read, none is wrong"))),
-        Err(error) => found.extend(error.each().iter().map(|wrong| CheckResult::fail(WHAT, wrong))),
+        Err(error) => found.extend(error.0.iter().map(|wrong| CheckResult::fail(WHAT, wrong))),
     }
     found
 }
