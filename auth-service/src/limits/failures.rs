@@ -30,25 +30,18 @@ pub enum Attempt {
 /// Any number of free attempts may run at once, so that users who know their password never wait for each other. But
 /// the result of a free attempt is only revealed if fewer failures than the limit were recorded before it: concurrent
 /// guesses gain nothing over consecutive ones.
+///
+/// Each method fails if the store is unavailable. It is then unknown if a result was counted or reset.
 #[async_trait]
 pub trait FailureStore: Send + Sync {
     /// Asks for permission to verify a password.
-    ///
-    /// # Errors
-    /// The store is unavailable.
     async fn attempt(&self, name: &str, limit: u32) -> Result<Attempt, StoreError>;
 
     /// Records the result of a [`Attempt::Free`] attempt: a failure is counted, a success resets the count. Returns a
     /// wait if too many other attempts failed meanwhile: then nothing was recorded, and the result must be withheld.
-    ///
-    /// # Errors
-    /// The store is unavailable; it is unknown if the result was counted.
     async fn settle(&self, name: &str, limit: u32, success: bool) -> Result<Option<Duration>, StoreError>;
 
     /// Resets the count after a successful [`Attempt::Single`] attempt.
-    ///
-    /// # Errors
-    /// The store is unavailable; it is unknown if the failures were reset.
     async fn forget(&self, name: &str) -> Result<(), StoreError>;
 }
 

@@ -38,58 +38,35 @@ pub enum Rotation {
 /// A store of sessions. Each method is one atomic step, however many instances share the store.
 ///
 /// After [`StoreError::Unavailable`] it is unknown if the step took effect; an implementation never retries by itself.
-/// A result means that the store has acknowledged the write.
+/// A result means that the store has acknowledged the write. Each method fails if the store is unavailable; `rotate`,
+/// `list` and `revoked` also if a record is corrupt.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// Opens a session at [`FIRST_GENERATION`]. If the user has [`MOST_SESSIONS`] already, the one unused for the
     /// longest time ends and is revoked.
-    ///
-    /// # Errors
-    /// The store is unavailable.
     async fn open(&self, session: NewSession) -> Result<Session, StoreError>;
 
     /// Presents generation `presented` of the session `id` of `user_id`.
-    ///
-    /// # Errors
-    /// The store is unavailable, or the record is corrupt.
     async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError>;
 
     /// Ends a session at any generation, and revokes it. True if it was alive.
-    ///
-    /// # Errors
-    /// The store is unavailable.
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError>;
 
     /// Revokes a session that the store has already forgotten. Call it only with an id from a token whose signature was
     /// verified.
-    ///
-    /// # Errors
-    /// The store is unavailable.
     async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError>;
 
     /// Ends all sessions of a user except `except`, and revokes the user's access tokens. Returns the number of
     /// sessions that were alive, counted up to a few hundred. The time does not depend on their number.
-    ///
-    /// # Errors
-    /// The store is unavailable.
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError>;
 
     /// Revokes all access tokens of a user issued so far; the sessions go on.
-    ///
-    /// # Errors
-    /// The store is unavailable.
     async fn revoke_access_tokens(&self, user_id: &str) -> Result<(), StoreError>;
 
     /// Reads the revocation list after `cursor`; all of it if the cursor belongs to another list.
-    ///
-    /// # Errors
-    /// The store is unavailable, or an entry is corrupt.
     async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError>;
 
     /// Reads at most `limit` live sessions of a user, the newest first, after the position `after`.
-    ///
-    /// # Errors
-    /// The store is unavailable, or a record is corrupt.
     async fn list(
         &self,
         user_id: &str,
@@ -98,9 +75,6 @@ pub trait SessionStore: Send + Sync {
     ) -> Result<Vec<Session>, StoreError>;
 
     /// Checks that the store answers.
-    ///
-    /// # Errors
-    /// The store is unavailable.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
