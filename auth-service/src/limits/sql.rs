@@ -2,8 +2,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shared_service::database::{StoreError, within};
-use sqlx::Row;
-use sqlx::any::AnyRow;
 
 use super::failures::{Attempt, FIRST_WAIT, FailureStore, MEMORY, left, wait_after};
 use crate::SESSION_STORE;
@@ -88,10 +86,8 @@ impl FailureStore for SqlFailures {
 impl SqlFailures {
     /// The consecutive failures, and the time of the next attempt.
     async fn failures(&self, name: &str, now: i64) -> Result<Option<(i64, i64)>, StoreError> {
-        let rows =
-            within(SESSION_STORE, sqlx::query(FIND).bind(name.to_owned()).bind(now).fetch_all(&self.0.pool)).await?;
-        let row = |row: &AnyRow| Ok((row.try_get("in_a_row")?, row.try_get("allowed_at")?));
-        rows.first().map(row).transpose()
+        let find = sqlx::query_as(FIND).bind(name.to_owned()).bind(now);
+        within(SESSION_STORE, find.fetch_optional(&self.0.pool)).await
     }
 
     /// The time to wait, if the limit is reached.

@@ -130,8 +130,8 @@ impl SqlRevocations {
         let mut turn = self.0.pool.begin_write().await?;
         loop {
             let now = self.0.now();
-            let mut rows = sqlx::query(TAKE_TURN).bind(now).fetch_all(&mut *turn).await?;
-            let row = rows.pop().ok_or_else(|| StoreError::corrupt(SESSION_STORE, "revocations has no row"))?;
+            let row = sqlx::query(TAKE_TURN).bind(now).fetch_optional(&mut *turn).await?;
+            let row = row.ok_or_else(|| StoreError::corrupt(SESSION_STORE, "revocations has no row"))?;
             let position: i64 = row.try_get("position")?;
             let mut full = false;
             for place in PLACE {

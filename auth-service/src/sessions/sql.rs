@@ -1,8 +1,5 @@
 //! Sessions in an SQL database. Each step is a transaction that first locks the row of its user, which serializes
 //! concurrent calls.
-//!
-//! A statement that writes is read to its end (`fetch_all`, never `fetch_one` or `fetch_optional`): those two return at
-//! the first row, before the commit is known to have succeeded.
 
 mod group;
 mod statements;
@@ -151,9 +148,8 @@ impl SessionStore for SqlSessions {
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
         let now = self.store.now();
-        let update = sqlx::query(END).bind(id.to_string()).bind(user_id).bind(now).bind(self.keep_ms());
-        let rows = within(SESSION_STORE, update.fetch_all(&self.store.pool)).await?;
-        let idle_ends_at = rows.first().map(|row| row.try_get::<i64, _>("idle_ends_at")).transpose()?;
+        let update = sqlx::query_scalar(END).bind(id.to_string()).bind(user_id).bind(now).bind(self.keep_ms());
+        let idle_ends_at: Option<i64> = within(SESSION_STORE, update.fetch_optional(&self.store.pool)).await?;
         Ok(idle_ends_at.is_some_and(|idle_ends_at| idle_ends_at > now))
     }
 

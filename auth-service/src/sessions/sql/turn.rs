@@ -91,8 +91,8 @@ impl<'a> Turn<'a> {
         rules: Rules,
     ) -> Result<Self, StoreError> {
         let take = sqlx::query(TAKE_TURN).bind(user_id).bind(store.now() + DAY_MS);
-        let mut rows = take.fetch_all(&mut *step).await?;
-        let row = rows.pop().ok_or_else(|| StoreError::corrupt(SESSION_STORE, "a turn that was not taken"))?;
+        let row = take.fetch_optional(&mut *step).await?;
+        let row = row.ok_or_else(|| StoreError::corrupt(SESSION_STORE, "a turn that was not taken"))?;
         let (era, not_before) = (row.try_get("era")?, row.try_get("not_before")?);
         let now = store.now();
         let mut turn = Self { step, now, era, user_id, not_before, rules, most: MOST_SESSIONS, _lane: None };
@@ -139,8 +139,8 @@ impl Turn<'_> {
             .bind(self.latest())
             .bind(date + self.keep_ms())
             .bind(self.era);
-        let rows = update.fetch_all(&mut *self.step).await?;
-        rows.first().map_or(Ok(Rotation::Unknown), |row| rotated(row, now, self.is_user_revoked()))
+        let row = update.fetch_optional(&mut *self.step).await?;
+        row.map_or(Ok(Rotation::Unknown), |row| rotated(&row, now, self.is_user_revoked()))
     }
 
     /// Ends the sessions unused for the longest time until there is room for one more.
