@@ -16,8 +16,8 @@ mod list;
 /// Compact storage of entries in memory.
 mod packed;
 mod reader;
-mod redis;
-mod sql;
+pub(crate) mod redis;
+pub(crate) mod sql;
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,9 +27,6 @@ use shared_claims::{LEEWAY, Revocation};
 
 pub use self::list::Piece;
 pub use self::reader::RevocationReader;
-pub use self::redis::RedisRevocations;
-pub(crate) use self::redis::list_key;
-pub use self::sql::SqlRevocations;
 
 /// A position in a shard: milliseconds since 1970, and a sequence number within the millisecond. The default precedes
 /// all others.

@@ -26,85 +26,68 @@ pub(crate) fn list_key(shard: Shard) -> String {
 /// The time, the replication id, the newest entry's id, and entries with their fields.
 type Reply = (i64, String, String, Vec<(String, Vec<String>)>);
 
-/// The changes of one shard, read from one server.
-struct Part {
-    now: i64,
-    history: String,
-    /// True if there may be more.
-    full: bool,
-    corrupt: Vec<String>,
-    shard: ShardChanges,
+/// Reads the list after `cursor`, or all of it if the cursor belongs to another list.
+pub(crate) async fn read(redis: &Redis, cursor: &Cursor) -> Result<Changes, StoreError> {
+    let after = <[Position; SHARDS]>::try_from(cursor.positions.as_slice()).unwrap_or_default();
+    let mut changes = read_all(redis, after).await?;
+    if changes.list != cursor.list {
+        changes = read_all(redis, [Position::default(); SHARDS]).await?;
+        for shard in &mut changes.shards {
+            shard.is_restarted = true;
+        }
+    }
+    Ok(changes)
 }
 
-/// The revocation list in Redis.
-pub struct RedisRevocations(pub Redis);
+/// The name of the list depends on the replication ids of the servers: after a fail-over it is another list, which
+/// is read from its beginning.
+async fn read_all(redis: &Redis, after: [Position; SHARDS]) -> Result<Changes, StoreError> {
+    let shards = Shard::all().map(|shard| read_shard(redis, shard, after[shard.number()]));
+    let (mut told, shards) = tokio::try_join!(name(redis), try_join_all(shards))?;
+    let mut changes = Changes { now: i64::MAX, ..Changes::default() };
+    for shard in shards {
+        told += &shard.list;
+        changes.now = changes.now.min(shard.now);
+        changes.more |= shard.more;
+        changes.corrupt.extend(shard.corrupt);
+        changes.shards.extend(shard.shards);
+    }
+    changes.list = digest(&told);
+    Ok(changes)
+}
 
-impl RedisRevocations {
-    /// Reads the list after `cursor`, or all of it if the cursor belongs to another list.
-    ///
-    /// # Errors
-    /// Redis is unavailable, or an entry has no position.
-    pub async fn read(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
-        let after = <[Position; SHARDS]>::try_from(cursor.positions.as_slice()).unwrap_or_default();
-        let mut changes = self.read_all(after).await?;
-        if changes.list != cursor.list {
-            changes = self.read_all([Position::default(); SHARDS]).await?;
-            for shard in &mut changes.shards {
-                shard.is_restarted = true;
-            }
+/// A lost name is replaced by a new one, so no replica has to acknowledge it.
+async fn name(redis: &Redis) -> Result<String, StoreError> {
+    let key = format!("{}:name", list_key(Shard::all()[0]));
+    let arguments = vec![Uuid::new_v4().simple().to_string()];
+    redis.step(&step(key, "name", arguments)).await
+}
+
+/// The changes of one shard, with the replication id of its server as the name of the list. If the newest entry is before the position, the shard was lost: it is read from its beginning.
+async fn read_shard(redis: &Redis, number: Shard, after: Position) -> Result<Changes, StoreError> {
+    let (mut now, mut list, mut newest, mut found) = read_after(redis, number, after).await?;
+    let is_restarted = end(&newest)? < after;
+    if is_restarted {
+        (now, list, newest, found) = read_after(redis, number, Position::default()).await?;
+    }
+    let more = found.len() >= PAGE;
+    // The next page starts after the last entry of a full page, even if that is unreadable.
+    let last = if more { found.last().map(|(id, _)| id.clone()).unwrap_or_default() } else { newest };
+    let (mut entries, mut corrupt) = (Vec::new(), Vec::new());
+    for (id, fields) in found {
+        match revocation(&fields) {
+            Some(revocation) => entries.push((position(&id)?, revocation)),
+            None => corrupt.push(format!("{} {id}: {}", list_key(number), fields.join(" "))),
         }
-        Ok(changes)
     }
+    let shards = vec![ShardChanges { is_restarted, entries, end: end(&last)? }];
+    Ok(Changes { list, now, shards, more, corrupt })
+}
 
-    /// The name of the list depends on the replication ids of the servers: after a fail-over it is another list, which
-    /// is read from its beginning.
-    async fn read_all(&self, after: [Position; SHARDS]) -> Result<Changes, StoreError> {
-        let shards = Shard::all().map(|shard| self.read_shard(shard, after[shard.number()]));
-        let (name, shards) = tokio::try_join!(self.name(), try_join_all(shards))?;
-        let (mut changes, mut told) = (Changes { now: i64::MAX, ..Changes::default() }, name);
-        for part in shards {
-            told += &part.history;
-            changes.now = changes.now.min(part.now);
-            changes.more |= part.full;
-            changes.corrupt.extend(part.corrupt);
-            changes.shards.push(part.shard);
-        }
-        changes.list = digest(&told);
-        Ok(changes)
-    }
-
-    /// A lost name is replaced by a new one, so no replica has to acknowledge it.
-    async fn name(&self) -> Result<String, StoreError> {
-        let key = format!("{}:name", list_key(Shard::all()[0]));
-        let arguments = vec![Uuid::new_v4().simple().to_string()];
-        self.0.step(&step(key, "name", arguments)).await
-    }
-
-    /// If the newest entry is before the position, the shard was lost: it is read from its beginning.
-    async fn read_shard(&self, number: Shard, after: Position) -> Result<Part, StoreError> {
-        let (mut now, mut history, mut newest, mut found) = self.read_after(number, after).await?;
-        let is_restarted = end(&newest)? < after;
-        if is_restarted {
-            (now, history, newest, found) = self.read_after(number, Position::default()).await?;
-        }
-        let full = found.len() >= PAGE;
-        // The next page starts after the last entry of a full page, even if that is unreadable.
-        let last = if full { found.last().map(|(id, _)| id.clone()).unwrap_or_default() } else { newest };
-        let (mut entries, mut corrupt) = (Vec::new(), Vec::new());
-        for (id, fields) in found {
-            match revocation(&fields) {
-                Some(revocation) => entries.push((position(&id)?, revocation)),
-                None => corrupt.push(format!("{} {id}: {}", list_key(number), fields.join(" "))),
-            }
-        }
-        Ok(Part { now, history, full, corrupt, shard: ShardChanges { is_restarted, entries, end: end(&last)? } })
-    }
-
-    /// A read need not survive a fail-over: a verifier remembers the entries that it got.
-    async fn read_after(&self, shard: Shard, after: Position) -> Result<Reply, StoreError> {
-        let arguments = vec![format!("{}-{}", after.at, after.number), PAGE.to_string()];
-        self.0.step(&step(list_key(shard), "read", arguments)).await
-    }
+/// A read need not survive a fail-over: a verifier remembers the entries that it got.
+async fn read_after(redis: &Redis, shard: Shard, after: Position) -> Result<Reply, StoreError> {
+    let arguments = vec![format!("{}-{}", after.at, after.number), PAGE.to_string()];
+    redis.step(&step(list_key(shard), "read", arguments)).await
 }
 
 fn step(key: String, name: &'static str, arguments: Vec<String>) -> Step {

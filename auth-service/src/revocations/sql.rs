@@ -79,85 +79,71 @@ WHERE (user_id, turn) IN (
         WHERE sessions.user_id = cutoffs.user_id AND sessions.era < cutoffs.era AND sessions.ended_at = 0)
     LIMIT $2)";
 
-/// The revocation list in `SQLite` or Postgres.
-pub struct SqlRevocations(pub SqlStore);
+/// Gives the list a name, if it has none.
+pub(crate) async fn give_name(store: &SqlStore) -> Result<(), StoreError> {
+    let name = Uuid::new_v4().simple().to_string();
+    within(SESSION_STORE, sqlx::query(NAME).bind(name).execute(&store.pool)).await.map(drop)
+}
 
-impl SqlRevocations {
-    /// Gives the list a name, if it has none.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn name(&self) -> Result<(), StoreError> {
-        let name = Uuid::new_v4().simple().to_string();
-        within(SESSION_STORE, sqlx::query(NAME).bind(name).execute(&self.0.pool)).await.map(drop)
+/// Reads the list after `cursor`, or all of it if the cursor belongs to another list.
+pub(crate) async fn read(store: &SqlStore, cursor: &Cursor) -> Result<Changes, StoreError> {
+    let now = store.now();
+    let mut row = within(SESSION_STORE, sqlx::query(STATE).bind(now).fetch_one(&store.pool)).await?;
+    let mut waiting = row.try_get::<i64, _>("waiting")? > 0;
+    while waiting {
+        (row, waiting) = within(SESSION_STORE, give_positions(store)).await?;
     }
-
-    /// Reads the list after `cursor`, or all of it if the cursor belongs to another list.
-    ///
-    /// # Errors
-    /// The database is unavailable, or its state is corrupt.
-    pub async fn read(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
-        let now = self.0.now();
-        let mut row = within(SESSION_STORE, sqlx::query(STATE).bind(now).fetch_one(&self.0.pool)).await?;
-        let mut waiting = row.try_get::<i64, _>("waiting")? > 0;
-        while waiting {
-            (row, waiting) = within(SESSION_STORE, self.give_positions()).await?;
-        }
-        let (list, newest): (String, _) = (row.try_get("list")?, position(&row)?);
-        let known = cursor.positions.first().filter(|position| cursor.list == list && **position <= newest);
-        let (is_restarted, after) = (known.is_none(), known.copied().unwrap_or_default());
-        let rows = self.page(after).await?;
-        let more = rows.len() >= PAGE as usize;
-        let (mut entries, mut corrupt) = (Vec::new(), Vec::new());
-        for row in &rows {
-            match position(row).and_then(|position| Ok((position, revocation(row)?))) {
-                Ok(entry) => entries.push(entry),
-                Err(error) => corrupt.push(format!("{}: {error}", name(row))),
-            }
-        }
-        if more && let Some(&(last, _)) = entries.last() {
-            // The next page may contain the rest of the last position.
-            entries.retain(|(position, _)| *position < last);
-        }
-        let end = if more { Position::default() } else { newest };
-        Ok(Changes { list, now, shards: vec![ShardChanges { is_restarted, entries, end }], more, corrupt })
-    }
-
-    /// Assigns positions to entries without one, for a while; returns true if there may be more. Entries written after
-    /// an incomplete batch may wait for the next read: otherwise a fast writer could keep this one from finishing.
-    async fn give_positions(&self) -> Result<(AnyRow, bool), StoreError> {
-        let began = Instant::now();
-        let mut turn = self.0.pool.begin_write().await?;
-        loop {
-            let now = self.0.now();
-            let row = sqlx::query(TAKE_TURN).bind(now).fetch_optional(&mut *turn).await?;
-            let row = row.ok_or_else(|| StoreError::corrupt(SESSION_STORE, "revocations has no row"))?;
-            let position: i64 = row.try_get("position")?;
-            let mut full = false;
-            for place in PLACE {
-                let placed = sqlx::query(place).bind(position).bind(TURN).bind(now).execute(&mut *turn).await?;
-                full |= placed.rows_affected() >= TURN.unsigned_abs();
-            }
-            if !full || began.elapsed() > LONGEST {
-                turn.commit().await?;
-                return Ok((row, full));
-            }
+    let (list, newest): (String, _) = (row.try_get("list")?, position(&row)?);
+    let known = cursor.positions.first().filter(|position| cursor.list == list && **position <= newest);
+    let (is_restarted, after) = (known.is_none(), known.copied().unwrap_or_default());
+    let rows = page(store, after).await?;
+    let more = rows.len() >= PAGE as usize;
+    let (mut entries, mut corrupt) = (Vec::new(), Vec::new());
+    for row in &rows {
+        match position(row).and_then(|position| Ok((position, revocation(row)?))) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => corrupt.push(format!("{}: {error}", name(row))),
         }
     }
-
-    async fn page(&self, after: Position) -> Result<Vec<AnyRow>, StoreError> {
-        let after = i64::try_from(after.at).unwrap_or(i64::MAX);
-        let select = sqlx::query(READ).bind(after).bind(i64::from(PAGE));
-        within(SESSION_STORE, select.fetch_all(&self.0.pool)).await
+    if more && let Some(&(last, _)) = entries.last() {
+        // The next page may contain the rest of the last position.
+        entries.retain(|(position, _)| *position < last);
     }
+    let end = if more { Position::default() } else { newest };
+    Ok(Changes { list, now, shards: vec![ShardChanges { is_restarted, entries, end }], more, corrupt })
+}
 
-    /// Deletes expired `notBefore` rows, in batches.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn sweep(&self, batch: u32) -> Result<(), StoreError> {
-        self.0.sweep(SWEEP, batch).await.map(drop)
+/// Assigns positions to entries without one, for a while; returns true if there may be more. Entries written after
+/// an incomplete batch may wait for the next read: otherwise a fast writer could keep this one from finishing.
+async fn give_positions(store: &SqlStore) -> Result<(AnyRow, bool), StoreError> {
+    let began = Instant::now();
+    let mut turn = store.pool.begin_write().await?;
+    loop {
+        let now = store.now();
+        let row = sqlx::query(TAKE_TURN).bind(now).fetch_optional(&mut *turn).await?;
+        let row = row.ok_or_else(|| StoreError::corrupt(SESSION_STORE, "revocations has no row"))?;
+        let position: i64 = row.try_get("position")?;
+        let mut full = false;
+        for place in PLACE {
+            let placed = sqlx::query(place).bind(position).bind(TURN).bind(now).execute(&mut *turn).await?;
+            full |= placed.rows_affected() >= TURN.unsigned_abs();
+        }
+        if !full || began.elapsed() > LONGEST {
+            turn.commit().await?;
+            return Ok((row, full));
+        }
     }
+}
+
+async fn page(store: &SqlStore, after: Position) -> Result<Vec<AnyRow>, StoreError> {
+    let after = i64::try_from(after.at).unwrap_or(i64::MAX);
+    let select = sqlx::query(READ).bind(after).bind(i64::from(PAGE));
+    within(SESSION_STORE, select.fetch_all(&store.pool)).await
+}
+
+/// Deletes expired `notBefore` rows, in batches.
+pub(crate) async fn sweep(store: &SqlStore, batch: u32) -> Result<(), StoreError> {
+    store.sweep(SWEEP, batch).await.map(drop)
 }
 
 /// The session or the user of an entry, as far as it is readable.

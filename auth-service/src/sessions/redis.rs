@@ -12,7 +12,8 @@ use super::session::{SessionPosition, ms};
 use super::{Changes, Cursor, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId, SessionStore};
 use crate::SESSION_STORE;
 use crate::redis::{Durability, Lua, Redis, RedisAddress, Shard, Step};
-use crate::revocations::{RedisRevocations, kept_for, list_key};
+use crate::revocations::kept_for;
+use crate::revocations::redis::{list_key, read};
 
 static SESSIONS: Lua = Lua::new(include_str!("sessions.lua"));
 
@@ -22,7 +23,6 @@ type Record = (String, String, String, i64, i64, i64, i64, i64, i64, i64, i64, i
 /// The store of sessions in Redis.
 pub struct RedisSessions {
     redis: Redis,
-    revocations: RedisRevocations,
     rules: Rules,
     most: usize,
 }
@@ -49,14 +49,13 @@ impl RedisSessions {
     /// Creates the store on a connection that other stores share.
     #[must_use]
     pub fn on(redis: Redis, rules: Rules) -> Self {
-        Self { revocations: RedisRevocations(redis.clone()), redis, rules, most: MOST_SESSIONS }
+        Self { redis, rules, most: MOST_SESSIONS }
     }
 
     /// Adds the current value of `skew_ms` to the store's clock. For tests.
     #[must_use]
     pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
-        let redis = self.redis.with_skew(skew_ms);
-        Self { revocations: RedisRevocations(redis.clone()), redis, ..self }
+        Self { redis: self.redis.with_skew(skew_ms), ..self }
     }
 
     /// Limits the number of live sessions per user to `most`. For tests.
@@ -141,7 +140,7 @@ impl SessionStore for RedisSessions {
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
-        self.revocations.read(cursor).await
+        read(&self.redis, cursor).await
     }
 
     async fn list(

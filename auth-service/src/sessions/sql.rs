@@ -22,7 +22,7 @@ use super::{
     SessionPosition, SessionStore,
 };
 use crate::SESSION_STORE;
-use crate::revocations::{SqlRevocations, kept_for};
+use crate::revocations::{self, kept_for};
 use crate::sql::SqlStore;
 
 /// The migrations for [`SqlSessions`], for `shared_service::database::open`.
@@ -36,7 +36,6 @@ pub const MIGRATIONS: [(&str, &str); 4] = [
 /// The store of sessions in `SQLite` or Postgres.
 pub struct SqlSessions {
     store: SqlStore,
-    revocations: SqlRevocations,
     rules: Rules,
     most: usize,
     lanes: Lanes,
@@ -58,10 +57,9 @@ impl SqlSessions {
     /// # Errors
     /// The database is unavailable.
     pub async fn on(store: SqlStore, rules: Rules) -> Result<Self, StoreError> {
-        let revocations = SqlRevocations(store.clone());
-        revocations.name().await?;
+        revocations::sql::give_name(&store).await?;
         let group = Group::start(&store, rules);
-        Ok(Self { store, revocations, rules, most: MOST_SESSIONS, lanes: Lanes::default(), group })
+        Ok(Self { store, rules, most: MOST_SESSIONS, lanes: Lanes::default(), group })
     }
 
     /// Adds the current value of `skew_ms` to the store's clock. For tests.
@@ -69,7 +67,7 @@ impl SqlSessions {
     pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
         let store = self.store.with_skew(skew_ms);
         let group = Group::start(&store, self.rules);
-        Self { revocations: SqlRevocations(store.clone()), group, store, ..self }
+        Self { group, store, ..self }
     }
 
     /// Limits the number of live sessions per user to `most`. For tests.
@@ -96,7 +94,7 @@ impl SqlSessions {
     /// The database is unavailable.
     pub async fn sweep(&self, batch: u32) -> Result<u64, StoreError> {
         self.store.measure().await?;
-        self.revocations.sweep(batch).await?;
+        revocations::sql::sweep(&self.store, batch).await?;
         Ok(self.store.sweep(SWEEP, batch).await? + self.store.sweep(SWEEP_ERAS, batch).await?)
     }
 
@@ -180,7 +178,7 @@ impl SessionStore for SqlSessions {
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
-        self.revocations.read(cursor).await
+        revocations::sql::read(&self.store, cursor).await
     }
 
     async fn list(
