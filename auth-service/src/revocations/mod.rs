@@ -21,9 +21,8 @@ pub(crate) mod sql;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-use shared_claims::{LEEWAY, Revocation};
+use shared_claims::Revocation;
 
 pub use self::list::Piece;
 pub use self::reader::RevocationReader;
@@ -92,11 +91,6 @@ impl Cursor {
             *position = last.unwrap_or_default().max(shard.end).max(*position);
         }
     }
-}
-
-/// The time for which a revoked token is listed, counted from its `iat`.
-pub(crate) fn kept_for(access_ttl: Duration) -> Duration {
-    access_ttl.saturating_add(Duration::from_secs(2 * LEEWAY))
 }
 
 /// The time `ms` in seconds, rounded up.

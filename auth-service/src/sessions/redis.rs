@@ -12,7 +12,6 @@ use super::session::{SessionPosition, ms};
 use super::{Changes, Cursor, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId, SessionStore};
 use crate::SESSION_STORE;
 use crate::redis::{Durability, Lua, Redis, RedisAddress, Shard, Step};
-use crate::revocations::kept_for;
 use crate::revocations::redis::{list_key, read};
 
 static SESSIONS: Lua = Lua::new(include_str!("sessions.lua"));
@@ -73,7 +72,7 @@ impl RedisSessions {
         mut arguments: Vec<String>,
         keys: Keys,
     ) -> Result<T, StoreError> {
-        let (shard, keep) = (Shard::of(user_id), ms(kept_for(self.rules.access_ttl)));
+        let (shard, keep) = (Shard::of(user_id), self.rules.keep_ms());
         arguments.splice(..0, [user_id.to_owned(), keep.to_string(), self.most.to_string()]);
         let index = format!("{}:{user_id}", shard.key("sessions"));
         let (record, list) = match keys {

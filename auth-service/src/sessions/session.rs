@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use shared_claims::LEEWAY;
 use shared_service::database::StoreError;
 use uuid::Uuid;
 
@@ -164,6 +165,13 @@ pub struct Rules {
     pub grace: Duration,
     /// The lifetime of an access token, and so the time for which a revocation is listed.
     pub access_ttl: Duration,
+}
+
+impl Rules {
+    /// The time for which a revoked token is listed, counted from its `iat`, in milliseconds.
+    pub(super) fn keep_ms(&self) -> i64 {
+        ms(self.access_ttl.saturating_add(Duration::from_secs(2 * LEEWAY)))
+    }
 }
 
 /// The duration in whole milliseconds.

@@ -22,7 +22,7 @@ use super::{
     SessionPosition, SessionStore,
 };
 use crate::SESSION_STORE;
-use crate::revocations::{self, kept_for};
+use crate::revocations;
 use crate::sql::SqlStore;
 
 /// The migrations for [`SqlSessions`], for `shared_service::database::open`.
@@ -97,11 +97,6 @@ impl SqlSessions {
         revocations::sql::sweep(&self.store, batch).await?;
         Ok(self.store.sweep(SWEEP, batch).await? + self.store.sweep(SWEEP_ERAS, batch).await?)
     }
-
-    /// The time for which a revoked token is listed, counted from its `iat`, in milliseconds.
-    fn keep_ms(&self) -> i64 {
-        ms(kept_for(self.rules.access_ttl))
-    }
 }
 
 #[async_trait]
@@ -122,10 +117,10 @@ impl SessionStore for SqlSessions {
                 .bind(&session.label.user_agent)
                 .bind(&session.label.address)
                 .bind(session.issued_at)
-                .bind(session.issued_at + turn.keep_ms())
+                .bind(session.issued_at + self.rules.keep_ms())
                 .bind(turn.era);
             insert.execute(&mut *turn.step).await?;
-            turn.commit().await?;
+            turn.step.commit().await?;
             Ok::<_, StoreError>(session)
         })
         .await
@@ -138,7 +133,7 @@ impl SessionStore for SqlSessions {
             }
             let mut turn = self.turn(user_id).await?;
             let outcome = turn.rotate(id, presented).await?;
-            turn.commit().await?;
+            turn.step.commit().await?;
             Ok(outcome)
         })
         .await
@@ -146,14 +141,14 @@ impl SessionStore for SqlSessions {
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
         let now = self.store.now();
-        let update = sqlx::query_scalar(END).bind(id.to_string()).bind(user_id).bind(now).bind(self.keep_ms());
+        let update = sqlx::query_scalar(END).bind(id.to_string()).bind(user_id).bind(now).bind(self.rules.keep_ms());
         let idle_ends_at: Option<i64> = within(SESSION_STORE, update.fetch_optional(&self.store.pool)).await?;
         Ok(idle_ends_at.is_some_and(|idle_ends_at| idle_ends_at > now))
     }
 
     async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError> {
         let now = self.store.now();
-        let insert = sqlx::query(END_FORGOTTEN).bind(id.to_string()).bind(user_id).bind(now).bind(now + self.keep_ms());
+        let insert = sqlx::query(END_FORGOTTEN).bind(id.to_string()).bind(user_id).bind(now).bind(now + self.rules.keep_ms());
         within(SESSION_STORE, insert.execute(&self.store.pool)).await.map(drop)
     }
 
@@ -162,7 +157,7 @@ impl SessionStore for SqlSessions {
             let mut turn = self.turn(user_id).await?;
             let except = Kept::One(except.map(|id| id.to_string()).unwrap_or_default());
             let ended = turn.end_all_but(&except).await?;
-            turn.commit().await?;
+            turn.step.commit().await?;
             Ok::<_, StoreError>(ended)
         })
         .await
@@ -172,7 +167,7 @@ impl SessionStore for SqlSessions {
         within(SESSION_STORE, async {
             let mut turn = self.turn(user_id).await?;
             turn.revoke_tokens().await?;
-            turn.commit().await
+            Ok::<_, StoreError>(turn.step.commit().await?)
         })
         .await
     }

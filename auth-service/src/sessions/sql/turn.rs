@@ -17,7 +17,6 @@ use super::statements::{
 };
 use super::{SqlSessions, session};
 use crate::SESSION_STORE;
-use crate::revocations::kept_for;
 use crate::sql::SqlStore;
 
 /// A notBefore set by a wrong clock is corrected to now plus this time, in milliseconds.
@@ -109,19 +108,9 @@ impl Turn<'_> {
         self.now.max(self.not_before)
     }
 
-    /// True if the user's access tokens were revoked within [`RECENTLY`], or the revocation is dated ahead.
-    pub(super) const fn is_user_revoked(&self) -> bool {
-        self.not_before > self.now - RECENTLY
-    }
-
     /// The latest time by a correct clock, if that clock is ahead and this one is behind by the leeway.
     pub(super) const fn latest(&self) -> i64 {
         self.now + 2 * LEEWAY_MS
-    }
-
-    /// The time for which a revoked token is listed, counted from its `iat`.
-    pub(super) fn keep_ms(&self) -> i64 {
-        ms(kept_for(self.rules.access_ttl))
     }
 
     /// Rotates the session `id`.
@@ -137,10 +126,12 @@ impl Turn<'_> {
             .bind(FIRST_GENERATION)
             .bind(date)
             .bind(self.latest())
-            .bind(date + self.keep_ms())
+            .bind(date + self.rules.keep_ms())
             .bind(self.era);
         let row = update.fetch_optional(&mut *self.step).await?;
-        row.map_or(Ok(Rotation::Unknown), |row| rotated(&row, now, self.is_user_revoked()))
+        // Also true if the revocation is dated ahead.
+        let is_user_revoked = self.not_before > now - RECENTLY;
+        row.map_or(Ok(Rotation::Unknown), |row| rotated(&row, now, is_user_revoked))
     }
 
     /// Ends the sessions unused for the longest time until there is room for one more.
@@ -156,7 +147,7 @@ impl Turn<'_> {
         let surplus = surplus.bind(number(living + 1 - self.most));
         for row in surplus.fetch_all(&mut *self.step).await? {
             let id: String = row.try_get("id")?;
-            let end = sqlx::query(END).bind(id).bind(self.user_id).bind(self.now).bind(self.keep_ms());
+            let end = sqlx::query(END).bind(id).bind(self.user_id).bind(self.now).bind(self.rules.keep_ms());
             end.execute(&mut *self.step).await?;
         }
         Ok(())
@@ -182,7 +173,7 @@ impl Turn<'_> {
         self.era += 1;
         sqlx::query(NEXT_ERA).bind(user).bind(self.era).execute(&mut *self.step).await?;
         self.revoke_tokens().await?;
-        let late = sqlx::query(LIST_LATE).bind(user).bind(era).bind(now).bind(self.not_before).bind(self.keep_ms());
+        let late = sqlx::query(LIST_LATE).bind(user).bind(era).bind(now).bind(self.not_before).bind(self.rules.keep_ms());
         late.execute(&mut *self.step).await?;
         Ok(living.saturating_sub(kept))
     }
@@ -199,14 +190,9 @@ impl Turn<'_> {
 
     async fn revoke_before(&mut self, not_before: i64, last: i64) -> Result<(), StoreError> {
         self.not_before = not_before;
-        let tokens_end_at = last.max(not_before + self.keep_ms());
+        let tokens_end_at = last.max(not_before + self.rules.keep_ms());
         let update = sqlx::query(REVOKE_BEFORE).bind(self.user_id).bind(not_before).bind(tokens_end_at);
         Ok(update.execute(&mut *self.step).await.map(drop)?)
-    }
-
-    /// Commits and releases the lock.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.step.commit().await?)
     }
 }
 
