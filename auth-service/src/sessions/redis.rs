@@ -16,8 +16,8 @@ use crate::revocations::redis::{list_key, read};
 
 static SESSIONS: Lua = Lua::new(include_str!("sessions.lua"));
 
-/// A session in the script's reply: id, label, clock, notBefore, and its numbers.
-type Record = (String, String, String, i64, i64, i64, i64, i64, i64, i64, i64, i64);
+/// A session in the script's reply: id, label, and numbers, the first two of which are clock and notBefore.
+type Record = (String, String, String, [i64; 9]);
 
 /// The store of sessions in Redis.
 pub struct RedisSessions {
@@ -162,21 +162,8 @@ impl SessionStore for RedisSessions {
     }
 }
 
-fn session(user_id: &str, record: Record) -> Result<Session, StoreError> {
-    let (
-        id,
-        user_agent,
-        address,
-        now,
-        not_before,
-        generation,
-        opened_at,
-        rotated_at,
-        issued_at,
-        _,
-        idle_ends_at,
-        ends_at,
-    ) = record;
+fn session(user_id: &str, (id, user_agent, address, numbers): Record) -> Result<Session, StoreError> {
+    let [now, not_before, generation, opened_at, rotated_at, issued_at, _, idle_ends_at, ends_at] = numbers;
     let session = Session {
         id: id.parse().map_err(|error| StoreError::corrupt(SESSION_STORE, format!("{id:?}: {error}")))?,
         user_id: user_id.to_owned(),

@@ -305,13 +305,14 @@ local function make_room()
   end_all_but(ids)
 end
 
--- A session as a list: the id, its label, the time, the user's notBefore as `not_before` returns it, and NUMBERS.
+-- A session as a list: the id, its label, and a list of the time, the user's notBefore as `not_before` returns it, and
+-- NUMBERS.
 local function reply(id, session)
-  local fields = {id, session.user_agent, session.address, text(now), text(not_before())}
+  local numbers = {text(now), text(not_before())}
   for i, name in ipairs(NUMBERS) do
-    fields[i + 5] = text(session[name])
+    numbers[i + 2] = text(session[name])
   end
-  return fields
+  return {id, session.user_agent, session.address, numbers}
 end
 
 local steps = {}
