@@ -19,28 +19,26 @@ pub trait RateStore: Send + Sync {
 }
 
 /// Counts in this process only.
-pub struct LocalRates {
-    limiter: RateLimiter<String, governor::state::keyed::HashMapStateStore<String>, DefaultClock>,
-}
+pub struct LocalRates(RateLimiter<String, governor::state::keyed::HashMapStateStore<String>, DefaultClock>);
 
 impl LocalRates {
     /// Allows `per_minute` calls a minute.
     #[must_use]
     pub fn new(per_minute: NonZeroU32) -> Self {
-        Self { limiter: RateLimiter::hashmap(Quota::per_minute(per_minute)) }
+        Self(RateLimiter::hashmap(Quota::per_minute(per_minute)))
     }
 
     /// Forgets names without a call for a minute. Call it about once a minute.
     pub fn sweep(&self) {
-        self.limiter.retain_recent();
-        self.limiter.shrink_to_fit();
+        self.0.retain_recent();
+        self.0.shrink_to_fit();
     }
 }
 
 #[async_trait]
 impl RateStore for LocalRates {
     async fn pass(&self, name: &str) -> Result<Option<Duration>, StoreError> {
-        let until = self.limiter.check_key(&name.to_owned()).err();
+        let until = self.0.check_key(&name.to_owned()).err();
         Ok(until.map(|until| until.wait_time_from(DefaultClock::default().now())))
     }
 }
