@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisResult};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, InfoDict, RedisResult, Value};
 use shared_service::clock::now_ms;
 use shared_service::database::LIMIT;
 
@@ -60,25 +60,18 @@ async fn master(sentinels: &[ConnectionInfo], name: &str) -> RedisResult<Connect
 async fn ask(place: &ConnectionInfo) -> RedisResult<ServerFacts> {
     let limits = AsyncConnectionConfig::new().set_connection_timeout(Some(LIMIT)).set_response_timeout(Some(LIMIT));
     let mut redis = Client::open(place.clone())?.get_multiplexed_async_connection_with_config(&limits).await?;
-    let server = info(&mut redis, "server").await?;
-    let replication = info(&mut redis, "replication").await?;
-    let said = |name: &str| server.get(name).cloned().unwrap_or_default();
+    let info: InfoDict = redis::cmd("INFO").query_async(&mut redis).await?;
+    let said = |name: &str| info.get::<String>(name).unwrap_or_default();
+    let online = |value: &&Value| matches!(value, Value::SimpleString(text) if text.contains("state=online"));
     let cluster_ok = if said("redis_mode") == "cluster" { Some(is_cluster_ok(&mut redis).await?) } else { None };
     Ok(ServerFacts {
         version: said("redis_version"),
-        master: replication.get("role").is_some_and(|role| role == "master"),
-        replicas: replication.values().filter(|value| value.contains("state=online")).count(),
+        master: said("role") == "master",
+        replicas: info.values().filter(online).count(),
         settings: settings(&mut redis).await,
         cluster_ok,
         ahead_ms: ahead_ms(&mut redis).await?,
     })
-}
-
-/// The fields of a section of `INFO`, by name.
-async fn info(redis: &mut MultiplexedConnection, section: &str) -> RedisResult<HashMap<String, String>> {
-    let text: String = redis::cmd("INFO").arg(section).query_async(redis).await?;
-    let lines = text.lines().filter_map(|line| line.split_once(':'));
-    Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// The settings of the server; empty if the user lacks the permission.
