@@ -9,7 +9,7 @@ use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
 use super::shard::{SHARDS, Shard};
-use super::step::{Durability, Form, Step};
+use super::step::{Durability, Step};
 
 /// The maximum time for a replica to acknowledge a write.
 const WAIT_MS: u64 = 400;
@@ -37,23 +37,23 @@ enum Servers {
     Cluster(ClusterConnection),
 }
 
-/// The server for a step, and the form in which to send it.
+/// The server for a step, and whether to send the source of its script.
 pub(super) struct Destination {
     node: SingleNodeRoutingInfo,
     asking: bool,
-    form: Form,
+    with_source: bool,
 }
 
 impl Destination {
     /// The master of `key`, according to the client's slot map.
     pub(super) fn to(key: &str) -> Self {
-        Self { node: master_of(key), asking: false, form: Form::Sha1 }
+        Self { node: master_of(key), asking: false, with_source: false }
     }
 
     /// The next destination after `error`, if that means that nothing was executed and says how to send the step again.
     pub(super) fn after(self, error: &RedisError) -> Option<Self> {
         if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
-            return Some(Self { form: Form::Source, ..self });
+            return Some(Self { with_source: true, ..self });
         }
         let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
         let node = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port: port.parse().ok()? };
@@ -81,7 +81,7 @@ impl Connection {
     /// Redis's error. After `NOSCRIPT`, `MOVED` and `ASK` nothing was executed; after any other error it is unknown.
     pub(super) async fn run(&self, step: &Step, destination: &Destination, skew_ms: i64) -> RedisResult<Value> {
         let waits = matches!(step.durability, Durability::Replica(shard) if self.of(shard).load(Ordering::Relaxed));
-        let mut commands = vec![step.command(destination.form, skew_ms)];
+        let mut commands = vec![step.command(destination.with_source, skew_ms)];
         if waits {
             commands.push(redis::cmd("WAIT").arg(1).arg(WAIT_MS).take());
         }

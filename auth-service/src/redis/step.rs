@@ -41,24 +41,13 @@ pub struct Step {
     pub durability: Durability,
 }
 
-/// The form in which a script is sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Form {
-    Sha1,
-    Source,
-}
-
 impl Step {
-    pub(super) fn command(&self, form: Form, skew_ms: i64) -> Cmd {
+    pub(super) fn command(&self, with_source: bool, skew_ms: i64) -> Cmd {
         let Lua { source, sha1 } = self.script;
-        let mut command = match form {
-            Form::Sha1 => redis::cmd("EVALSHA"),
-            Form::Source => redis::cmd("EVAL"),
-        };
-        match form {
-            Form::Sha1 => command.arg(sha1.get_or_init(|| Script::new(source).get_hash().to_owned())),
-            Form::Source => command.arg(source),
-        };
+        let hash = || Script::new(source).get_hash().to_owned();
+        let (name, script) = if with_source { ("EVAL", *source) } else { ("EVALSHA", &**sha1.get_or_init(hash)) };
+        let mut command = redis::cmd(name);
+        command.arg(script);
         command.arg(self.keys.len()).arg(&self.keys).arg(self.name).arg(skew_ms).arg(&self.arguments);
         command
     }
