@@ -94,7 +94,8 @@ fn extend(shard: &mut Vec<Arc<Segment>>, mut last: Segment, entries: &[(Position
             shard.push(Arc::new(std::mem::take(&mut last)));
         }
         last.entries.push(*position, entry);
-        last.until = last.until.max(until(entry));
+        let (Revocation::Session { until, .. } | Revocation::Subject { until, .. }) = entry;
+        last.until = last.until.max(*until);
         json.clear();
         write_json(&mut json, entry);
         last.length += json.len();
@@ -109,8 +110,7 @@ impl Segment {
         if position == Position::default() {
             return Piece(Form::Whole(Arc::clone(self)));
         }
-        let entries: Vec<_> = self.entries.iter().skip_while(|(place, _)| *place <= position).collect();
-        Piece::text(json(entries.iter().map(|(_, entry)| entry)))
+        Piece::text(json(self.entries.iter().skip_while(|(place, _)| *place <= position)))
     }
 }
 
@@ -134,18 +134,15 @@ impl Piece {
     pub fn bytes(&self) -> Bytes {
         match &self.0 {
             Form::Text(text) => text.clone(),
-            Form::Whole(segment) => {
-                let entries: Vec<_> = segment.entries.iter().collect();
-                json(entries.iter().map(|(_, entry)| entry)).into()
-            }
+            Form::Whole(segment) => json(segment.entries.iter()).into(),
         }
     }
 }
 
 /// The JSON of each of `entries` after a comma.
-fn json<'e>(entries: impl IntoIterator<Item = &'e Revocation>) -> Vec<u8> {
+fn json(entries: impl Iterator<Item = (Position, Revocation)>) -> Vec<u8> {
     let mut json = Vec::new();
-    entries.into_iter().for_each(|entry| write_json(&mut json, entry));
+    entries.for_each(|(_, entry)| write_json(&mut json, &entry));
     json
 }
 
@@ -153,12 +150,6 @@ fn write_json(json: &mut Vec<u8>, entry: &Revocation) {
     json.push(b',');
     // Serializing strings and integers to memory cannot fail.
     drop(serde_json::to_writer(json, entry));
-}
-
-const fn until(entry: &Revocation) -> u64 {
-    match entry {
-        Revocation::Session { until, .. } | Revocation::Subject { until, .. } => *until,
-    }
 }
 
 #[cfg(test)]
