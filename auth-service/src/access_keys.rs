@@ -47,20 +47,17 @@ impl AccessKeys {
     }
 
     /// All published keys, the signing key first.
-    #[must_use]
-    pub fn published(&self) -> Vec<PublicKey> {
+    pub(crate) fn published(&self) -> Vec<PublicKey> {
         self.signing.iter().filter_map(SigningKey::public).chain(&self.previous).cloned().collect()
     }
 
     /// A shared handle on the published keys; `None` if no key is set.
-    #[must_use]
-    pub fn handle(&self) -> Option<PublicKeys> {
+    pub(crate) fn handle(&self) -> Option<PublicKeys> {
         self.is_set.then(|| PublicKeys::own(self.published()))
     }
 
     /// Each key with its state.
-    #[must_use]
-    pub fn states(&self) -> Vec<(PublicKey, &'static str)> {
+    pub(crate) fn states(&self) -> Vec<(PublicKey, &'static str)> {
         let signing = self.signing.as_ref().and_then(SigningKey::public).cloned();
         let in_use = signing.map(|key| (key, "in use"));
         in_use.into_iter().chain(self.previous.iter().map(|key| (key.clone(), "standby or previous"))).collect()
@@ -76,10 +73,7 @@ impl AccessKeys {
 }
 
 /// Reads the keys again at each SIGHUP. If the new keys are invalid, the old ones stay in use.
-///
-/// # Errors
-/// The signal handler cannot be installed.
-pub fn reload_on_hangup(tokens: Arc<Tokens>) -> io::Result<()> {
+pub(crate) fn reload_on_hangup(tokens: Arc<Tokens>) -> io::Result<()> {
     let mut hangups = signal(SignalKind::hangup())?;
     rt::spawn(async move {
         while hangups.recv().await.is_some() {

@@ -70,10 +70,7 @@ impl Grants {
     /// Opens a session for the credentials `login`. The order is the security argument: the attempt is counted before
     /// the password is verified, the result is counted before the client learns it, and the account is read again once
     /// the session exists.
-    ///
-    /// # Errors
-    /// See [`LoginRefused`].
-    pub async fn log_in(
+    pub(crate) async fn log_in(
         &self,
         passwords: &Passwords,
         limits: &Limits,

@@ -17,7 +17,7 @@ use crate::SESSION_STORE;
 /// Returns UTC: `2026-01-31 12:00:00` in `SQLite`; in Postgres with `+00`, and with a fraction unless that is zero.
 const READ_CLOCK: &str = "SELECT CAST(CURRENT_TIMESTAMP AS TEXT) AS now";
 
-/// A database and its clock, as of the last [`SqlStore::measure`]. Clones share both.
+/// A database and its clock, as last measured. Clones share both.
 #[derive(Clone)]
 pub struct SqlStore {
     pub(crate) pool: Database,
@@ -48,10 +48,7 @@ impl SqlStore {
     }
 
     /// Measures the difference between the clocks of the database and of this process.
-    ///
-    /// # Errors
-    /// The database is unavailable, or its time cannot be read.
-    pub async fn measure(&self) -> Result<(), StoreError> {
+    pub(crate) async fn measure(&self) -> Result<(), StoreError> {
         let asked = now_ms();
         let row = within(SESSION_STORE, sqlx::query(READ_CLOCK).fetch_one(&self.pool)).await?;
         let answered = now_ms();
@@ -64,9 +61,6 @@ impl SqlStore {
 
     /// Runs `statement`, which deletes at most `$2` rows that have expired at `$1`, until a run deletes fewer; returns
     /// the number of deleted rows.
-    ///
-    /// # Errors
-    /// The database is unavailable.
     pub(crate) async fn sweep(&self, statement: &'static str, batch: u32) -> Result<u64, StoreError> {
         let mut swept = 0;
         loop {

@@ -147,7 +147,7 @@ impl Tokens {
     ///
     /// # Errors
     /// The reason why it is not.
-    pub fn verify(&self, token: &str, now_ms: i64) -> Result<VerifiedRefreshToken, TokenError> {
+    pub(crate) fn verify(&self, token: &str, now_ms: i64) -> Result<VerifiedRefreshToken, TokenError> {
         self.refresh_verifier.verify(token, seconds(now_ms)).and_then(|claims| verified(&claims))
     }
 

@@ -92,10 +92,7 @@ impl Limits {
     }
 
     /// Resets the failures counted for `login` from the network `from`: its password was replaced.
-    ///
-    /// # Errors
-    /// The store is unavailable.
-    pub async fn forget(&self, login: &str, from: ClientNetwork) -> Result<(), StoreError> {
+    pub(crate) async fn forget(&self, login: &str, from: ClientNetwork) -> Result<(), StoreError> {
         let Some((_, store)) = &self.failures else { return Ok(()) };
         for network in networks(from) {
             store.forget(&digest(login, network)).await?;

@@ -20,8 +20,7 @@ pub struct ClientNetwork {
 
 impl ClientNetwork {
     /// The surrounding IPv6 network of 48 bits, which a subscriber may own as a whole. An IPv4 address is its own site.
-    #[must_use]
-    pub fn site(self) -> Self {
+    pub(crate) fn site(self) -> Self {
         match self.network {
             Some(IpAddr::V6(network)) => Self::of(network, SITE),
             _ => self,

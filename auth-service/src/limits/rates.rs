@@ -23,8 +23,7 @@ pub struct LocalRates(RateLimiter<String, governor::state::keyed::HashMapStateSt
 
 impl LocalRates {
     /// Allows `per_minute` calls a minute.
-    #[must_use]
-    pub fn new(per_minute: NonZeroU32) -> Self {
+    pub(crate) fn new(per_minute: NonZeroU32) -> Self {
         Self(RateLimiter::hashmap(Quota::per_minute(per_minute)))
     }
 

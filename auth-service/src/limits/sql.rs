@@ -97,10 +97,7 @@ impl SqlFailures {
     }
 
     /// Deletes expired failures, in batches.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn sweep(&self, batch: u32) -> Result<(), StoreError> {
+    pub(crate) async fn sweep(&self, batch: u32) -> Result<(), StoreError> {
         self.0.sweep(SWEEP, batch).await.map(drop)
     }
 }

@@ -29,8 +29,7 @@ pub struct ServerFacts {
 
 impl RedisAddress {
     /// True for a Cluster.
-    #[must_use]
-    pub const fn is_cluster(&self) -> bool {
+    pub(crate) const fn is_cluster(&self) -> bool {
         matches!(self.0, Kind::Cluster(_))
     }
 

@@ -63,9 +63,6 @@ impl Link {
     }
 
     /// The current connection.
-    ///
-    /// # Errors
-    /// Redis is unreachable.
     pub(super) async fn connection(&self) -> Result<Connection, StoreError> {
         let unavailable = |cause: &dyn fmt::Display| StoreError::unavailable(SESSION_STORE, cause);
         let mut state = self.state.clone();

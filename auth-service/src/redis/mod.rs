@@ -36,7 +36,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Connects in the background; see [`Redis::ping`]. Needs a Tokio runtime.
+    /// Connects in the background. Needs a Tokio runtime.
     ///
     /// # Errors
     /// The address contains no server.
@@ -59,19 +59,13 @@ impl Redis {
     }
 
     /// Runs one step.
-    ///
-    /// # Errors
-    /// Redis is unavailable, or the reply is corrupt.
-    pub async fn step<T: FromRedisValue>(&self, step: &Step) -> Result<T, StoreError> {
+    pub(crate) async fn step<T: FromRedisValue>(&self, step: &Step) -> Result<T, StoreError> {
         let reply = within(SESSION_STORE, self.take(step)).await?;
         redis::from_redis_value(reply).map_err(|error| StoreError::corrupt(SESSION_STORE, error))
     }
 
     /// Checks that each master answers.
-    ///
-    /// # Errors
-    /// A master does not answer.
-    pub async fn ping(&self) -> Result<(), StoreError> {
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         within(SESSION_STORE, async { self.link.connection().await?.ping().await.map_err(failed) }).await
     }
 

@@ -6,9 +6,6 @@ pub(super) struct Sentinels([SentinelClient; 2]);
 
 impl Sentinels {
     /// Creates the clients. The connection options of the first Sentinel are also used for the master.
-    ///
-    /// # Errors
-    /// There is no Sentinel.
     pub(super) fn new(places: &[ConnectionInfo], name: &str) -> RedisResult<Self> {
         let first = places.first().ok_or((ErrorKind::EmptySentinelList, "no Sentinel is named"))?;
         let settings = first.redis_settings().clone();

@@ -23,20 +23,17 @@ impl Shard {
     }
 
     /// The shard of a user.
-    #[must_use]
-    pub fn of(user_id: &str) -> Self {
+    pub(crate) fn of(user_id: &str) -> Self {
         Self(usize::from(slot(user_id) / (SLOTS / 16)))
     }
 
     /// Its index among all shards.
-    #[must_use]
-    pub const fn number(self) -> usize {
+    pub(crate) const fn number(self) -> usize {
         self.0
     }
 
     /// The key `name` of this shard, in its slot: `name:{tag}`.
-    #[must_use]
-    pub fn key(self, name: &str) -> String {
+    pub(crate) fn key(self, name: &str) -> String {
         format!("{name}:{{{}}}", TAGS[self.0])
     }
 }

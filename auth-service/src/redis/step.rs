@@ -12,8 +12,7 @@ pub struct Lua {
 
 impl Lua {
     /// Creates a script from its source.
-    #[must_use]
-    pub const fn new(source: &'static str) -> Self {
+    pub(crate) const fn new(source: &'static str) -> Self {
         Self { source, sha1: OnceLock::new() }
     }
 }

@@ -60,8 +60,7 @@ impl RevocationReader {
     }
 
     /// The revocations read so far.
-    #[must_use]
-    pub const fn known(&self) -> &Revocations {
+    pub(crate) const fn known(&self) -> &Revocations {
         &self.known
     }
 
@@ -170,28 +169,24 @@ impl RevocationReader {
     }
 
     /// True once the whole list was read; before that, revoked tokens are accepted.
-    #[must_use]
-    pub fn is_read(&self) -> bool {
+    pub(crate) fn is_read(&self) -> bool {
         self.is_read.load(Ordering::Relaxed)
     }
 
     /// The cursor up to which the list was read.
-    #[must_use]
-    pub fn newest(&self) -> Cursor {
+    pub(crate) fn newest(&self) -> Cursor {
         self.list.load().cursor().clone()
     }
 
     /// The time for which the list has been incomplete; `None` if it is complete.
-    #[must_use]
-    pub fn incomplete_for(&self) -> Option<Duration> {
+    pub(crate) fn incomplete_for(&self) -> Option<Duration> {
         let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         (!unreadable.entries.is_empty()).then(|| self.known.age().unwrap_or(FOR_EVER))
     }
 
     /// The entries after `after`, as the JSON of a [`shared_claims::RevocationList`] in pieces; all of them if `after`
     /// is not a cursor of this list. Together they may have megabytes, so each is serialized when it is sent.
-    #[must_use]
-    pub fn since(&self, after: Option<&Cursor>) -> Vec<Piece> {
+    pub(crate) fn since(&self, after: Option<&Cursor>) -> Vec<Piece> {
         self.list.load().since(after)
     }
 }

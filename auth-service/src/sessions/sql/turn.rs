@@ -71,9 +71,6 @@ pub(super) struct Turn<'a> {
 
 impl SqlSessions {
     /// Waits for the lock of `user_id`.
-    ///
-    /// # Errors
-    /// The database is unavailable.
     pub(super) async fn turn<'a>(&'a self, user_id: &'a str) -> Result<Turn<'a>, StoreError> {
         let lane = self.lanes.enter(user_id).await;
         let turn = Turn::take(self.store.pool.begin_write().await?, &self.store, user_id, self.rules).await?;
