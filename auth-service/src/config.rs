@@ -131,11 +131,8 @@ impl Config {
     fn keep_secrets_apart(&self, settings: &mut Settings) {
         let refresh = [&self.refresh_secret, &self.refresh_previous];
         let access = [&self.access.secret, &self.access.previous];
-        let mut pairs = refresh
-            .into_iter()
-            .flatten()
-            .flat_map(|one| access.iter().filter_map(move |two| Some((one, two.as_ref()?))));
-        if pairs.any(|(one, two)| one.same_as(two)) {
+        let same = |one: &Secret| access.into_iter().flatten().any(|two| one.same_as(two));
+        if refresh.into_iter().flatten().any(same) {
             settings.wrong("REFRESH_TOKEN_SECRET", "is an access secret too; the two must differ, now and before");
         }
         let mut signing = refresh.into_iter().chain(access).flatten();
