@@ -39,8 +39,8 @@ pub(crate) async fn read(redis: &Redis, cursor: &Cursor) -> Result<Changes, Stor
     Ok(changes)
 }
 
-/// The name of the list depends on the replication ids of the servers: after a fail-over it is another list, which
-/// is read from its beginning.
+/// The name of the list depends on the replication ids of the servers: after a fail-over it is another list, which is
+/// read from its beginning.
 async fn read_all(redis: &Redis, after: [Position; SHARDS]) -> Result<Changes, StoreError> {
     let shards = Shard::all().map(|shard| read_shard(redis, shard, after[shard.number()]));
     let (mut told, shards) = tokio::try_join!(name(redis), try_join_all(shards))?;
@@ -63,12 +63,13 @@ async fn name(redis: &Redis) -> Result<String, StoreError> {
     redis.step(&step(key, "name", arguments)).await
 }
 
-/// The changes of one shard, with the replication id of its server as the name of the list. If the newest entry is before the position, the shard was lost: it is read from its beginning.
+/// The changes of one shard, with the replication id of its server as the name of the list. If the newest entry is
+/// before the position, the shard was lost: it is read from its beginning.
 async fn read_shard(redis: &Redis, number: Shard, after: Position) -> Result<Changes, StoreError> {
-    let (mut now, mut list, mut newest, mut found) = read_after(redis, number, after).await?;
+    let (mut now, mut history, mut newest, mut found) = read_after(redis, number, after).await?;
     let is_restarted = end(&newest)? < after;
     if is_restarted {
-        (now, list, newest, found) = read_after(redis, number, Position::default()).await?;
+        (now, history, newest, found) = read_after(redis, number, Position::default()).await?;
     }
     let more = found.len() >= PAGE;
     // The next page starts after the last entry of a full page, even if that is unreadable.
@@ -81,7 +82,7 @@ async fn read_shard(redis: &Redis, number: Shard, after: Position) -> Result<Cha
         }
     }
     let shards = vec![ShardChanges { is_restarted, entries, end: end(&last)? }];
-    Ok(Changes { list, now, shards, more, corrupt })
+    Ok(Changes { list: history, now, shards, more, corrupt })
 }
 
 /// A read need not survive a fail-over: a verifier remembers the entries that it got.

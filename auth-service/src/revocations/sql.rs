@@ -113,8 +113,8 @@ pub(crate) async fn read(store: &SqlStore, cursor: &Cursor) -> Result<Changes, S
     Ok(Changes { list, now, shards: vec![ShardChanges { is_restarted, entries, end }], more, corrupt })
 }
 
-/// Assigns positions to entries without one, for a while; returns true if there may be more. Entries written after
-/// an incomplete batch may wait for the next read: otherwise a fast writer could keep this one from finishing.
+/// Assigns positions to entries without one, for a while; returns true if there may be more. Entries written after an
+/// incomplete batch may wait for the next read: otherwise a fast writer could keep this one from finishing.
 async fn give_positions(store: &SqlStore) -> Result<(AnyRow, bool), StoreError> {
     let began = Instant::now();
     let mut turn = store.pool.begin_write().await?;

@@ -67,7 +67,7 @@ impl SqlSessions {
     pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
         let store = self.store.with_skew(skew_ms);
         let group = Group::start(&store, self.rules);
-        Self { group, store, ..self }
+        Self { store, group, ..self }
     }
 
     /// Limits the number of live sessions per user to `most`. For tests.
@@ -148,7 +148,8 @@ impl SessionStore for SqlSessions {
 
     async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError> {
         let now = self.store.now();
-        let insert = sqlx::query(END_FORGOTTEN).bind(id.to_string()).bind(user_id).bind(now).bind(now + self.rules.keep_ms());
+        let insert =
+            sqlx::query(END_FORGOTTEN).bind(id.to_string()).bind(user_id).bind(now).bind(now + self.rules.keep_ms());
         within(SESSION_STORE, insert.execute(&self.store.pool)).await.map(drop)
     }
 

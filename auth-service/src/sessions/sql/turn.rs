@@ -170,7 +170,8 @@ impl Turn<'_> {
         self.era += 1;
         sqlx::query(NEXT_ERA).bind(user).bind(self.era).execute(&mut *self.step).await?;
         self.revoke_tokens().await?;
-        let late = sqlx::query(LIST_LATE).bind(user).bind(era).bind(now).bind(self.not_before).bind(self.rules.keep_ms());
+        let late =
+            sqlx::query(LIST_LATE).bind(user).bind(era).bind(now).bind(self.not_before).bind(self.rules.keep_ms());
         late.execute(&mut *self.step).await?;
         Ok(living.saturating_sub(kept))
     }
