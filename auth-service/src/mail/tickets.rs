@@ -89,8 +89,9 @@ pub(super) async fn issue(
     Ok((ticket.into(), expires_at))
 }
 
-/// Finds the account of the ticket whose digest is `hash`. `None` if the ticket is unknown, used or expired; if the account is deleted, disabled
-/// or has another password; or if a reset link was sent to an address that is not the account's any more.
+/// Finds the account of the ticket whose digest is `hash`. `None` if the ticket is unknown, used or expired; if the
+/// account is deleted, disabled or has another password; or if a reset link was sent to an address that is not the
+/// account's any more.
 pub(super) async fn find(
     on: &mut Connection,
     purpose: Purpose,
