@@ -214,7 +214,7 @@ fn limits(limited: &Limited, calls: u32, failures: u32) -> Limits {
 
 fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
     if let Limited::Redis(redis) = limited {
-        return Arc::new(RedisRates(redis.clone(), per_minute));
+        return Arc::new(RedisRates { redis: redis.clone(), per_minute });
     }
     let rates = Arc::new(LocalRates::new(per_minute));
     every_minute(&rates, |rates| async move { rates.sweep() });

@@ -14,14 +14,18 @@ static LIMITS: Lua = Lua::new(include_str!("limits.lua"));
 /// The store of failures in Redis.
 pub struct RedisFailures(pub Redis);
 
-/// The store of calls in Redis, and the number of calls a minute that it allows over all instances.
-pub struct RedisRates(pub Redis, pub NonZeroU32);
+/// The store of calls per minute in Redis, for all instances.
+pub struct RedisRates {
+    pub(crate) redis: Redis,
+    /// The number of calls a minute that it allows, over all instances.
+    pub(crate) per_minute: NonZeroU32,
+}
 
 #[async_trait]
 impl RateStore for RedisRates {
     async fn pass(&self, name: &str) -> Result<Option<Duration>, StoreError> {
-        let arguments = vec![self.1.to_string()];
-        wait(run(&self.0, format!("rate:{name}"), "pass", arguments).await?)
+        let arguments = vec![self.per_minute.to_string()];
+        wait(run(&self.redis, format!("rate:{name}"), "pass", arguments).await?)
     }
 }
 

@@ -12,7 +12,7 @@ use super::session::{SessionPosition, ms};
 use super::{Changes, Cursor, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId, SessionStore};
 use crate::SESSION_STORE;
 use crate::redis::{Durability, Lua, Redis, RedisAddress, Shard, Step};
-use crate::revocations::redis::{list_key, read};
+use crate::revocations::redis::{self as revocations, list_key};
 
 static SESSIONS: Lua = Lua::new(include_str!("sessions.lua"));
 
@@ -139,7 +139,7 @@ impl SessionStore for RedisSessions {
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
-        read(&self.redis, cursor).await
+        revocations::read(&self.redis, cursor).await
     }
 
     async fn list(

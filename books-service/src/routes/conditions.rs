@@ -18,7 +18,8 @@ fn names(request: &HttpRequest, name: &HeaderName, version: i64, counts: fn(&Ent
         return Some(true);
     }
     let tags = from_comma_delimited::<_, EntityTag>(lines()).unwrap_or_default();
-    Some(tags.iter().any(|tag| counts(tag) && tag.tag() == version.to_string()))
+    let version = version.to_string();
+    Some(tags.iter().any(|tag| counts(tag) && tag.tag() == version))
 }
 
 #[cfg(test)]
