@@ -6,6 +6,10 @@ use crate::database::new_folder;
 
 const NAME: &str = "mymaster";
 
+/// Longer than the interval of Sentinel's pings, one second: with a shorter time, Sentinels may take a master that was
+/// just promoted for dead, before their first ping to it.
+const DOWN_AFTER_MS: u32 = 1500;
+
 /// A master, two replicas, and three Sentinels that watch them.
 pub struct Watched {
     pub servers: Vec<Redis>,
@@ -77,7 +81,7 @@ impl Sentinel {
         let file = folder.join("sentinel.conf");
         let lines = format!(
             "bind 127.0.0.1\nport {port}\ndir {}\nsentinel monitor {NAME} 127.0.0.1 {master} 2\n\
-            sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 3000\n",
+            sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}\nsentinel failover-timeout {NAME} 3000\n",
             folder.display()
         );
         std::fs::write(&file, lines).unwrap();
