@@ -5,30 +5,15 @@ use bcrypt_lanes::Attempt;
 
 use super::keys::Key;
 use super::text::{forms, prepare};
-use super::{Cost, NewPassword, PasswordHash, Pepper, PoolError};
+use super::{Cost, PasswordHash, Pepper, PoolError};
 
-/// The highest cost of an imported hash, unless `BCRYPT_COST` is higher: every failed login then takes about a second.
-const GREATEST_IMPORTED: u32 = 14;
 /// The length at which plain bcrypt truncates its input, in bytes.
 const CUT: usize = 72;
-
-/// The reason why an imported hash cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnusableHash {
-    /// It was made with a pepper that is not set.
-    #[error("was made with a PASSWORD_PEPPER that is not set here")]
-    OtherPepper,
-    /// Verifying it would take many seconds.
-    #[error(
-        "has a bcrypt cost above 14 and above BCRYPT_COST: every failed login would take as long; import with a higher BCRYPT_COST to take it all the same"
-    )]
-    TooCostly,
-}
 
 /// Hashes passwords, and makes the attempts that verify them, for the threads of the [`Pool`](super::Pool).
 #[derive(Debug)]
 pub(super) struct Hasher {
-    cost: Cost,
+    pub(super) cost: Cost,
     /// The highest cost of any hash seen so far, at least `cost`: every failure takes that long.
     slowest: AtomicU32,
     pepper: Option<Key>,
@@ -41,27 +26,8 @@ impl Hasher {
         Self { cost, slowest, pepper: pepper.map(Pepper::into_key), fixed: Key::fixed() }
     }
 
-    pub(super) fn is_costly(&self, cost: Cost) -> bool {
-        cost > self.cost
-    }
-
     pub(super) fn expect_cost(&self, cost: Cost) {
         self.slowest.fetch_max(cost.get(), Ordering::Relaxed);
-    }
-
-    /// Checks that `hash` can be verified here, in reasonable time.
-    pub(super) fn check_import(&self, hash: &PasswordHash) -> Result<(), UnusableHash> {
-        if !hash.is_plain() && self.key(hash).is_none() {
-            return Err(UnusableHash::OtherPepper);
-        }
-        if hash.cost().get() > self.cost.get().max(GREATEST_IMPORTED) {
-            return Err(UnusableHash::TooCostly);
-        }
-        Ok(())
-    }
-
-    pub(super) fn hash(&self, new: &NewPassword) -> Result<PasswordHash, PoolError> {
-        self.hash_text(new.text(), None)
     }
 
     /// The attempts that verify `text` against `hash`: one for each of its [`forms`], in their order. Dummies follow,
@@ -106,7 +72,8 @@ impl Hasher {
         self.hash_text(&prepare(text), (!old.is_plain()).then(|| old.salt()))
     }
 
-    fn hash_text(&self, text: &str, salt: Option<[u8; 16]>) -> Result<PasswordHash, PoolError> {
+    /// Hashes `text`, with a new salt if there is none.
+    pub(super) fn hash_text(&self, text: &str, salt: Option<[u8; 16]>) -> Result<PasswordHash, PoolError> {
         let (key, cost) = (self.current_key(), self.cost.get());
         let input = key.derive(text);
         let made = match salt {
@@ -126,7 +93,7 @@ impl Hasher {
     }
 
     /// The key of `hash`; `None` for a plain hash, or if the key is not set.
-    fn key(&self, hash: &PasswordHash) -> Option<&Key> {
+    pub(super) fn key(&self, hash: &PasswordHash) -> Option<&Key> {
         let name = hash.key()?;
         [Some(&self.fixed), self.pepper.as_ref()].into_iter().flatten().find(|key| key.name() == name)
     }

@@ -28,7 +28,6 @@ use secrecy::{ExposeSecret, SecretString};
 pub use cost::{Cost, WrongCost};
 pub use hash::{InvalidHash, PasswordHash};
 use hasher::Hasher;
-pub use hasher::UnusableHash;
 pub use keys::{Pepper, ShortPepper};
 pub use new_password::{LONGEST, NewPassword, SHORTEST, WeakPassword, check_length};
 pub use pool::Pool;
@@ -58,6 +57,22 @@ pub enum NotHashed {
     #[error(transparent)]
     Pool(#[from] PoolError),
 }
+
+/// The reason why an imported hash cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableHash {
+    /// It was made with a pepper that is not set.
+    #[error("was made with a PASSWORD_PEPPER that is not set here")]
+    OtherPepper,
+    /// Verifying it would take many seconds.
+    #[error(
+        "has a bcrypt cost above 14 and above BCRYPT_COST: every failed login would take as long; import with a higher BCRYPT_COST to take it all the same"
+    )]
+    TooCostly,
+}
+
+/// The highest cost of an imported hash, unless `BCRYPT_COST` is higher: every failed login then takes about a second.
+const GREATEST_IMPORTED: u32 = 14;
 
 /// Hashes and verifies passwords on its own threads, for which clients take turns.
 ///
@@ -106,7 +121,7 @@ impl Passwords {
         let hasher = Arc::clone(&self.hasher);
         let work = move || {
             let new = NewPassword::parse(text.expose_secret(), &about)?;
-            hasher.hash(&new).map_err(NotHashed::from)
+            hasher.hash_text(new.text(), None).map_err(NotHashed::from)
         };
         self.pool.run(asker, work).await?
     }
@@ -117,7 +132,7 @@ impl Passwords {
     /// The work was not done.
     pub async fn hash(&self, new: NewPassword) -> Result<PasswordHash, PoolError> {
         let hasher = Arc::clone(&self.hasher);
-        self.pool.run(ClientNetwork::default(), move || hasher.hash(&new)).await?
+        self.pool.run(ClientNetwork::default(), move || hasher.hash_text(new.text(), None)).await?
     }
 
     /// Hashes a random password, which is then dropped: for an account whose user sets one by a link.
@@ -184,18 +199,24 @@ impl Passwords {
         self.pool.verify(asker, attempts.flatten()).await.map(drop)
     }
 
-    /// Checks that an imported hash can be used here.
+    /// Checks that an imported hash can be verified here, in reasonable time.
     ///
     /// # Errors
     /// The reason why it cannot.
     pub fn check_import(&self, hash: &PasswordHash) -> Result<(), UnusableHash> {
-        self.hasher.check_import(hash)
+        if !hash.is_plain() && self.hasher.key(hash).is_none() {
+            return Err(UnusableHash::OtherPepper);
+        }
+        if hash.cost().get() > self.hasher.cost.get().max(GREATEST_IMPORTED) {
+            return Err(UnusableHash::TooCostly);
+        }
+        Ok(())
     }
 
     /// True if storing `hash` makes each failed login take longer.
     #[must_use]
     pub fn is_costly(&self, hash: &PasswordHash) -> bool {
-        self.hasher.is_costly(hash.cost())
+        hash.cost() > self.hasher.cost
     }
 
     /// Makes failures take at least as long as a hash of `cost`, because such hashes are stored (see
