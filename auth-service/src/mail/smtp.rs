@@ -80,9 +80,6 @@ impl Smtp {
     }
 
     /// Connects as the host of `public_url`, encrypts and authenticates, but sends no mail.
-    ///
-    /// # Errors
-    /// The reason why no mail can be sent.
     pub async fn check(&self, public_url: Option<&PublicUrl>) -> Result<(), String> {
         let Some(server) = &self.0 else { return Ok(()) };
         let hello = public_url.map_or("localhost", PublicUrl::host);

@@ -81,10 +81,7 @@ impl Users {
     }
 
     /// Refuses a database in which one of [`DEMO_PEOPLE`] has a published password.
-    ///
-    /// # Errors
-    /// [`SeedError::Published`]; a store or the hashing pool is unavailable.
-    pub async fn refuse_demo(&self, passwords: &Passwords) -> Result<(), SeedError> {
+    pub(crate) async fn refuse_demo(&self, passwords: &Passwords) -> Result<(), SeedError> {
         let mut open = Vec::new();
         for DemoPerson { name, .. } in DEMO_PEOPLE {
             let account = self.account_by_login(name).await?.filter(|account| !account.user.disabled);

@@ -40,7 +40,7 @@ pub(crate) use addresses::{mark_verified, verify_email};
 pub use changes::{Changed, Deleted, UserChange};
 pub use creation::{Created, NewUser};
 pub use demo::{DEMO_PEOPLE, DemoPerson, SeedError};
-pub use endings::{Ending, Ends};
+pub(crate) use endings::{Ending, Ends};
 pub use id::{InvalidUserId, UserId};
 pub use names::{Email, InvalidEmail, InvalidUsername, Username, canonical_login};
 pub use respelling::respell_emails;
@@ -157,10 +157,7 @@ impl Users {
     }
 
     /// Finds a user by name.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn find_by_username(&self, username: &Username) -> Result<Option<User>, StoreError> {
+    pub(super) async fn find_by_username(&self, username: &Username) -> Result<Option<User>, StoreError> {
         self.fetch(BY_USERNAME, username.as_str()).await?.as_ref().map(rows::user).transpose()
     }
 
