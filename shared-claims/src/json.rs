@@ -86,41 +86,27 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
         let mut members = Members(Vec::with_capacity(12));
-        while let Some(name) = map.next_key_seed(NameSeed)? {
+        while let Some(name) = map.next_key_seed(ValueVisitor)? {
+            let Value::Text(name) = name else { return Err(A::Error::custom("a name is a string")) };
             if members.get(&name).is_some() || members.0.len() == MOST_MEMBERS {
                 return Err(A::Error::custom("a name occurs twice, or there are too many"));
             }
-            members.0.push((name, map.next_value_seed(ValueSeed)?));
+            members.0.push((name, map.next_value_seed(ValueVisitor)?));
         }
         Ok(members)
     }
 }
 
-struct NameSeed;
-
-impl<'de> DeserializeSeed<'de> for NameSeed {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Cow<'de, str>, D::Error> {
-        match json.deserialize_str(ValueVisitor)? {
-            Value::Text(name) => Ok(name),
-            _ => Err(D::Error::custom("a name is a string")),
-        }
-    }
-}
-
 /// Reads any value to its end, so that a malformed value is found even in an unused member.
-struct ValueSeed;
+struct ValueVisitor;
 
-impl<'de> DeserializeSeed<'de> for ValueSeed {
+impl<'de> DeserializeSeed<'de> for ValueVisitor {
     type Value = Value<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Value<'de>, D::Error> {
-        json.deserialize_any(ValueVisitor)
+        json.deserialize_any(self)
     }
 }
-
-struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value<'de>;
@@ -159,7 +145,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
         let mut texts = Some(Vec::new());
-        while let Some(item) = items.next_element_seed(ValueSeed)? {
+        while let Some(item) = items.next_element_seed(ValueVisitor)? {
             texts = match (texts, item) {
                 (Some(mut texts), Value::Text(text)) => {
                     texts.push(text);
