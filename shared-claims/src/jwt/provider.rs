@@ -22,7 +22,7 @@ const ORDER: [u8; 32] = *b"\xff\xff\xff\xff\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\
 const HALF: [u8; 32] = *b"\x7f\xff\xff\xff\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff\xde\x73\x7d\x56\xd3\x8b\xcf\x42\x79\xdc\xe5\x61\x7e\x31\x92\xa8";
 
 static RING: CryptoProvider = CryptoProvider {
-    signer_factory: |algorithm, key| Ok(Box::new(Private::new(*algorithm, key)?)),
+    signer_factory: |algorithm, key| Ok(Box::new(Private { algorithm: *algorithm, key: key.clone() })),
     verifier_factory: |algorithm, key| Ok(Box::new(Public { algorithm: *algorithm, key: key.clone() })),
     key_utils: KeyUtils {
         rsa_pub_components_from_private_key: rsa_components,
@@ -39,54 +39,45 @@ pub(super) fn install() {
     let _ = RING.install_default();
 }
 
-/// A signing key.
-enum Private {
-    Hs256(hmac::Key),
-    Es256(EcdsaKeyPair),
-    EdDsa(Ed25519KeyPair),
-    Rs256(RsaKeyPair),
-}
-
-impl Private {
-    fn new(algorithm: Algorithm, key: &EncodingKey) -> Result<Self> {
-        let bytes = key.as_bytes();
-        match (algorithm, key.family()) {
-            (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Self::Hs256(hmac::Key::new(hmac::HMAC_SHA256, bytes))),
-            (Algorithm::ES256, AlgorithmFamily::Ec) => Ok(Self::Es256(ec_pair(bytes)?)),
-            (Algorithm::EdDSA, AlgorithmFamily::Ed) => Ok(Self::EdDsa(ed_pair(bytes)?)),
-            (Algorithm::RS256, AlgorithmFamily::Rsa) => Ok(Self::Rs256(rsa_pair(bytes)?)),
-            _ => Err(ErrorKind::InvalidAlgorithm.into()),
-        }
-    }
+/// A signing key: a private key, or the secret of HS256.
+struct Private {
+    algorithm: Algorithm,
+    key: EncodingKey,
 }
 
 impl Signer<Vec<u8>> for Private {
     fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, Error> {
-        let random = SystemRandom::new();
-        match self {
-            Self::Hs256(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
-            Self::EdDsa(key) => Ok(key.sign(message).as_ref().to_vec()),
-            Self::Es256(key) => {
-                let made = key.sign(&random, message).map_err(|_| Error::new())?;
-                Ok(with_low_s(made.as_ref().to_vec()))
+        self.sign(message).map_err(|_| Error::new())
+    }
+}
+
+impl Private {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
+        use AlgorithmFamily as F;
+        let (random, key) = (SystemRandom::new(), self.key.as_bytes());
+        let failed = |_| ErrorKind::InvalidSignature;
+        Ok(match (self.algorithm, self.key.family()) {
+            (Algorithm::HS256, F::Hmac) => {
+                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref().to_vec()
             }
-            Self::Rs256(key) => {
-                let mut made = vec![0; key.public().modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut made).map_err(|_| Error::new())?;
-                Ok(made)
+            (Algorithm::ES256, F::Ec) => {
+                with_low_s(ec_pair(key)?.sign(&random, message).map_err(failed)?.as_ref().to_vec())
             }
-        }
+            (Algorithm::EdDSA, F::Ed) => ed_pair(key)?.sign(message).as_ref().to_vec(),
+            (Algorithm::RS256, F::Rsa) => {
+                let pair = rsa_pair(key)?;
+                let mut made = vec![0; pair.public().modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut made).map_err(failed)?;
+                made
+            }
+            _ => return Err(ErrorKind::InvalidAlgorithm.into()),
+        })
     }
 }
 
 impl JwtSigner for Private {
     fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Hs256(_) => Algorithm::HS256,
-            Self::Es256(_) => Algorithm::ES256,
-            Self::EdDsa(_) => Algorithm::EdDSA,
-            Self::Rs256(_) => Algorithm::RS256,
-        }
+        self.algorithm
     }
 }
 
@@ -214,7 +205,7 @@ mod tests {
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
         let document = document.map_err(|_| ErrorKind::InvalidEcdsaKey)?;
         let key = EncodingKey::from_ec_der(document.as_ref());
-        let signer = Private::new(Algorithm::ES256, &key)?;
+        let signer = Private { algorithm: Algorithm::ES256, key };
         for n in 0..64 {
             assert!(has_low_s(&signer.try_sign(&[n]).unwrap_or_default()));
         }
