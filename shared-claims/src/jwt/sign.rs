@@ -1,7 +1,8 @@
 use std::marker::PhantomData;
 
 use jsonwebtoken::{EncodingKey, Header, encode};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Claims, Secret, SetupError, SigningKey, self_test};
 
@@ -10,26 +11,15 @@ pub struct Signer<C> {
     header: Header,
     key: EncodingKey,
     issuer: String,
-    audience: Audience,
+    /// A string for one recipient, an array for several (RFC 7519 section 4.1.3).
+    audience: Value,
     kind: PhantomData<fn(C)>,
-}
-
-/// Serializes one recipient as a string, several as an array (RFC 7519 section 4.1.3).
-struct Audience(Vec<String>);
-
-impl Serialize for Audience {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0[..] {
-            [one] => one.serialize(serializer),
-            all => all.serialize(serializer),
-        }
-    }
 }
 
 #[derive(Serialize)]
 struct Signed<'a, C> {
     iss: &'a str,
-    aud: &'a Audience,
+    aud: &'a Value,
     #[serde(flatten)]
     claims: &'a C,
 }
@@ -58,7 +48,7 @@ impl<C: Claims> Signer<C> {
         let mut header = Header::new(key.algorithm);
         header.typ = Some(C::TYP.to_owned());
         header.kid = Some(key.kid);
-        let audience = Audience(audience.to_vec());
+        let audience = if let [one] = audience { json!(one) } else { json!(audience) };
         Ok(Self { header, key: key.signing, issuer: issuer.to_owned(), audience, kind: PhantomData })
     }
 
