@@ -132,7 +132,7 @@ fn tokens(config: &Config) -> Result<Arc<Tokens>, StartError> {
 /// # Errors
 /// See [`StartError`].
 pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
-    let pool = database::open_with(&config.database_url, &migrations(), &[(7, respell_emails)]).await?;
+    let pool = database::open(&config.database_url, &migrations(), &[(7, respell_emails)]).await?;
     let (sessions, limited): (Arc<dyn SessionStore>, _) = if let Some(address) = config.redis_url {
         let redis = Redis::open(address)?;
         (Arc::new(RedisSessions::on(redis.clone(), config.rules)), Limited::Redis(redis))

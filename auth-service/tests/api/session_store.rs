@@ -117,7 +117,7 @@ impl Kind {
             Self::Postgres => (postgres_database(&name).await, None),
             Self::Redis | Self::Cluster(_) => panic!("Redis is no SQL database"),
         };
-        Database { pool: database::open(&url, &MIGRATIONS).await.unwrap(), folder }
+        Database { pool: database::open(&url, &MIGRATIONS, &[]).await.unwrap(), folder }
     }
 }
 

@@ -7,7 +7,7 @@ use books_service::app::{MIGRATIONS, open};
 use books_service::books::{Book, Listing, fold, rekey};
 use serde_json::json;
 use shared_service::Total;
-use shared_service::database::{StoreError, open_with};
+use shared_service::database::{self, StoreError};
 use uuid::Uuid;
 
 use crate::library::{Database, Library, book_with, on_each};
@@ -318,7 +318,7 @@ async fn total_of_a_filter_is_counted_once_for_each_revision() {
 #[tokio::test]
 async fn database_without_the_index_gets_it_and_older_programs_refuse_it() {
     on_each(async |database| {
-        let older = || open_with(&database.url, &MIGRATIONS[..3], &[(2, rekey)]);
+        let older = || database::open(&database.url, &MIGRATIONS[..3], &[(2, rekey)]);
         older().await.unwrap().close().await;
         database.execute(&many(300, "the same title")).await;
         database.execute("UPDATE books SET added = 7 WHERE added < 7").await;
@@ -336,7 +336,7 @@ async fn database_without_the_index_gets_it_and_older_programs_refuse_it() {
 #[tokio::test]
 async fn index_without_positions_is_replaced() {
     on_each(async |database| {
-        open_with(&database.url, &MIGRATIONS[..4], &[(2, rekey)]).await.unwrap().close().await;
+        database::open(&database.url, &MIGRATIONS[..4], &[(2, rekey)]).await.unwrap().close().await;
         database.execute(&many(300, "the same title")).await;
         let library = Library::start(&database.url, []).await;
         library.add(book_with(&json!({"title": "Not the same title"}))).await;

@@ -62,19 +62,12 @@ pub async fn within<T, E: Into<StoreError>>(
 /// Opens `url` (`sqlite://file.db?mode=rwc` or `postgres://…`) and applies `migrations`.
 ///
 /// A migration is a name that starts with its number, `0001_users`, and SQL that both databases accept; or the SQL of
-/// `SQLite`, the line `-- Postgres:` and the SQL of Postgres. Waits up to ten seconds for the database to come up.
+/// `SQLite`, the line `-- Postgres:` and the SQL of Postgres. `steps` adds work in Rust to some
+/// migrations. Waits up to ten seconds for the database to come up.
 ///
 /// # Errors
 /// The database cannot be reached, a migration fails, or a newer version of the program has migrated the database.
-pub async fn open(url: &str, migrations: &[(&'static str, &'static str)]) -> Result<Database, StoreError> {
-    open_with(url, migrations, &[]).await
-}
-
-/// Opens `url` like [`open`]; `steps` adds work in Rust to some of the migrations.
-///
-/// # Errors
-/// As [`open`].
-pub async fn open_with(
+pub async fn open(
     url: &str,
     migrations: &[(&'static str, &'static str)],
     steps: &[Step],
