@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared_claims::{LEEWAY, Secret};
+use strum::AsRefStr;
 
 use self::address::address;
 use self::database::database;
@@ -31,13 +32,15 @@ use crate::settings::Settings;
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The status of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(AsRefStr, Clone, Copy, Debug, PartialEq, Eq)]
+#[strum(serialize_all = "lowercase")]
 pub enum Status {
     /// No problem.
     Ok,
     /// It works now, but may fail later.
     Warn,
     /// It does not work.
+    #[strum(serialize = "FAIL")]
     Fail,
 }
 
@@ -67,25 +70,15 @@ impl CheckResult {
     pub fn fail(what: &'static str, message: impl Into<String>) -> Self {
         Self { status: Status::Fail, what, message: message.into() }
     }
-}
-
-impl CheckResult {
-    const fn status(&self) -> &'static str {
-        match self.status {
-            Status::Ok => "ok",
-            Status::Warn => "warn",
-            Status::Fail => "FAIL",
-        }
-    }
 
     fn json(&self) -> Value {
-        json!({"status": self.status(), "check": self.what, "message": self.message})
+        json!({"status": self.status.as_ref(), "check": self.what, "message": self.message})
     }
 }
 
 impl fmt::Display for CheckResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<4}  {:<10}  {}", self.status(), self.what, self.message)
+        write!(f, "{:<4}  {:<10}  {}", self.status.as_ref(), self.what, self.message)
     }
 }
 
