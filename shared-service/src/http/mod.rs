@@ -48,6 +48,6 @@ pub(crate) use observe::Observer;
 pub use options::{ServerOptions, origin};
 pub use page::{Page, Total, link_next};
 pub use proxies::TrustedProxies;
-pub(crate) use route::{Route, describe as describe_requests};
+pub(crate) use route::{Route, UNMATCHED, describe as describe_requests};
 pub use tls::TlsFiles;
 pub(crate) use tls::start as start_tls;

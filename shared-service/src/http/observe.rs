@@ -136,7 +136,7 @@ fn explain<B>(mut response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> S
 fn log_request(service: &str, status: StatusCode, method: &Method, route: &Route, time: Duration) {
     let duration_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     // Probes, scrapes and polls would bury all other lines.
-    let level = match (route.pattern(), status.as_u16()) {
+    let level = match (route.pattern, status.as_u16()) {
         ("/livez" | "/readyz" | "/metrics" | "/revocations" | "/.well-known/jwks.json", 200 | 304) => Level::Debug,
         _ => Level::Info,
     };
@@ -145,7 +145,7 @@ fn log_request(service: &str, status: StatusCode, method: &Method, route: &Route
         level,
         service = service,
         method = method.as_str(),
-        route = route.pattern(),
+        route = route.pattern,
         status = status.as_u16(),
         duration_us = duration_us;
         "request"

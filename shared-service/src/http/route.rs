@@ -6,10 +6,14 @@ use metrics::{Histogram, describe_histogram, histogram};
 
 const DURATION: &str = "http_server_request_duration_seconds";
 
+/// The pattern of requests that match no route. A path chosen by a client is never a label.
+pub(crate) const UNMATCHED: &str = "-";
+
 /// A route in one worker, with the timers of its responses. Their number is about a dozen, whatever clients send.
 /// Workers share no lock, and finding a timer allocates nothing.
 pub(crate) struct Route {
-    pattern: &'static str,
+    /// The pattern in the URL table, or [`UNMATCHED`].
+    pub(crate) pattern: &'static str,
     timers: RefCell<Vec<(&'static str, StatusCode, Histogram)>>,
 }
 
@@ -19,35 +23,22 @@ impl Route {
         Self { pattern, timers: RefCell::default() }
     }
 
-    /// The route for requests that match no other. A path chosen by a client is never a label.
-    pub(crate) fn unmatched() -> Self {
-        Self::new("-")
-    }
-
-    /// The pattern in the URL table; "-" for unmatched requests.
-    pub(crate) fn pattern(&self) -> &'static str {
-        self.pattern
-    }
-
     /// Records the time that `service` took to answer `method` with `status`.
     pub(crate) fn record(&self, time: Duration, service: &'static str, method: &Method, status: StatusCode) {
         let method = label(method);
         let mut timers = self.timers.borrow_mut();
         let known = timers.iter().position(|(of, with, _)| *with == status && *of == method).unwrap_or_else(|| {
-            timers.push((method, status, self.timer(service, method, status)));
+            let timer = histogram!(
+                DURATION,
+                "service" => service,
+                "http_request_method" => method,
+                "http_route" => self.pattern,
+                "http_response_status_code" => status.as_str().to_owned()
+            );
+            timers.push((method, status, timer));
             timers.len() - 1
         });
         timers[known].2.record(time);
-    }
-
-    fn timer(&self, service: &'static str, method: &'static str, status: StatusCode) -> Histogram {
-        histogram!(
-            DURATION,
-            "service" => service,
-            "http_request_method" => method,
-            "http_route" => self.pattern,
-            "http_response_status_code" => status.as_str().to_owned()
-        )
     }
 }
 

@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use shared_claims::Problem;
 
 use super::metrics::{Metrics, show};
-use crate::http::{Hosts, Observer, Route, ServerOptions, cors, descriptors, start_tls};
+use crate::http::{Hosts, Observer, Route, ServerOptions, UNMATCHED, cors, descriptors, start_tls};
 
 /// The time limit for the head of a connection's first request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ const SCRAPES: usize = 64;
 pub struct Running {
     addr: SocketAddr,
     server: Server,
-    metrics: Option<(SocketAddr, Server)>,
+    metrics: Option<Server>,
     /// Keeps the metrics exported while the server runs.
     _shown: Arc<Metrics>,
 }
@@ -44,12 +44,6 @@ impl Running {
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
-    }
-
-    /// The address of the metrics, if there is one.
-    #[must_use]
-    pub fn metrics_addr(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().map(|(addr, _)| *addr)
     }
 
     /// The handle that stops the server; `stop(true)` first finishes the requests in flight.
@@ -63,7 +57,7 @@ impl Running {
     /// # Errors
     /// The server fails.
     pub async fn wait(self) -> io::Result<()> {
-        let Some((_, metrics)) = self.metrics else { return self.server.await };
+        let Some(metrics) = self.metrics else { return self.server.await };
         let handle = metrics.handle();
         let serve = async {
             let served = self.server.await;
@@ -108,7 +102,7 @@ pub fn bind(
     log::info!("{name} takes {connections} connections at once, by its memory and {} open files", descriptors::limit());
     let metrics = metrics.map(|(addr, run)| {
         log::info!("{name} shows its metrics on {addr}");
-        (addr, run())
+        run()
     });
     Ok(Running { addr, server: run(), metrics, _shown: shown })
 }
@@ -127,7 +121,8 @@ fn listen<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
         let origins = own.allowed_origins.clone();
         let only_loopback = own.loopback_names_only && addr.ip().is_loopback();
         let hosts = if only_loopback { Hosts::loopback(&own.allowed_origins) } else { Hosts::Any };
-        let observer = Rc::new(Observer { proxies, encrypted, timed, hosts, origins, unmatched: Route::unmatched() });
+        let observer =
+            Rc::new(Observer { proxies, encrypted, timed, hosts, origins, unmatched: Route::new(UNMATCHED) });
         App::new()
             .configure(&configure)
             .default_service(web::to(|| ready(Problem::of_status(404).error_response())))
