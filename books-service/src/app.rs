@@ -1,4 +1,6 @@
+use std::future::ready;
 use std::io;
+use std::time::Duration;
 
 use actix_web::web::Data;
 use shared_claims::{PollError, Poller, PublicKeys, Revocations, SetupError};
@@ -111,17 +113,21 @@ async fn keys(config: &Config) -> Result<Option<PublicKeys>, PollError> {
 /// # Errors
 /// The database cannot be opened.
 pub async fn open(database_url: &str) -> Result<Books, StoreError> {
-    Ok(Books::new(database::open_with(database_url, &MIGRATIONS, &[(2, rekey)]).await?))
+    Ok(Books::new(database::open(database_url, &MIGRATIONS, &[(2, rekey)]).await?))
 }
 
 fn readiness(books: Books, revocations: Option<Revocations>, keys: Option<PublicKeys>) -> Readiness {
     let mut readiness =
         Readiness::default().with("database", books, |books| async move { books.revision().await.map(drop) });
+    let was_read = |age: Option<Duration>, why: &'static str| ready(age.map(drop).ok_or(why));
     if let Some(keys) = keys {
-        readiness = readiness.with("keys", keys, |keys| AccessSettings::has_keys(&keys));
+        let why = "no set of public keys was read yet; is its address right?";
+        readiness = readiness.with("keys", keys, move |keys| was_read(keys.age(), why));
     }
-    match revocations {
-        Some(list) => readiness.with("revocations", list, |list| RevocationSettings::has_begun(&list)),
-        None => readiness,
+    if let Some(list) = revocations {
+        // Before the first list, tokens revoked before the start would be accepted.
+        let why = "no list was read yet; is AUTH_URL right?";
+        readiness = readiness.with("revocations", list, move |list| was_read(list.age(), why));
     }
+    readiness
 }

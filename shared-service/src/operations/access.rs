@@ -1,4 +1,3 @@
-use std::future::{Ready, ready};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -95,16 +94,6 @@ impl AccessSettings {
         let age = ("jwks_age_seconds", "Age of the set of public keys; infinite before the first one");
         let count = ("jwks_keys", "Public keys of access tokens that are accepted");
         metrics.age(age, move || aged.age()).count(count, move || counted.keys().len())
-    }
-
-    /// A check for [`Readiness`](super::Readiness): without a secret, no token is accepted before the first key set.
-    ///
-    /// # Errors
-    /// There is no set yet.
-    pub fn has_keys(keys: &PublicKeys) -> Ready<Result<(), String>> {
-        ready(
-            keys.age().map(drop).ok_or_else(|| "no set of public keys was read yet; is its address right?".to_owned()),
-        )
     }
 }
 

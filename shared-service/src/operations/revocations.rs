@@ -1,4 +1,3 @@
-use std::future::{Ready, ready};
 use std::time::Duration;
 
 use shared_claims::Revocations;
@@ -41,15 +40,6 @@ impl RevocationSettings {
         let metrics = metrics.age(("revocation_feed_age_seconds", help), move || aged.age());
         let help = "Sessions that ended and users that were cut off, as far as is known";
         metrics.count(("revocation_entries", help), move || counted.len())
-    }
-
-    /// A check for [`Readiness`](super::Readiness): before the first list is read, tokens revoked before the start
-    /// would be accepted. [`RevocationSettings::max_age`] deals with a list that gets too old later.
-    ///
-    /// # Errors
-    /// No list was read yet.
-    pub fn has_begun(known: &Revocations) -> Ready<Result<(), String>> {
-        ready(known.age().map(drop).ok_or_else(|| "no list was read yet; is AUTH_URL right?".to_owned()))
     }
 
     /// An empty revocation list for a [`BearerAuth`](shared_claims::BearerAuth).
