@@ -6,6 +6,8 @@ mod backup;
 mod bulk;
 /// Timers and error counts of store calls.
 mod calls;
+/// Connections for single statements.
+mod direct;
 /// Failures, for the log and for a client.
 mod error;
 /// sqlx's `Executor` for a database and for a transaction.

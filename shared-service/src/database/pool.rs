@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::LIMIT;
+use super::direct::DirectConnections;
 use super::error::hung_up;
 use super::statement::{Statement, Step};
 use super::transaction::{Connection, Transaction};
@@ -42,7 +43,7 @@ pub struct Database {
 
 #[derive(Clone, Debug)]
 enum Pool {
-    Sqlite(SqlitePool),
+    Sqlite(SqlitePool, Arc<DirectConnections>),
     Postgres(PgPool),
 }
 
@@ -56,7 +57,7 @@ impl Database {
             Kind::Sqlite(_) => {
                 // A usual page of rows fits into the channel: otherwise two threads take turns for it.
                 let options = url.parse::<SqliteConnectOptions>()?.busy_timeout(LIMIT).row_buffer_size(ROWS);
-                Pool::Sqlite(options_of(connections).connect_lazy_with(options))
+                Pool::Sqlite(options_of(connections).connect_lazy_with(options), Arc::default())
             }
             Kind::Postgres => {
                 // The only start-up parameter of sqlx that PgBouncer rejects. It concerns floats, and no column is one.
@@ -64,7 +65,7 @@ impl Database {
                 Pool::Postgres(options_of(connections).connect_lazy_with(options))
             }
         };
-        let at_once = if matches!(pool, Pool::Sqlite(_)) { 1 } else { connections };
+        let at_once = if matches!(pool, Pool::Sqlite(..)) { 1 } else { connections };
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let [lists, writes] = [connections / 4, at_once].map(|most| most.max(1) as usize);
         let [lists, writes] = [lists.min(cores), writes].map(|most| Arc::new(Semaphore::new(most)));
@@ -137,7 +138,7 @@ impl Database {
 
     /// Sets the journal mode of the file to WAL, in which readers and the writer do not wait for each other.
     pub(super) async fn prepare_file(&self) -> Result<(), Error> {
-        if let Pool::Sqlite(pool) = &self.pool {
+        if let Pool::Sqlite(pool, _) = &self.pool {
             pool.execute("PRAGMA journal_mode = WAL").await?;
         }
         Ok(())
@@ -154,14 +155,14 @@ impl Database {
         let settled = match &self.pool {
             Pool::Postgres(pool) => pool.execute(AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await.map(drop),
             // Otherwise the next commit would copy the whole log and exceed its time limit.
-            Pool::Sqlite(pool) => pool.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.map(drop),
+            Pool::Sqlite(pool, _) => pool.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.map(drop),
         };
         if let Err(error) = settled {
             log::warn!("until the database has settled {table}, calls may be slow: {error}");
         }
     }
 
-    /// The maximum number of connections.
+    /// The maximum number of connections of the pool.
     #[must_use]
     pub fn connections(&self) -> u32 {
         self.connections
@@ -180,7 +181,7 @@ impl Database {
     /// The location of the database, for messages: the file, or `host:port`.
     pub(crate) fn place(&self) -> String {
         match &self.pool {
-            Pool::Sqlite(pool) => pool.connect_options().get_filename().display().to_string(),
+            Pool::Sqlite(pool, _) => pool.connect_options().get_filename().display().to_string(),
             Pool::Postgres(pool) => {
                 format!("{}:{}", pool.connect_options().get_host(), pool.connect_options().get_port())
             }
@@ -190,7 +191,10 @@ impl Database {
     /// Closes all connections. Later calls fail.
     pub async fn close(&self) {
         match &self.pool {
-            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Sqlite(pool, direct) => {
+                pool.close().await;
+                direct.close().await;
+            }
             Pool::Postgres(pool) => pool.close().await,
         }
     }
@@ -208,7 +212,7 @@ impl Database {
     fn start(&self, sqlite: &'static str, postgres: SqlStr) -> BoxFuture<'_, Result<Transaction, Error>> {
         Box::pin(async move {
             let connection = match &self.pool {
-                Pool::Sqlite(pool) => Connection::Sqlite(pool.begin_with(sqlite).await?),
+                Pool::Sqlite(pool, _) => Connection::Sqlite(pool.begin_with(sqlite).await?),
                 Pool::Postgres(pool) => {
                     // The server may have closed any idle connection; only the first statement on it reveals that.
                     let mut idle = self.connections;
@@ -225,9 +229,9 @@ impl Database {
     }
 
     pub(super) async fn run(&self, statement: Statement) -> Result<Vec<Step>, Error> {
-        if let Pool::Sqlite(pool) = &self.pool {
+        if let Pool::Sqlite(pool, direct) = &self.pool {
             let _turn = if statement.is_read() { None } else { Some(self.turn().await?) };
-            return statement.on_sqlite(pool).await;
+            return direct.run(pool, statement).await;
         }
         let mut transaction = self.begin().await?;
         let steps = transaction.run(statement).await?;

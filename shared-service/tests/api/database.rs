@@ -1,5 +1,6 @@
 //! Limits on time and on connections, on each database.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -181,4 +182,27 @@ async fn write_waits_for_another_no_longer_than_the_limit() {
         other.commit().await.expect("an import may exceed the limit");
         raise(&database, &table).await.expect("the row is free after the commit");
     }
+}
+
+/// Otherwise each cancelled statement would leave a thread, and a disk that hangs would use up the open files.
+#[tokio::test]
+async fn cancelled_statements_of_sqlite_keep_their_connections() {
+    const LONG: &str = "SELECT (WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000) \
+         SELECT count(*) FROM n AS a, n AS b, n AS c WHERE c.x <= 20)";
+    let (_alone, mut each) = each().await;
+    let (database, name) = each.swap_remove(0);
+    let file = std::env::temp_dir().join(name);
+    let is_open = |link: &PathBuf| *link == file;
+    let open = || {
+        let links =
+            std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|link| link.unwrap().path().read_link().ok());
+        links.filter(is_open).count()
+    };
+    for _ in 0..3 * CONNECTIONS {
+        timeout(SOON / 4, query(LONG).execute(&database)).await.expect_err("the statement takes longer");
+    }
+    let most = CONNECTIONS as usize + 4;
+    assert!((2..=most).contains(&open()), "{} connections", open());
+    database.close().await;
+    assert_eq!(open(), 0);
 }
