@@ -21,8 +21,8 @@ impl DirectConnections {
             Some(connection) => connection,
             None => pool.acquire().await?.detach(),
         };
-        // The thread of the connection also ends a cancelled statement. Until then the connection must not be used, nor
-        // be replaced by another one: with a disk that hangs, threads would pile up.
+        // A task, because the connection's thread finishes even a cancelled statement. Until then the connection is kept
+        // in its place: replacing it would leave a thread for each cancelled call while a disk hangs.
         let work = tokio::spawn(async move {
             let done = statement.on_sqlite(&mut connection).await;
             *place = Some(connection);
