@@ -116,7 +116,7 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type()));
         for (name, value) in self.headers() {
             // Invalid header names and values are left out; ours are all valid.
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(value)) {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(&**value)) {
                 headers.insert(name, value);
             }
         }

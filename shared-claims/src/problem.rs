@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -12,13 +13,16 @@ const BODY_LENGTH: usize = 320;
 /// `code` is stable and meant for programs, `detail` for people. Neither contains a library's message, a path or a
 /// stack trace.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{status} {code}")]
-pub struct Problem {
+#[error("{} {}", self.status(), self.code())]
+pub struct Problem(Arc<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
     status: u16,
     code: &'static str,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(&'static str, Cow<'static, str>)>,
     is_oauth: bool,
 }
 
@@ -64,18 +68,19 @@ impl Problem {
 
     /// A problem without an [`ErrorCode`], for services outside the stack.
     pub fn other(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), is_oauth: false }
+        let (detail, errors, headers) = (detail.into(), Vec::new(), Vec::new());
+        Self(Arc::new(Parts { status, code, detail, errors, headers, is_oauth: false }))
     }
 
     /// An OAuth 2.0 error, for the endpoints that an RFC defines. Its body has the form of RFC 6749 section 5.2.
     pub fn oauth(status: u16, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { is_oauth: true, ..Self::other(status, error, description) }
+        Self::other(status, error, description).with(|parts| parts.is_oauth = true)
     }
 
     /// Replaces the default detail.
     #[must_use]
     pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { detail: detail.into(), ..self }
+        self.with(|parts| parts.detail = detail.into())
     }
 
     /// 401: the access token is refused; `why` is plain ASCII without quotes and without the full stop.
@@ -99,7 +104,7 @@ impl Problem {
             408 => ErrorCode::RequestTimeout,
             413 => ErrorCode::ContentTooLarge,
             431 => ErrorCode::HeadersTooLarge,
-            400..=499 => return Self { status, ..Self::new(ErrorCode::BadRequest) },
+            400..=499 => return Self::new(ErrorCode::BadRequest).with(|parts| parts.status = status),
             503 => ErrorCode::Unavailable,
             _ => ErrorCode::InternalError,
         })
@@ -132,28 +137,31 @@ impl Problem {
 
     /// Adds an error of `field` to `errors`.
     #[must_use]
-    pub fn error(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
-        self.errors.push(FieldError { field: field.into(), message: message.into() });
-        self
+    pub fn error(self, field: impl Into<String>, message: impl Into<String>) -> Self {
+        self.with(|parts| parts.errors.push(FieldError { field: field.into(), message: message.into() }))
     }
 
     /// Adds a header to the response.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+    pub fn header(self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.with(|parts| parts.headers.push((name, value.into())))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Parts)) -> Self {
+        change(Arc::make_mut(&mut self.0));
         self
     }
 
     /// The HTTP status.
     #[must_use]
-    pub const fn status(&self) -> u16 {
-        self.status
+    pub fn status(&self) -> u16 {
+        self.0.status
     }
 
     /// The reason phrase of the status (RFC 9110 section 15), which RFC 9457 section 4.2.1 requires for `about:blank`.
     #[must_use]
-    pub const fn title(&self) -> &'static str {
-        match self.status {
+    pub fn title(&self) -> &'static str {
+        match self.0.status {
             400 => "Bad Request",
             401 => "Unauthorized",
             403 => "Forbidden",
@@ -176,37 +184,31 @@ impl Problem {
 
     /// The error code's name.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
-        self.code
+    pub fn code(&self) -> &'static str {
+        self.0.code
     }
 
     /// The headers of the response, except for `Content-Type`.
     #[must_use]
-    pub fn headers(&self) -> &[(&'static str, String)] {
-        &self.headers
+    pub fn headers(&self) -> &[(&'static str, Cow<'static, str>)] {
+        &self.0.headers
     }
 
     /// The media type of the body.
     #[must_use]
-    pub const fn media_type(&self) -> &'static str {
-        if self.is_oauth { "application/json" } else { Self::MEDIA_TYPE }
+    pub fn media_type(&self) -> &'static str {
+        if self.0.is_oauth { "application/json" } else { Self::MEDIA_TYPE }
     }
 
     /// The body as JSON text, for the request `request_id`.
     #[must_use]
     pub fn body(&self, request_id: Option<&str>) -> String {
-        if self.is_oauth {
-            return serde_json::json!({"error": self.code, "error_description": self.detail}).to_string();
+        let Parts { status, code, detail, errors, is_oauth, .. } = &*self.0;
+        if *is_oauth {
+            return serde_json::json!({"error": code, "error_description": detail}).to_string();
         }
-        let wire = Wire {
-            r#type: "about:blank",
-            title: self.title(),
-            status: self.status,
-            detail: &self.detail,
-            code: self.code,
-            request_id,
-            errors: &self.errors,
-        };
+        let wire =
+            Wire { r#type: "about:blank", title: self.title(), status: *status, detail, code, request_id, errors };
         let mut body = Vec::with_capacity(BODY_LENGTH);
         // Writing to a Vec cannot fail.
         drop(serde_json::to_writer(&mut body, &wire));

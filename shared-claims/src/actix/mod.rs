@@ -1,17 +1,9 @@
 /// The future behind the extractors: checks the token again at the end of a body.
 mod admission;
 
-use std::cell::OnceCell;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
-
-use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 
 use self::admission::Admission;
@@ -93,41 +85,14 @@ impl ResponseError for Problem {
         StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The problem is stored in the response's extensions, as an `Rc`, so that a middleware can add the request id.
+    /// The problem is also stored in the response's extensions, so that a middleware can add the request id.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         for (name, value) in self.headers() {
-            response.insert_header((*name, value.as_str()));
+            response.insert_header((*name, &**value));
         }
-        let problem = Rc::new(self.clone());
-        let body = ProblemBody { problem: Rc::clone(&problem), text: OnceCell::new() };
-        let mut response = response.content_type(self.media_type()).body(body);
-        response.extensions_mut().insert(problem);
+        let mut response = response.content_type(self.media_type()).body(self.body(None));
+        response.extensions_mut().insert(self.clone());
         response
-    }
-}
-
-/// The body of a problem. It is serialized only when it is sent, because a middleware may replace it before.
-struct ProblemBody {
-    problem: Rc<Problem>,
-    text: OnceCell<Bytes>,
-}
-
-impl ProblemBody {
-    fn text(&self) -> &Bytes {
-        self.text.get_or_init(|| self.problem.body(None).into())
-    }
-}
-
-impl MessageBody for ProblemBody {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        self.text().size()
-    }
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        self.text();
-        self.get_mut().text.get_mut().map_or(Poll::Ready(None), |text| Pin::new(text).poll_next(cx))
     }
 }

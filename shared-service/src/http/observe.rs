@@ -1,6 +1,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use actix_web::Error;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
@@ -9,7 +10,6 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError};
 use log::Level;
 use shared_claims::Problem;
 
@@ -75,7 +75,7 @@ impl Observer {
         let serve = async {
             let mut response = match self.hosts.refuse(&request) {
                 None => next.call(request).await?.map_into_left_body(),
-                Some(problem) => request.into_response(problem.error_response()).map_into_right_body(),
+                Some(problem) => request.error_response(problem).map_into_right_body(),
             };
             complete_allow(&mut response, &method);
             let mut response = explain(response, &id);
@@ -125,8 +125,8 @@ fn explain<B>(mut response: ServiceResponse<EitherBody<B>>, id: &RequestId) -> S
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let known = response.response_mut().extensions_mut().remove::<Rc<Problem>>();
-    let problem = known.unwrap_or_else(|| Problem::of_status(status.as_u16()).into());
+    let known = response.response_mut().extensions_mut().remove::<Problem>();
+    let problem = known.unwrap_or_else(|| Problem::of_status(status.as_u16()));
     let body = problem.body(Some(id.as_str()));
     let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(problem.media_type()));

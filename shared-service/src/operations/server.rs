@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App, HttpServer, ResponseError, web};
+use actix_web::{App, HttpResponse, HttpServer, web};
 use futures_util::future::try_join;
 use rustls::ServerConfig;
 use shared_claims::Problem;
@@ -125,7 +125,7 @@ fn listen<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
             Rc::new(Observer { proxies, encrypted, timed, hosts, origins, unmatched: Route::new(UNMATCHED) });
         App::new()
             .configure(&configure)
-            .default_service(web::to(|| ready(Problem::of_status(404).error_response())))
+            .default_service(web::to(|| ready(HttpResponse::from_error(Problem::of_status(404)))))
             .wrap(Condition::new(!own.allowed_origins.is_empty(), cors(&own)))
             .wrap(from_fn(move |request, next| Rc::clone(&observer).observe(request, next)))
     };
