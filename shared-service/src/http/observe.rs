@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::rt::spawn;
 use log::Level;
 use shared_claims::Problem;
 
@@ -21,6 +23,7 @@ use super::proxies::TrustedProxies;
 use super::route::Route;
 use super::trace::Trace;
 use super::unread::{Held, Unread};
+use crate::operations::ACCESS;
 use crate::recorder::is_on;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -51,6 +54,10 @@ pub(crate) struct Observer {
     pub(crate) origins: Vec<String>,
     /// The route for requests that match no route.
     pub(crate) unmatched: Route,
+    /// Shared by the requests that are served at the moment.
+    pub(crate) in_flight: Rc<()>,
+    /// True if a task will write the access lines that the log holds back.
+    pub(crate) is_flush_due: Cell<bool>,
 }
 
 impl Observer {
@@ -60,6 +67,7 @@ impl Observer {
         next: Next<B>,
     ) -> Result<ServiceResponse<EitherBody<EitherBody<B>, Held>>, Error> {
         let started = Instant::now();
+        let _in_flight = Rc::clone(&self.in_flight);
         let peer = request.peer_addr().map(|peer| peer.ip());
         let is_proxy = peer.is_some_and(|peer| self.proxies.trusts(peer));
         let given = if is_proxy { RequestId::given(request.headers()) } else { None };
@@ -87,9 +95,9 @@ impl Observer {
     }
 
     /// Times and logs the request that began at `started`. Reads the clock only if one of the two is enabled.
-    fn account<B>(&self, response: &ServiceResponse<B>, method: &Method, started: Instant) {
+    fn account<B>(self: &Rc<Self>, response: &ServiceResponse<B>, method: &Method, started: Instant) {
         let timed = self.timed.filter(|_| is_on());
-        let logged = log::log_enabled!(target: "http", Level::Info);
+        let logged = log::log_enabled!(target: ACCESS, Level::Info);
         if timed.is_none() && !logged {
             return;
         }
@@ -101,6 +109,19 @@ impl Observer {
         if logged {
             let service = self.timed.unwrap_or("metrics");
             log_request(service, response.status(), method, route, time);
+            self.write_log();
+        }
+    }
+
+    /// Writes the access line of the only request in flight at once, before its response is sent. A busy worker writes
+    /// the lines of all tasks that are ready in one system call.
+    fn write_log(self: &Rc<Self>) {
+        // The observer's own count, and that of this request.
+        if Rc::strong_count(&self.in_flight) == 2 {
+            log::logger().flush();
+        } else if !self.is_flush_due.replace(true) {
+            let flush = Flush(Rc::clone(self));
+            spawn(async move { drop(flush) });
         }
     }
 
@@ -116,6 +137,16 @@ impl Observer {
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             headers.insert(REQUEST_ID, value);
         }
+    }
+}
+
+/// Writes the held access lines when it is dropped, even with a task that never runs.
+struct Flush(Rc<Observer>);
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        self.0.is_flush_due.set(false);
+        log::logger().flush();
     }
 }
 
@@ -141,7 +172,7 @@ fn log_request(service: &str, status: StatusCode, method: &Method, route: &Route
         _ => Level::Info,
     };
     log::log!(
-        target: "http",
+        target: ACCESS,
         level,
         service = service,
         method = method.as_str(),

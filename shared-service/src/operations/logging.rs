@@ -1,20 +1,27 @@
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::str::FromStr;
 
-use env_logger::fmt::Formatter;
+use env_logger::Logger;
 use log::kv::{Error, Key, Value, VisitSource};
-use log::{LevelFilter, ParseLevelError, Record};
+use log::{LevelFilter, Log, Metadata, ParseLevelError, Record};
 use strum::EnumString;
 
 use crate::clock::{now_ms, rfc3339};
 use crate::http::Caller;
 use crate::settings::Settings;
 
+/// The target of access lines.
+pub(crate) const ACCESS: &str = "http";
+
 /// The space reserved for a line, in bytes; an access line takes some 250.
 const LENGTH: usize = 320;
+
+/// The most bytes of lines that a thread holds back: a write of 4096 bytes to a pipe is atomic (`PIPE_BUF` of Linux), so
+/// that lines of processes that share a pipe do not mix.
+const HELD_BYTES: usize = 4096;
 
 #[derive(Clone, Copy, EnumString)]
 #[strum(serialize_all = "lowercase")]
@@ -51,20 +58,71 @@ pub fn start_logging(settings: &mut Settings) {
     log.filter_module("actix_http", LevelFilter::Off);
     // redis logs each connection attempt; auth-service logs each outage once.
     log.filter_module("redis", LevelFilter::Off);
-    log.filter_module("actix_server", LevelFilter::Warn)
-        .parse_filters(&filter)
-        .format(move |out, record| write(format, out, record));
+    log.filter_module("actix_server", LevelFilter::Warn).parse_filters(&filter);
+    let filter = log.build();
+    let level = filter.filter();
     // Fails if a logger is installed already, as in a process with two services.
-    drop(log.try_init());
+    if log::set_boxed_logger(Box::new(Lines { filter, format })).is_ok() {
+        log::set_max_level(level);
+    }
 }
 
-fn write(format: Format, out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    let mut line = match format {
-        Format::Text => text(record),
-        Format::Json => json(record),
-    };
-    line.push('\n');
-    out.write_all(line.as_bytes())
+/// The log on standard error. An access line waits in its thread for another line or for [`Log::flush`], so that a busy
+/// worker writes many at once.
+struct Lines {
+    filter: Logger,
+    format: Format,
+}
+
+thread_local! {
+    /// The access lines of this thread that are not written yet.
+    static HELD: Cell<String> = const { Cell::new(String::new()) };
+}
+
+impl Log for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.filter.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.filter.matches(record) {
+            return;
+        }
+        let mut line = match self.format {
+            Format::Text => text(record),
+            Format::Json => json(record),
+        };
+        line.push('\n');
+        let is_held = record.target() == ACCESS;
+        hold(|held| {
+            if !is_held || held.len() + line.len() > HELD_BYTES {
+                write(held);
+            }
+            held.push_str(&line);
+            if !is_held {
+                write(held);
+            }
+        });
+    }
+
+    fn flush(&self) {
+        hold(write);
+    }
+}
+
+/// Calls `change` with the held lines of this thread. While a thread ends, it has none.
+fn hold(change: impl FnOnce(&mut String)) {
+    let mut held = HELD.try_with(Cell::take).unwrap_or_default();
+    change(&mut held);
+    let _ = HELD.try_with(|place| place.set(held));
+}
+
+/// Writes and removes all `lines`.
+fn write(lines: &mut String) {
+    // There is no other place for an error of the log itself.
+    drop(io::stderr().write_all(lines.as_bytes()));
+    lines.clear();
+    lines.shrink_to(HELD_BYTES);
 }
 
 /// `time LEVEL target message name=value …`. Line breaks in values are escaped, so a value cannot forge a line.

@@ -31,6 +31,7 @@ pub use access::{AccessSettings, log_secret};
 #[cfg(feature = "openapi")]
 pub use document::document;
 pub use health::{Readiness, health, healthcheck};
+pub(crate) use logging::ACCESS;
 pub use logging::start_logging;
 pub use metrics::{Metrics, Named, as_gauge, show_counter, show_timer};
 pub use progress::Progress;

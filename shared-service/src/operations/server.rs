@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
@@ -121,8 +122,9 @@ fn listen<F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static>(
         let origins = own.allowed_origins.clone();
         let only_loopback = own.loopback_names_only && addr.ip().is_loopback();
         let hosts = if only_loopback { Hosts::loopback(&own.allowed_origins) } else { Hosts::Any };
+        let (unmatched, in_flight, is_flush_due) = (Route::new(UNMATCHED), Rc::default(), Cell::default());
         let observer =
-            Rc::new(Observer { proxies, encrypted, timed, hosts, origins, unmatched: Route::new(UNMATCHED) });
+            Rc::new(Observer { proxies, encrypted, timed, hosts, origins, unmatched, in_flight, is_flush_due });
         App::new()
             .configure(&configure)
             .default_service(web::to(|| ready(HttpResponse::from_error(Problem::of_status(404)))))

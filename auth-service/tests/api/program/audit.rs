@@ -1,8 +1,10 @@
 //! The audit log: one line per event, with user, address and request id.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use reqwest::{Client, Method};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -144,4 +146,26 @@ async fn untrusted_proxy_is_logged_once() {
     let (_, log) = service.end().await;
     assert_eq!(log.matches("TRUSTED_PROXIES").count(), 1, "{log}");
     assert!(log.contains("127.0.0.1 sends X-Forwarded-For") && !log.contains(&format!("address={ADDRESS}")), "{log}");
+}
+
+/// A busy worker writes the access lines of many requests at once.
+#[tokio::test]
+async fn each_request_of_a_burst_has_one_line() {
+    const BURST: usize = 100;
+    let service = Desk::new().set("LOG_FORMAT", "json").set("WORKERS", "1").set("TRUSTED_PROXIES", "127.0.0.1").serve();
+    let client = Client::builder().no_proxy().build().unwrap();
+    let ids: BTreeSet<String> = (0..BURST).map(|number| format!("burst-{number}")).collect();
+    let call = |id| client.get(service.url("/me")).header("X-Request-Id", id).send();
+    for answer in join_all(ids.iter().map(call)).await {
+        assert_eq!(answer.unwrap().status(), 401);
+    }
+    service.signal(Signal::TERM);
+    let (_, log) = service.end().await;
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let logged: Vec<_> = lines.iter().filter(|line| line["target"] == "http").collect();
+    assert_eq!(logged.len(), BURST);
+    assert_eq!(
+        logged.iter().filter_map(|line| line["request_id"].as_str().map(str::to_owned)).collect::<BTreeSet<_>>(),
+        ids
+    );
 }
