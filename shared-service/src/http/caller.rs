@@ -2,7 +2,8 @@ use std::future::{Ready, ready};
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use shared_claims::Problem;
 use uuid::Uuid;
@@ -49,37 +50,35 @@ impl FromRequest for Caller {
 }
 
 /// The id of a request: at most 64 of `A-Z a-z 0-9 - _ .`.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestId {
-    text: [u8; LONGEST_ID],
-    length: usize,
-}
+#[derive(Clone, Debug)]
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The id in `headers`, if its form is valid. Call it only for a request from a trusted proxy: a client could reuse
     /// the id of another client's request and mix up the log.
     pub(crate) fn given(headers: &HeaderMap) -> Option<Self> {
         let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        let given = headers.get(REQUEST_ID)?.as_bytes();
-        let is_id = (1..=LONGEST_ID).contains(&given.len()) && given.iter().all(harmless);
-        is_id.then(|| Self::of(given))
+        let given = headers.get(REQUEST_ID)?;
+        let is_id = (1..=LONGEST_ID).contains(&given.len()) && given.as_bytes().iter().all(harmless);
+        is_id.then(|| Self(given.clone()))
     }
 
     /// A random id, for a request without one.
     pub(crate) fn random() -> Self {
-        Self::of(Uuid::new_v4().simple().encode_lower(&mut [0; 32]).as_bytes())
+        let mut text = [0; 32];
+        Uuid::new_v4().simple().encode_lower(&mut text);
+        let text = HeaderValue::from_maybe_shared(Bytes::from_owner(text));
+        Self(text.unwrap_or(HeaderValue::from_static("-")))
     }
 
-    /// Stores the text inline, so that a request id needs no allocation.
-    fn of(id: &[u8]) -> Self {
-        let mut text = [0; LONGEST_ID];
-        text[..id.len()].copy_from_slice(id);
-        Self { text, length: id.len() }
+    /// The value of `X-Request-Id`.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.text[..self.length]).unwrap_or_default()
+        self.0.to_str().unwrap_or_default()
     }
 }

@@ -76,7 +76,7 @@ impl Observer {
             request_id: given.unwrap_or_else(RequestId::random),
             trace: Trace::of(request.headers()),
         };
-        let (id, method) = (caller.request_id, request.method().clone());
+        let (id, method) = (caller.request_id.clone(), request.method().clone());
         warn_of_origin(request.headers(), &self.origins);
         let unread = Unread::of(&mut request);
         head_as_get(&mut request);
@@ -134,9 +134,7 @@ impl Observer {
         if self.encrypted {
             headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TRANSPORT_SECURITY));
         }
-        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-            headers.insert(REQUEST_ID, value);
-        }
+        headers.insert(REQUEST_ID, id.header());
     }
 }
 
