@@ -2,12 +2,13 @@ use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use actix_cors::Cors;
-use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
+use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
 use super::options::ServerOptions;
 
 /// The seconds for which a browser may cache a preflight; browsers accept no more.
 const PREFLIGHT_AGE: usize = 7200;
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The maximum number of origins that the log warns about.
 const MOST_TOLD: usize = 100;
 
@@ -40,11 +41,11 @@ pub(crate) fn cors(options: &ServerOptions) -> Cors {
 /// Warns once per origin that calls and is not in `allowed`. Browsers report the blocked response only to their user.
 pub(crate) fn warn_of_origin(headers: &HeaderMap, allowed: &[String]) {
     static TOLD: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(origin) = text(ORIGIN.as_str()) else { return };
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let Some(origin) = text(ORIGIN) else { return };
     // A page of this service sends its origin too.
-    let is_own = text("sec-fetch-site") == Some("same-origin")
-        || origin.split_once("://").map(|(_, authority)| authority) == text(HOST.as_str());
+    let is_own = text(SEC_FETCH_SITE) == Some("same-origin")
+        || origin.split_once("://").map(|(_, authority)| authority) == text(HOST);
     if is_own || allowed.iter().any(|one| one == origin) {
         return;
     }

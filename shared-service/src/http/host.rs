@@ -2,7 +2,6 @@ use std::net::IpAddr;
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::HOST;
-use actix_web::http::uri::Authority;
 use shared_claims::{ErrorCode, Problem};
 
 /// The hosts accepted in `Host`.
@@ -17,8 +16,8 @@ pub(crate) enum Hosts {
 impl Hosts {
     /// The accepted hosts of a service that listens on loopback.
     pub(crate) fn loopback(origins: &[String]) -> Self {
-        let host = |origin: &String| host_of(origin.split_once("://").map_or(origin, |(_, authority)| authority));
-        Self::Loopback(origins.iter().filter_map(host).collect())
+        let host = |origin: &String| host_of(origin.split_once("://").map_or(origin, |(_, host)| host)).to_owned();
+        Self::Loopback(origins.iter().map(host).collect())
     }
 
     /// Refuses a request with another host (RFC 9110 section 7.4). Otherwise a page of any site could call a service on
@@ -29,19 +28,28 @@ impl Hosts {
 
     fn takes(&self, request: &ServiceRequest) -> bool {
         let Self::Loopback(names) = self else { return true };
-        let is_named = |name: String| {
-            let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-            name == "localhost" || names.contains(&name) || address.is_ok_and(|ip| ip.to_canonical().is_loopback())
+        let is_accepted = |authority: &str| {
+            let host = host_of(authority);
+            let address = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+                Some(address) => address.parse().map(IpAddr::V6),
+                None => host.parse().map(IpAddr::V4),
+            };
+            let is_named = |name: &str| name.eq_ignore_ascii_case(host);
+            is_named("localhost")
+                || address.is_ok_and(|ip| ip.to_canonical().is_loopback())
+                || names.iter().any(|name| is_named(name))
         };
-        let header = request.headers().get(HOST).and_then(|host| host_of(host.to_str().ok()?));
-        header.is_some_and(is_named)
-            && request.uri().authority().and_then(|host| host_of(host.as_str())).is_none_or(is_named)
+        let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        header.is_some_and(is_accepted) && request.uri().authority().is_none_or(|host| is_accepted(host.as_str()))
     }
 }
 
-/// The host of `authority`, in lower case, without the port.
-fn host_of(authority: &str) -> Option<String> {
-    authority.parse::<Authority>().ok().map(|authority| authority.host().to_ascii_lowercase())
+/// `authority` without its port.
+fn host_of(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +67,7 @@ mod tests {
             ("127.0.0.1:3000", true),
             ("127.8.8.8", true),
             ("[::1]:3000", true),
+            ("::1:3000", false),
             ("[::ffff:127.0.0.1]", true),
             ("app.example", true),
             ("evil.example:3000", false),
@@ -66,6 +75,7 @@ mod tests {
             ("evil.example.localhost", false),
             ("127.0.0.1.evil.example", false),
             ("localhost@evil.example", false),
+            ("evil.example@localhost", false),
             ("192.168.0.7:3000", false),
             ("0.0.0.0:3000", false),
             ("[::]:3000", false),
