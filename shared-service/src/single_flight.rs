@@ -27,12 +27,15 @@ impl<T: Clone> SingleFlight<T> {
     /// equivalent work.
     pub async fn run(&self, work: impl AsyncFnOnce() -> T) -> T {
         let run = Arc::clone(&*self.next());
-        let outcome = run.get_or_init(async || {
-            let _running = self.running.lock().await;
-            // Requests that have already arrived can join the run: its cost does not depend on the number of callers.
-            let_others_join().await;
-            self.begin(&run);
-            work().await
+        // Boxed, so that callers that only wait do not carry the state of the work.
+        let outcome = run.get_or_init(|| {
+            Box::pin(async {
+                let _running = self.running.lock().await;
+                // Requests that have arrived already can join the run: its cost does not depend on their number.
+                let_others_join().await;
+                self.begin(&run);
+                work().await
+            })
         });
         outcome.await.clone()
     }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use arc_swap::ArcSwapOption;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -8,13 +9,13 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use shared_service::database::StoreError;
-use shared_service::{Page, SingleFlight, Total};
+use shared_service::{Page, SingleFlight, quoted};
 
 use super::search::Matches;
 use super::store::STORE;
 use super::{Book, Books, Listing};
 
-/// The maximum size of the cached lists, in bytes.
+/// The maximum size of the cached lists, in bytes, besides the first page of all books.
 const CACHE_BYTES: u64 = 24 << 20;
 
 /// The size of a cached list apart from its texts, in bytes.
@@ -32,6 +33,8 @@ const FILTERS: u64 = 1_000;
 pub struct Catalogue {
     books: Books,
     revision: SingleFlight<Result<i64, StoreError>>,
+    /// The list that most clients ask for: the first page of all books.
+    first: Arc<CachedList>,
     lists: Cache<Arc<Listing>, Arc<CachedList>>,
     /// The matches of each filter, and the revision of the catalogue before they were counted.
     matches: Cache<Listing, (i64, Matches)>,
@@ -49,12 +52,12 @@ struct CachedList {
 pub struct ListPage {
     /// A JSON array of books.
     pub json: Bytes,
-    /// The number of books on all pages of the list.
-    pub total: Total,
+    /// The header with the number of books on all pages of the list.
+    pub total: (HeaderName, HeaderValue),
     /// The cursor of the next page, if there is one.
     pub next: Option<String>,
-    /// The entity tag: equal tags mean equal pages.
-    pub tag: String,
+    /// The value of `ETag`: equal values mean equal pages.
+    pub tag: HeaderValue,
     /// The page is as of this revision or a later one.
     revision: i64,
 }
@@ -63,23 +66,23 @@ impl Catalogue {
     /// A catalogue of `books` with an empty cache.
     pub(crate) fn new(books: Books) -> Self {
         let lists = Cache::builder().max_capacity(CACHE_BYTES).weigher(bytes).eviction_policy(EvictionPolicy::lru());
-        Self { books, revision: SingleFlight::default(), lists: lists.build(), matches: Cache::new(FILTERS) }
+        let (revision, first) = (SingleFlight::default(), Arc::default());
+        Self { books, revision, first, lists: lists.build(), matches: Cache::new(FILTERS) }
     }
 
     /// The page of `listing` as of a moment after this call. Callers that share a query share its error.
-    pub(crate) async fn page(&self, listing: Listing) -> Result<Arc<ListPage>, StoreError> {
-        let listing = Arc::new(listing);
-        let list = self.lists.get_with_by_ref(&listing, Arc::default);
+    pub(crate) async fn page(&self, listing: Arc<Listing>) -> Result<Arc<ListPage>, StoreError> {
+        let first = listing.is_first().then(|| Arc::clone(&self.first));
+        let list = first.unwrap_or_else(|| self.lists.get_with_by_ref(&listing, Arc::default));
         match list.page_at(self.newest_revision().await?) {
             Some(page) => Ok(page),
-            // Boxed, so that requests for cached pages do not carry the state of a read.
-            None => Box::pin(list.reading.run(async || self.read(listing, &list).await)).await,
+            None => list.reading.run(async || self.read(listing, &list).await).await,
         }
     }
 
     /// The revision as of a moment after this call: it includes every write acknowledged before.
     async fn newest_revision(&self) -> Result<i64, StoreError> {
-        self.revision.run(async || Box::pin(self.books.revision()).await).await
+        self.revision.run(async || self.books.revision().await).await
     }
 
     /// Reads the revision before the page: a write in between makes the page newer than its revision, never older.
@@ -96,9 +99,11 @@ impl Catalogue {
         }
         let page = Arc::new(ListPage::new(page, revision)?);
         list.page.store(Some(Arc::clone(&page)));
-        // Inserting the list again updates its weight. Eviction comes later, but before the limit is exceeded by much.
-        self.lists.insert(listing, Arc::clone(list));
-        self.lists.run_pending_tasks();
+        if !Arc::ptr_eq(list, &self.first) {
+            // Inserting the list again updates its weight. Eviction comes later, but before the limit is exceeded by much.
+            self.lists.insert(listing, Arc::clone(list));
+            self.lists.run_pending_tasks();
+        }
         Ok(page)
     }
 }
@@ -120,15 +125,11 @@ fn bytes(listing: &Arc<Listing>, list: &Arc<CachedList>) -> u32 {
 impl ListPage {
     fn new(page: Page<Book>, revision: i64) -> Result<Self, StoreError> {
         let json = serde_json::to_vec(&page.items).map_err(|error| StoreError::corrupt(STORE, error))?;
-        let tag = tag(&json, page.total, page.next.as_deref());
-        Ok(Self { json: json.into_boxed_slice().into(), total: page.total, next: page.next, tag, revision })
+        let (name, count) = page.total.header();
+        // The entity tag covers the headers that depend on the list, too.
+        let hash = Sha256::new().chain_update(&json).chain_update(&name).chain_update(count.to_le_bytes());
+        let hash = hash.chain_update(page.next.as_deref().unwrap_or("")).finalize();
+        let tag = quoted(&BASE64.encode(&hash[..16]));
+        Ok(Self { json: json.into_boxed_slice().into(), total: (name, count.into()), next: page.next, tag, revision })
     }
-}
-
-/// The entity tag of a page. Total and cursor are sent in headers, so the tag covers them too.
-fn tag(json: &[u8], total: Total, next: Option<&str>) -> String {
-    let (name, count) = total.header();
-    let hash = Sha256::new().chain_update(json).chain_update(name).chain_update(count.to_le_bytes());
-    let hash = hash.chain_update(next.unwrap_or(""));
-    BASE64.encode(&hash.finalize()[..16])
 }

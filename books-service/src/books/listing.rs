@@ -81,6 +81,11 @@ pub enum Key {
 }
 
 impl Listing {
+    /// True for the first page of all books in the default order.
+    pub(super) fn is_first(&self) -> bool {
+        !self.has_filter() && self.order == Order::default() && self.limit == LIMIT && self.after.is_none()
+    }
+
     /// True if a filter restricts the list.
     #[must_use]
     pub fn has_filter(&self) -> bool {
