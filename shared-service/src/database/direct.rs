@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Connection, Error};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::statement::{Statement, Step};
 
@@ -12,8 +12,14 @@ use super::statement::{Statement, Step};
 pub(super) struct DirectConnections([Arc<Mutex<Option<SqliteConnection>>>; 4]);
 
 impl DirectConnections {
-    /// Runs `statement` on a free connection, or on one of `pool` if there is none.
-    pub(super) async fn run(&self, pool: &SqlitePool, statement: Statement) -> Result<Vec<Step>, Error> {
+    /// Runs `statement` on a free connection, or on one of `pool` if there is none. On a connection of this struct, a
+    /// write holds its `turn` until it has ended, even if the call is cancelled.
+    pub(super) async fn run(
+        &self,
+        pool: &SqlitePool,
+        statement: Statement,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Vec<Step>, Error> {
         let Some(mut place) = self.0.iter().find_map(|place| Arc::clone(place).try_lock_owned().ok()) else {
             return statement.on_sqlite(pool).await;
         };
@@ -26,6 +32,7 @@ impl DirectConnections {
         let work = tokio::spawn(async move {
             let done = statement.on_sqlite(&mut connection).await;
             *place = Some(connection);
+            drop(turn);
             done
         });
         work.await.unwrap_or(Err(Error::WorkerCrashed))

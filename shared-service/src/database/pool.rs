@@ -230,8 +230,8 @@ impl Database {
 
     pub(super) async fn run(&self, statement: Statement) -> Result<Vec<Step>, Error> {
         if let Pool::Sqlite(pool, direct) = &self.pool {
-            let _turn = if statement.is_read() { None } else { Some(self.turn().await?) };
-            return direct.run(pool, statement).await;
+            let turn = if statement.is_read() { None } else { Some(self.turn().await?) };
+            return direct.run(pool, statement, turn).await;
         }
         let mut transaction = self.begin().await?;
         let steps = transaction.run(statement).await?;
