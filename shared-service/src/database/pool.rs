@@ -211,20 +211,25 @@ impl Database {
     /// Begins a transaction. The future is boxed, because it is large and part of nearly every call.
     fn start(&self, sqlite: &'static str, postgres: SqlStr) -> BoxFuture<'_, Result<Transaction, Error>> {
         Box::pin(async move {
-            let connection = match &self.pool {
-                Pool::Sqlite(pool, _) => Connection::Sqlite(pool.begin_with(sqlite).await?),
-                Pool::Postgres(pool) => {
-                    // The server may have closed any idle connection; only the first statement on it reveals that.
-                    let mut idle = self.connections;
-                    loop {
-                        match pool.begin_with(postgres.clone()).await {
-                            Err(error) if idle > 0 && hung_up(&error) => idle -= 1,
-                            begun => break Connection::Postgres(begun?),
-                        }
-                    }
+            let pool = match &self.pool {
+                Pool::Sqlite(pool, _) => {
+                    return Transaction::over(Connection::Sqlite(pool.begin_with(sqlite).await?)).await;
                 }
+                Pool::Postgres(pool) => pool,
             };
-            Transaction::over(connection).await
+            let attempt = async || {
+                let mut transaction = Transaction::over(Connection::Postgres(pool.acquire().await?)).await?;
+                transaction.begin(postgres.clone()).await?;
+                Ok(transaction)
+            };
+            // The server may have closed any idle connection; only the first statement on it reveals that.
+            let mut idle = self.connections;
+            loop {
+                match attempt().await {
+                    Err(error) if idle > 0 && hung_up(&error) => idle -= 1,
+                    begun => return begun,
+                }
+            }
         })
     }
 

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sqlx::Error;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
 use sqlx::sqlite::Sqlite;
+use sqlx::{Error, Executor, SqlStr};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::statement::{Statement, Step};
@@ -31,8 +32,9 @@ pub struct Transaction {
 pub enum Connection {
     /// A connection to a file.
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    /// A connection to a server.
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    /// A connection to a server. Not a transaction of sqlx: a cancelled `begin` of sqlx returns its connection to the
+    /// pool with the transaction still open.
+    Postgres(PoolConnection<Postgres>),
     /// The transaction has ended; its connection goes back to the pool.
     Ended,
 }
@@ -67,10 +69,13 @@ impl Transaction {
     /// # Errors
     /// The database did not confirm the commit; its outcome is unknown.
     pub async fn commit(mut self) -> Result<(), Error> {
+        if let Connection::Postgres(postgres) = &mut self.connection {
+            // If this fails or is cancelled, `drop` rolls back.
+            postgres.execute("COMMIT").await?;
+        }
         match self.take() {
             Connection::Sqlite(sqlite) => sqlite.commit().await,
-            Connection::Postgres(postgres) => postgres.commit().await,
-            Connection::Ended => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -79,7 +84,8 @@ impl Transaction {
     /// # Errors
     /// The database did not confirm the rollback; it will roll back all the same.
     pub async fn rollback(mut self) -> Result<(), Error> {
-        self.take().rollback().await
+        // A task, so that a cancelled caller leaves no transaction open.
+        tokio::spawn(self.take().rollback()).await.unwrap_or(Err(Error::WorkerCrashed))
     }
 
     fn take(&mut self) -> Connection {
@@ -99,6 +105,14 @@ impl Connection {
         }
     }
 
+    /// Begins a transaction in Postgres with `sql`.
+    pub(super) async fn begin(&mut self, sql: SqlStr) -> Result<(), Error> {
+        if let Self::Postgres(postgres) = self {
+            postgres.execute(sql).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn run(&mut self, statement: Statement) -> Result<Vec<Step>, Error> {
         match self {
             Self::Sqlite(sqlite) => statement.on_sqlite(&mut **sqlite).await,
@@ -115,7 +129,18 @@ impl Connection {
                 sqlite.lock_handle().await?.remove_progress_handler();
                 sqlite.rollback().await
             }
-            Self::Postgres(postgres) => postgres.rollback().await,
+            Self::Postgres(mut postgres) => {
+                let mut done = postgres.execute("ROLLBACK").await;
+                if done.is_err() {
+                    // The error may be that of a cancelled statement, whose answer was read before the rollback was sent.
+                    done = postgres.execute("ROLLBACK").await;
+                }
+                if done.is_err() {
+                    // The next user of the connection must not inherit the transaction.
+                    drop(postgres.detach());
+                }
+                done.map(drop)
+            }
             Self::Ended => Ok(()),
         }
     }

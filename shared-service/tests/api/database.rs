@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt, join_all};
 use shared_service::database::{Database, LIMIT, StoreError, within};
 use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
 use tokio::sync::{Mutex, MutexGuard};
@@ -205,4 +205,24 @@ async fn cancelled_statements_of_sqlite_keep_their_connections() {
     assert!((2..=most).contains(&open()), "{} connections", open());
     database.close().await;
     assert_eq!(open(), 0);
+}
+
+/// Otherwise the next user of the connection inherits the transaction with its time limit, and after an error in it each
+/// later one fails.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
+async fn cancelled_begin_leaves_no_transaction_open() {
+    const OPEN: &str = "SELECT COUNT(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    let (_alone, mut each) = each().await;
+    let (database, _) = each.swap_remove(1);
+    let mut cancelled = 0;
+    while cancelled < 20 {
+        database.execute("SELECT 1").await.unwrap();
+        // Polled once, so that the answer is rarely there.
+        cancelled += i32::from(database.begin().now_or_never().is_none());
+        sleep(SOON / 10).await;
+        let open: i64 = query_scalar(OPEN).fetch_one(&database).await.unwrap();
+        assert_eq!(open, 0);
+    }
 }
