@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use shared_claims::PublicKeys;
-use shared_service::{begin_read, quoted};
+use shared_service::begin_read;
 
 use super::State;
 
@@ -23,7 +23,7 @@ pub(super) const FIVE_MINUTES: HeaderValue = HeaderValue::from_static("public, m
 pub(super) async fn read(state: Data<State>, request: HttpRequest) -> HttpResponse {
     let body = state.keys.as_ref().map_or_else(|| r#"{"keys":[]}"#.to_owned(), PublicKeys::jwks);
     let tag = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..12]);
-    let (mut response, is_known) = begin_read(&request, quoted(&tag));
+    let (mut response, is_known) = begin_read(&request, &tag);
     response.insert_header((CACHE_CONTROL, FIVE_MINUTES));
     if is_known { response.finish() } else { response.content_type("application/jwk-set+json").body(body) }
 }

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
 use arc_swap::ArcSwapOption;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -9,7 +8,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use shared_service::database::StoreError;
-use shared_service::{Page, SingleFlight, quoted};
+use shared_service::{Page, SingleFlight, Total};
 
 use super::search::Matches;
 use super::store::STORE;
@@ -52,12 +51,12 @@ struct CachedList {
 pub struct ListPage {
     /// A JSON array of books.
     pub json: Bytes,
-    /// The header with the number of books on all pages of the list.
-    pub total: (HeaderName, HeaderValue),
+    /// The number of books on all pages of the list.
+    pub total: Total,
     /// The cursor of the next page, if there is one.
     pub next: Option<String>,
-    /// The value of `ETag`: equal values mean equal pages.
-    pub tag: HeaderValue,
+    /// The entity tag: equal tags mean equal pages.
+    pub tag: String,
     /// The page is as of this revision or a later one.
     revision: i64,
 }
@@ -125,11 +124,15 @@ fn bytes(listing: &Arc<Listing>, list: &Arc<CachedList>) -> u32 {
 impl ListPage {
     fn new(page: Page<Book>, revision: i64) -> Result<Self, StoreError> {
         let json = serde_json::to_vec(&page.items).map_err(|error| StoreError::corrupt(STORE, error))?;
-        let (name, count) = page.total.header();
-        // The entity tag covers the headers that depend on the list, too.
-        let hash = Sha256::new().chain_update(&json).chain_update(&name).chain_update(count.to_le_bytes());
-        let hash = hash.chain_update(page.next.as_deref().unwrap_or("")).finalize();
-        let tag = quoted(&BASE64.encode(&hash[..16]));
-        Ok(Self { json: json.into_boxed_slice().into(), total: (name, count.into()), next: page.next, tag, revision })
+        let tag = tag(&json, page.total, page.next.as_deref());
+        Ok(Self { json: json.into_boxed_slice().into(), total: page.total, next: page.next, tag, revision })
     }
+}
+
+/// The entity tag of a page. Total and cursor are sent in headers, so the tag covers them too.
+fn tag(json: &[u8], total: Total, next: Option<&str>) -> String {
+    let (name, count) = total.header();
+    let hash = Sha256::new().chain_update(json).chain_update(name).chain_update(count.to_le_bytes());
+    let hash = hash.chain_update(next.unwrap_or(""));
+    BASE64.encode(&hash.finalize()[..16])
 }

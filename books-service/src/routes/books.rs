@@ -53,13 +53,14 @@ pub async fn list(
     query: Query<ListBooks>,
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
+    // A block, so that the query takes no space in the future.
     let listing = {
         let query = if request.query_string().is_empty() { ListBooks::default() } else { query.read()? };
         Arc::new(query.listing()?)
     };
     let page = library.catalogue.page(listing).await?;
-    let (mut response, is_known) = begin_read(&request, page.tag.clone());
-    response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header(page.total.clone());
+    let (mut response, is_known) = begin_read(&request, &page.tag);
+    response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header(page.total.header());
     if let Some(cursor) = &page.next {
         response.insert_header((LINK, link_next("/books", request.query_string(), cursor)));
     }
@@ -77,7 +78,7 @@ pub async fn show(
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
     let book = library.books.get(&id).await?.ok_or_else(no_such_book)?;
-    let (mut response, is_known) = begin_read(&request, quoted(&book.version.to_string()));
+    let (mut response, is_known) = begin_read(&request, &book.version.to_string());
     response.insert_header((CACHE_CONTROL, REVALIDATE));
     Ok(if is_known { response.finish() } else { response.json(book) })
 }

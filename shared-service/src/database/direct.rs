@@ -12,8 +12,8 @@ use super::statement::{Statement, Step};
 pub(super) struct DirectConnections([Arc<Mutex<Option<SqliteConnection>>>; 4]);
 
 impl DirectConnections {
-    /// Runs `statement` on a free connection, or on one of `pool` if there is none. On a connection of this struct, a
-    /// write holds its `turn` until it has ended, even if the call is cancelled.
+    /// Runs `statement` on a free connection, or on one of `pool` if there is none. On a direct connection, a write
+    /// holds its `turn` until it has ended, even if the call is cancelled.
     pub(super) async fn run(
         &self,
         pool: &SqlitePool,

@@ -1,29 +1,29 @@
-use actix_web::http::header::{ETAG, Header, HeaderValue, IF_NONE_MATCH, IfNoneMatch};
+use actix_web::http::header::{ETAG, Header, IF_NONE_MATCH, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
-/// Begins the response to a read of the representation with the `ETag` `tag`, as [`quoted`] returns it: 200, or 304 and
-/// true if the client has that representation.
+/// Begins the response to a read of the representation with the strong entity tag `tag`, given without quotes: 200, or
+/// 304 and true if the client has that representation.
 #[must_use]
-pub fn begin_read(request: &HttpRequest, tag: HeaderValue) -> (HttpResponseBuilder, bool) {
-    let is_known = has_tag(request, tag.to_str().unwrap_or_default());
+pub fn begin_read(request: &HttpRequest, tag: &str) -> (HttpResponseBuilder, bool) {
+    let is_known = has_tag(request, tag);
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((ETAG, tag));
+    response.insert_header((ETAG, quoted(tag)));
     (response, is_known)
 }
 
-/// The value of `ETag` for the strong entity tag `tag` (RFC 9110 section 8.8.3), which is visible ASCII without quotes.
+/// The strong entity tag `tag` in the syntax of header fields (RFC 9110 section 8.8.3).
 #[must_use]
-pub fn quoted(tag: &str) -> HeaderValue {
-    HeaderValue::try_from(["\"", tag, "\""].concat()).unwrap_or(HeaderValue::from_static("\"\""))
+pub fn quoted(tag: &str) -> String {
+    ["\"", tag, "\""].concat()
 }
 
-/// True if `If-None-Match` contains `tag`, with or without quotes (RFC 9110 section 13.1.2). Uses weak comparison.
+/// True if `If-None-Match` contains `tag`, given without quotes (RFC 9110 section 13.1.2). Uses weak comparison.
 #[must_use]
 pub fn has_tag(request: &HttpRequest, tag: &str) -> bool {
     request.headers().contains_key(IF_NONE_MATCH)
         && match IfNoneMatch::parse(request) {
             Ok(IfNoneMatch::Any) => true,
-            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.tag() == tag.trim_matches('"')),
+            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.tag() == tag),
             Err(_) => false,
         }
 }

@@ -4,7 +4,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{begin_read, quoted};
+use super::begin_read;
 
 /// Caches may store the file but must revalidate it, so no client gets the file of an older version.
 const KEPT: &str = "public, max-age=0, must-revalidate";
@@ -29,7 +29,7 @@ impl File {
         let mut hasher = DefaultHasher::new();
         self.bytes.hash(&mut hasher);
         let tag = format!("{:016x}", hasher.finish());
-        let (mut response, is_known) = begin_read(request, quoted(&tag));
+        let (mut response, is_known) = begin_read(request, &tag);
         response.insert_header((CACHE_CONTROL, KEPT));
         // Also on a 304: clients update stored headers from it (RFC 9111 section 3.2).
         if let Some(policy) = &self.policy {
