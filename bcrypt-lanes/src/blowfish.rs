@@ -15,26 +15,7 @@ const WORDS: usize = SUBKEYS + 4 * BOX;
 
 /// The initial state: the fraction of pi (B. Schneier, "Description of a New Variable-Length Key, 64-Bit Block Cipher
 /// (Blowfish)", 1993).
-static PI: State = State(words_of(include_bytes!("pi.hex")));
-
-/// Reads words from lines of hexadecimal digits.
-const fn words_of(hex: &[u8]) -> [u32; WORDS] {
-    let (mut words, mut digits, mut at) = ([0; WORDS], 0, 0);
-    while at < hex.len() {
-        let digit = match hex[at] {
-            digit @ b'0'..=b'9' => digit - b'0',
-            digit @ b'a'..=b'f' => digit - b'a' + 10,
-            _ => 16,
-        };
-        if digit < 16 {
-            words[digits / 8] = words[digits / 8] << 4 | digit as u32;
-            digits += 1;
-        }
-        at += 1;
-    }
-    assert!(digits == 8 * WORDS, "pi.hex has 8 digits a word");
-    words
-}
+static PI: State = State(include!("pi.in"));
 
 impl State {
     /// `EksBlowfishSetup` without its rounds.
