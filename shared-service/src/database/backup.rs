@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,34 +9,16 @@ use uuid::Uuid;
 use super::{StoreError, open_existing};
 use crate::settings::Kind;
 
-/// The reason why there is no backup.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    /// The database is Postgres, which has its own tools.
-    #[error("this is Postgres: use pg_dump, as docs/runbook.md shows")]
-    NotAFile,
-    /// The database is in memory; no other process can read it.
-    #[error("this database is in memory, gone with the process that has it")]
-    Memory,
-    /// The new file cannot be made. An existing file is never overwritten.
-    #[error("{0}: {1}")]
-    File(String, io::Error),
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+const NOT_A_FILE: &str = "this is Postgres: use pg_dump, as docs/runbook.md shows";
 
-/// Copies the `SQLite` database at `url`, as of one moment, into the new file `to`, which only its owner can read. The
-/// service may run and write meanwhile: the copy is one read transaction, so it includes the content of `-wal`. The
-/// copy is synced to disk when this returns.
-///
-/// # Errors
-/// See [`BackupError`]. The incomplete file is removed.
-pub async fn backup(url: &str, to: &Path) -> Result<(), BackupError> {
+/// Copies the `SQLite` database at `url`, as of one moment, into the new file `to`, which only its owner can read; an
+/// existing file is never overwritten. The service may run and write meanwhile: the copy is one read transaction, so it
+/// includes the content of `-wal`. The copy is synced to disk when this returns; an incomplete one is removed.
+pub(crate) async fn backup(url: &str, to: &Path) -> Result<(), Box<dyn Error>> {
     if Kind::of(url) == Kind::Postgres {
-        return Err(BackupError::NotAFile);
+        return Err(NOT_A_FILE.into());
     }
-    let named = |error| BackupError::File(to.display().to_string(), error);
+    let named = |error| format!("{}: {error}", to.display());
     // SQLite accepts an empty file as a new database. Creating it here, with mode 600, keeps other users out.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(to).map_err(named)?;
     let copied = copy(url, to).await;
@@ -44,27 +27,24 @@ pub async fn backup(url: &str, to: &Path) -> Result<(), BackupError> {
         drop(fs::remove_file(to));
     }
     copied?;
-    File::open(to).and_then(|file| file.sync_all()).map_err(named)
+    Ok(File::open(to).and_then(|file| file.sync_all()).map_err(named)?)
 }
 
 /// Writes a copy as `backup` does, but to `out`. It first goes into a temporary file in the folder of the database,
 /// because `SQLite` can only copy into a file.
-///
-/// # Errors
-/// See [`BackupError`].
-pub async fn backup_into(url: &str, out: &mut impl Write) -> Result<(), BackupError> {
+pub(crate) async fn backup_into(url: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let kind = Kind::of(url);
     let file = match (&kind, kind.file()) {
-        (Kind::Postgres, _) => return Err(BackupError::NotAFile),
-        (_, None) => return Err(BackupError::Memory),
+        (Kind::Postgres, _) => return Err(NOT_A_FILE.into()),
+        (_, None) => return Err("this database is in memory, gone with the process that has it".into()),
         (_, Some(file)) => file.with_added_extension(format!("backup-{}", Uuid::new_v4().simple())),
     };
     backup(url, &file).await?;
     let copy = File::open(&file);
     // Unlinked while open: a process that is killed while it writes leaves no file behind.
     drop(fs::remove_file(&file));
-    let named = |error| BackupError::File("the standard output".to_owned(), error);
-    copy.and_then(|mut copy| io::copy(&mut copy, out)).and_then(|_| out.flush()).map_err(named)
+    let named = |error| format!("the standard output: {error}");
+    Ok(copy.and_then(|mut copy| io::copy(&mut copy, out)).and_then(|_| out.flush()).map_err(named)?)
 }
 
 async fn copy(url: &str, to: &Path) -> Result<(), StoreError> {

@@ -24,7 +24,7 @@ mod transaction;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-pub use self::backup::{BackupError, backup, backup_into};
+pub(crate) use self::backup::{backup, backup_into};
 pub(crate) use self::calls::describe as describe_calls;
 pub use self::error::StoreError;
 use self::error::may_pass;

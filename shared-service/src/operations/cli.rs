@@ -120,7 +120,7 @@ async fn copy(database_url: fn(&mut Settings) -> String, file: &Path) -> Result<
         if io::stdout().is_terminal() {
             return Err("a terminal is no place for a database: name a file, or write backup - >FILE".into());
         }
-        return Ok(backup_into(&url, &mut io::stdout().lock()).await?);
+        return backup_into(&url, &mut io::stdout().lock()).await;
     }
     backup(&url, file).await?;
     println!("{} is a copy of the database as it was when this began", file.display());
