@@ -3,7 +3,6 @@
 /// The wall clock.
 pub mod clock;
 /// SQL databases: pools, transactions, migrations, limits.
-#[cfg(feature = "database")]
 pub mod database;
 /// Requests and responses: bodies, queries, middleware, the `OpenAPI` document.
 pub mod http;

@@ -19,7 +19,6 @@ mod memory;
 /// Middleware around every request: request id, log line, error body.
 mod observe;
 /// The `OpenAPI` document, and a page that shows it.
-#[cfg(feature = "openapi")]
 pub mod openapi;
 /// Options of every server.
 mod options;

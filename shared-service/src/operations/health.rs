@@ -10,6 +10,7 @@ use reqwest::Client;
 use reqwest::redirect::Policy;
 use serde::Serialize;
 use shared_claims::{ErrorCode, Problem};
+use utoipa::ToSchema;
 
 use crate::http::at;
 
@@ -59,14 +60,12 @@ pub fn health(readiness: &Readiness) -> impl Fn(&mut web::ServiceConfig) + use<>
     }
 }
 
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Serialize, ToSchema)]
 struct Health {
     status: Status,
 }
 
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Status {
     Ok,
@@ -74,15 +73,15 @@ enum Status {
 }
 
 /// Say whether the process runs
-#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/livez", operation_id = "isAlive", tag = "service",
-    responses((status = 200, description = "It does.", body = Health))))]
+#[utoipa::path(get, path = "/livez", operation_id = "isAlive", tag = "service",
+    responses((status = 200, description = "It does.", body = Health)))]
 async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: Status::Ok })
 }
 
 /// Say whether all that the service needs answers
-#[cfg_attr(feature = "openapi", utoipa::path(get, path = "/readyz", operation_id = "isReady", tag = "service",
-    responses((status = 200, description = "It does.", body = Health)), extensions(("x-errors" = json!([ErrorCode::NotReady])))))]
+#[utoipa::path(get, path = "/readyz", operation_id = "isReady", tag = "service",
+    responses((status = 200, description = "It does.", body = Health)), extensions(("x-errors" = json!([ErrorCode::NotReady]))))]
 async fn readyz(readiness: web::Data<Readiness>) -> Result<HttpResponse, Problem> {
     let missing = readiness.missing().await;
     if missing.is_empty() {

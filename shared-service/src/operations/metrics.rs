@@ -156,7 +156,6 @@ fn install() -> Result<(), BuildError> {
 
 fn describe() {
     describe_requests();
-    #[cfg(feature = "database")]
     crate::database::describe_calls();
     describe_gauge!("build_info", "1; the labels say what runs");
     Collector::default().describe();
@@ -231,7 +230,6 @@ mod tests {
     }
 
     #[tokio::test]
-    #[cfg(feature = "database")]
     async fn store_call_is_timed_and_its_failure_counted() {
         use crate::database::{StoreError, within};
 

@@ -1,13 +1,10 @@
 /// Settings of access token verification.
 mod access;
 /// Commands that every service has.
-#[cfg(feature = "cli")]
 pub mod cli;
 /// Checks of the command `doctor`.
-#[cfg(feature = "cli")]
 pub mod doctor;
 /// The finished `OpenAPI` document.
-#[cfg(feature = "openapi")]
 mod document;
 /// `/livez` and `/readyz`, and the command that calls them.
 mod health;
@@ -18,7 +15,6 @@ pub(crate) mod metrics;
 /// Progress of a long command.
 mod progress;
 /// Records of an imported file.
-#[cfg(feature = "cli")]
 pub mod records;
 /// Settings of the revocation list's poller.
 mod revocations;
@@ -28,7 +24,6 @@ mod server;
 mod stop;
 
 pub use access::{AccessSettings, log_secret};
-#[cfg(feature = "openapi")]
 pub use document::document;
 pub use health::{Readiness, health, healthcheck};
 pub(crate) use logging::ACCESS;

@@ -1,7 +1,5 @@
 use std::fmt;
-#[cfg(feature = "database")]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The kind of database at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +20,6 @@ impl Kind {
     }
 
     /// The path of the file, if it is one.
-    #[cfg(feature = "database")]
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(file) => file.as_deref(),

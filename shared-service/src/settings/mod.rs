@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-#[cfg(feature = "database")]
 pub(crate) use self::kind::Kind;
 pub use self::private::{keep_private, open_trusted};
 use self::shown::Hidden;
