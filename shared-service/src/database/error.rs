@@ -80,14 +80,6 @@ impl From<sqlx::Error> for StoreError {
 fn words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Configuration(_) => "something in its address is not understood".to_owned(),
-        sqlx::Error::Migrate(migration) => match &**migration {
-            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
-                if matches!(cause, sqlx::Error::Configuration(_)) =>
-            {
-                words(cause)
-            }
-            _ => error.to_string(),
-        },
         sqlx::Error::Io(cause) => cause.to_string(),
         sqlx::Error::Database(stopped) if has_code(error, &STOPPED) => {
             format!("the time for this call was up, and the database stopped it: {}", stopped.message())
@@ -130,13 +122,9 @@ fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
 
 /// True if a retry may succeed: the server is starting, or another instance is migrating.
 pub(super) fn may_pass(error: &sqlx::Error) -> bool {
-    use MigrateError as M;
     use sqlx::Error as E;
     match error {
-        E::Migrate(error) => match &**error {
-            M::Execute(cause) | M::ExecuteMigration(cause, _) => may_pass(cause),
-            _ => false,
-        },
+        E::Migrate(error) => matches!(&**error, MigrateError::ExecuteMigration(cause, _) if may_pass(cause)),
         E::Database(_) => !has_code(error, &PERMANENT),
         E::Io(_) | E::PoolTimedOut => true,
         _ => false,
