@@ -11,10 +11,10 @@ use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use actix_web::body::{BodyStream, to_bytes_limited};
 use actix_web::http::header::CONTENT_LENGTH;
-use actix_web::web::{Bytes, BytesMut};
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
-use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -187,8 +187,10 @@ async fn members(request: &HttpRequest, payload: Payload) -> Result<Option<Map<S
 /// The bytes of the body.
 async fn bytes(request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
     check_length(request)?;
-    let reading = tokio::time::timeout(PATIENCE, read_bytes(payload)).await;
-    let bytes = reading.unwrap_or_else(|_| Err(Problem::new(ErrorCode::RequestTimeout)))?;
+    let reading = tokio::time::timeout(PATIENCE, to_bytes_limited(BodyStream::new(payload), LARGEST)).await;
+    let read = reading.map_err(|_| Problem::new(ErrorCode::RequestTimeout))?;
+    let bytes = read.map_err(|_| Problem::new(ErrorCode::ContentTooLarge))?;
+    let bytes = bytes.map_err(|_| malformed("The body broke off."))?;
     BearerAuth::recheck_sender(request)?;
     Ok(bytes)
 }
@@ -214,16 +216,4 @@ fn malformed(detail: &'static str) -> Problem {
 fn check_length(request: &HttpRequest) -> Result<(), Problem> {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > LARGEST) { Err(Problem::new(ErrorCode::ContentTooLarge)) } else { Ok(()) }
-}
-
-async fn read_bytes(mut payload: Payload) -> Result<Bytes, Problem> {
-    let mut bytes = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| malformed("The body broke off."))?;
-        if bytes.len() + chunk.len() > LARGEST {
-            return Err(Problem::new(ErrorCode::ContentTooLarge));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes.freeze())
 }
