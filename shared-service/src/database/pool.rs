@@ -91,12 +91,6 @@ impl Database {
         Ok(self.begin().await?.holding(turn))
     }
 
-    /// True if the database allows only one writer at a time, as `SQLite` does.
-    #[must_use]
-    pub fn has_one_writer(&self) -> bool {
-        !self.is_postgres()
-    }
-
     async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.writes).acquire_owned().await.map_err(|_| Error::PoolClosed)
     }
@@ -144,7 +138,9 @@ impl Database {
         Ok(())
     }
 
-    pub(super) fn is_postgres(&self) -> bool {
+    /// False for `SQLite`, which allows only one writer at a time.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
         matches!(self.pool, Pool::Postgres(_))
     }
 
@@ -219,7 +215,9 @@ impl Database {
             };
             let attempt = async || {
                 let mut transaction = Transaction::over(Connection::Postgres(pool.acquire().await?)).await?;
-                transaction.begin(postgres.clone()).await?;
+                if let Connection::Postgres(connection) = &mut *transaction {
+                    connection.execute(postgres.clone()).await?;
+                }
                 Ok(transaction)
             };
             // The server may have closed any idle connection; only the first statement on it reveals that.

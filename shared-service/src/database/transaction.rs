@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
 use sqlx::sqlite::Sqlite;
-use sqlx::{Error, Executor, SqlStr};
+use sqlx::{Error, Executor};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::statement::{Statement, Step};
@@ -103,14 +103,6 @@ impl Connection {
         } else {
             ("MATCH", format!("\"{}\"", part.replace('"', "\"\"")))
         }
-    }
-
-    /// Begins a transaction in Postgres with `sql`.
-    pub(super) async fn begin(&mut self, sql: SqlStr) -> Result<(), Error> {
-        if let Self::Postgres(postgres) = self {
-            postgres.execute(sql).await?;
-        }
-        Ok(())
     }
 
     pub(super) async fn run(&mut self, statement: Statement) -> Result<Vec<Step>, Error> {

@@ -29,7 +29,7 @@ struct Rotator {
 impl Group {
     /// Starts the task; `None` if the database has several writers.
     pub(super) fn start(store: &SqlStore, rules: Rules) -> Option<Self> {
-        if !store.pool.has_one_writer() {
+        if store.pool.is_postgres() {
             return None;
         }
         let rotator = Rotator { store: store.clone(), rules };
