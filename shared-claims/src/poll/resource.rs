@@ -1,11 +1,11 @@
 use std::sync::Weak;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use tokio::task::spawn_blocking;
 
-use super::source::{Conditions, Content, FetchError, Reply, Source};
+use super::source::{Content, FetchError, Reply, Source};
 use crate::jwt::{LONGEST_SET, Published};
 use crate::revocations::List;
 use crate::{LEEWAY, PublicKeys, RevocationList, Revocations, clock};
@@ -16,12 +16,6 @@ const SHORT: usize = 64 << 10;
 /// The longest revocation list, in bytes: enough for some two million entries.
 const LONGEST_LIST: usize = 128 << 20;
 
-/// The age of a response relative to its request.
-pub(super) enum Freshness {
-    Fresh,
-    Stale,
-}
-
 /// A resource of auth-service that is polled.
 pub(super) trait Resource: Send + 'static {
     /// Its name in the log.
@@ -30,9 +24,9 @@ pub(super) trait Resource: Send + 'static {
     /// True if the resource was read at least once; `None` after the last handle was dropped.
     fn is_loaded(&self) -> Option<bool>;
 
-    /// Sends one request and applies the response. An error changes nothing. A stale response from a cache removes
-    /// nothing and does not count as a confirmation.
-    fn fetch(&mut self, source: &Source) -> impl Future<Output = Result<Freshness, FetchError>> + Send;
+    /// Sends one request and applies the response; returns false if the response is stale. An error changes nothing. A
+    /// stale response from a cache removes nothing and does not count as a confirmation.
+    fn fetch(&mut self, source: &Source) -> impl Future<Output = Result<bool, FetchError>> + Send;
 }
 
 /// The revocation list.
@@ -50,11 +44,10 @@ impl Resource for ListResource {
         self.list.upgrade().map(|list| Revocations(list).age().is_some())
     }
 
-    async fn fetch(&mut self, source: &Source) -> Result<Freshness, FetchError> {
+    async fn fetch(&mut self, source: &Source) -> Result<bool, FetchError> {
         let (asked, clock) = (Instant::now(), clock::now());
-        let (after, etag) = (self.cursor.as_deref(), self.etag.as_ref());
-        let reply = source.fetch(Conditions { after, etag, longest: LONGEST_LIST }).await?;
-        let Some(list) = self.list.upgrade().map(Revocations) else { return Ok(Freshness::Fresh) };
+        let reply = source.fetch(self.cursor.as_deref(), self.etag.as_ref(), LONGEST_LIST).await?;
+        let Some(list) = self.list.upgrade().map(Revocations) else { return Ok(true) };
         let fresh = reply.fresh_since(asked, clock);
         // The earlier of the two clocks: if one jumps ahead, no entry is dropped too early.
         let now = reply.date.unwrap_or(u64::MAX).min(clock::now());
@@ -64,9 +57,8 @@ impl Resource for ListResource {
             self.cursor = cursor;
         }
         list.sweep(now);
-        let Some(made) = fresh else { return Ok(Freshness::Stale) };
-        list.confirm(made);
-        Ok(Freshness::Fresh)
+        fresh.inspect(|made| list.confirm(*made));
+        Ok(fresh.is_some())
     }
 }
 
@@ -94,20 +86,20 @@ impl Resource for KeyResource {
         self.keys.upgrade().map(|keys| PublicKeys(keys).age().is_some())
     }
 
-    async fn fetch(&mut self, source: &Source) -> Result<Freshness, FetchError> {
+    async fn fetch(&mut self, source: &Source) -> Result<bool, FetchError> {
         let (asked, clock) = (Instant::now(), clock::now());
-        let conditions = Conditions { after: None, etag: self.etag.as_ref(), longest: LONGEST_SET };
-        let reply = match source.fetch(conditions).await {
+        let reply = match source.fetch(None, self.etag.as_ref(), LONGEST_SET).await {
             // An auth-service without this endpoint has no public keys.
-            Err(FetchError::Status(StatusCode::NOT_FOUND)) => Reply::of_now(br#"{"keys":[]}"#.to_vec()),
+            Err(FetchError::Status(StatusCode::NOT_FOUND)) => {
+                let content = Content::Body { body: br#"{"keys":[]}"#.to_vec(), etag: None };
+                Reply { content, date: None, age: Duration::ZERO }
+            }
             reply => reply?,
         };
-        let Some(keys) = self.keys.upgrade().map(PublicKeys) else { return Ok(Freshness::Fresh) };
+        let Some(keys) = self.keys.upgrade().map(PublicKeys) else { return Ok(true) };
         // A cached set may contain a key that was removed since.
         let is_from_a_cache = !reply.age.is_zero();
-        let Some(made) = reply.fresh_since(asked, clock).filter(|_| !is_from_a_cache) else {
-            return Ok(Freshness::Stale);
-        };
+        let Some(made) = reply.fresh_since(asked, clock).filter(|_| !is_from_a_cache) else { return Ok(false) };
         if let Content::Body { body, etag } = reply.content {
             let unusable = keys.learn(&body)?;
             if unusable > 0 {
@@ -116,15 +108,11 @@ impl Resource for KeyResource {
             self.etag = etag;
         }
         keys.confirm(made);
-        Ok(Freshness::Fresh)
+        Ok(true)
     }
 }
 
 impl Reply {
-    const fn of_now(body: Vec<u8>) -> Self {
-        Self { content: Content::Body { body, etag: None }, date: None, age: std::time::Duration::ZERO }
-    }
-
     /// The instant at which the response was up to date; `None` if the response is older than the request. `asked` and
     /// `clock` are the time of the request on the monotonic clock and on the wall clock.
     fn fresh_since(&self, asked: Instant, clock: u64) -> Option<Instant> {

@@ -27,17 +27,6 @@ pub(super) struct Source {
     url: Url,
 }
 
-/// The parameters of a conditional request.
-#[derive(Clone, Copy)]
-pub(super) struct Conditions<'a> {
-    /// The cursor; without one, the whole list is requested.
-    pub(super) after: Option<&'a str>,
-    /// The `ETag` for `If-None-Match`.
-    pub(super) etag: Option<&'a HeaderValue>,
-    /// The longest accepted body, in bytes.
-    pub(super) longest: usize,
-}
-
 /// The parts of a response that are used.
 pub(super) struct Reply {
     pub(super) content: Content,
@@ -102,8 +91,14 @@ impl Source {
         }
     }
 
-    /// Sends the request and reads the whole response.
-    pub(super) async fn fetch(&self, Conditions { after, etag, longest }: Conditions<'_>) -> Result<Reply, FetchError> {
+    /// Requests the entries after the cursor `after`, or everything; `etag` is for `If-None-Match`. Reads the whole
+    /// response, whose body has at most `longest` bytes.
+    pub(super) async fn fetch(
+        &self,
+        after: Option<&str>,
+        etag: Option<&HeaderValue>,
+        longest: usize,
+    ) -> Result<Reply, FetchError> {
         // With `no-cache`, because a cache could return an outdated list.
         let mut request = self.client.get(self.url.clone()).header(ACCEPT, "application/json");
         request = request.header(CACHE_CONTROL, "no-cache").query(&after.map(|cursor| [("after", cursor)]));

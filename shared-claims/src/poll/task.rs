@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
 
-use super::resource::{Freshness, Resource};
+use super::resource::Resource;
 use super::source::{FetchError, Source};
 
 /// The maximum pause after failures. The end of an outage is noticed within this time.
@@ -37,8 +37,8 @@ impl<F: Resource> PollTask<F> {
         while self.resource.is_loaded().is_some() {
             let asked = Instant::now();
             let next = match self.resource.fetch(&self.source).await {
-                Ok(freshness) => {
-                    self.succeeded(&freshness);
+                Ok(is_fresh) => {
+                    self.succeeded(is_fresh);
                     asked + jittered(self.poll)
                 }
                 Err(error) => {
@@ -50,14 +50,12 @@ impl<F: Resource> PollTask<F> {
         }
     }
 
-    fn succeeded(&mut self, freshness: &Freshness) {
+    fn succeeded(&mut self, is_fresh: bool) {
         self.failures = 0;
-        match freshness {
-            Freshness::Fresh if self.outage.take().is_some() => log::info!("{} is up to date now", F::NAME),
-            Freshness::Fresh => {}
-            Freshness::Stale => {
-                self.log_outage("its answers are old: a cache keeps them, or its clock is behind".to_owned());
-            }
+        if !is_fresh {
+            self.log_outage("its answers are old: a cache keeps them, or its clock is behind".to_owned());
+        } else if self.outage.take().is_some() {
+            log::info!("{} is up to date now", F::NAME);
         }
         if let Some(first) = self.first.take() {
             // The receiver is gone if `start` timed out.
