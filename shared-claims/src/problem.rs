@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use http::StatusCode;
 use serde::Serialize;
 
 use crate::ErrorCode;
@@ -162,23 +163,10 @@ impl Problem {
     #[must_use]
     pub fn title(&self) -> &'static str {
         match self.0.status {
-            400 => "Bad Request",
-            401 => "Unauthorized",
-            403 => "Forbidden",
-            404 => "Not Found",
-            405 => "Method Not Allowed",
-            408 => "Request Timeout",
-            409 => "Conflict",
-            412 => "Precondition Failed",
+            // The crate http has the phrases of older RFCs for these two.
             413 => "Content Too Large",
-            415 => "Unsupported Media Type",
-            421 => "Misdirected Request",
             422 => "Unprocessable Content",
-            429 => "Too Many Requests",
-            431 => "Request Header Fields Too Large",
-            500 => "Internal Server Error",
-            503 => "Service Unavailable",
-            _ => "Error",
+            status => StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error"),
         }
     }
 
