@@ -12,7 +12,7 @@ use shared_service::{AccessSettings, Metrics, Readiness, RevocationSettings, Run
 use crate::Config;
 use crate::books::{Books, Catalogue, demo_books, rekey};
 use crate::page::page;
-use crate::routes::{Calls, Library, routes};
+use crate::routes::{Calls, routes};
 
 /// All migrations, in order.
 pub const MIGRATIONS: [(&str, &str); 5] = [
@@ -72,7 +72,7 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     }
     let awaited = keys.clone().filter(|_| config.access.secret.is_none());
     let readiness = readiness(books.clone(), revocations.clone(), awaited);
-    let library = Data::new(Library { catalogue: Catalogue::new(books.clone()), books });
+    let catalogue = Data::new(Catalogue::new(books));
     let mut metrics = Metrics::new(config.server.name, env!("CARGO_PKG_VERSION"), || ());
     if let Some(revocations) = &revocations {
         metrics = RevocationSettings::shown(metrics, revocations);
@@ -84,7 +84,7 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     let page = config.auth_public_url.as_deref().filter(|_| config.web).map(page);
     let service = bind(&config.server, metrics, move |app| {
         // The order matters: actix-web compares a request with the paths one after the other.
-        app.app_data(auth.clone()).app_data(library.clone()).configure(routes);
+        app.app_data(auth.clone()).app_data(catalogue.clone()).configure(routes);
         app.configure(health(&readiness)).configure(docs.clone());
         match &page {
             Some(page) => app.configure(page),

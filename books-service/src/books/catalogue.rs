@@ -30,7 +30,8 @@ const FILTERS: u64 = 1_000;
 /// Waiting requests share this query (see [`SingleFlight`]), so that many readers cost the database one small query at
 /// a time. If the database does not answer, the catalogue returns its error.
 pub struct Catalogue {
-    books: Books,
+    /// Single books, and all writes.
+    pub(crate) books: Books,
     revision: SingleFlight<Result<i64, StoreError>>,
     /// The list that most clients ask for: the first page of all books.
     first: Arc<CachedList>,

@@ -10,10 +10,9 @@ use shared_service::http::request::{Body, Query};
 use shared_service::{begin_read, link_next, quoted};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Library;
 use super::conditions::accepts;
 use super::query::ListBooks;
-use crate::books::{Book, BookId, Details, Edit, NotChanged};
+use crate::books::{Book, BookId, Catalogue, Details, Edit, NotChanged};
 
 /// The book that a path names.
 #[derive(IntoParams)]
@@ -51,14 +50,14 @@ pub async fn list(
     _: Member,
     request: HttpRequest,
     query: Query<ListBooks>,
-    library: Data<Library>,
+    catalogue: Data<Catalogue>,
 ) -> Result<HttpResponse, Problem> {
     // A block, so that the query takes no space in the future.
     let listing = {
         let query = if request.query_string().is_empty() { ListBooks::default() } else { query.read()? };
         Arc::new(query.listing()?)
     };
-    let page = library.catalogue.page(listing).await?;
+    let page = catalogue.page(listing).await?;
     let (mut response, is_known) = begin_read(&request, &page.tag);
     response.insert_header((CACHE_CONTROL, REVALIDATE)).insert_header(page.total.header());
     if let Some(cursor) = &page.next {
@@ -75,9 +74,9 @@ pub async fn show(
     _: Member,
     request: HttpRequest,
     id: Path<BookId>,
-    library: Data<Library>,
+    catalogue: Data<Catalogue>,
 ) -> Result<HttpResponse, Problem> {
-    let book = library.books.get(&id).await?.ok_or_else(no_such_book)?;
+    let book = catalogue.books.get(&id).await?.ok_or_else(no_such_book)?;
     let (mut response, is_known) = begin_read(&request, &book.version.to_string());
     response.insert_header((CACHE_CONTROL, REVALIDATE));
     Ok(if is_known { response.finish() } else { response.json(book) })
@@ -87,8 +86,8 @@ pub async fn show(
 #[utoipa::path(post, path = "/books", operation_id = "addBook", request_body = Details,
     security(("accessToken" = [])), responses((status = 201, description = "It is in the catalogue.", body = Added,
         headers(("ETag" = String, description = "For `If-Match`: another one after each change.")))))]
-pub async fn add(_: Admin, body: Body<Details>, library: Data<Library>) -> Result<HttpResponse, Problem> {
-    let book = library.books.add(body.read()?).await?;
+pub async fn add(_: Admin, body: Body<Details>, catalogue: Data<Catalogue>) -> Result<HttpResponse, Problem> {
+    let book = catalogue.books.add(body.read()?).await?;
     let answer = Added { message: "Book added successfully", book: &book };
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/books/{}", book.id)))
@@ -108,9 +107,9 @@ pub async fn replace(
     request: HttpRequest,
     id: Path<BookId>,
     body: Body<Details>,
-    library: Data<Library>,
+    catalogue: Data<Catalogue>,
 ) -> Result<HttpResponse, Problem> {
-    save(&request, &id, body.read()?.into(), &library).await
+    save(&request, &id, body.read()?.into(), &catalogue).await
 }
 
 /// Change some details of a book
@@ -125,13 +124,13 @@ pub async fn change(
     request: HttpRequest,
     id: Path<BookId>,
     body: Body<Edit>,
-    library: Data<Library>,
+    catalogue: Data<Catalogue>,
 ) -> Result<HttpResponse, Problem> {
     let edit = body.read()?;
     if edit.is_empty() {
         return Err(nothing_to_change());
     }
-    save(&request, &id, edit, &library).await
+    save(&request, &id, edit, &catalogue).await
 }
 
 /// Remove a book
@@ -145,14 +144,14 @@ pub async fn remove(
     _: Admin,
     request: HttpRequest,
     id: Path<BookId>,
-    library: Data<Library>,
+    catalogue: Data<Catalogue>,
 ) -> Result<HttpResponse, Problem> {
-    library.books.remove(&id, |version| accepts(&request, version)).await?;
+    catalogue.books.remove(&id, |version| accepts(&request, version)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn save(request: &HttpRequest, id: &BookId, edit: Edit, library: &Library) -> Result<HttpResponse, Problem> {
-    let book = library.books.edit(id, |version| accepts(request, version), edit).await?;
+async fn save(request: &HttpRequest, id: &BookId, edit: Edit, catalogue: &Catalogue) -> Result<HttpResponse, Problem> {
+    let book = catalogue.books.edit(id, |version| accepts(request, version), edit).await?;
     Ok(HttpResponse::Ok().insert_header((ETAG, quoted(&book.version.to_string()))).json(book))
 }
 

@@ -9,17 +9,8 @@ use actix_web::web::ServiceConfig;
 use shared_service::at;
 use utoipa::OpenApi;
 
-use crate::books::{Books, Catalogue};
-
-/// The state of the handlers.
-pub struct Library {
-    /// Single books, and all writes.
-    pub books: Books,
-    /// Lists.
-    pub catalogue: Catalogue,
-}
-
-/// The URL table. It needs `web::Data` of a [`Library`] and of a [`shared_claims::BearerAuth`].
+/// The URL table. It needs `web::Data` of a [`Catalogue`](crate::books::Catalogue) and of a
+/// [`shared_claims::BearerAuth`].
 pub fn routes(app: &mut ServiceConfig) {
     app.service(at("/books").get(books::list).post(books::add))
         .service(at("/books/{id}").get(books::show).put(books::replace).patch(books::change).delete(books::remove));
