@@ -47,19 +47,15 @@ struct Wire {
     until: u64,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("a revocation is of a kind that is not known here")]
-struct UnknownKind;
-
 impl TryFrom<Wire> for Revocation {
-    type Error = UnknownKind;
+    type Error = &'static str;
 
-    fn try_from(wire: Wire) -> Result<Self, UnknownKind> {
+    fn try_from(wire: Wire) -> Result<Self, &'static str> {
         let until = wire.until;
         match (wire.sid, wire.sub, wire.not_before) {
             (Some(sid), None, None) => Ok(Self::Session { sid, until }),
             (None, Some(sub), Some(not_before)) => Ok(Self::Subject { sub, not_before, until }),
-            _ => Err(UnknownKind),
+            _ => Err("a revocation is of a kind that is not known here"),
         }
     }
 }

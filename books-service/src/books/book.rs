@@ -44,17 +44,13 @@ impl fmt::Display for BookId {
     }
 }
 
-/// The text is not a canonical UUID.
-#[derive(Debug, thiserror::Error)]
-#[error("is not the id of a book: a UUID in lower case, or leave it out to get a new one")]
-pub struct NoBookId;
-
 impl TryFrom<String> for BookId {
-    type Error = NoBookId;
+    type Error = &'static str;
 
-    fn try_from(text: String) -> Result<Self, NoBookId> {
-        let canonical = Uuid::try_parse(&text).is_ok_and(|id| id.to_string() == text);
-        if canonical { Ok(Self(text)) } else { Err(NoBookId) }
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let is_canonical = Uuid::try_parse(&text).is_ok_and(|id| id.to_string() == text);
+        let why = "is not the id of a book: a UUID in lower case, or leave it out to get a new one";
+        if is_canonical { Ok(Self(text)) } else { Err(why) }
     }
 }
 

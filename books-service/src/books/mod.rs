@@ -23,7 +23,7 @@ mod transfer;
 /// The SQL of writes.
 mod writes;
 
-pub use book::{Author, Book, BookId, Details, Edit, Name, NoBookId, Pages, Title, Year};
+pub use book::{Author, Book, BookId, Details, Edit, Name, Pages, Title, Year};
 pub use catalogue::{Catalogue, ListPage};
 pub(crate) use demo::demo_books;
 pub use listing::{Key, LIMIT, Listing, Order, Position, Property, UnknownOrder};
