@@ -85,12 +85,6 @@ impl ErrorCode {
         Self::VARIANTS.iter().copied()
     }
 
-    /// The code named `name`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        name.parse().ok()
-    }
-
     /// The HTTP status.
     #[must_use]
     pub const fn status(self) -> u16 {

@@ -123,7 +123,7 @@ fn codes(operation: &mut Operation) -> Vec<ErrorCode> {
     }
     let own = operation.extensions.as_mut().and_then(|extensions| extensions.remove(ERRORS));
     let own = own.iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
-    codes.extend(own.filter_map(ErrorCode::named));
+    codes.extend(own.filter_map(|name| name.parse::<ErrorCode>().ok()));
     codes.sort_by_key(|code| *code as usize);
     codes.dedup();
     codes
