@@ -130,7 +130,7 @@ fn text(record: &Record<'_>) -> String {
     let mut line = time();
     push(&mut line, format_args!(" {:5} {} ", record.level(), record.target()));
     push_escaped(&mut line, &message(record));
-    for_each_pair(record, &[], |name, value| {
+    for_each_pair(record, |name, value| {
         line.extend([" ", name, "="]);
         push_value(&mut line, value, Format::Text);
     });
@@ -139,12 +139,15 @@ fn text(record: &Record<'_>) -> String {
 
 fn json(record: &Record<'_>) -> String {
     let (time, level, message) = (time(), record.level().as_str(), message(record));
-    let own = [("time", &*time), ("level", level), ("target", record.target()), ("message", &message)];
     let mut line = String::with_capacity(LENGTH);
-    for_each_pair(record, &own, |name, value| {
+    let mut add = |name: &str, value: &Value<'_>| {
         line.extend([if line.is_empty() { "{\"" } else { ",\"" }, name, "\":"]);
         push_value(&mut line, value, Format::Json);
-    });
+    };
+    for (name, text) in [("time", &*time), ("level", level), ("target", record.target()), ("message", &message)] {
+        add(name, &text.into());
+    }
+    for_each_pair(record, add);
     line.push('}');
     line
 }
@@ -208,37 +211,29 @@ fn push_value(line: &mut String, value: &Value<'_>, format: Format) {
     }
 }
 
-/// Calls `each` with the pairs of `own`, of the record and of its request, sorted by name. Of pairs with the same name,
-/// only the last one is passed.
-fn for_each_pair(record: &Record<'_>, own: &[(&str, &str)], mut each: impl FnMut(&str, &Value<'_>)) {
-    struct Pairs<'kvs>(Vec<(Key<'kvs>, Value<'kvs>)>);
+/// Calls `each` with the pairs of the record, then with those of its request.
+fn for_each_pair(record: &Record<'_>, mut each: impl FnMut(&str, &Value<'_>)) {
+    struct Pairs<F>(F);
 
-    impl<'kvs> VisitSource<'kvs> for Pairs<'kvs> {
+    impl<'kvs, F: FnMut(&str, &Value<'_>)> VisitSource<'kvs> for Pairs<F> {
         fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-            self.0.push((key, value));
+            (self.0)(key.as_str(), &value);
             Ok(())
         }
     }
 
-    let caller = Caller::with(Caller::clone);
-    let trace = caller.as_ref().and_then(|caller| caller.trace).map(|trace| (trace.id(), trace.parent()));
-    let mut pairs = Pairs(Vec::with_capacity(16));
-    pairs.0.extend(own.iter().map(|(name, text)| (Key::from(*name), Value::from(*text))));
     // The visitor above cannot fail.
-    drop(record.key_values().visit(&mut pairs));
-    if let Some(caller) = &caller {
-        pairs.0.push((Key::from("request_id"), caller.request_id.as_str().into()));
-        pairs.0.extend(caller.address.iter().map(|address| (Key::from("address"), Value::from_display(address))));
-    }
-    for (name, id) in trace.iter().flat_map(|(id, parent)| [("trace_id", id), ("parent_id", parent)]) {
-        pairs.0.push((Key::from(name), id.as_str().into()));
-    }
-    pairs.0.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
-    for (place, (name, value)) in pairs.0.iter().enumerate() {
-        if pairs.0.get(place + 1).is_none_or(|(next, _)| next != name) {
-            each(name.as_str(), value);
+    drop(record.key_values().visit(&mut Pairs(&mut each)));
+    Caller::with(|caller| {
+        each("request_id", &caller.request_id.as_str().into());
+        if let Some(address) = &caller.address {
+            each("address", &Value::from_display(address));
         }
-    }
+        if let Some(trace) = caller.trace {
+            each("trace_id", &trace.id().as_str().into());
+            each("parent_id", &trace.parent().as_str().into());
+        }
+    });
 }
 
 #[cfg(test)]
