@@ -1,14 +1,13 @@
 /// The reason why a token is refused. The text is the `error_description` of RFC 6750 section 3: plain ASCII, no
 /// quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "a variant without a text has its message")]
 pub enum TokenError {
-    /// More than 4096 bytes.
     #[error("The token is longer than 4096 bytes")]
     TooLong,
     /// Not three segments of strict base64url (RFC 7515 section 7.1, appendix C).
     #[error("The token is not a JWS in compact serialization")]
     Malformed,
-    /// The header is not one JSON object in UTF-8 with each name once.
     #[error("The token's header is not a JSON object with unique names")]
     MalformedHeader,
     /// No accepted key uses this `alg`, or the key named by `kid` uses another one (RFC 8725 section 3.1).
@@ -26,28 +25,21 @@ pub enum TokenError {
     /// The key set was not read yet, or is stale. The token may be valid: a service answers 503.
     #[error("The published keys are not known at the moment")]
     KeysUnknown,
-    /// No accepted key verifies the signature.
     #[error("The token's signature is not valid")]
     Signature,
     /// The claims are not one JSON object in UTF-8 with each name once (RFC 7519 section 4).
     #[error("The token's claims are not a JSON object with unique names")]
     MalformedClaims,
-    /// A claim is absent or of another JSON type.
     #[error("The claim {0} is missing or of the wrong type")]
     Claim(&'static str),
-    /// `iss` is not the configured issuer.
     #[error("The token is from another issuer")]
     Issuer,
-    /// `aud` does not name this service.
     #[error("The token is for another audience")]
     Audience,
-    /// `exp` has passed.
     #[error("The token has expired")]
     Expired,
-    /// `nbf` is in the future.
     #[error("The token is not valid yet")]
     NotYetValid,
-    /// `iat` is in the future.
     #[error("The token was issued in the future")]
     IssuedInFuture,
     /// The lifetime from `iat` to `exp` is negative or longer than this service accepts.

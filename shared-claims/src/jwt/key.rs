@@ -29,17 +29,15 @@ const fn filled(first: u8, middle: u8, last: u8) -> [u8; 32] {
 
 /// The reason why a PEM text is not an accepted key. The message follows the name of the setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "a variant without a text has its message")]
 pub enum KeyError {
-    /// The text contains no PEM block.
     #[error("is no PEM; make a key with `auth-service keygen --algorithm ES256 FILE`")]
     NotPem,
-    /// The key is encrypted with a password.
     #[error("is encrypted, and no start asks for a password: openssl pkey -in OLD -out NEW")]
     Encrypted,
     /// The key is in SEC 1 or PKCS#1 form.
     #[error("is not in PKCS#8: openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW")]
     NotPkcs8,
-    /// The key is a public key; a private key is required.
     #[error("is a public key, which cannot sign; the private one must stand here")]
     Public,
     /// Another curve, an RSA key of another length, or a malformed key.
