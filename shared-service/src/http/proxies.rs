@@ -1,6 +1,5 @@
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 
 use actix_web::http::header::{HeaderMap, X_FORWARDED_FOR};
 use ipnet::IpNet;
@@ -10,10 +9,7 @@ use crate::settings::Settings;
 /// The proxies whose `X-Forwarded-For` and `X-Request-Id` are trusted. If every sender were trusted, a client could
 /// choose the address and the request id that limits and logs use.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies {
-    networks: Arc<[IpNet]>,
-    warned: Arc<AtomicBool>,
-}
+pub struct TrustedProxies(Arc<[IpNet]>);
 
 impl TrustedProxies {
     /// Reads `TRUSTED_PROXIES`.
@@ -26,7 +22,7 @@ impl TrustedProxies {
             settings
                 .wrong("TRUSTED_PROXIES", "must list addresses or networks, such as 127.0.0.1, 10.0.0.0/8, fd00::/8");
         }
-        Self { networks: networks.unwrap_or_default(), warned: Arc::default() }
+        Self(networks.unwrap_or_default())
     }
 
     /// The client's address: the last one in the forwarding chain that is not a trusted proxy. Everything before it may
@@ -37,7 +33,13 @@ impl TrustedProxies {
             return peer;
         }
         if !self.trusts(peer) {
-            self.warn(peer);
+            static WARNING: Once = Once::new();
+            // Behind an unknown proxy, all clients have one address and share its limits.
+            WARNING.call_once(|| {
+                log::warn!(
+                    "{peer} sends X-Forwarded-For, which is ignored; if that is a proxy of yours, add it to TRUSTED_PROXIES"
+                );
+            });
             return peer;
         }
         let mut caller = peer;
@@ -55,16 +57,7 @@ impl TrustedProxies {
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let wide = if let IpAddr::V4(ip) = address { ip.to_ipv6_mapped().into() } else { address };
-        self.networks.iter().any(|network| network.contains(&address) || network.contains(&wide))
-    }
-
-    /// Warns once: behind an unknown proxy, all clients have one address and share its limits.
-    fn warn(&self, peer: IpAddr) {
-        if !self.warned.swap(true, Ordering::Relaxed) {
-            log::warn!(
-                "{peer} sends X-Forwarded-For, which is ignored; if that is a proxy of yours, add it to TRUSTED_PROXIES"
-            );
-        }
+        self.0.iter().any(|network| network.contains(&address) || network.contains(&wide))
     }
 }
 
