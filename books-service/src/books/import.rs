@@ -14,10 +14,14 @@ use super::transfer::{Imported, NotImported, book};
 use super::writes::Writing;
 use super::{Book, Books, Details};
 
-/// The columns of a row: text first, then numbers.
-const TEXTS: [&str; 9] =
-    ["id", "author", "author_key", "country", "country_key", "language", "language_key", "title", "title_key"];
-const NUMBERS: [&str; 4] = ["pages", "year", "added", "version"];
+/// Inserts books, except those whose id exists. `@` is a table of JSON arrays, one for each book.
+const INSERT: &str = "
+INSERT INTO books (id, author, author_key, country, country_key, language, language_key, title, title_key, pages, year,
+    added, version)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+    value ->> 8, CAST(value ->> 9 AS BIGINT), CAST(value ->> 10 AS BIGINT), CAST(value ->> 11 AS BIGINT),
+    CAST(value ->> 12 AS BIGINT)
+FROM @ WHERE TRUE ON CONFLICT (id) DO NOTHING";
 
 /// The number of books per statement.
 const MANY: usize = 500;
@@ -66,9 +70,10 @@ async fn add(
     let mut next = rows(&mut books, &mut revision).await;
     while let Some(ready) = next {
         progress(usize::try_from(revision - writing.revision).unwrap_or_default());
-        let insert = writing.transaction.insert_new("books", "id", &TEXTS, &NUMBERS, ready);
+        let insert = query(AssertSqlSafe(INSERT.replace('@', writing.transaction.elements()))).bind(ready);
+        let insert = insert.execute(&mut *writing.transaction);
         let (inserted, prepared) = tokio::join!(insert, rows(&mut books, &mut revision));
-        writing.added += inserted.map_err(StoreError::from)?.cast_signed();
+        writing.added += inserted.map_err(StoreError::from)?.rows_affected().cast_signed();
         next = prepared;
     }
     drop(books);
@@ -87,8 +92,8 @@ async fn drop_indexes(writing: &mut Writing) -> Result<Vec<String>, StoreError> 
     if books < FEW { Ok(writing.transaction.drop_indexes("books").await?) } else { Ok(Vec::new()) }
 }
 
-/// The next books, as JSON for [`Connection::insert_new`](shared_service::database::Connection::insert_new). Yields
-/// often, so that the statement in progress can exchange its messages with the database meanwhile.
+/// The next books, as JSON for [`INSERT`]. Yields often, so that the statement in progress can exchange its messages with
+/// the database meanwhile.
 async fn rows(books: &mut impl Iterator<Item = Book>, revision: &mut i64) -> Option<String> {
     let mut rows = Vec::with_capacity(MANY);
     for Book { id, details, version } in books.take(MANY) {

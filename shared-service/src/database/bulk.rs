@@ -35,33 +35,14 @@ impl Connection {
         Ok(statements)
     }
 
-    /// Inserts `rows` into `table`, except those whose `key` exists; returns the number of inserted ones.
-    /// `rows` is a JSON array with an array for each row: first the values of the columns `texts`, then of `numbers`.
-    /// One argument for all rows is faster than one for each value, whose names `SQLite` compares with each other.
-    ///
-    /// # Errors
-    /// The database is unavailable, or refuses a row.
-    pub async fn insert_new(
-        &mut self,
-        table: &'static str,
-        key: &'static str,
-        texts: &[&'static str],
-        numbers: &[&'static str],
-        rows: String,
-    ) -> Result<u64, Error> {
-        let columns = [texts, numbers].concat().join(", ");
-        let text = (0..texts.len()).map(|place| format!("value ->> {place}"));
-        let number =
-            (texts.len()..texts.len() + numbers.len()).map(|place| format!("CAST(value ->> {place} AS BIGINT)"));
-        let values = text.chain(number).collect::<Vec<_>>().join(", ");
-        let each = if matches!(self, Self::Postgres(_)) {
+    /// The table of the elements of the JSON array `$1`, with the column `value`. For a bulk insert: one argument for
+    /// all rows is faster than one for each value, whose names `SQLite` compares with each other.
+    #[must_use]
+    pub fn elements(&self) -> &'static str {
+        if matches!(self, Self::Postgres(_)) {
             "jsonb_array_elements(CAST($1 AS JSONB)) AS new (value)"
         } else {
             "json_each($1)"
-        };
-        let insert = format!(
-            "INSERT INTO {table} ({columns}) SELECT {values} FROM {each} WHERE TRUE ON CONFLICT ({key}) DO NOTHING"
-        );
-        Ok(query(AssertSqlSafe(insert)).bind(rows).execute(self).await?.rows_affected())
+        }
     }
 }
