@@ -10,13 +10,7 @@ use crate::{Members, TokenError, Value};
 const LONGEST: usize = 4096;
 
 /// Space for any decoded segment of a token.
-pub(super) struct Buffer([u8; LONGEST / 4 * 3]);
-
-impl Default for Buffer {
-    fn default() -> Self {
-        Self([0; LONGEST / 4 * 3])
-    }
-}
+pub(super) type Buffer = [u8; LONGEST / 4 * 3];
 
 /// The header parameters that concern the signature.
 struct Header {
@@ -33,8 +27,8 @@ impl Keyring {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let two = message.split_once('.').filter(|(_, claims)| !claims.contains('.'));
         let (header, claims) = two.ok_or(TokenError::Malformed)?;
-        decode(signature, &mut buffer.0[..=self.longest_signature()])?;
-        let header = read_header(decode(header, &mut buffer.0)?, typ)?;
+        decode(signature, &mut buffer[..=self.longest_signature()])?;
+        let header = read_header(decode(header, buffer)?, typ)?;
         let made = |key: &Key| {
             verify(signature, message.as_bytes(), &key.verifying, header.algorithm).is_ok_and(|is_made| is_made)
         };
@@ -42,7 +36,7 @@ impl Keyring {
             Algorithm::HS256 => self.secrets(header.kid.as_deref())?.iter().any(made),
             public => made(&self.public_key(public, header.kid.as_deref())?),
         };
-        if is_made { decode(claims, &mut buffer.0) } else { Err(TokenError::Signature) }
+        if is_made { decode(claims, buffer) } else { Err(TokenError::Signature) }
     }
 }
 

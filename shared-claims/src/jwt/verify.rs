@@ -137,7 +137,7 @@ impl<C: Claims> Verifier<C> {
 
     /// Verifies all but expiry and lifetime. Returns the claims, and true if the token has `nbf`.
     fn read(&self, token: &str, now: u64) -> Result<(C, bool), TokenError> {
-        let mut buffer = Buffer::default();
+        let mut buffer: Buffer = [0; _];
         let json = self.keys.open(token, C::TYP, &mut buffer)?;
         let members = Members::parse(json).map_err(|_| TokenError::MalformedClaims)?;
         self.check_parties(&members)?;
