@@ -128,9 +128,6 @@ impl<'f> Checked<'f> {
     }
 
     /// Fails if a line was invalid, after checking the rest of the file.
-    ///
-    /// # Errors
-    /// The invalid lines.
     fn check(&mut self) -> Result<(), NotImported> {
         if self.wrong.is_empty() {
             return Ok(());

@@ -101,9 +101,6 @@ impl<C: Claims> Verifier<C> {
     }
 
     /// Verifies `token` and returns the result of `read` for its claims. The claims of a cached token are not cloned.
-    ///
-    /// # Errors
-    /// As [`Verifier::verify`].
     pub(crate) fn verify_with<T>(&self, token: &str, now: u64, read: impl Fn(&C) -> T) -> Result<T, TokenError> {
         let cache = self.cache.as_ref().zip(self.keys.generation());
         let known = |claims: &C| {

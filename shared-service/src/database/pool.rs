@@ -165,9 +165,6 @@ impl Database {
     }
 
     /// Connects outside the pool, whose errors hide the cause. Does nothing for `SQLite`, whose errors show it.
-    ///
-    /// # Errors
-    /// The server cannot be reached within [`LIMIT`], or refuses.
     pub(crate) async fn probe(&self) -> Result<(), Error> {
         let Pool::Postgres(pool) = &self.pool else { return Ok(()) };
         let connecting = timeout(LIMIT, pool.connect_options().connect()).await;

@@ -19,10 +19,7 @@ pub(crate) fn is_form(request: &HttpRequest) -> bool {
 }
 
 /// Accepts bodies of the type `expected` in UTF-8. If that is JSON, `PATCH` also accepts a merge patch (RFC 7396),
-/// which is parsed as the same object.
-///
-/// # Errors
-/// 415: the body has another type, or is compressed.
+/// which is parsed as the same object. Refuses other types, and a compressed body, with 415.
 pub(crate) fn check_type(request: &HttpRequest, expected: &'static str) -> Result<(), Problem> {
     let encoding = request.headers().get(CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {

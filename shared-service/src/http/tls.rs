@@ -88,9 +88,6 @@ impl ResolvesServerCert for Shown {
 
 /// The TLS 1.2 and 1.3 configuration with the certificate in `files`. They are read now and again at each SIGHUP; if
 /// they are unusable then, the old certificate stays. Needs a Tokio runtime. actix-web adds ALPN for HTTP/1.1.
-///
-/// # Errors
-/// A file cannot be used; the message names it.
 pub(crate) fn start(files: TlsFiles) -> io::Result<ServerConfig> {
     let shown = Arc::new(Shown(RwLock::new(Arc::new(files.load()?))));
     let provider = Arc::new(ring::default_provider());

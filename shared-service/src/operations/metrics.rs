@@ -89,9 +89,6 @@ impl Metrics {
     }
 
     /// Starts recording. Needs a Tokio runtime.
-    ///
-    /// # Errors
-    /// The recorder cannot be installed.
     pub(crate) fn start(self) -> io::Result<Arc<Self>> {
         install().map_err(io::Error::other)?;
         show_counter(VERIFIED, &BearerAuth::OUTCOMES);
