@@ -1,9 +1,9 @@
+use std::error::Error;
 use std::future::ready;
-use std::io;
 use std::time::Duration;
 
 use actix_web::web::Data;
-use shared_claims::{PollError, Poller, PublicKeys, Revocations, SetupError};
+use shared_claims::{PollError, Poller, PublicKeys, Revocations};
 use shared_service::database::{self, StoreError};
 use shared_service::http::openapi::{docs, docs_at_root};
 use shared_service::operations::document;
@@ -35,30 +35,13 @@ pub const MIGRATIONS: [(&str, &str); 5] = [
     ),
 ];
 
-/// The reason why the service does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Access tokens cannot be verified.
-    #[error(transparent)]
-    Tokens(#[from] SetupError),
-    /// The poller of the revocation list or of the public keys cannot start.
-    #[error(transparent)]
-    Poll(#[from] PollError),
-    /// The database cannot be opened or migrated.
-    #[error(transparent)]
-    Database(#[from] StoreError),
-    /// The address cannot be used.
-    #[error(transparent)]
-    Listen(#[from] io::Error),
-}
-
 /// Starts the service that `config` describes, as `main`, local-stack and the tests do. The service listens when this
 /// returns, and serves once the result is awaited. `known` is the revocation list of an auth-service in this process;
 /// without it, the list is polled from the address in `config`.
 ///
 /// # Errors
 /// A dependency cannot be used.
-pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Running, StartError> {
+pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Running, Box<dyn Error>> {
     let (revocations, keys) = tokio::try_join!(revocations(config, known), keys(config))?;
     let auth = AccessSettings { keys: keys.clone(), ..config.access.clone() }.bearer_auth("books-service")?;
     let auth = Data::new(match &revocations {

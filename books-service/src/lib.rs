@@ -15,6 +15,6 @@ mod page;
 /// The HTTP contract: routes, requests, responses.
 pub mod routes;
 
-pub use app::{StartError, start};
+pub use app::start;
 pub use config::Config;
 pub use doctor::doctor;

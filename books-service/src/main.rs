@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use books_service::app::open;
 use books_service::books::Books;
 use books_service::routes::Calls;
-use books_service::{Config, StartError, doctor, start};
+use books_service::{Config, doctor, start};
 use clap::{CommandFactory, Parser, Subcommand};
 use shared_service::operations::cli::{CommonCommand, Program, exit, read};
 use shared_service::operations::document;
@@ -89,8 +89,7 @@ async fn serve() -> Result<(), Failure> {
         settings.log();
         config
     })?;
-    shared_service::serve(stop, async { Ok::<_, StartError>(vec![start(&config, None).await?]) }).await?;
-    Ok(())
+    shared_service::serve(stop, async { Ok(vec![start(&config, None).await?]) }).await
 }
 
 /// The settings of a command, whose log shows only warnings and errors unless `RUST_LOG` is set.
