@@ -204,18 +204,13 @@ impl Database {
     /// Begins a transaction. The future is boxed, because it is large and part of nearly every call.
     fn start(&self, sqlite: &'static str, postgres: SqlStr) -> BoxFuture<'_, Result<Transaction, Error>> {
         Box::pin(async move {
-            let pool = match &self.pool {
+            let attempt = async || match &self.pool {
                 Pool::Sqlite(pool, _) => {
-                    return Transaction::over(Connection::Sqlite(pool.begin_with(sqlite).await?)).await;
+                    Transaction::begin(Connection::Sqlite(pool.acquire().await?), sqlite.into_sql_str()).await
                 }
-                Pool::Postgres(pool) => pool,
-            };
-            let attempt = async || {
-                let mut transaction = Transaction::over(Connection::Postgres(pool.acquire().await?)).await?;
-                if let Connection::Postgres(connection) = &mut *transaction {
-                    connection.execute(postgres.clone()).await?;
+                Pool::Postgres(pool) => {
+                    Transaction::begin(Connection::Postgres(pool.acquire().await?), postgres.clone()).await
                 }
-                Ok(transaction)
             };
             // The server may have closed any idle connection; only the first statement on it reveals that.
             let mut idle = self.connections;

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres;
 use sqlx::sqlite::Sqlite;
-use sqlx::{Error, Executor};
+use sqlx::{Error, Executor, SqlStr};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
+use super::LIMIT;
 use super::statement::{Statement, Step};
 
 /// Steps of `SQLite`'s virtual machine between two checks for cancellation: some ten microseconds, or a few milliseconds
@@ -27,22 +29,23 @@ pub struct Transaction {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// The connection of a [`Transaction`].
+/// The connection of a [`Transaction`]. Not a transaction of sqlx: one whose `begin` is cancelled in Postgres stays open
+/// on its connection, and one that `SQLite` ended itself leaves a connection that cannot begin another.
 #[derive(Debug)]
 pub enum Connection {
     /// A connection to a file.
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
-    /// A connection to a server. Not a transaction of sqlx: a cancelled `begin` of sqlx returns its connection to the
-    /// pool with the transaction still open.
+    Sqlite(PoolConnection<Sqlite>),
+    /// A connection to a server.
     Postgres(PoolConnection<Postgres>),
     /// The transaction has ended; its connection goes back to the pool.
     Ended,
 }
 
 impl Transaction {
-    /// Wraps the transaction that has begun on `connection`.
-    pub(super) async fn over(connection: Connection) -> Result<Self, Error> {
+    /// Begins a transaction on `connection` with `sql`.
+    pub(super) async fn begin(connection: Connection, sql: SqlStr) -> Result<Self, Error> {
         let given_up = Arc::<AtomicBool>::default();
+        // If the rest fails or is cancelled, `drop` rolls back.
         let mut transaction = Self { connection, given_up: Arc::clone(&given_up), permit: None };
         if let Connection::Sqlite(sqlite) = &mut transaction.connection {
             let mut handle = sqlite.lock_handle().await?;
@@ -55,6 +58,7 @@ impl Transaction {
                 !given_up.load(Ordering::Relaxed)
             });
         }
+        transaction.connection.execute(sql).await?;
         Ok(transaction)
     }
 
@@ -69,14 +73,10 @@ impl Transaction {
     /// # Errors
     /// The database did not confirm the commit; its outcome is unknown.
     pub async fn commit(mut self) -> Result<(), Error> {
-        if let Connection::Postgres(postgres) = &mut self.connection {
-            // If this fails or is cancelled, `drop` rolls back.
-            postgres.execute("COMMIT").await?;
-        }
-        match self.take() {
-            Connection::Sqlite(sqlite) => sqlite.commit().await,
-            _ => Ok(()),
-        }
+        // If this fails or is cancelled, `drop` rolls back.
+        self.connection.execute("COMMIT").await?;
+        self.take().release();
+        Ok(())
     }
 
     /// Rolls back.
@@ -113,27 +113,41 @@ impl Connection {
         }
     }
 
-    async fn rollback(self) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(mut sqlite) => {
+    async fn rollback(mut self) -> Result<(), Error> {
+        // The first error may be that of a cancelled statement, whose answer Postgres sent before it read the rollback.
+        // In SQLite it means that there is no transaction, if another one can begin: SQLite itself ends one whose
+        // statement was interrupted, or for which the disk has no room.
+        let (again, patience) = match &mut self {
+            Self::Sqlite(sqlite) => {
                 // Locking the handle waits until a cancelled statement has ended. The next user of the connection must
                 // not inherit the progress handler.
                 sqlite.lock_handle().await?.remove_progress_handler();
-                sqlite.rollback().await
+                ("BEGIN; ROLLBACK", Duration::MAX)
             }
-            Self::Postgres(mut postgres) => {
-                let mut done = postgres.execute("ROLLBACK").await;
-                if done.is_err() {
-                    // The error may be that of a cancelled statement, whose answer was read before the rollback was sent.
-                    done = postgres.execute("ROLLBACK").await;
-                }
-                if done.is_err() {
-                    // The next user of the connection must not inherit the transaction.
-                    drop(postgres.detach());
-                }
-                done.map(drop)
+            // A server that has fallen silent must not keep a place in the pool.
+            _ => ("ROLLBACK", 2 * LIMIT),
+        };
+        let roll_back = async {
+            match self.execute("ROLLBACK").await {
+                Err(_) => self.execute(again).await,
+                done => done,
             }
-            Self::Ended => Ok(()),
+        };
+        let done = timeout(patience, roll_back).await.unwrap_or(Err(Error::PoolTimedOut));
+        match (&done, self) {
+            (Ok(_), connection) => connection.release(),
+            // The next user of the connection must not inherit the transaction.
+            (Err(_), Self::Sqlite(sqlite)) => drop(sqlite.detach()),
+            (Err(_), Self::Postgres(postgres)) => drop(postgres.detach()),
+            (Err(_), Self::Ended) => {}
+        }
+        done.map(drop)
+    }
+
+    /// Returns the connection to its pool, which first waits for an answer from the server, and sets no time limit.
+    fn release(self) {
+        if let Self::Postgres(mut postgres) = self {
+            tokio::spawn(timeout(LIMIT, postgres.return_to_pool()));
         }
     }
 }

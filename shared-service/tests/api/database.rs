@@ -1,12 +1,15 @@
 //! Limits on time and on connections, on each database.
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{FutureExt, join_all};
 use shared_service::database::{Database, LIMIT, StoreError, within};
 use sqlx::{AssertSqlSafe, Executor, query, query_scalar};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -18,12 +21,12 @@ const ENDLESS: &str = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 
      SELECT count(*) FROM n AS a, n AS b, n AS c, n AS d, n AS e";
 
 #[expect(clippy::disallowed_methods, reason = "where the test's server is, is no setting of a service")]
+fn postgres_url() -> String {
+    std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL is not set: run ./test, or see CONTRIBUTING.md")
+}
+
 fn postgres() -> Database {
-    Database::at(
-        &std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL is not set: run ./test, or see CONTRIBUTING.md"),
-        CONNECTIONS,
-    )
-    .unwrap()
+    Database::at(&postgres_url(), CONNECTIONS).unwrap()
 }
 
 /// `SQLite` and, with the feature `all-tests`, Postgres, each with the name of a new table of one row.
@@ -224,5 +227,66 @@ async fn cancelled_begin_leaves_no_transaction_open() {
         sleep(SOON / 10).await;
         let open: i64 = query_scalar(OPEN).fetch_one(&database).await.unwrap();
         assert_eq!(open, 0);
+    }
+}
+
+/// `SQLite` rolls back by itself then, and refuses the `ROLLBACK` that follows.
+#[tokio::test]
+async fn transaction_that_sqlite_ended_leaves_its_connection_usable() {
+    let file = std::env::temp_dir().join(format!("ended_{}", Uuid::new_v4().simple()));
+    let database = Database::at(&format!("sqlite://{}?mode=rwc", file.display()), 1).unwrap();
+    database.execute("CREATE TABLE t (text TEXT)").await.unwrap();
+
+    let mut full = database.begin_write().await.unwrap();
+    full.execute("PRAGMA max_page_count = 20").await.unwrap();
+    let error = full.execute("INSERT INTO t VALUES (hex(zeroblob(1000000)))").await.unwrap_err();
+    assert!(error.to_string().contains("full"), "{error}");
+    drop(full);
+    let mut next = database.begin_write().await.expect("after a full disk");
+    next.execute("PRAGMA max_page_count = 1000000").await.unwrap();
+    next.commit().await.unwrap();
+
+    for _ in 0..20 {
+        let mut interrupted = database.begin_write().await.expect("after an interrupt");
+        let long = format!("INSERT INTO t {ENDLESS}");
+        timeout(SOON / 10, interrupted.execute(AssertSqlSafe(long))).await.unwrap_err();
+    }
+    let mut last = database.begin_write().await.unwrap();
+    last.execute("INSERT INTO t VALUES ('a')").await.unwrap();
+    last.commit().await.unwrap();
+    assert_eq!(query_scalar::<_, i64>("SELECT COUNT(*) FROM t").fetch_one(&database).await.unwrap(), 1);
+}
+
+/// As after a fail-over of an address: no packet of the old connections arrives, and nothing closes them.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
+async fn silent_connections_are_replaced() {
+    let mut url = url::Url::parse(&postgres_url()).unwrap();
+    let server = url.socket_addrs(|| None).unwrap()[0];
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    url.set_port(Some(proxy.local_addr().unwrap().port())).unwrap();
+    let (silence, heard) = watch::channel(());
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = proxy.accept().await.unwrap();
+            let mut heard = heard.clone();
+            heard.mark_unchanged();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(server).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut client, &mut server) => {}
+                    // Keeps both sides open.
+                    _ = heard.changed() => pending().await,
+                }
+            });
+        }
+    });
+    let database = Database::at(url.as_str(), CONNECTIONS).unwrap();
+    is_free(&database, CONNECTIONS).await;
+    silence.send(()).unwrap();
+    let start = Instant::now();
+    let calls = || async { join_all((0..CONNECTIONS).map(|_| within("a store", database.execute("SELECT 1")))).await };
+    while calls().await.iter().any(Result::is_err) {
+        assert!(start.elapsed() < 6 * LIMIT, "they still hold places in the pool");
     }
 }
