@@ -163,10 +163,7 @@ pub fn migrations() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Opens users and sessions without creating or migrating the database, for commands that run while the service runs.
-///
-/// # Errors
-/// An address is invalid, or the database does not answer.
-pub async fn open_existing(config: &StoreConfig) -> Result<(Users, Arc<dyn SessionStore>), StoreError> {
+pub(crate) async fn open_existing(config: &StoreConfig) -> Result<(Users, Arc<dyn SessionStore>), StoreError> {
     let pool = database::open_existing(&config.database_url)?;
     let sessions: Arc<dyn SessionStore> = match config.redis_url.clone() {
         Some(address) => Arc::new(RedisSessions::new(address, config.rules)?),

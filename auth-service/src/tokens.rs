@@ -91,10 +91,7 @@ impl Tokens {
     }
 
     /// Signs with `keys` from now on, and accepts tokens signed with any of their published keys.
-    ///
-    /// # Errors
-    /// There is no signing key; nothing has changed.
-    pub fn change_keys(&self, keys: &AccessKeys) -> Result<(), SetupError> {
+    pub(crate) fn change_keys(&self, keys: &AccessKeys) -> Result<(), SetupError> {
         let signer = self.access_config.signer(keys)?;
         let publish = |before: Vec<PublicKey>| {
             let Some(published) = &self.keys else { return };
@@ -115,8 +112,7 @@ impl Tokens {
     /// The refresh token depends on the session alone, so a retry gets the same one. The `iat` of the access token
     /// comes from the session, because `notBefore` uses the same clock. The access token expires with the session, if
     /// that ends before the token's own lifetime.
-    #[must_use]
-    pub fn issue(&self, user: &User, session: &Session) -> TokenPair {
+    pub(crate) fn issue(&self, user: &User, session: &Session) -> TokenPair {
         let date = seconds(session.issued_at);
         let expires_in = self.access_ttl.min(seconds(session.ends_at).saturating_sub(date)).max(1);
         let access = AccessClaims {
@@ -153,10 +149,7 @@ impl Tokens {
 
     /// Returns the user and the session of any token that was ever signed for it: a refresh token, or else an access
     /// token. Used and expired tokens are accepted.
-    ///
-    /// # Errors
-    /// The token is neither; the error says why it is not a refresh token.
-    pub fn session_to_end(&self, token: &str, now_ms: i64) -> Result<(String, SessionId), TokenError> {
+    pub(crate) fn session_to_end(&self, token: &str, now_ms: i64) -> Result<(String, SessionId), TokenError> {
         let now = seconds(now_ms);
         let refresh = self.refresh_verifier.verify_expired_too(token, now).and_then(|claims| verified(&claims));
         refresh.map(|verified| (verified.user_id.to_string(), verified.session)).or_else(|error| {

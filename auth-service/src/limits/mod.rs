@@ -20,18 +20,19 @@ use shared_service::database::StoreError;
 
 pub use self::failures::{Attempt, FailureStore};
 pub use self::network::ClientNetwork;
-pub use self::rates::{LocalRates, RateStore};
-pub use self::redis::{RedisFailures, RedisRates};
+pub(crate) use self::rates::{LocalRates, RateStore};
+pub use self::redis::RedisFailures;
+pub(crate) use self::redis::RedisRates;
 pub use self::sql::SqlFailures;
 
 /// The longest time that counting may delay a call.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The factor by which the limit of an IPv6 site exceeds that of one of its networks.
-pub const SITE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+pub(crate) const SITE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// The limits of one service.
-pub struct Limits {
+pub(crate) struct Limits {
     /// Calls per minute, of a network and of a site; `None` disables the limit.
     pub rates: Option<[Arc<dyn RateStore>; 2]>,
     /// The number of consecutive wrong passwords without a wait, and their store; `None` disables the limit.
@@ -40,7 +41,7 @@ pub struct Limits {
 
 /// The reason why a login attempt is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum Throttled {
+pub(crate) enum Throttled {
     /// There were too many failures before; the client has to wait this long.
     #[error("to wait {0:?}")]
     Wait(Duration),
@@ -61,9 +62,8 @@ impl Limits {
     /// Counts a call. While the store is unavailable or slow, all calls pass: calls that need the store fail anyway,
     /// and the hashing queue bounds the others.
     ///
-    /// # Errors
-    /// The limit is exceeded; the error is the time to wait, at most a minute.
-    pub async fn call(&self, from: ClientNetwork) -> Result<(), Duration> {
+    /// If the limit is exceeded, the error is the time to wait, at most a minute.
+    pub(crate) async fn call(&self, from: ClientNetwork) -> Result<(), Duration> {
         let Some(rates) = &self.rates else { return Ok(()) };
         for (network, rates) in networks(from).zip(rates) {
             pass(&**rates, network).await?;
@@ -74,10 +74,9 @@ impl Limits {
     /// Runs `check`, which compares a password with the account of `login` and returns `None` if it is wrong. Failures
     /// are counted under the submitted name, whether or not the account exists.
     ///
-    /// # Errors
-    /// [`Throttled`] if too many passwords were wrong before, or too many other attempts failed meanwhile: the result
-    /// of `check` is then withheld. Or the error of `check`.
-    pub async fn guarded<T, E: From<Throttled>>(
+    /// If too many passwords were wrong before, or too many other attempts failed meanwhile, the result of `check` is
+    /// withheld: the error is [`Throttled`].
+    pub(crate) async fn guarded<T, E: From<Throttled>>(
         &self,
         login: &str,
         from: ClientNetwork,

@@ -10,16 +10,13 @@ use shared_service::database::StoreError;
 
 /// Counts calls under a name.
 #[async_trait]
-pub trait RateStore: Send + Sync {
+pub(crate) trait RateStore: Send + Sync {
     /// Counts one call; returns the time to wait, at most a minute, if the limit is exceeded.
-    ///
-    /// # Errors
-    /// The store is unavailable.
     async fn pass(&self, name: &str) -> Result<Option<Duration>, StoreError>;
 }
 
 /// Counts in this process only.
-pub struct LocalRates(RateLimiter<String, governor::state::keyed::HashMapStateStore<String>, DefaultClock>);
+pub(crate) struct LocalRates(RateLimiter<String, governor::state::keyed::HashMapStateStore<String>, DefaultClock>);
 
 impl LocalRates {
     /// Allows `per_minute` calls a minute.

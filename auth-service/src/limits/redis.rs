@@ -15,7 +15,7 @@ static LIMITS: Lua = Lua::new(include_str!("limits.lua"));
 pub struct RedisFailures(pub Redis);
 
 /// The store of calls per minute in Redis, for all instances.
-pub struct RedisRates {
+pub(crate) struct RedisRates {
     pub(crate) redis: Redis,
     /// The number of calls a minute that it allows, over all instances.
     pub(crate) per_minute: NonZeroU32,

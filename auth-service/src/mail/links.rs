@@ -29,7 +29,6 @@ impl PublicUrl {
     }
 
     /// True if links go over HTTP to another machine.
-    #[must_use]
     pub fn travels_in_clear(&self) -> bool {
         self.0.scheme() == "http" && !is_loopback(self.host())
     }

@@ -18,8 +18,7 @@ impl Cost {
     }
 
     /// True if an attacker could try thousands of passwords a second against a stolen hash of this cost.
-    #[must_use]
-    pub const fn is_low(self) -> bool {
+    pub(crate) const fn is_low(self) -> bool {
         self.0 < 10
     }
 }

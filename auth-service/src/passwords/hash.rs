@@ -66,8 +66,7 @@ impl PasswordHash {
 
     /// True if both are hashes of the same password: equal, or one a rewrite of the other. A new password has a new
     /// salt; a rewrite with another cost or key keeps the salt.
-    #[must_use]
-    pub fn is_of_the_same_password(&self, other: &Self) -> bool {
+    pub(crate) fn is_of_the_same_password(&self, other: &Self) -> bool {
         self == other || (!self.is_plain() && !other.is_plain() && self.salt() == other.salt())
     }
 

@@ -29,7 +29,8 @@ pub use cost::{Cost, WrongCost};
 pub use hash::{InvalidHash, PasswordHash};
 use hasher::Hasher;
 pub use keys::{Pepper, ShortPepper};
-pub use new_password::{LONGEST, NewPassword, SHORTEST, WeakPassword, check_length};
+pub(crate) use new_password::check_length;
+pub use new_password::{NewPassword, WeakPassword};
 pub use pool::Pool;
 pub use queue::PoolError;
 
@@ -77,9 +78,8 @@ const GREATEST_IMPORTED: u32 = 14;
 /// Hashes and verifies passwords on its own threads, for which clients take turns.
 ///
 /// The time does not reveal if a user exists, provided that the caller verifies something in both cases:
-/// [`verify`](Self::verify) for an account that may log in, [`verify_dummy`](Self::verify_dummy) otherwise. Both take
-/// as long as the costliest hash seen so far, at least the configured cost; twice as long for a text that is not in
-/// NFC.
+/// [`verify`](Self::verify) for an account that may log in, `verify_dummy` otherwise. Both take as long as the costliest
+/// hash seen so far, at least the configured cost; twice as long for a text that is not in NFC.
 pub struct Passwords {
     hasher: Arc<Hasher>,
     pool: Pool,
@@ -127,10 +127,7 @@ impl Passwords {
     }
 
     /// Hashes a password that was checked before.
-    ///
-    /// # Errors
-    /// The work was not done.
-    pub async fn hash(&self, new: NewPassword) -> Result<PasswordHash, PoolError> {
+    pub(crate) async fn hash(&self, new: NewPassword) -> Result<PasswordHash, PoolError> {
         let hasher = Arc::clone(&self.hasher);
         self.pool.run(ClientNetwork::default(), move || hasher.hash_text(new.text(), None)).await?
     }
@@ -190,11 +187,8 @@ impl Passwords {
     }
 
     /// Verifies no hash, but takes as long as a wrong password for an existing user.
-    ///
-    /// # Errors
-    /// The work was not done.
-    pub async fn verify_dummy(&self, asker: ClientNetwork, text: impl Into<SecretString>) -> Result<(), PoolError> {
-        let (text, hasher) = (text.into(), Arc::clone(&self.hasher));
+    pub(crate) async fn verify_dummy(&self, asker: ClientNetwork, text: SecretString) -> Result<(), PoolError> {
+        let hasher = Arc::clone(&self.hasher);
         let attempts = iter::once_with(move || hasher.dummies(text.expose_secret()));
         self.pool.verify(asker, attempts.flatten()).await.map(drop)
     }
@@ -214,8 +208,7 @@ impl Passwords {
     }
 
     /// True if storing `hash` makes each failed login take longer.
-    #[must_use]
-    pub fn is_costly(&self, hash: &PasswordHash) -> bool {
+    pub(crate) fn is_costly(&self, hash: &PasswordHash) -> bool {
         hash.cost() > self.hasher.cost
     }
 
@@ -226,8 +219,7 @@ impl Passwords {
     }
 
     /// The number of queued jobs.
-    #[must_use]
-    pub fn queue_depth(&self) -> usize {
+    pub(crate) fn queue_depth(&self) -> usize {
         self.pool.depth()
     }
 }

@@ -9,9 +9,9 @@ use super::estimate::estimate;
 use super::text::prepare;
 
 /// The minimum length, in characters of the NFC form.
-pub const SHORTEST: usize = 8;
+const SHORTEST: usize = 8;
 /// The maximum length, in bytes as sent: enough for any sentence, and a limit to the work that a request can cause.
-pub const LONGEST: usize = 1024;
+const LONGEST: usize = 1024;
 
 /// A new password that passed the rules, on its way to being hashed. It cannot be printed or stored; only
 /// [`Passwords`](super::Passwords) can read it.
@@ -32,10 +32,7 @@ pub enum WeakPassword {
 }
 
 /// Checks only the length, which takes almost no time.
-///
-/// # Errors
-/// [`WeakPassword::TooShort`] or [`WeakPassword::TooLong`].
-pub fn check_length(text: &str) -> Result<(), WeakPassword> {
+pub(crate) fn check_length(text: &str) -> Result<(), WeakPassword> {
     if text.len() > LONGEST {
         return Err(WeakPassword::TooLong);
     }
@@ -65,8 +62,7 @@ impl NewPassword {
 
     /// The password of a demo user, weak on purpose. Accepts only a constant of the program, never a text from a
     /// request.
-    #[must_use]
-    pub fn of_demo(text: &'static str) -> Self {
+    pub(crate) fn of_demo(text: &'static str) -> Self {
         Self(text.into())
     }
 

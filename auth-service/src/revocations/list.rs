@@ -27,7 +27,7 @@ struct Segment {
 }
 
 /// A part of a response.
-pub struct Piece(Form);
+pub(crate) struct Piece(Form);
 
 enum Form {
     Text(Bytes),
@@ -120,9 +120,7 @@ impl Piece {
     }
 
     /// The number of bytes.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "no piece is empty")]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.0 {
             Form::Text(text) => text.len(),
             Form::Whole(segment) => segment.length,
@@ -130,8 +128,7 @@ impl Piece {
     }
 
     /// The JSON text.
-    #[must_use]
-    pub fn bytes(&self) -> Bytes {
+    pub(crate) fn bytes(&self) -> Bytes {
         match &self.0 {
             Form::Text(text) => text.clone(),
             Form::Whole(segment) => json(segment.entries.iter()).into(),

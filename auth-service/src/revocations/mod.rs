@@ -24,7 +24,6 @@ use std::str::FromStr;
 
 use shared_claims::Revocation;
 
-pub use self::list::Piece;
 pub use self::reader::RevocationReader;
 
 /// A position in a shard: milliseconds since 1970, and a sequence number within the millisecond. The default precedes

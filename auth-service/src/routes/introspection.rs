@@ -94,9 +94,6 @@ pub(super) async fn introspect(
 
 impl Introspector {
     /// The introspector that `config` sets up; `None` without a secret.
-    ///
-    /// # Errors
-    /// A verifier cannot be built.
     pub fn of(config: &Config) -> Result<Option<Self>, SetupError> {
         let Some(secret) = config.introspection_secret.clone() else { return Ok(None) };
         log_secret("INTROSPECTION_SECRET", Some(&secret));

@@ -34,7 +34,6 @@ pub struct Metadata {
 
 impl Metadata {
     /// The metadata of the service at the address `issuer`; `None` if `issuer` is not a URL.
-    #[must_use]
     pub fn of(issuer: &str, introspects: bool) -> Option<Self> {
         issuer.parse::<PublicUrl>().ok()?;
         let at = |path: &str| format!("{}{path}", issuer.trim_end_matches('/'));

@@ -148,15 +148,13 @@ impl Users {
 
 impl UserChange {
     /// True if the user's sessions have to end.
-    #[must_use]
-    pub fn ends_sessions(&self) -> bool {
+    pub(crate) fn ends_sessions(&self) -> bool {
         self.disabled == Some(true) || self.hash.is_some() || self.sign_out
     }
 
     /// True if issued access tokens may be outdated. Also without an actual change: it may be a retry of a change that
     /// was interrupted.
-    #[must_use]
-    pub fn outdates_tokens(&self) -> bool {
+    pub(crate) fn outdates_tokens(&self) -> bool {
         self.role.is_some()
     }
 

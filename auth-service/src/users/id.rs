@@ -25,8 +25,7 @@ impl UserId {
     }
 
     /// The text of the UUID.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -42,7 +42,8 @@ pub use creation::{Created, NewUser};
 pub use demo::{DEMO_PEOPLE, DemoPerson, SeedError};
 pub(crate) use endings::{Ending, Ends};
 pub use id::{InvalidUserId, UserId};
-pub use names::{Email, InvalidEmail, InvalidUsername, Username, canonical_login};
+pub(crate) use names::canonical_login;
+pub use names::{Email, InvalidEmail, InvalidUsername, Username};
 pub use respelling::respell_emails;
 use rows::columns;
 pub use transfer::{Import, ImportedUser, NotImported};
@@ -135,8 +136,7 @@ impl Users {
     }
 
     /// Adds the outbox, if mail is on: changes of an account then queue a notice to its owner.
-    #[must_use]
-    pub fn with_notices(self, outbox: Option<Arc<Outbox>>) -> Self {
+    pub(crate) fn with_notices(self, outbox: Option<Arc<Outbox>>) -> Self {
         Self { outbox, ..self }
     }
 
@@ -161,7 +161,7 @@ impl Users {
         self.fetch(BY_USERNAME, username.as_str()).await?.as_ref().map(rows::user).transpose()
     }
 
-    /// Finds the account for `login`, a user name or an email in any spelling that [`canonical_login`] accepts.
+    /// Finds the account for `login`, a user name or an email in any spelling that `canonical_login` accepts.
     ///
     /// # Errors
     /// The database is unavailable.

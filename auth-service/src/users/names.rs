@@ -86,8 +86,7 @@ impl Email {
     }
 
     /// The address.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -108,8 +107,7 @@ impl fmt::Debug for Email {
 
 /// The canonical form of a login name, by which the account is looked up and failed logins are counted: a user name or
 /// an email in one spelling, without surrounding white space. Any other text is unchanged, because it names no account.
-#[must_use]
-pub fn canonical_login(text: &str) -> String {
+pub(crate) fn canonical_login(text: &str) -> String {
     let text = text.trim();
     let username = Username::parse(text).map(|Username(name)| name);
     username.or_else(|_| Email::parse(text).map(|Email(email)| email)).unwrap_or_else(|_| text.to_lowercase())
