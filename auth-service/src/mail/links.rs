@@ -19,7 +19,7 @@ pub struct NotAPublicUrl;
 impl PublicUrl {
     /// The URL of the page that redeems `ticket`. Its fragment reaches no server, log or `Referer`.
     pub(super) fn link(&self, purpose: Purpose, ticket: &Ticket) -> String {
-        format!("{self}/{}#token={}", purpose.as_str(), ticket.expose_secret())
+        format!("{self}/{}#token={}", purpose.into_str(), ticket.expose_secret())
     }
 
     /// The host name that auth-service sends to a mail server in `EHLO`.

@@ -4,6 +4,7 @@ use shared_service::clock;
 use shared_service::database::{Connection, Database, StoreError, within};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Executor, Row};
+use strum::{EnumString, IntoStaticStr};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -12,7 +13,8 @@ use super::tickets::digest;
 use crate::users::Email;
 
 /// The kinds of mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Kind {
     /// A link to set another password, if the address has an account.
     Reset,
@@ -94,18 +96,6 @@ WHERE mailboxes.first_at <= $3";
 const SWEEP: &str = "DELETE FROM mailboxes WHERE third_at <= $1";
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Reset, Self::Verify, Self::NewPassword, Self::NewAddress, Self::Reuse];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reset => "reset",
-            Self::Verify => "verify",
-            Self::NewPassword => "new_password",
-            Self::NewAddress => "new_address",
-            Self::Reuse => "reuse",
-        }
-    }
-
     const fn is_notice(self) -> bool {
         !matches!(self, Self::Reset | Self::Verify)
     }
@@ -154,7 +144,7 @@ impl Outbox {
     /// verify an address have the same limit for each user, so that an account cannot send to any number of mailboxes.
     pub(super) async fn pass(&self, mail: &Claimed, now_ms: i64) -> Result<bool, StoreError> {
         within(STORE, sqlx::query(SWEEP).bind(now_ms - HOUR).execute(&self.pool)).await?;
-        let kind = mail.kind.as_str();
+        let kind = mail.kind.into_str();
         let of_user = (mail.kind == Kind::Verify).then(|| format!("{kind} by\n{}", mail.user_id));
         for counted in of_user.into_iter().chain([format!("{kind}\n{}", mail.email.as_str())]) {
             let pass = sqlx::query(PASS).bind(digest(&counted)).bind(now_ms).bind(now_ms - HOUR);
@@ -179,7 +169,7 @@ impl Outbox {
 pub async fn add_to<'c>(on: impl Executor<'c, Database = Any>, mail: Mail<'_>) -> Result<bool, StoreError> {
     let insert = sqlx::query(INSERT)
         .bind(Uuid::now_v7().to_string())
-        .bind(mail.kind.as_str())
+        .bind(mail.kind.into_str())
         .bind(mail.email.as_str())
         .bind(mail.user_id)
         .bind(if mail.kind.is_notice() { MOST + NOTICES } else { MOST })
@@ -204,10 +194,9 @@ pub fn is_full() -> StoreError {
 
 fn read(row: &AnyRow) -> Result<Claimed, StoreError> {
     let kind: String = row.try_get("kind")?;
-    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind);
     Ok(Claimed {
         id: row.try_get("id")?,
-        kind: kind.ok_or_else(|| StoreError::corrupt(STORE, "outbox.kind of no known kind"))?,
+        kind: kind.parse().map_err(|_| StoreError::corrupt(STORE, "outbox.kind of no known kind"))?,
         email: Email::stored(row.try_get("email")?),
         user_id: row.try_get("user_id")?,
         attempts: row.try_get("attempts")?,

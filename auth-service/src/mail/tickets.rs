@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use shared_service::database::{Connection, StoreError};
 use sqlx::Row;
 use sqlx::any::AnyRow;
+use strum::IntoStaticStr;
 
 use super::STORE;
 use crate::users::{Account, Email, account_in};
@@ -12,8 +13,9 @@ use crate::users::{Account, Email, account_in};
 /// A ticket as a link contains it: 32 random bytes in base64url. Only its hash is stored.
 pub(super) type Ticket = SecretString;
 
-/// The action that a ticket permits, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The action that a ticket permits, once. Its word is in the database and in the path of its page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Purpose {
     /// To set another password.
     Reset,
@@ -45,14 +47,6 @@ const DELETE_OF_USER: &str = "DELETE FROM tickets WHERE user_id = $1";
 const DELETE_OTHER_CLAIMS: &str = "DELETE FROM tickets WHERE user_id = $1 AND purpose = 'verify' AND email <> $2";
 
 impl Purpose {
-    /// The word that the database and the path of its page contain.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reset => "reset",
-            Self::Verify => "verify",
-        }
-    }
-
     /// The lifetime in milliseconds.
     const fn life(self) -> i64 {
         match self {
@@ -80,7 +74,7 @@ pub(super) async fn issue(
     }
     let insert = sqlx::query(INSERT)
         .bind(digest(&ticket))
-        .bind(purpose.as_str())
+        .bind(purpose.into_str())
         .bind(user_id)
         .bind(email.map(Email::as_str))
         .bind(binding(account))
@@ -98,7 +92,7 @@ pub(super) async fn find(
     hash: String,
     now_ms: i64,
 ) -> Result<Option<ValidTicket>, StoreError> {
-    let found = sqlx::query(FIND).bind(&hash).bind(purpose.as_str()).bind(now_ms).fetch_optional(&mut *on).await?;
+    let found = sqlx::query(FIND).bind(&hash).bind(purpose.into_str()).bind(now_ms).fetch_optional(&mut *on).await?;
     let Some((user_id, email, bound)) = found.as_ref().map(read).transpose()? else { return Ok(None) };
     let Some(account) = account_in(on, &user_id).await?.filter(|account| !account.user.disabled) else {
         return Ok(None);
@@ -115,7 +109,7 @@ pub(super) async fn take(
     now_ms: i64,
 ) -> Result<Option<ValidTicket>, StoreError> {
     let Some(now) = find(on, proof.purpose, proof.hash.clone(), now_ms).await? else { return Ok(None) };
-    let take = sqlx::query(TAKE).bind(&now.hash).bind(now.purpose.as_str()).bind(now_ms).bind(binding(&now.account));
+    let take = sqlx::query(TAKE).bind(&now.hash).bind(now.purpose.into_str()).bind(now_ms).bind(binding(&now.account));
     let taken = take.execute(&mut *on).await?;
     Ok((taken.rows_affected() == 1).then_some(now))
 }

@@ -74,14 +74,14 @@ impl Worker {
     async fn deliver(&self, mail: &Claimed) -> Result<MailResult, StoreError> {
         let Some(account) = self.subject(mail).await? else { return Ok(MailResult::Dropped) };
         if mail.attempts > TRIES {
-            return Ok(given_up(mail.kind.as_str(), &account.user.id, "the last try did not end"));
+            return Ok(given_up(mail.kind.into_str(), &account.user.id, "the last try did not end"));
         }
         let first = mail.attempts == 1;
         if first && !self.outbox.pass(mail, now_ms()).await? {
             return Ok(MailResult::Limited);
         }
         let Some(letter) = self.letter(mail, &account).await? else { return Ok(MailResult::Dropped) };
-        let (kind, user) = (mail.kind.as_str(), account.user.id.as_str());
+        let (kind, user) = (mail.kind.into_str(), account.user.id.as_str());
         let sent = self.smtp.send(self.public_url.host(), &self.from, &mail.email, letter).await;
         match sent {
             Ok(()) => {
