@@ -64,12 +64,6 @@ impl Console {
     }
 }
 
-impl fmt::Debug for Console {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Console").field("terminal", &self.terminal).finish_non_exhaustive()
-    }
-}
-
 fn typed_twice() -> Result<SecretString, CliError> {
     let first = SecretString::from(rpassword::prompt_password("Password: ")?);
     let second = SecretString::from(rpassword::prompt_password("The same again: ")?);

@@ -1,5 +1,3 @@
-use std::fmt;
-
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 use zxcvbn::Score;
@@ -15,6 +13,7 @@ const LONGEST: usize = 1024;
 
 /// A new password that passed the rules, on its way to being hashed. It cannot be printed or stored; only
 /// [`Passwords`](super::Passwords) can read it.
+#[derive(Debug)]
 pub struct NewPassword(SecretString);
 
 /// The reason why a password is refused; the text tells the user what to do.
@@ -73,12 +72,6 @@ impl NewPassword {
 
     pub(super) fn text(&self) -> &str {
         self.0.expose_secret()
-    }
-}
-
-impl fmt::Debug for NewPassword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NewPassword([redacted])")
     }
 }
 

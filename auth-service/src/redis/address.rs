@@ -1,13 +1,12 @@
 //! The address in `REDIS_URL`: one server, a master watched by Sentinels, or a Cluster.
 
-use std::fmt;
 use std::str::FromStr;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use shared_service::StoreUrl;
 use url::Url;
 
-/// An address with credentials. Its `Debug` shows no part of it, because it may contain a password.
+/// An address with credentials. Has no `Debug`, so that a password in it cannot be logged.
 #[derive(Clone)]
 pub struct RedisAddress(pub(super) Kind);
 
@@ -30,12 +29,6 @@ pub(super) enum Kind {
     redis-cluster://host:6379,host:6379; with rediss in the place of redis it is TLS"
 )]
 pub struct NotAnAddress;
-
-impl fmt::Debug for RedisAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RedisAddress")
-    }
-}
 
 impl FromStr for RedisAddress {
     type Err = NotAnAddress;
