@@ -5,7 +5,7 @@ use bcrypt_lanes::Attempt;
 
 use super::keys::Key;
 use super::text::{forms, prepare};
-use super::{Cost, PasswordHash, Pepper, PoolError};
+use super::{Cost, PasswordHash, PoolError};
 
 /// The length at which plain bcrypt truncates its input, in bytes.
 const CUT: usize = 72;
@@ -21,9 +21,8 @@ pub(super) struct Hasher {
 }
 
 impl Hasher {
-    pub(super) fn new(cost: Cost, pepper: Option<Pepper>) -> Self {
-        let slowest = AtomicU32::new(cost.get());
-        Self { cost, slowest, pepper: pepper.map(Pepper::into_key), fixed: Key::fixed() }
+    pub(super) fn new(cost: Cost, pepper: Option<Key>) -> Self {
+        Self { cost, slowest: AtomicU32::new(cost.get()), pepper, fixed: Key::fixed() }
     }
 
     pub(super) fn expect_cost(&self, cost: Cost) {

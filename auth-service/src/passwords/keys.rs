@@ -11,18 +11,21 @@ const FIXED_TEXT: &[u8] = b"auth-service password 1";
 /// The minimum length of a pepper in bytes; a shorter one can be guessed together with the passwords.
 const SHORTEST_PEPPER: usize = 16;
 
-/// A secret outside the database that is applied to every password, so that stolen hashes alone are useless. Its name,
-/// derived from it, is part of each hash.
+/// The key of the HMAC before bcrypt, which by itself truncates its input at 72 bytes and forbids NUL. Its name is part
+/// of each hash. A pepper is a key outside the database, so that stolen hashes alone are useless.
 #[derive(Debug)]
-pub struct Pepper(Key);
+pub struct Key {
+    name: String,
+    bytes: SecretSlice<u8>,
+}
 
 /// The pepper is short enough to be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is shorter than 16 bytes; 64 random hex digits are a good one")]
 pub struct ShortPepper;
 
-impl Pepper {
-    /// Uses the bytes of `text` as they are.
+impl Key {
+    /// Uses the bytes of `text` as they are, as a pepper, and derives its name from them.
     ///
     /// # Errors
     /// It has fewer than 16 bytes.
@@ -33,22 +36,9 @@ impl Pepper {
         }
         let [a, b, c, d, ..] = mac(bytes, b"the name of this pepper");
         let name = format!("{PEPPER}{:08x}", u32::from_be_bytes([a, b, c, d]));
-        Ok(Self(Key { name, bytes: bytes.to_vec().into() }))
+        Ok(Self { name, bytes: bytes.to_vec().into() })
     }
 
-    pub(super) fn into_key(self) -> Key {
-        self.0
-    }
-}
-
-/// The key of the HMAC before bcrypt, which by itself truncates its input at 72 bytes and forbids NUL.
-#[derive(Debug)]
-pub(super) struct Key {
-    name: String,
-    bytes: SecretSlice<u8>,
-}
-
-impl Key {
     pub(super) fn fixed() -> Self {
         Self { name: FIXED.into(), bytes: FIXED_TEXT.to_vec().into() }
     }

@@ -28,7 +28,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub use cost::{Cost, WrongCost};
 pub use hash::{InvalidHash, PasswordHash};
 use hasher::Hasher;
-pub use keys::{Pepper, ShortPepper};
+pub use keys::{Key as Pepper, ShortPepper};
 pub(crate) use new_password::check_length;
 pub use new_password::{NewPassword, WeakPassword};
 pub use pool::Pool;
