@@ -7,7 +7,7 @@ use shared_service::database::StoreError;
 use super::failures::{Attempt, FIRST_WAIT, FailureStore, LONGEST_WAIT, MEMORY};
 use super::rates::RateStore;
 use crate::SESSION_STORE;
-use crate::redis::{Durability, Lua, Redis, Step};
+use crate::redis::{Lua, Redis, Step};
 
 static LIMITS: Lua = Lua::new(include_str!("limits.lua"));
 
@@ -56,7 +56,7 @@ impl FailureStore for RedisFailures {
 
 /// Runs one step on a key in any slot. A limit need not survive a fail-over, so no replica has to acknowledge it.
 async fn run(redis: &Redis, key: String, name: &'static str, arguments: Vec<String>) -> Result<i64, StoreError> {
-    redis.step(&Step { script: &LIMITS, keys: vec![key], name, arguments, durability: Durability::Master }).await
+    redis.step(&Step { script: &LIMITS, keys: vec![key], name, arguments, replicated: None }).await
 }
 
 /// The wait from the script's reply, if there is one.

@@ -9,7 +9,7 @@ use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
 use super::shard::{SHARDS, Shard};
-use super::step::{Durability, Step};
+use super::step::Step;
 
 /// The maximum time for a replica to acknowledge a write.
 const WAIT_MS: u64 = 400;
@@ -80,7 +80,7 @@ impl Connection {
     /// # Errors
     /// Redis's error. After `NOSCRIPT`, `MOVED` and `ASK` nothing was executed; after any other error it is unknown.
     pub(super) async fn run(&self, step: &Step, destination: &Destination, skew_ms: i64) -> RedisResult<Value> {
-        let waits = matches!(step.durability, Durability::Replica(shard) if self.of(shard).load(Ordering::Relaxed));
+        let waits = step.replicated.is_some_and(|shard| self.of(shard).load(Ordering::Relaxed));
         let mut commands = vec![step.command(destination.with_source, skew_ms)];
         if waits {
             commands.push(redis::cmd("WAIT").arg(1).arg(WAIT_MS).take());

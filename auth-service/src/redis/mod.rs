@@ -22,7 +22,7 @@ use self::connection::Destination;
 use self::link::{Link, Topology};
 use self::sentinel::Sentinels;
 pub use self::shard::{SHARDS, Shard};
-pub use self::step::{Durability, Lua, Step};
+pub use self::step::{Lua, Step};
 use crate::SESSION_STORE;
 
 /// The maximum number of times that a step is sent, if each reply means that nothing was executed.

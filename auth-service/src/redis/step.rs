@@ -17,15 +17,6 @@ impl Lua {
     }
 }
 
-/// The servers that must acknowledge a step before it succeeds.
-#[derive(Clone, Copy, Debug)]
-pub enum Durability {
-    /// The master: the result need not survive a fail-over.
-    Master,
-    /// Also a replica, if the master of the shard has any.
-    Replica(Shard),
-}
-
 /// One run of a script, on keys of one slot.
 pub struct Step {
     /// The script.
@@ -36,8 +27,9 @@ pub struct Step {
     pub name: &'static str,
     /// The arguments of that function.
     pub arguments: Vec<String>,
-    /// The servers that must acknowledge the step.
-    pub durability: Durability,
+    /// The shard whose replica must acknowledge the step too, if its master has any; `None` if the result need not
+    /// survive a fail-over.
+    pub replicated: Option<Shard>,
 }
 
 impl Step {

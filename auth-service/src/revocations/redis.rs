@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Changes, Cursor, Position, ShardChanges};
 use crate::SESSION_STORE;
-use crate::redis::{Durability, Lua, Redis, SHARDS, Shard, Step};
+use crate::redis::{Lua, Redis, SHARDS, Shard, Step};
 
 /// The maximum number of entries of a shard in one read.
 const PAGE: usize = 1_000;
@@ -92,7 +92,7 @@ async fn read_after(redis: &Redis, shard: Shard, after: Position) -> Result<Repl
 }
 
 fn step(key: String, name: &'static str, arguments: Vec<String>) -> Step {
-    Step { script: &REVOCATIONS, keys: vec![key], name, arguments, durability: Durability::Master }
+    Step { script: &REVOCATIONS, keys: vec![key], name, arguments, replicated: None }
 }
 
 /// 128 bits of SHA-256, in hexadecimal.

@@ -11,7 +11,7 @@ use shared_service::database::StoreError;
 use super::session::{SessionPosition, ms};
 use super::{Changes, Cursor, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId, SessionStore};
 use crate::SESSION_STORE;
-use crate::redis::{Durability, Lua, Redis, RedisAddress, Shard, Step};
+use crate::redis::{Lua, Redis, RedisAddress, Shard, Step};
 use crate::revocations::redis::{self as revocations, list_key};
 
 static SESSIONS: Lua = Lua::new(include_str!("sessions.lua"));
@@ -82,8 +82,8 @@ impl RedisSessions {
             Keys::RecordAndList(id) => (Some(format!("{index}:{id}")), Some(list_key(shard))),
         };
         let keys = std::iter::once(index).chain(record).chain(list).collect();
-        let durability = if name == "list" { Durability::Master } else { Durability::Replica(shard) };
-        self.redis.step(&Step { script: &SESSIONS, keys, name, arguments, durability }).await
+        let replicated = (name != "list").then_some(shard);
+        self.redis.step(&Step { script: &SESSIONS, keys, name, arguments, replicated }).await
     }
 }
 
