@@ -17,7 +17,7 @@ use shared_service::{Metrics, Readiness, RevocationSettings, Running, as_gauge, 
 use crate::access_keys;
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::grants::Grants;
-use crate::limits::{FailureStore, Limits, LocalRates, RateStore, RedisFailures, RedisRates, SITE, SqlFailures};
+use crate::limits::{FailureStore, Limits, Rates, RedisFailures, SITE, SqlFailures};
 use crate::mail::{self, Recovery};
 use crate::passwords::Passwords;
 use crate::redis::Redis;
@@ -209,11 +209,11 @@ fn limits(limited: &Limited, calls: u32, failures: u32) -> Limits {
     }
 }
 
-fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<dyn RateStore> {
+fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<Rates> {
     if let Limited::Redis(redis) = limited {
-        return Arc::new(RedisRates { redis: redis.clone(), per_minute });
+        return Arc::new(Rates::Redis(redis.clone(), per_minute));
     }
-    let rates = Arc::new(LocalRates::new(per_minute));
+    let rates = Arc::new(Rates::local(per_minute));
     every_minute(&rates, |rates| async move { rates.sweep() });
     rates
 }

@@ -20,9 +20,8 @@ use shared_service::database::StoreError;
 
 pub use self::failures::{Attempt, FailureStore};
 pub use self::network::ClientNetwork;
-pub(crate) use self::rates::{LocalRates, RateStore};
+pub(crate) use self::rates::Rates;
 pub use self::redis::RedisFailures;
-pub(crate) use self::redis::RedisRates;
 pub use self::sql::SqlFailures;
 
 /// The longest time that counting may delay a call.
@@ -34,7 +33,7 @@ pub(crate) const SITE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 /// The limits of one service.
 pub(crate) struct Limits {
     /// Calls per minute, of a network and of a site; `None` disables the limit.
-    pub rates: Option<[Arc<dyn RateStore>; 2]>,
+    pub rates: Option<[Arc<Rates>; 2]>,
     /// The number of consecutive wrong passwords without a wait, and their store; `None` disables the limit.
     pub failures: Option<(NonZeroU32, Arc<dyn FailureStore>)>,
 }
@@ -66,7 +65,7 @@ impl Limits {
     pub(crate) async fn call(&self, from: ClientNetwork) -> Result<(), Duration> {
         let Some(rates) = &self.rates else { return Ok(()) };
         for (network, rates) in networks(from).zip(rates) {
-            pass(&**rates, network).await?;
+            pass(rates, network).await?;
         }
         Ok(())
     }
@@ -132,7 +131,7 @@ fn networks(from: ClientNetwork) -> impl Iterator<Item = ClientNetwork> {
     std::iter::once(from).chain(Some(from.site()).filter(|site| *site != from))
 }
 
-async fn pass(rates: &dyn RateStore, network: ClientNetwork) -> Result<(), Duration> {
+async fn pass(rates: &Rates, network: ClientNetwork) -> Result<(), Duration> {
     let why = match tokio::time::timeout(PATIENCE, rates.pass(&network.to_string())).await {
         Ok(Ok(wait)) => return wait.map_or(Ok(()), Err),
         Ok(Err(error)) => error.to_string(),

@@ -3,38 +3,46 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use governor::clock::{Clock, DefaultClock};
+use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use shared_service::database::StoreError;
 
+use super::redis::{step, wait};
+use crate::redis::Redis;
+
 /// Counts calls under a name.
-#[async_trait]
-pub(crate) trait RateStore: Send + Sync {
-    /// Counts one call; returns the time to wait, at most a minute, if the limit is exceeded.
-    async fn pass(&self, name: &str) -> Result<Option<Duration>, StoreError>;
+pub(crate) enum Rates {
+    /// In this process only.
+    Local(RateLimiter<String, HashMapStateStore<String>, DefaultClock>),
+    /// In Redis, for all instances, which together allow this number of calls a minute.
+    Redis(Redis, NonZeroU32),
 }
 
-/// Counts in this process only.
-pub(crate) struct LocalRates(RateLimiter<String, governor::state::keyed::HashMapStateStore<String>, DefaultClock>);
-
-impl LocalRates {
-    /// Allows `per_minute` calls a minute.
-    pub(crate) fn new(per_minute: NonZeroU32) -> Self {
-        Self(RateLimiter::hashmap(Quota::per_minute(per_minute)))
+impl Rates {
+    /// Allows `per_minute` calls a minute, counted in this process only.
+    pub(crate) fn local(per_minute: NonZeroU32) -> Self {
+        Self::Local(RateLimiter::hashmap(Quota::per_minute(per_minute)))
     }
 
     /// Forgets names without a call for a minute. Call it about once a minute.
-    pub fn sweep(&self) {
-        self.0.retain_recent();
-        self.0.shrink_to_fit();
+    pub(crate) fn sweep(&self) {
+        if let Self::Local(limiter) = self {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
     }
-}
 
-#[async_trait]
-impl RateStore for LocalRates {
-    async fn pass(&self, name: &str) -> Result<Option<Duration>, StoreError> {
-        let until = self.0.check_key(&name.to_owned()).err();
-        Ok(until.map(|until| until.wait_time_from(DefaultClock::default().now())))
+    /// Counts one call; returns the time to wait, at most a minute, if the limit is exceeded.
+    pub(super) async fn pass(&self, name: &str) -> Result<Option<Duration>, StoreError> {
+        match self {
+            Self::Local(limiter) => {
+                let until = limiter.check_key(&name.to_owned()).err();
+                Ok(until.map(|until| until.wait_time_from(DefaultClock::default().now())))
+            }
+            Self::Redis(redis, per_minute) => {
+                wait(redis.step(&step(format!("rate:{name}"), "pass", vec![per_minute.to_string()])).await?)
+            }
+        }
     }
 }
