@@ -18,7 +18,8 @@ use crate::sessions::{Label, NewSession, Rotation, Session, SessionId, SessionSt
 use crate::tokens::{TokenPair, Tokens, VerifiedRefreshToken};
 use crate::users::{Account, User, Users};
 
-pub use self::refused::{LoginRefused, Refused};
+pub(crate) use self::refused::LoginRefused;
+pub use self::refused::Refused;
 
 /// The longest wait until the `iat` of a token, however much the clocks differ.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

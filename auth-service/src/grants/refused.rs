@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use shared_claims::TokenError;
 use shared_service::database::StoreError;
 
@@ -10,13 +8,13 @@ use crate::tokens::VerifiedRefreshToken;
 
 /// The reason why a login opened no session.
 #[derive(Debug, thiserror::Error)]
-pub enum LoginRefused {
+pub(crate) enum LoginRefused {
     /// The account does not exist or is disabled, or the password is wrong.
     #[error("the user name or the password is wrong")]
     Wrong,
-    /// There were too many wrong passwords before; the client has to wait this long.
-    #[error("to wait {0:?}")]
-    Throttled(Duration),
+    /// There were too many wrong passwords before, or they cannot be counted.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     /// The password was not verified.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -29,19 +27,11 @@ impl LoginRefused {
     pub(super) const fn result(&self) -> LoginResult {
         match self {
             Self::Wrong => LoginResult::Wrong,
-            Self::Throttled(_) => LoginResult::Throttled,
+            Self::Throttled(Throttled::Wait(_)) => LoginResult::Throttled,
             Self::Pool(PoolError::Busy { .. }) => LoginResult::Busy,
-            Self::Store(StoreError::Unavailable { .. }) => LoginResult::Unavailable,
-            Self::Pool(_) | Self::Store(_) => LoginResult::Failed,
-        }
-    }
-}
-
-impl From<Throttled> for LoginRefused {
-    fn from(throttled: Throttled) -> Self {
-        match throttled {
-            Throttled::Wait(wait) => Self::Throttled(wait),
-            Throttled::Store(error) => Self::Store(error),
+            Self::Throttled(Throttled::Store(StoreError::Unavailable { .. }))
+            | Self::Store(StoreError::Unavailable { .. }) => LoginResult::Unavailable,
+            Self::Pool(_) | Self::Throttled(_) | Self::Store(_) => LoginResult::Failed,
         }
     }
 }

@@ -44,7 +44,7 @@ use utoipa::openapi::{self, HttpMethod, PathItem, RefOr, Required};
 use utoipa::{Modify, OpenApi};
 
 use crate::grants::{Grants, LoginRefused};
-use crate::limits::Limits;
+use crate::limits::{Limits, Throttled};
 use crate::mail::Recovery;
 use crate::passwords::{NotHashed, Passwords, PoolError};
 use crate::revocations::RevocationReader;
@@ -146,8 +146,8 @@ fn login_refused(why: LoginRefused, event: &'static str) -> Problem {
     match why {
         LoginRefused::Wrong => invalid_credentials(),
         LoginRefused::Pool(error) => error.into(),
-        LoginRefused::Store(error) => error.into(),
-        LoginRefused::Throttled(wait) => {
+        LoginRefused::Store(error) | LoginRefused::Throttled(Throttled::Store(error)) => error.into(),
+        LoginRefused::Throttled(Throttled::Wait(wait)) => {
             log::warn!(target: "audit", event = event; "too many wrong passwords");
             too_many(wait, ErrorCode::TooManyFailures)
         }
