@@ -15,8 +15,6 @@ use crate::users::{Account, By, Email, UserChange, UserId, Users, account_in, en
 pub struct Recovery {
     users: Users,
     sessions: Arc<dyn SessionStore>,
-    pool: Database,
-    outbox: Option<Arc<Outbox>>,
     settings: MailSettings,
 }
 
@@ -51,8 +49,7 @@ impl Recovery {
     /// Creates a recovery service on these stores. Mail is on if `settings` name a mail server.
     pub fn new(settings: MailSettings, pool: &Database, sessions: &Arc<dyn SessionStore>) -> Self {
         let outbox = settings.smtp.as_ref().map(|_| Arc::new(Outbox::new(pool.clone())));
-        let users = Users::new(pool.clone()).with_notices(outbox.clone());
-        Self { users, sessions: Arc::clone(sessions), pool: pool.clone(), outbox, settings }
+        Self { users: Users { pool: pool.clone(), outbox }, sessions: Arc::clone(sessions), settings }
     }
 
     /// The store of users. If mail is on, its changes queue notices.
@@ -62,14 +59,14 @@ impl Recovery {
 
     /// Starts the tasks that send mails, if mail is on. They end when the session store is dropped.
     pub fn start_sending(&self) {
-        if let Some(outbox) = &self.outbox {
+        if let Some(outbox) = &self.users.outbox {
             worker::start(&self.settings, outbox, &self.users, &self.sessions);
         }
     }
 
     /// Adds the age of the outbox to `metrics`, where mail is on.
     pub fn shown(&self, metrics: Metrics) -> Metrics {
-        let Some(outbox) = self.outbox.clone() else { return metrics };
+        let Some(outbox) = self.users.outbox.clone() else { return metrics };
         let age = ("mail_outbox_age_seconds", "Seconds that the oldest mail in the outbox has waited");
         metrics.gauge(age, move || {
             let outbox = Arc::clone(&outbox);
@@ -84,7 +81,7 @@ impl Recovery {
 
     /// The outbox; none where mail is off.
     pub fn outbox(&self) -> Option<&Arc<Outbox>> {
-        self.outbox.as_ref()
+        self.users.outbox.as_ref()
     }
 
     /// True if `PUBLIC_URL` is set, so that there can be links.
@@ -97,7 +94,7 @@ impl Recovery {
     /// the outbox is full.
     pub async fn claim(&self, account: &Account, email: &Email) -> Result<bool, StoreError> {
         let is_queued = within(STORE, self.claim_in_turn(account, email)).await?;
-        self.wake();
+        self.users.wake();
         Ok(is_queued)
     }
 
@@ -119,7 +116,7 @@ impl Recovery {
     /// Looks up a valid `ticket`: its account, and the address that it proves. The ticket stays valid.
     pub async fn find(&self, purpose: Purpose, ticket: &str, now_ms: i64) -> Result<Option<ValidTicket>, StoreError> {
         within(STORE, async {
-            let mut read = self.pool.begin().await?;
+            let mut read = self.users.pool.begin().await?;
             let found = tickets::find(&mut read, purpose, tickets::digest(ticket), now_ms).await?;
             read.rollback().await?;
             Ok::<_, StoreError>(found)
@@ -138,7 +135,7 @@ impl Recovery {
         if !within(STORE, self.redeem_for_password(&proof, &change, now_ms)).await? {
             return Ok(false);
         }
-        self.wake();
+        self.users.wake();
         // The ticket is used up: after a 503 the client would repeat the call and get 403.
         if let Err(error) = complete_of(&self.users, &*self.sessions, user_id).await {
             log::warn!(user = user_id.as_str(); "sessions opened beside a reset end later, in the background: {error}");
@@ -199,9 +196,5 @@ impl Recovery {
             Ok::<_, StoreError>(Some(Linked::Link { url: public_url.link(Purpose::Reset, &ticket), expires_at }))
         })
         .await
-    }
-
-    fn wake(&self) {
-        self.outbox.iter().for_each(|outbox| outbox.wake());
     }
 }

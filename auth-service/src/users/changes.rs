@@ -105,9 +105,7 @@ impl Users {
         let Some(mut turn) = self.take_turn(by).await? else { return Ok(None) };
         let outcome = self.change_in(&mut turn, id, change).await?;
         end_turn(turn, matches!(outcome, Changed::Done { .. })).await?;
-        if let Some(outbox) = &self.outbox {
-            outbox.wake();
-        }
+        self.wake();
         Ok(Some(outcome))
     }
 

@@ -117,9 +117,9 @@ impl Account {
 /// The store of users, with the same SQL for `SQLite` and Postgres. Every call ends within a second.
 #[derive(Clone, Debug)]
 pub struct Users {
-    pool: Database,
-    /// For notices of changes; none where mail is off.
-    outbox: Option<Arc<Outbox>>,
+    pub(crate) pool: Database,
+    /// For notices of changes to the owner of an account; none where mail is off.
+    pub(crate) outbox: Option<Arc<Outbox>>,
 }
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM users WHERE id = $1");
@@ -133,11 +133,6 @@ impl Users {
     #[must_use]
     pub fn new(pool: Database) -> Self {
         Self { pool, outbox: None }
-    }
-
-    /// Adds the outbox, if mail is on: changes of an account then queue a notice to its owner.
-    pub(crate) fn with_notices(self, outbox: Option<Arc<Outbox>>) -> Self {
-        Self { outbox, ..self }
     }
 
     /// Finds a user by id.
@@ -197,6 +192,11 @@ impl Users {
         let cost = within(STORE, async { query.fetch_one(&mut *self.pool.list().await?).await }).await?;
         let wrong = |_| StoreError::corrupt(STORE, "users.password_hash of no known form");
         cost.map(|cost| cost.parse().map_err(wrong)).transpose()
+    }
+
+    /// Wakes a worker that sends mails, if mail is on.
+    pub(crate) fn wake(&self) {
+        self.outbox.iter().for_each(|outbox| outbox.wake());
     }
 
     async fn fetch(&self, select: &'static str, key: &str) -> Result<Option<AnyRow>, StoreError> {
