@@ -9,7 +9,7 @@ use crate::limits::ClientNetwork;
 use crate::mail::{Linked, Recovery};
 use crate::passwords::{NotHashed, PasswordHash, Passwords};
 use crate::sessions::SessionStore;
-use crate::users::{Changed, Created, Deleted, Email, NewUser, User, UserChange, Username, Users};
+use crate::users::{By, Changed, Created, Deleted, Email, NewUser, User, UserChange, Username, Users};
 
 /// Commands about users.
 #[derive(Debug, Subcommand)]
@@ -142,7 +142,7 @@ impl CliContext<'_> {
     /// Prints a link by which `user` sets a password.
     async fn reset_link(self, console: &mut Console, user: &User) -> Result<(), CliError> {
         let linked = match self.recovery {
-            Some(recovery) => recovery.link(None, &user.id, now_ms()).await?,
+            Some(recovery) => recovery.link(By::NoAccount, &user.id, now_ms()).await?,
             None => None,
         };
         match linked {

@@ -2,14 +2,14 @@ use std::sync::Arc;
 
 use shared_service::Metrics;
 use shared_service::clock::now_ms;
-use shared_service::database::{Database, StoreError, within};
+use shared_service::database::{Connection, Database, StoreError, within};
 
 use super::tickets::{self, Purpose, ValidTicket};
 use super::{Kind, Mail, MailSettings, Outbox, STORE, add_to, delete_claims, is_full, worker};
 use crate::endings::complete_of;
 use crate::passwords::PasswordHash;
 use crate::sessions::SessionStore;
-use crate::users::{Account, By, Email, UserChange, UserId, Users, account_in, end_turn, mark_verified, verify_email};
+use crate::users::{Account, By, Email, UserChange, UserId, Users, account_in, mark_verified, verify_email};
 
 /// Password reset and email verification, by mail or by a link that an admin makes.
 pub struct Recovery {
@@ -93,24 +93,21 @@ impl Recovery {
     /// address. A queued mail of an earlier request is deleted. False if the account may no longer write; fails if
     /// the outbox is full.
     pub async fn claim(&self, account: &Account, email: &Email) -> Result<bool, StoreError> {
-        let is_queued = within(STORE, self.claim_in_turn(account, email)).await?;
-        self.users.wake();
-        Ok(is_queued)
-    }
-
-    async fn claim_in_turn(&self, account: &Account, email: &Email) -> Result<bool, StoreError> {
-        let Some(mut turn) = self.users.take_turn(Some(By::Owner(account))).await? else { return Ok(false) };
-        let user_id = account.user.id.as_str();
-        delete_claims(&mut turn, user_id).await?;
-        let old = account.user.email.as_ref().filter(|old| *old != email);
-        let notice = old.map(|old| Mail { kind: Kind::NewAddress, email: old, user_id });
-        for mail in notice.into_iter().chain([Mail { kind: Kind::Verify, email, user_id }]) {
-            if !add_to(&mut *turn, mail).await? {
-                return Err(is_full());
+        let write = async |on: &mut Connection| {
+            let user_id = account.user.id.as_str();
+            delete_claims(on, user_id).await?;
+            let old = account.user.email.as_ref().filter(|old| *old != email);
+            let notice = old.map(|old| Mail { kind: Kind::NewAddress, email: old, user_id });
+            for mail in notice.into_iter().chain([Mail { kind: Kind::Verify, email, user_id }]) {
+                if !add_to(&mut *on, mail).await? {
+                    return Err(is_full());
+                }
             }
-        }
-        end_turn(turn, true).await?;
-        Ok(true)
+            Ok(())
+        };
+        let queued = self.users.in_turn(STORE, By::Owner(account), |()| true, write).await?;
+        self.users.wake();
+        Ok(queued.is_some())
     }
 
     /// Looks up a valid `ticket`: its account, and the address that it proves. The ticket stays valid.
@@ -132,7 +129,16 @@ impl Recovery {
         let user_id = &proof.account.user.id;
         self.sessions.end_all(user_id, None).await?;
         let change = UserChange { hash: Some(hash), ..UserChange::default() };
-        if !within(STORE, self.redeem_for_password(&proof, &change, now_ms)).await? {
+        let write = async |on: &mut Connection| {
+            let Some(taken) = tickets::take(on, &proof, now_ms).await? else { return Ok(false) };
+            if taken.email.is_some() {
+                mark_verified(on, user_id, now_ms).await?;
+            }
+            self.users.change_in(on, user_id, &change).await?;
+            tickets::delete_of(on, user_id).await?;
+            Ok(true)
+        };
+        if self.users.in_turn(STORE, By::NoAccount, |redeemed| *redeemed, write).await? != Some(true) {
             return Ok(false);
         }
         self.users.wake();
@@ -143,58 +149,27 @@ impl Recovery {
         Ok(true)
     }
 
-    async fn redeem_for_password(
-        &self,
-        proof: &ValidTicket,
-        change: &UserChange,
-        now_ms: i64,
-    ) -> Result<bool, StoreError> {
-        let Some(mut turn) = self.users.take_turn(None).await? else { return Ok(false) };
-        let taken = tickets::take(&mut turn, proof, now_ms).await?;
-        if let Some(ValidTicket { account, email, .. }) = &taken {
-            let user_id = &account.user.id;
-            if email.is_some() {
-                mark_verified(&mut turn, user_id, now_ms).await?;
-            }
-            self.users.change_in(&mut turn, user_id, change).await?;
-            tickets::delete_of(&mut turn, user_id).await?;
-        }
-        end_turn(turn, taken.is_some()).await?;
-        Ok(taken.is_some())
-    }
-
     /// Redeems a ticket for an address, which becomes the verified address of the account.
     pub async fn verify(&self, proof: &ValidTicket, now_ms: i64) -> Result<Verified, StoreError> {
-        within(STORE, self.verify_in_turn(proof, now_ms)).await
-    }
-
-    async fn verify_in_turn(&self, proof: &ValidTicket, now_ms: i64) -> Result<Verified, StoreError> {
-        let Some(mut turn) = self.users.take_turn(None).await? else { return Ok(Verified::Gone) };
-        let verified = match tickets::take(&mut turn, proof, now_ms).await? {
+        let write = async |on: &mut Connection| match tickets::take(on, proof, now_ms).await? {
             Some(ValidTicket { account, email: Some(email), .. }) => {
-                let is_done = verify_email(&mut turn, &account.user.id, &email, now_ms).await?;
-                if is_done { Verified::Done } else { Verified::Taken }
+                let is_done = verify_email(on, &account.user.id, &email, now_ms).await?;
+                Ok(if is_done { Verified::Done } else { Verified::Taken })
             }
-            _ => Verified::Gone,
+            _ => Ok(Verified::Gone),
         };
-        end_turn(turn, verified == Verified::Done).await?;
-        Ok(verified)
+        let is_done = |verified: &Verified| *verified == Verified::Done;
+        Ok(self.users.in_turn(STORE, By::NoAccount, is_done, write).await?.unwrap_or(Verified::Gone))
     }
 
-    /// Makes a link by which the user `id` can set a password, on behalf of an admin, or of the operator if `by` is
-    /// `None`. Returns `None` if the admin may no longer write.
-    pub async fn link(&self, by: Option<By<'_>>, id: &UserId, now_ms: i64) -> Result<Option<Linked>, StoreError> {
+    /// Makes a link by which the user `id` can set a password. `None` if the account `by` may no longer write.
+    pub async fn link(&self, by: By<'_>, id: &UserId, now_ms: i64) -> Result<Option<Linked>, StoreError> {
         let Some(public_url) = &self.settings.public_url else { return Ok(Some(Linked::NotConfigured)) };
-        within(STORE, async {
-            let Some(mut turn) = self.users.take_turn(by).await? else { return Ok(None) };
-            let Some(account) = account_in(&mut turn, id).await? else {
-                end_turn(turn, false).await?;
-                return Ok(Some(Linked::NotFound));
-            };
-            let (ticket, expires_at) = tickets::issue(&mut turn, Purpose::Reset, &account, None, now_ms).await?;
-            end_turn(turn, true).await?;
-            Ok::<_, StoreError>(Some(Linked::Link { url: public_url.link(Purpose::Reset, &ticket), expires_at }))
-        })
-        .await
+        let write = async |on: &mut Connection| {
+            let Some(account) = account_in(on, id).await? else { return Ok(Linked::NotFound) };
+            let (ticket, expires_at) = tickets::issue(on, Purpose::Reset, &account, None, now_ms).await?;
+            Ok(Linked::Link { url: public_url.link(Purpose::Reset, &ticket), expires_at })
+        };
+        self.users.in_turn(STORE, by, |linked| matches!(linked, Linked::Link { .. }), write).await
     }
 }

@@ -1,7 +1,7 @@
 use shared_claims::Role;
-use shared_service::database::{StoreError, within};
+use shared_service::database::{Connection, StoreError};
 
-use super::turn::{By, Turn, end_turn};
+use super::turn::By;
 use super::{BY_ID, Email, Ends, STORE, User, UserId, Users, endings, rows};
 use crate::mail::{Kind, Mail, add_to, delete_claims};
 use crate::passwords::PasswordHash;
@@ -66,8 +66,7 @@ impl Users {
     /// # Errors
     /// The database is unavailable.
     pub async fn change(&self, id: &UserId, change: &UserChange) -> Result<Changed, StoreError> {
-        let done = within(STORE, self.change_in_turn(None, id, change)).await?;
-        Ok(done.unwrap_or(Changed::NotFound))
+        Ok(self.change_by(By::NoAccount, id, change).await?.unwrap_or(Changed::NotFound))
     }
 
     /// Changes a user on behalf of an account; `None` if the account may no longer write. Of two admins who demote each
@@ -76,7 +75,10 @@ impl Users {
     /// # Errors
     /// The database is unavailable.
     pub async fn change_by(&self, by: By<'_>, id: &UserId, change: &UserChange) -> Result<Option<Changed>, StoreError> {
-        within(STORE, self.change_in_turn(Some(by), id, change)).await
+        let is_done = |changed: &Changed| matches!(changed, Changed::Done { .. });
+        let changed = self.in_turn(STORE, by, is_done, async |on| self.change_in(on, id, change).await).await?;
+        self.wake();
+        Ok(changed)
     }
 
     /// Deletes a user, unless no enabled admin would remain.
@@ -84,8 +86,7 @@ impl Users {
     /// # Errors
     /// The database is unavailable.
     pub async fn delete(&self, id: &UserId) -> Result<Deleted, StoreError> {
-        let done = within(STORE, self.delete_in_turn(None, id)).await?;
-        Ok(done.unwrap_or(Deleted::NotFound))
+        Ok(self.delete_by(By::NoAccount, id).await?.unwrap_or(Deleted::NotFound))
     }
 
     /// Deletes a user on behalf of an account, as [`Users::change_by`].
@@ -93,34 +94,22 @@ impl Users {
     /// # Errors
     /// The database is unavailable.
     pub async fn delete_by(&self, by: By<'_>, id: &UserId) -> Result<Option<Deleted>, StoreError> {
-        within(STORE, self.delete_in_turn(Some(by), id)).await
-    }
-
-    async fn change_in_turn(
-        &self,
-        by: Option<By<'_>>,
-        id: &UserId,
-        change: &UserChange,
-    ) -> Result<Option<Changed>, StoreError> {
-        let Some(mut turn) = self.take_turn(by).await? else { return Ok(None) };
-        let outcome = self.change_in(&mut turn, id, change).await?;
-        end_turn(turn, matches!(outcome, Changed::Done { .. })).await?;
-        self.wake();
-        Ok(Some(outcome))
+        let is_done = |deleted: &Deleted| matches!(deleted, Deleted::Done(_));
+        self.in_turn(STORE, by, is_done, async |on| delete_user(on, id).await).await
     }
 
     /// Changes a user in the caller's transaction; the caller wakes the outbox after the commit. A notice of a new
     /// password or a new address goes to the previous address.
     pub(crate) async fn change_in(
         &self,
-        turn: &mut Turn,
+        on: &mut Connection,
         id: &UserId,
         change: &UserChange,
     ) -> Result<Changed, StoreError> {
-        let changed = change_user(turn, id, change).await?;
+        let changed = change_user(on, id, change).await?;
         if change.hash.is_some() {
             // These mails were requested with the old password.
-            delete_claims(turn, id).await?;
+            delete_claims(on, id).await?;
         }
         if let (Some(_), Changed::Done { before, after }) = (&self.outbox, &changed)
             && let Some(email) = &before.email
@@ -128,19 +117,12 @@ impl Users {
             let notices = [(change.hash.is_some(), Kind::NewPassword), (before.email != after.email, Kind::NewAddress)];
             for (_, kind) in notices.into_iter().filter(|(is_so, _)| *is_so) {
                 // A full outbox must not keep a user from setting a new password.
-                if !add_to(&mut **turn, Mail { kind, email, user_id: id }).await? {
+                if !add_to(&mut *on, Mail { kind, email, user_id: id }).await? {
                     log::warn!(user = id.as_str(); "a notice is not sent, because the outbox is full");
                 }
             }
         }
         Ok(changed)
-    }
-
-    async fn delete_in_turn(&self, by: Option<By<'_>>, id: &UserId) -> Result<Option<Deleted>, StoreError> {
-        let Some(mut turn) = self.take_turn(by).await? else { return Ok(None) };
-        let outcome = delete_user(&mut turn, id).await?;
-        end_turn(turn, matches!(outcome, Deleted::Done(_))).await?;
-        Ok(Some(outcome))
     }
 }
 
@@ -177,16 +159,16 @@ impl UserChange {
     }
 }
 
-async fn change_user(turn: &mut Turn, id: &UserId, change: &UserChange) -> Result<Changed, StoreError> {
-    let Some(before) = read(turn, id).await? else { return Ok(Changed::NotFound) };
+async fn change_user(on: &mut Connection, id: &UserId, change: &UserChange) -> Result<Changed, StoreError> {
+    let Some(before) = read(on, id).await? else { return Ok(Changed::NotFound) };
     let after = change.applied_to(&before);
-    if before.is_enabled_admin() && !after.is_enabled_admin() && is_last_admin(turn, id).await? {
+    if before.is_enabled_admin() && !after.is_enabled_admin() && is_last_admin(on, id).await? {
         return Ok(Changed::LastAdmin);
     }
-    match write(turn, &after, change.hash.as_ref()).await {
+    match write(on, &after, change.hash.as_ref()).await {
         Ok(()) => {
             if let Some(ends) = change.ends(&after) {
-                endings::add(turn, id, &ends).await?;
+                endings::add(on, id, &ends).await?;
             }
             Ok(Changed::Done { before, after })
         }
@@ -195,32 +177,32 @@ async fn change_user(turn: &mut Turn, id: &UserId, change: &UserChange) -> Resul
     }
 }
 
-async fn delete_user(turn: &mut Turn, id: &UserId) -> Result<Deleted, StoreError> {
-    let Some(user) = read(turn, id).await? else { return Ok(Deleted::NotFound) };
-    if user.is_enabled_admin() && is_last_admin(turn, id).await? {
+async fn delete_user(on: &mut Connection, id: &UserId) -> Result<Deleted, StoreError> {
+    let Some(user) = read(on, id).await? else { return Ok(Deleted::NotFound) };
+    if user.is_enabled_admin() && is_last_admin(on, id).await? {
         return Ok(Deleted::LastAdmin);
     }
-    sqlx::query(DELETE).bind(id.as_str()).execute(&mut **turn).await?;
-    endings::add(turn, id, &Ends::Sessions { except: None }).await?;
+    sqlx::query(DELETE).bind(id.as_str()).execute(&mut *on).await?;
+    endings::add(on, id, &Ends::Sessions { except: None }).await?;
     Ok(Deleted::Done(user))
 }
 
-async fn read(turn: &mut Turn, id: &UserId) -> Result<Option<User>, StoreError> {
-    let row = sqlx::query(BY_ID).bind(id.as_str()).fetch_optional(&mut **turn).await?;
+async fn read(on: &mut Connection, id: &UserId) -> Result<Option<User>, StoreError> {
+    let row = sqlx::query(BY_ID).bind(id.as_str()).fetch_optional(&mut *on).await?;
     row.as_ref().map(rows::user).transpose()
 }
 
-async fn is_last_admin(turn: &mut Turn, id: &UserId) -> Result<bool, sqlx::Error> {
-    let others: i64 = sqlx::query_scalar(OTHER_ADMINS).bind(id.as_str()).fetch_one(&mut **turn).await?;
+async fn is_last_admin(on: &mut Connection, id: &UserId) -> Result<bool, sqlx::Error> {
+    let others: i64 = sqlx::query_scalar(OTHER_ADMINS).bind(id.as_str()).fetch_one(&mut *on).await?;
     Ok(others == 0)
 }
 
-async fn write(turn: &mut Turn, user: &User, hash: Option<&PasswordHash>) -> Result<(), sqlx::Error> {
+async fn write(on: &mut Connection, user: &User, hash: Option<&PasswordHash>) -> Result<(), sqlx::Error> {
     let update = sqlx::query(UPDATE)
         .bind(user.id.as_str())
         .bind(user.role.as_str())
         .bind(i64::from(user.disabled))
         .bind(user.email.as_ref().map(Email::as_str))
         .bind(hash.map(PasswordHash::as_stored));
-    update.execute(&mut **turn).await.map(|_| ())
+    update.execute(&mut *on).await.map(|_| ())
 }

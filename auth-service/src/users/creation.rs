@@ -3,7 +3,7 @@ use shared_service::database::{StoreError, within};
 use sqlx::{Any, Executor};
 
 use super::rows::{columns, is_taken};
-use super::turn::{By, end_turn};
+use super::turn::{By, end};
 use super::{Email, STORE, User, UserId, Username, Users};
 use crate::mail::{Kind, Mail, add_to, is_full};
 use crate::passwords::PasswordHash;
@@ -51,8 +51,8 @@ impl Users {
     /// Creates a user who registers. With mail on, the address becomes the user's once it is verified, so that the
     /// response does not reveal whether it is taken. Without mail, it is the user's at once.
     pub(crate) async fn register(&self, mut new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
-        let Some(outbox) = &self.outbox else { return self.create(new, now_ms).await };
-        let Some(email) = new.email.take() else { return self.create(new, now_ms).await };
+        let email = new.email.take_if(|_| self.outbox.is_some());
+        let Some(email) = email else { return self.create(new, now_ms).await };
         let created = within(STORE, async {
             let mut step = self.pool.begin_write().await?;
             let created = insert(&mut *step, UserId::new(), new, now_ms).await?;
@@ -61,11 +61,11 @@ impl Users {
             {
                 return Err(is_full());
             }
-            end_turn(step, matches!(created, Created::User(_))).await?;
+            end(step, matches!(created, Created::User(_))).await?;
             Ok::<_, StoreError>(created)
         });
         let created = created.await?;
-        outbox.wake();
+        self.wake();
         Ok(created)
     }
 
@@ -74,13 +74,8 @@ impl Users {
     /// # Errors
     /// The database is unavailable.
     pub async fn create_by(&self, by: By<'_>, new: NewUser, now_ms: i64) -> Result<Option<Created>, StoreError> {
-        within(STORE, async {
-            let Some(mut turn) = self.take_turn(Some(by)).await? else { return Ok(None) };
-            let created = insert(&mut *turn, UserId::new(), new, now_ms).await?;
-            end_turn(turn, matches!(created, Created::User(_))).await?;
-            Ok::<_, StoreError>(Some(created))
-        })
-        .await
+        let is_new = |created: &Created| matches!(created, Created::User(_));
+        self.in_turn(STORE, by, is_new, async |on| insert(on, UserId::new(), new, now_ms).await).await
     }
 }
 

@@ -1,9 +1,8 @@
-use shared_service::database::{StoreError, within};
+use shared_service::database::{Connection, StoreError, within};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
-use super::turn::Turn;
 use super::{STORE, UserId, Users, rows};
 
 /// Work in the session store that a change of a user requires, written in the transaction of the change.
@@ -53,15 +52,15 @@ impl Users {
     }
 }
 
-/// Writes the ending of the change in `turn` for the sessions of `user_id`.
-pub(super) async fn add(turn: &mut Turn, user_id: &UserId, ends: &Ends) -> Result<(), sqlx::Error> {
+/// Writes the ending of a change for the sessions of `user_id`, in the transaction of the change.
+pub(super) async fn add(on: &mut Connection, user_id: &UserId, ends: &Ends) -> Result<(), sqlx::Error> {
     let (tokens_only, goes_on) = match ends {
         Ends::Tokens => (1_i64, ""),
         Ends::Sessions { except } => (0, except.as_deref().unwrap_or_default()),
     };
     let insert =
         sqlx::query(INSERT).bind(Uuid::now_v7().to_string()).bind(user_id.as_str()).bind(tokens_only).bind(goes_on);
-    insert.execute(&mut **turn).await.map(drop)
+    insert.execute(on).await.map(drop)
 }
 
 fn read(rows: Vec<AnyRow>) -> Result<Vec<Ending>, StoreError> {

@@ -48,7 +48,7 @@ pub use respelling::respell_emails;
 use rows::columns;
 pub use transfer::{Import, ImportedUser, NotImported};
 pub use turn::By;
-pub(crate) use turn::{account_in, end_turn};
+pub(crate) use turn::account_in;
 
 /// The first migration, for `database::open`.
 pub const MIGRATION: (&str, &str) = ("0001_users", include_str!("../../migrations/0001_users.sql"));

@@ -1,4 +1,4 @@
-use shared_service::database::{Connection, StoreError, Transaction};
+use shared_service::database::{Connection, StoreError, Transaction, within};
 
 use super::{Account, BY_ID, STORE, Users, rows};
 
@@ -6,45 +6,53 @@ use super::{Account, BY_ID, STORE, Users, rows};
 /// the right since the request began.
 #[derive(Clone, Copy, Debug)]
 pub enum By<'a> {
+    /// The operator, or the holder of a ticket, whose right depends on no account.
+    NoAccount,
     /// An admin with this id, who must be enabled.
     Admin(&'a str),
     /// The owner of this account, which must be enabled and have the same password.
     Owner(&'a Account),
 }
 
-/// A transaction that excludes all others of its kind, so that its reads stay valid until it ends.
-pub(crate) type Turn = Transaction;
-
 const TAKE_TURN: &str = "UPDATE users_turn SET turn = turn + 1 WHERE id = 1";
 
 impl Users {
-    /// Begins a write transaction when it is its turn; `None` if the account `by` may no longer write.
-    pub(crate) async fn take_turn(&self, by: Option<By<'_>>) -> Result<Option<Turn>, StoreError> {
-        let mut turn = self.pool.begin_write().await?;
-        let taken = sqlx::query(TAKE_TURN).execute(&mut *turn).await?;
-        if taken.rows_affected() != 1 {
-            return Err(StoreError::corrupt(STORE, "users_turn has no row"));
-        }
-        if let Some(by) = by
-            && !by.may_write(&mut turn).await?
-        {
-            turn.rollback().await?;
-            return Ok(None);
-        }
-        Ok(Some(turn))
+    /// Runs `write` in a transaction that excludes all others of its kind, so that its reads stay valid until it ends.
+    /// Commits if `keep` is true for the result, and rolls back otherwise. `None` if the account `by` may no longer
+    /// write. Errors name the store `store`.
+    pub(crate) async fn in_turn<T>(
+        &self,
+        store: &'static str,
+        by: By<'_>,
+        keep: impl FnOnce(&T) -> bool,
+        write: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        within(store, async {
+            let mut turn = self.pool.begin_write().await?;
+            let taken = sqlx::query(TAKE_TURN).execute(&mut *turn).await?;
+            if taken.rows_affected() != 1 {
+                return Err(StoreError::corrupt(STORE, "users_turn has no row"));
+            }
+            if !by.may_write(&mut turn).await? {
+                turn.rollback().await?;
+                return Ok(None);
+            }
+            let done = write(&mut turn).await?;
+            end(turn, keep(&done)).await?;
+            Ok(Some(done))
+        })
+        .await
     }
 }
 
 impl By<'_> {
-    async fn may_write(self, turn: &mut Turn) -> Result<bool, StoreError> {
-        let id = match self {
-            Self::Admin(id) => id,
-            Self::Owner(account) => account.user.id.as_str(),
-        };
-        let Some(now) = account_in(turn, id).await? else { return Ok(false) };
+    async fn may_write(self, on: &mut Connection) -> Result<bool, StoreError> {
         Ok(match self {
-            Self::Admin(_) => now.user.is_enabled_admin(),
-            Self::Owner(account) => account.still_counts(&now),
+            Self::NoAccount => true,
+            Self::Admin(id) => account_in(on, id).await?.is_some_and(|now| now.user.is_enabled_admin()),
+            Self::Owner(account) => {
+                account_in(on, &account.user.id).await?.is_some_and(|now| account.still_counts(&now))
+            }
         })
     }
 }
@@ -55,7 +63,7 @@ pub(crate) async fn account_in(on: &mut Connection, id: &str) -> Result<Option<A
     row.as_ref().map(rows::account).transpose()
 }
 
-/// Commits the writes of `turn`, or rolls back.
-pub(crate) async fn end_turn(turn: Turn, keep: bool) -> Result<(), sqlx::Error> {
-    if keep { turn.commit().await } else { turn.rollback().await }
+/// Commits `transaction`, or rolls back.
+pub(super) async fn end(transaction: Transaction, keep: bool) -> Result<(), sqlx::Error> {
+    if keep { transaction.commit().await } else { transaction.rollback().await }
 }

@@ -147,7 +147,7 @@ pub(super) async fn link(
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = user_id(&id)?;
-    let linked = state.recovery.link(Some(By::Admin(&admin.user_id)), &id, now_ms()).await?.ok_or_else(no_admin)?;
+    let linked = state.recovery.link(By::Admin(&admin.user_id), &id, now_ms()).await?.ok_or_else(no_admin)?;
     let (url, expires_at) = match linked {
         Linked::Link { url, expires_at } => (url, rfc3339(expires_at)),
         Linked::NotFound => return Err(Problem::not_found("user")),
