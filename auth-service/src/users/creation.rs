@@ -40,12 +40,7 @@ impl Users {
     /// # Errors
     /// The database is unavailable.
     pub async fn create(&self, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
-        self.create_as(UserId::new(), new, now_ms).await
-    }
-
-    /// Creates a user with the given `id`.
-    pub(super) async fn create_as(&self, id: UserId, new: NewUser, now_ms: i64) -> Result<Created, StoreError> {
-        within(STORE, insert(&self.pool, id, new, now_ms)).await
+        within(STORE, insert(&self.pool, UserId::new(), new, now_ms)).await
     }
 
     /// Creates a user who registers. With mail on, the address becomes the user's once it is verified, so that the
@@ -79,7 +74,7 @@ impl Users {
     }
 }
 
-async fn insert<'c>(
+pub(super) async fn insert<'c>(
     on: impl Executor<'c, Database = Any>,
     id: UserId,
     new: NewUser,

@@ -1,6 +1,7 @@
 use shared_claims::Role;
 use shared_service::database::{StoreError, within};
 
+use super::creation::insert;
 use super::{NewUser, STORE, UserId, Username, Users};
 use crate::limits::ClientNetwork;
 use crate::passwords::{NewPassword, Passwords, PoolError};
@@ -74,7 +75,8 @@ impl Users {
                 let hash = passwords.hash(NewPassword::of_demo(password)).await?;
                 // If the name is taken by now, another instance was faster.
                 let id = if fixed_ids { UserId::demo(id) } else { UserId::new() };
-                self.create_as(id, NewUser { username, email: None, hash, role }, now_ms).await?;
+                let new = NewUser { username, email: None, hash, role };
+                within(STORE, insert(&self.pool, id, new, now_ms)).await?;
             }
         }
         Ok(within(STORE, sqlx::query(MARK).execute(&self.pool)).await.map(|_| ())?)
