@@ -18,7 +18,7 @@ pub(super) struct List {
 
 /// Consecutive entries of a shard.
 #[derive(Clone, Default)]
-struct Segment {
+pub(crate) struct Segment {
     entries: Packed,
     /// The latest expiry among the entries, in seconds since 1970.
     until: u64,
@@ -27,9 +27,7 @@ struct Segment {
 }
 
 /// A part of a response.
-pub(crate) struct Piece(Form);
-
-enum Form {
+pub(crate) enum Piece {
     Text(Bytes),
     /// Serialized when it is sent.
     Whole(Arc<Segment>),
@@ -108,7 +106,7 @@ impl Segment {
     /// The entries after `position`, at least one.
     fn behind(self: &Arc<Self>, position: Position) -> Piece {
         if position == Position::default() {
-            return Piece(Form::Whole(Arc::clone(self)));
+            return Piece::Whole(Arc::clone(self));
         }
         Piece::text(json(self.entries.iter().skip_while(|(place, _)| *place <= position)))
     }
@@ -116,22 +114,22 @@ impl Segment {
 
 impl Piece {
     fn text(text: impl Into<Bytes>) -> Self {
-        Self(Form::Text(text.into()))
+        Self::Text(text.into())
     }
 
     /// The number of bytes.
     pub(crate) fn len(&self) -> usize {
-        match &self.0 {
-            Form::Text(text) => text.len(),
-            Form::Whole(segment) => segment.length,
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Whole(segment) => segment.length,
         }
     }
 
     /// The JSON text.
     pub(crate) fn bytes(&self) -> Bytes {
-        match &self.0 {
-            Form::Text(text) => text.clone(),
-            Form::Whole(segment) => json(segment.entries.iter()).into(),
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Whole(segment) => json(segment.entries.iter()).into(),
         }
     }
 }
