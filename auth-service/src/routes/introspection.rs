@@ -85,11 +85,8 @@ pub(super) async fn introspect(
     form: Form<TokenForm>,
 ) -> Result<HttpResponse, Problem> {
     let TokenForm { token } = form.read().map_err(|violations| invalid(&violations))?;
-    let introspection = match &state.introspector {
-        Some(introspector) => introspector.introspect(&state, &service, &token).await?,
-        None => None,
-    };
-    Ok(HttpResponse::Ok().json(introspection.unwrap_or_default()))
+    let introspector = state.introspector.as_ref().ok_or_else(|| Problem::new(NotFound))?;
+    Ok(HttpResponse::Ok().json(introspector.introspect(&state, &service, &token).await?.unwrap_or_default()))
 }
 
 impl Introspector {
