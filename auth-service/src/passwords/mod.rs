@@ -183,14 +183,14 @@ impl Passwords {
     ) -> Result<Option<usize>, PoolError> {
         let (hash, hasher) = (hash.clone(), Arc::clone(&self.hasher));
         let attempts = iter::once_with(move || hasher.attempts(text.expose_secret(), &hash));
-        self.pool.verify(asker, attempts.flatten()).await
+        self.pool.queue(asker, attempts.flatten(), false).await
     }
 
     /// Verifies no hash, but takes as long as a wrong password for an existing user.
     pub(crate) async fn verify_dummy(&self, asker: ClientNetwork, text: SecretString) -> Result<(), PoolError> {
         let hasher = Arc::clone(&self.hasher);
         let attempts = iter::once_with(move || hasher.dummies(text.expose_secret()));
-        self.pool.verify(asker, attempts.flatten()).await.map(drop)
+        self.pool.queue(asker, attempts.flatten(), false).await.map(drop)
     }
 
     /// Checks that an imported hash can be verified here, in reasonable time.

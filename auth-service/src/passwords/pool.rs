@@ -103,16 +103,9 @@ impl Pool {
         result.await.map_err(|_| did_not_end())
     }
 
-    /// Runs `attempts` and returns the index of the first right one. The iterator runs on one of the threads, too.
-    pub(super) async fn verify(
-        &self,
-        asker: ClientNetwork,
-        attempts: impl Iterator<Item = Attempt> + Send + 'static,
-    ) -> Verdict {
-        self.queue(asker, attempts, false).await
-    }
-
-    async fn queue(
+    /// Runs `attempts` and returns the index of the first right one. The iterator runs on one of the threads, too, which
+    /// has no other job meanwhile if this one `needs_thread`.
+    pub(super) async fn queue(
         &self,
         asker: ClientNetwork,
         attempts: impl Iterator<Item = Attempt> + Send + 'static,
