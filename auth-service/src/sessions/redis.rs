@@ -26,16 +26,6 @@ pub struct RedisSessions {
     most: usize,
 }
 
-/// The keys of a step, besides the user's index.
-#[derive(Clone, Copy)]
-enum Keys {
-    Index,
-    Record(SessionId),
-    /// Also the revocation list, named only if needed: a step may fail on a further key while the slot is moving.
-    List,
-    RecordAndList(SessionId),
-}
-
 impl RedisSessions {
     /// Connects in the background; see [`SessionStore::ping`]. Needs a Tokio runtime.
     ///
@@ -64,23 +54,21 @@ impl RedisSessions {
         self
     }
 
-    /// Runs one step on the sessions of `user_id`. Unless it only reads, its result survives a fail-over.
+    /// Runs one step on the sessions of `user_id`, and on the `record` of one. Unless it only reads, its result survives
+    /// a fail-over.
     async fn step<T: FromRedisValue>(
         &self,
         user_id: &str,
         name: &'static str,
+        record: Option<SessionId>,
         mut arguments: Vec<String>,
-        keys: Keys,
     ) -> Result<T, StoreError> {
         let (shard, keep) = (Shard::of(user_id), self.rules.keep_ms());
         arguments.splice(..0, [user_id.to_owned(), keep.to_string(), self.most.to_string()]);
         let index = format!("{}:{user_id}", shard.key("sessions"));
-        let (record, list) = match keys {
-            Keys::Index => (None, None),
-            Keys::List => (None, Some(list_key(shard))),
-            Keys::Record(id) => (Some(format!("{index}:{id}")), None),
-            Keys::RecordAndList(id) => (Some(format!("{index}:{id}")), Some(list_key(shard))),
-        };
+        let record = record.map(|id| format!("{index}:{id}"));
+        // Named only if needed: a step may fail on a further key while the slot is moving.
+        let list = (!matches!(name, "list" | "rotate")).then(|| list_key(shard));
         let keys = std::iter::once(index).chain(record).chain(list).collect();
         let replicated = (name != "list").then_some(shard);
         self.redis.step(&Step { script: &SESSIONS, keys, name, arguments, replicated }).await
@@ -97,7 +85,7 @@ impl SessionStore for RedisSessions {
             new.label.user_agent,
             new.label.address,
         ];
-        session(&new.user_id, self.step(&new.user_id, "open", arguments, Keys::List).await?)
+        session(&new.user_id, self.step(&new.user_id, "open", None, arguments).await?)
     }
 
     async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {
@@ -107,10 +95,9 @@ impl SessionStore for RedisSessions {
             ms(self.rules.refresh_ttl).to_string(),
             ms(self.rules.grace).to_string(),
         ];
-        let mut reply: (String, Option<Record>) =
-            self.step(user_id, "rotate", arguments.clone(), Keys::Record(id)).await?;
+        let mut reply: (String, Option<Record>) = self.step(user_id, "rotate", Some(id), arguments.clone()).await?;
         if reply.0 == "list" {
-            reply = self.step(user_id, "rotate_or_end", arguments, Keys::RecordAndList(id)).await?;
+            reply = self.step(user_id, "rotate_or_end", Some(id), arguments).await?;
         }
         match (reply.0.as_str(), reply.1) {
             ("rotated", Some(record)) => session(user_id, record).map(Rotation::Rotated),
@@ -122,20 +109,20 @@ impl SessionStore for RedisSessions {
     }
 
     async fn end(&self, user_id: &str, id: SessionId) -> Result<bool, StoreError> {
-        self.step(user_id, "end", vec![id.to_string()], Keys::RecordAndList(id)).await
+        self.step(user_id, "end", Some(id), vec![id.to_string()]).await
     }
 
     async fn end_forgotten(&self, user_id: &str, id: SessionId) -> Result<(), StoreError> {
-        self.step::<i64>(user_id, "end_forgotten", vec![id.to_string()], Keys::RecordAndList(id)).await.map(drop)
+        self.step::<i64>(user_id, "end_forgotten", Some(id), vec![id.to_string()]).await.map(drop)
     }
 
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         let except = except.map(|id| id.to_string()).unwrap_or_default();
-        self.step(user_id, "end_all", vec![except], Keys::List).await
+        self.step(user_id, "end_all", None, vec![except]).await
     }
 
     async fn revoke_access_tokens(&self, user_id: &str) -> Result<(), StoreError> {
-        self.step::<i64>(user_id, "revoke_access_tokens", vec![], Keys::List).await.map(drop)
+        self.step::<i64>(user_id, "revoke_access_tokens", None, vec![]).await.map(drop)
     }
 
     async fn revoked(&self, cursor: &Cursor) -> Result<Changes, StoreError> {
@@ -148,7 +135,7 @@ impl SessionStore for RedisSessions {
         after: Option<SessionPosition>,
         limit: usize,
     ) -> Result<Vec<Session>, StoreError> {
-        let records: Vec<Record> = self.step(user_id, "list", vec![], Keys::Index).await?;
+        let records: Vec<Record> = self.step(user_id, "list", None, vec![]).await?;
         let sessions = records.into_iter().map(|record| session(user_id, record));
         let mut sessions: Vec<_> = sessions.collect::<Result<_, _>>()?;
         sessions.retain(|session| after.is_none_or(|after| session.position() < after));
