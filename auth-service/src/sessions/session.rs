@@ -75,14 +75,12 @@ impl Label {
     }
 
     /// The `User-Agent` of the login.
-    #[must_use]
-    pub fn user_agent(&self) -> &str {
+    pub(crate) fn user_agent(&self) -> &str {
         &self.user_agent
     }
 
     /// The network address of the login.
-    #[must_use]
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 }
