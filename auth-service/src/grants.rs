@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use shared_service::database::StoreError;
+use tokio::sync::oneshot::Receiver;
 use tokio::time::sleep;
 
 use crate::counts::{LoginResult, RefreshResult};
 use crate::endings::complete_of;
 use crate::limits::{ClientNetwork, Limits};
-use crate::passwords::{PasswordCheck, Passwords};
+use crate::passwords::Passwords;
 use crate::sessions::{Label, NewSession, Rotation, Session, SessionId, SessionStore};
 use crate::tokens::{TokenPair, Tokens, VerifiedRefreshToken};
 use crate::users::{Account, User, Users};
@@ -54,6 +55,9 @@ pub struct Login {
     pub label: Label,
 }
 
+/// An account whose password is right, and the attempt that was right: see [`Right`](crate::passwords::Right).
+type Authenticated = (Account, usize);
+
 impl Grants {
     /// Creates the issuer of tokens from its stores and keys.
     #[must_use]
@@ -78,8 +82,14 @@ impl Grants {
         login: Login,
     ) -> Result<TokenResponse, LoginRefused> {
         let done = async {
-            let check = self.authenticate(passwords, &login);
-            let account = limits.guarded(&login.name, login.from, check).await?.ok_or(LoginRefused::Wrong)?;
+            let account = loop {
+                let check = self.authenticate(passwords, &login);
+                let account = limits.guarded(&login.name, login.from, check).await?.ok_or(LoginRefused::Wrong)?;
+                // Only now, because the time of a rewrite would reveal a right password whose result is withheld.
+                if let Some(account) = self.with_current_hash(passwords, &login, account).await? {
+                    break account;
+                }
+            };
             let user_id = account.user.id.clone();
             self.open(account, login.label).await?.ok_or_else(|| {
                 log_failure(&user_id);
@@ -113,31 +123,42 @@ impl Grants {
 
     /// Finds and authenticates the account. An unknown name, a wrong password and a disabled account take the same time
     /// and give the same response.
-    async fn authenticate(&self, passwords: &Passwords, login: &Login) -> Result<Option<Account>, LoginRefused> {
+    async fn authenticate(
+        &self,
+        passwords: &Passwords,
+        login: &Login,
+    ) -> Result<Option<(Authenticated, Receiver<()>)>, LoginRefused> {
         let Login { name, password, from, .. } = login;
-        loop {
-            let found = self.users.account_by_login(name).await?;
-            let user_id = found.as_ref().map_or("unknown", |account| account.user.id.as_str()).to_owned();
-            // A dummy hash is verified for a disabled account, so that the time does not reveal a correct password.
-            let Some(account) = found.filter(|account| !account.user.disabled) else {
-                passwords.verify_dummy(*from, password.clone()).await?;
-                log_failure(&user_id);
-                return Ok(None);
-            };
-            let hash = match passwords.verify(*from, password.clone(), &account.hash).await? {
-                PasswordCheck::Correct => return Ok(Some(account)),
-                PasswordCheck::CorrectButOutdated(hash) => hash,
-                PasswordCheck::Wrong => {
-                    log_failure(&user_id);
-                    return Ok(None);
-                }
-            };
-            let is_stored = self.users.replace_hash(&account.user.id, &account.hash, &hash).await?;
-            // If another instance rewrote the hash first, `open` recognizes it by the salt, unless a hash has no key.
-            if is_stored || hash.is_of_the_same_password(&account.hash) {
-                return Ok(Some(Account { hash, ..account }));
+        let found = self.users.account_by_login(name).await?;
+        let user_id = found.as_ref().map_or("unknown", |account| account.user.id.as_str()).to_owned();
+        let right = match found.filter(|account| !account.user.disabled) {
+            Some(account) => {
+                let right = passwords.verify(*from, password.clone(), &account.hash).await?;
+                right.map(|right| ((account, right.attempt), right.rest))
             }
+            // A dummy hash is verified for a disabled account, so that the time does not reveal a correct password.
+            None => passwords.verify_dummy(*from, password.clone()).await.map(|()| None)?,
+        };
+        if right.is_none() {
+            log_failure(&user_id);
         }
+        Ok(right)
+    }
+
+    /// Replaces an outdated hash; `None` if the account has another hash meanwhile, which has to be verified.
+    async fn with_current_hash(
+        &self,
+        passwords: &Passwords,
+        Login { password, from, .. }: &Login,
+        (account, attempt): Authenticated,
+    ) -> Result<Option<Account>, StoreError> {
+        let Some(hash) = passwords.rewrite(*from, password.clone(), &account.hash, attempt).await else {
+            return Ok(Some(account));
+        };
+        let is_stored = self.users.replace_hash(&account.user.id, &account.hash, &hash).await?;
+        // If another instance rewrote the hash first, `open` recognizes it by the salt, unless a hash has no key.
+        let is_right = is_stored || hash.is_of_the_same_password(&account.hash);
+        Ok(is_right.then_some(Account { hash, ..account }))
     }
 
     /// Exchanges a refresh token for the next pair. The order is the security argument: only a verified token reaches a

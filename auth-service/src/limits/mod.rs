@@ -74,19 +74,25 @@ impl Limits {
     /// are counted under the submitted name, whether or not the account exists.
     ///
     /// If too many passwords were wrong before, or too many other attempts failed meanwhile, the result of `check` is
-    /// withheld: the error is [`Throttled`].
+    /// withheld: the error is [`Throttled`]. It comes no earlier for a right password, whose second part completes when
+    /// a wrong one would have been refused.
     pub(crate) async fn guarded<T, E: From<Throttled>>(
         &self,
         login: &str,
         from: ClientNetwork,
-        check: impl Future<Output = Result<Option<T>, E>>,
+        check: impl Future<Output = Result<Option<(T, impl Future)>, E>>,
     ) -> Result<Option<T>, E> {
         let attempts = self.begin(login, from).await?;
         let checked = check.await?;
         for attempt in attempts {
-            attempt.settle(checked.is_some()).await?;
+            if let Err(withheld) = attempt.settle(checked.is_some()).await {
+                if let Some((_, rest)) = checked {
+                    rest.await;
+                }
+                return Err(withheld.into());
+            }
         }
-        Ok(checked)
+        Ok(checked.map(|(value, _)| value))
     }
 
     /// Resets the failures counted for `login` from the network `from`: its password was replaced.

@@ -31,22 +31,10 @@ use hasher::Hasher;
 pub use keys::{Key as Pepper, ShortPepper};
 pub(crate) use new_password::check_length;
 pub use new_password::{NewPassword, WeakPassword};
-pub use pool::Pool;
+pub use pool::{Pool, Right};
 pub use queue::PoolError;
 
 use crate::limits::ClientNetwork;
-
-/// The result of verifying a password.
-#[derive(Debug)]
-pub enum PasswordCheck {
-    /// The password is wrong.
-    Wrong,
-    /// The password is correct.
-    Correct,
-    /// The password is correct, and this hash should replace the stored one, which is a plain import, has another cost
-    /// or key, or is of another Unicode form. See [`Users::replace_hash`](crate::users::Users::replace_hash).
-    CorrectButOutdated(PasswordHash),
-}
 
 /// The reason why a new password was not hashed.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +128,7 @@ impl Passwords {
         self.hash(NewPassword::random()).await
     }
 
-    /// Verifies the password `text` against `hash`.
+    /// Verifies the password `text` against `hash`; `None` if it is wrong.
     ///
     /// # Errors
     /// The work was not done; it is unknown if the password is correct.
@@ -149,41 +137,28 @@ impl Passwords {
         asker: ClientNetwork,
         text: impl Into<SecretString>,
         hash: &PasswordHash,
-    ) -> Result<PasswordCheck, PoolError> {
-        let text = text.into();
-        let Some(form) = self.right_form(asker, text.clone(), hash).await? else { return Ok(PasswordCheck::Wrong) };
-        if !self.hasher.is_outdated(hash, text.expose_secret(), form) {
-            return Ok(PasswordCheck::Correct);
-        }
-        let (hash, hasher) = (hash.clone(), Arc::clone(&self.hasher));
-        let rewritten = self.pool.run(asker, move || hasher.rewrite(text.expose_secret(), &hash)).await.flatten();
-        // Without a new hash the old one stays.
-        Ok(rewritten.map_or(PasswordCheck::Correct, PasswordCheck::CorrectButOutdated))
+    ) -> Result<Option<Right>, PoolError> {
+        let (text, hash, hasher) = (text.into(), hash.clone(), Arc::clone(&self.hasher));
+        let attempts = iter::once_with(move || hasher.attempts(text.expose_secret(), &hash));
+        self.pool.queue(asker, attempts.flatten(), false).await
     }
 
-    /// True if `text` is the password of `hash`; never returns a rewritten hash.
-    ///
-    /// # Errors
-    /// The work was not done; it is unknown if the password is correct.
-    pub async fn is_right(
+    /// Hashes `text` again if `hash`, which it matches in the attempt `right`, is a plain import, has another cost or key, or is of
+    /// another Unicode form. See [`Users::replace_hash`](crate::users::Users::replace_hash).
+    pub async fn rewrite(
         &self,
         asker: ClientNetwork,
         text: impl Into<SecretString>,
         hash: &PasswordHash,
-    ) -> Result<bool, PoolError> {
-        Ok(self.right_form(asker, text.into(), hash).await?.is_some())
-    }
-
-    /// The index of the right form of `text`.
-    async fn right_form(
-        &self,
-        asker: ClientNetwork,
-        text: SecretString,
-        hash: &PasswordHash,
-    ) -> Result<Option<usize>, PoolError> {
+        right: usize,
+    ) -> Option<PasswordHash> {
+        let text = text.into();
+        if !self.hasher.is_outdated(hash, text.expose_secret(), right) {
+            return None;
+        }
         let (hash, hasher) = (hash.clone(), Arc::clone(&self.hasher));
-        let attempts = iter::once_with(move || hasher.attempts(text.expose_secret(), &hash));
-        self.pool.queue(asker, attempts.flatten(), false).await
+        // Without a new hash the old one stays.
+        self.pool.run(asker, move || hasher.rewrite(text.expose_secret(), &hash)).await.flatten().ok()
     }
 
     /// Verifies no hash, but takes as long as a wrong password for an existing user.

@@ -35,26 +35,33 @@ struct Shared {
     changed: Condvar,
 }
 
+/// A right password.
+#[derive(Debug)]
+pub struct Right {
+    /// The index of the right attempt.
+    pub attempt: usize,
+    /// Completes when a wrong password would have been refused. Dropping it skips the other attempts.
+    pub rest: oneshot::Receiver<()>,
+}
+
 /// The index of the right attempt; `None` if all were wrong.
 type Verdict = Result<Option<usize>, PoolError>;
 
-/// Attempts that run in a lane one after the other, until one is right. Other work is an iterator without attempts.
+/// Attempts that run in a lane one after the other. Other work is an iterator without attempts.
 pub(super) struct Job {
     attempts: Box<dyn Iterator<Item = Attempt> + Send>,
     begun: usize,
     needs_thread: bool,
     start: Instant,
-    reply: oneshot::Sender<Verdict>,
+    /// `None` once the verdict is sent.
+    reply: Option<oneshot::Sender<Verdict>>,
+    /// Is closed when the client has disconnected, and is dropped after the last attempt.
+    rest: oneshot::Sender<()>,
 }
 
 impl Job {
     pub(super) fn is_wanted(&self) -> bool {
-        !self.reply.is_closed()
-    }
-
-    pub(super) fn end(self, verdict: Verdict) {
-        // The receiver may be gone.
-        let _ = self.reply.send(verdict);
+        !self.rest.is_closed()
     }
 }
 
@@ -110,19 +117,22 @@ impl Pool {
         asker: ClientNetwork,
         attempts: impl Iterator<Item = Attempt> + Send + 'static,
         needs_thread: bool,
-    ) -> Verdict {
+    ) -> Result<Option<Right>, PoolError> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { attempts: Box::new(attempts), begun: 0, needs_thread, start: Instant::now(), reply };
+        let (rest, end) = oneshot::channel();
+        let (attempts, reply) = (Box::new(attempts), Some(reply));
+        let job = Job { attempts, begun: 0, needs_thread, start: Instant::now(), reply, rest };
         let refused = self.shared.lock().push(asker, job);
         self.shared.changed.notify_one();
-        if let Some((job, error)) = refused {
-            job.end(Err(error));
+        if let Some((Job { reply: Some(reply), .. }, error)) = refused {
+            // The receiver may be gone.
+            let _ = reply.send(Err(error));
         }
         let verdict = answer.await.unwrap_or_else(|_| Err(did_not_end()));
         if matches!(verdict, Err(PoolError::Busy { .. })) {
             tokio::time::sleep(PAUSE).await;
         }
-        verdict
+        verdict.map(|right| right.map(|attempt| Right { attempt, rest: end }))
     }
 
     /// The number of queued jobs.
@@ -189,11 +199,12 @@ impl Shared {
     /// Does one round of each lane.
     fn step(&self, lanes: &mut Lanes<Job>) {
         let sharing = lanes.len();
-        for (job, is_right) in lanes.step() {
+        for (mut job, is_right) in lanes.step() {
             if is_right {
                 let right = job.begun - 1;
-                self.end(job, Some(right), sharing);
-            } else {
+                self.reply(&mut job, Some(right), sharing);
+            }
+            if job.is_wanted() {
                 self.try_next(job, lanes, sharing);
             }
         }
@@ -205,18 +216,19 @@ impl Shared {
                 job.begun += 1;
                 lanes.start(attempt, job);
             }
-            Ok(None) => self.end(job, None, sharing),
+            Ok(None) => self.reply(&mut job, None, sharing),
             Err(_) => log::error!("a hashing job panicked"),
         }
     }
 
-    /// Ends one of the `sharing` jobs of a thread.
-    fn end(&self, job: Job, right: Option<usize>, sharing: usize) {
+    /// Sends the verdict on one of the `sharing` jobs of a thread, unless that was done.
+    fn reply(&self, job: &mut Job, right: Option<usize>, sharing: usize) {
+        let Some(reply) = job.reply.take() else { return };
         let took = job.start.elapsed();
         self.lock().took(took, sharing);
         // Recorded before the result is sent, so that the receiver finds it in the metrics.
         metrics::histogram!(HASHING.0).record(took);
-        job.end(Ok(right));
+        let _ = reply.send(Ok(right));
     }
 }
 

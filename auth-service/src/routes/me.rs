@@ -160,11 +160,11 @@ pub(super) async fn confirm_password(
 ) -> Result<(), Problem> {
     let (name, hash, from) = (account.user.username.as_str(), &account.hash, caller.address.into());
     let check = async {
-        let is_right = state.passwords.is_right(from, password, hash).await?;
-        if !is_right {
+        let right = state.passwords.verify(from, password, hash).await?;
+        if right.is_none() {
             log();
         }
-        Ok(is_right.then_some(()))
+        Ok(right.map(|right| ((), right.rest)))
     };
     let confirmed = state.limits.guarded(name, from, check).await;
     confirmed.and_then(|right| right.ok_or(LoginRefused::Wrong)).map_err(|why| login_refused(why, "password.throttled"))

@@ -176,6 +176,26 @@ async fn an_imported_password_is_rewritten_and_no_login_beside_it_fails() {
     }
 }
 
+/// The time of the rewrite would reveal that the password is right.
+#[tokio::test]
+async fn withheld_right_password_rewrites_no_hash() {
+    let service = Service::start([("ACCOUNT_FAILURE_LIMIT", "3")]).await;
+    let (password, hash) = EXPRESS;
+    let mut withheld = 0;
+    for _ in 0..3 {
+        let name = service.newcomer().await.name;
+        let import = format!("UPDATE users SET password_hash = '{hash}' WHERE username = '{name}'");
+        service.database.execute(&import).await;
+        let guesses = (0..20).map(|number| service.try_log_in((&name, if number == 17 { password } else { "guess" })));
+        let answers = join_all(guesses).await;
+        if answers[17].status == 429 {
+            withheld += 1;
+            assert_eq!(stored_hash(&service, &name).await, hash);
+        }
+    }
+    assert!(withheld > 0, "the limit was reached each time after the right password");
+}
+
 #[tokio::test]
 async fn imported_password_differing_after_72_bytes_still_logs_in() {
     for database in Database::each().await {

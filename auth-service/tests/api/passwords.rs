@@ -3,10 +3,10 @@
 mod estimate;
 mod pool;
 
+use std::time::Instant;
+
 use auth_service::limits::ClientNetwork;
-use auth_service::passwords::{
-    Cost, NotHashed, PasswordCheck, PasswordHash, Passwords, Pepper, UnusableHash, WeakPassword,
-};
+use auth_service::passwords::{Cost, NotHashed, PasswordHash, Passwords, Pepper, UnusableHash, WeakPassword};
 
 const GOOD: &str = "vK7#qz!Lw2";
 
@@ -30,20 +30,18 @@ async fn stored(passwords: &Passwords, text: &str) -> PasswordHash {
     passwords.hash_new(ClientNetwork::default(), text, &[]).await.unwrap()
 }
 
+/// True if `text` is right. Its hash must not be outdated.
 async fn is_right(passwords: &Passwords, text: &str, hash: &PasswordHash) -> bool {
-    match passwords.verify(ClientNetwork::default(), text, hash).await.unwrap() {
-        PasswordCheck::Correct => true,
-        PasswordCheck::Wrong => false,
-        PasswordCheck::CorrectButOutdated(_) => panic!("the hash must not be outdated"),
-    }
+    let Some(right) = passwords.verify(ClientNetwork::default(), text, hash).await.unwrap() else { return false };
+    let rewritten = passwords.rewrite(ClientNetwork::default(), text, hash, right.attempt).await;
+    assert!(rewritten.is_none(), "the hash must not be outdated");
+    true
 }
 
 /// The hash that replaces the outdated `hash`.
 async fn rewritten(passwords: &Passwords, text: &str, hash: &PasswordHash) -> PasswordHash {
-    match passwords.verify(ClientNetwork::default(), text, hash).await.unwrap() {
-        PasswordCheck::CorrectButOutdated(new) => new,
-        other => panic!("{other:?}"),
-    }
+    let right = passwords.verify(ClientNetwork::default(), text, hash).await.unwrap().unwrap();
+    passwords.rewrite(ClientNetwork::default(), text, hash, right.attempt).await.unwrap()
 }
 
 #[tokio::test]
@@ -163,14 +161,28 @@ async fn a_hash_of_another_cost_is_rewritten() {
     let (cheap, dear) = (plain(), passwords(5, None));
     for (made, asked, expected) in [(&cheap, &dear, 5), (&dear, &cheap, 4)] {
         let hash = stored(made, GOOD).await;
-        assert!(!matches!(
-            asked.verify(ClientNetwork::default(), "another", &hash).await.unwrap(),
-            PasswordCheck::CorrectButOutdated(_)
-        ));
+        assert!(asked.verify(ClientNetwork::default(), "another", &hash).await.unwrap().is_none());
         let new = rewritten(asked, GOOD, &hash).await;
         assert_eq!(new.cost().get(), expected);
         assert!(is_right(asked, GOOD, &new).await);
     }
+}
+
+/// Otherwise its result could not be withheld: it would come earlier than that of a wrong one.
+#[tokio::test]
+async fn rest_of_a_right_password_takes_as_long_as_a_wrong_one() {
+    let passwords = plain();
+    let hash = stored(&passwords, GOOD).await;
+    passwords.expect_cost(Cost::try_from(11).unwrap());
+    let verify = |text| passwords.verify(ClientNetwork::default(), text, &hash);
+    let start = Instant::now();
+    assert!(verify("another").await.unwrap().is_none());
+    let (wrong, start) = (start.elapsed(), Instant::now());
+    let right = verify(GOOD).await.unwrap().unwrap();
+    let known = start.elapsed();
+    right.rest.await.unwrap_err();
+    let rest = start.elapsed();
+    assert!(known < wrong / 2 && rest > wrong / 2, "known after {known:?}, the rest after {rest:?}, wrong {wrong:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use auth_service::app;
 use auth_service::limits::ClientNetwork;
-use auth_service::passwords::{Cost, PasswordCheck, PasswordHash, Passwords};
+use auth_service::passwords::{Cost, PasswordHash, Passwords};
 use auth_service::users::{Created, Email, NewUser, User, UserChange, UserId, Username, Users};
 use shared_claims::Role;
 use shared_service::Total;
@@ -216,10 +216,8 @@ async fn demo_people_are_added_once() {
         roles.sort_by_key(|(name, _)| *name);
         assert_eq!(roles, [("anna", Role::Member), ("john", Role::Admin)]);
         let john = stage.users.account_by_login("john").await.unwrap().unwrap();
-        assert!(matches!(
-            passwords().verify(ClientNetwork::default(), "password123admin", &john.hash).await.unwrap(),
-            PasswordCheck::Correct
-        ));
+        let right = passwords().verify(ClientNetwork::default(), "password123admin", &john.hash).await.unwrap();
+        assert!(right.is_some());
 
         assert!(stage.users.replace_hash(&john.user.id, &john.hash, &hash(HASH)).await.unwrap());
         stage.users.seed_demo(&passwords(), true, NOW).await.unwrap();
