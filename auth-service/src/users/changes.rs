@@ -107,13 +107,12 @@ impl Users {
         change: &UserChange,
     ) -> Result<Changed, StoreError> {
         let changed = change_user(on, id, change).await?;
+        let Changed::Done { before, after } = &changed else { return Ok(changed) };
         if change.hash.is_some() {
             // These mails were requested with the old password.
             delete_claims(on, id).await?;
         }
-        if let (Some(_), Changed::Done { before, after }) = (&self.outbox, &changed)
-            && let Some(email) = &before.email
-        {
+        if let (Some(_), Some(email)) = (&self.outbox, &before.email) {
             let notices = [(change.hash.is_some(), Kind::NewPassword), (before.email != after.email, Kind::NewAddress)];
             for (_, kind) in notices.into_iter().filter(|(is_so, _)| *is_so) {
                 // A full outbox must not keep a user from setting a new password.

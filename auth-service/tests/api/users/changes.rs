@@ -71,9 +71,12 @@ async fn failed_user_change_changes_nothing() {
     for stage in Stage::each().await {
         let anna = stage.add("anna", Some("anna@example.org"), Role::Member).await;
         stage.add("ben", Some("ben@example.org"), Role::Member).await;
-        let change = UserChange { role: Some(Role::Admin), ..with_email(Some("ben@example.org")) };
+        let mut change = UserChange { role: Some(Role::Admin), ..with_email(Some("ben@example.org")) };
+        assert_eq!(stage.users.change(&anna.id, &change).await.unwrap(), Changed::EmailTaken);
+        change.hash = Some(hash(OTHER_HASH));
         assert_eq!(stage.users.change(&anna.id, &change).await.unwrap(), Changed::EmailTaken);
         assert_eq!(stage.user(&anna.id).await, anna);
+        assert_eq!(stage.stored_hash(&anna.id).await, HASH);
         let id = "00000000-0000-7000-8000-000000000000".parse().unwrap();
         assert_eq!(stage.users.change(&id, &disabled()).await.unwrap(), Changed::NotFound);
         assert_eq!(stage.users.delete(&id).await.unwrap(), Deleted::NotFound);
