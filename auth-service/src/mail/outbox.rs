@@ -69,10 +69,12 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
 /// Adds no second row for a mail that is queued already, but moves its next try to within a minute: it takes as long.
+/// The tries after that one begin again, because a stranger's requests must not use them up.
 const INSERT: &str = "
 INSERT INTO outbox (id, kind, email, user_id, next_at, attempts)
 SELECT $1, $2, $3, $4, 0, 0 WHERE (SELECT count(*) FROM outbox) < $5
 ON CONFLICT (kind, email, user_id) DO UPDATE SET
+    attempts = CASE WHEN outbox.attempts > 1 THEN 1 ELSE outbox.attempts END,
     next_at = CASE WHEN outbox.next_at > $6 THEN $6 ELSE outbox.next_at END";
 /// Links to verify an address come last, because a user can ask for any number of them.
 const DUE: &str = "SELECT id FROM outbox WHERE next_at <= $1 ORDER BY kind = 'verify', next_at, id LIMIT $2";

@@ -47,6 +47,31 @@ async fn refused_mail_is_tried_again_later_and_given_up_after_the_fifth_try() {
     .await;
 }
 
+/// A stranger may repeat the request: it hastens the next try, and uses up none.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
+async fn repeated_requests_use_up_no_try() {
+    on_each_database(&[], async |service| {
+        let email = address("450");
+        service.member_with(&email).await;
+        service.forgot(&email).await;
+        server().refused(&email, 1).await;
+        for attempt in 2..=7 {
+            service.forgot(&email).await;
+            let left = service.number("SELECT max(next_at) FROM outbox").await - now_ms();
+            assert!(left <= 60_000, "{left}");
+            service.database.execute(DUE_AGAIN).await;
+            service.forgot(&address("nobody")).await;
+            server().refused(&email, attempt).await;
+        }
+        server().mend(&email);
+        service.database.execute(DUE_AGAIN).await;
+        service.forgot(&address("nobody")).await;
+        server().mails(&email, 1).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
 async fn mail_to_a_recipient_that_is_not_there_is_given_up_at_once() {
