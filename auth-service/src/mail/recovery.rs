@@ -90,12 +90,13 @@ impl Recovery {
     }
 
     /// Queues a mail to `email` with a link that makes it the address of `account`, and a notice to the current
-    /// address. A queued mail of an earlier request is deleted. False if the account may no longer write; fails if
-    /// the outbox is full.
+    /// address. A queued mail of an earlier request is deleted, and so are the tickets for other addresses. False if the
+    /// account may no longer write; fails if the outbox is full.
     pub async fn claim(&self, account: &Account, email: &Email) -> Result<bool, StoreError> {
         let write = async |on: &mut Connection| {
             let user_id = account.user.id.as_str();
             delete_claims(on, user_id).await?;
+            tickets::delete_other_claims(on, user_id, email).await?;
             let old = account.user.email.as_ref().filter(|old| *old != email);
             let notice = old.map(|old| Mail { kind: Kind::NewAddress, email: old, user_id });
             for mail in notice.into_iter().chain([Mail { kind: Kind::Verify, email, user_id }]) {

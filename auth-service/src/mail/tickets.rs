@@ -43,7 +43,6 @@ const FIND: &str = "SELECT user_id, email, binding FROM tickets WHERE hash = $1 
 const TAKE: &str = "DELETE FROM tickets WHERE hash = $1 AND purpose = $2 AND expires_at > $3 AND binding = $4";
 const DELETE_OVER: &str = "DELETE FROM tickets WHERE expires_at <= $1";
 const DELETE_OF_USER: &str = "DELETE FROM tickets WHERE user_id = $1";
-/// A later request for another address replaces an earlier one.
 const DELETE_OTHER_CLAIMS: &str = "DELETE FROM tickets WHERE user_id = $1 AND purpose = 'verify' AND email <> $2";
 
 impl Purpose {
@@ -69,9 +68,6 @@ pub(super) async fn issue(
     let ticket = URL_SAFE_NO_PAD.encode(bytes);
     let (user_id, expires_at) = (account.user.id.as_str(), now_ms + purpose.life());
     sqlx::query(DELETE_OVER).bind(now_ms).execute(&mut *on).await?;
-    if let (Purpose::Verify, Some(email)) = (purpose, email) {
-        sqlx::query(DELETE_OTHER_CLAIMS).bind(user_id).bind(email.as_str()).execute(&mut *on).await?;
-    }
     let insert = sqlx::query(INSERT)
         .bind(digest(&ticket))
         .bind(purpose.into_str())
@@ -117,6 +113,12 @@ pub(super) async fn take(
 /// Deletes all tickets of a user.
 pub(super) async fn delete_of(on: &mut Connection, user_id: &str) -> Result<(), StoreError> {
     Ok(sqlx::query(DELETE_OF_USER).bind(user_id).execute(&mut *on).await.map(drop)?)
+}
+
+/// Deletes the tickets by which a user verifies another address than `email`: a later request replaces an earlier one.
+pub(super) async fn delete_other_claims(on: &mut Connection, user_id: &str, email: &Email) -> Result<(), StoreError> {
+    let delete = sqlx::query(DELETE_OTHER_CLAIMS).bind(user_id).bind(email.as_str());
+    Ok(delete.execute(on).await.map(drop)?)
 }
 
 fn read(row: &AnyRow) -> Result<(String, Option<Email>, String), sqlx::Error> {

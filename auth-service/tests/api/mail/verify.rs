@@ -194,6 +194,23 @@ async fn later_claim_takes_the_place_of_one_that_waits() {
     .await;
 }
 
+/// Nothing is issued for the second address, because its mailbox is refused.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
+async fn later_claim_ends_the_ticket_of_the_one_before_it_at_once() {
+    on_each_database(&[], async |service| {
+        let [mistyped, right] = ["wrong", "550"].map(address);
+        let person = service.member_with(&address("old")).await;
+        let caller = service.bearer(&person.pair.access);
+        let claim = |email: &str| json!({"email": email, "currentPassword": GOOD});
+        caller.put("/me/email", &claim(&mistyped)).await.is(202);
+        let first = ticket(&server().mails(&mistyped, 1).await[0], "verify");
+        caller.put("/me/email", &claim(&right)).await.is(202);
+        verify(&caller, &first, None).await.fails(403, "invalid_verification_token");
+    })
+    .await;
+}
+
 /// Accounts of strangers use up the limit of a mailbox. Its user's own mail waits, and so do those of few strangers.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
