@@ -105,20 +105,22 @@ pub async fn run_users(command: UsersCommand, context: CliContext<'_>, console: 
         C::Add { name, role, email } => context.add(console, &name, role, email.as_deref()).await,
         C::List { json } => context.list(console, json).await,
         C::SetRole { name, role } => {
-            context.change(console, &name, &UserChange { role: Some(role), ..none }, &format!("is {role} now")).await
+            let user = context.find(&name).await?;
+            context.change(console, &user, &UserChange { role: Some(role), ..none }, &format!("is {role} now")).await
         }
         C::SetPassword(Named { name }) => {
             let user = context.find(&name).await?;
             let hash = Some(context.new_hash(console, &user.username, user.email.as_ref()).await?);
-            context.change(console, &name, &UserChange { hash, ..none }, "has the new password").await
+            context.change(console, &user, &UserChange { hash, ..none }, "has the new password").await
         }
         C::ResetLink(Named { name }) => context.reset_link(console, &context.find(&name).await?).await,
         C::Disable(Named { name }) => {
-            let change = UserChange { disabled: Some(true), ..none };
-            context.change(console, &name, &change, "cannot sign in any more").await
+            let (user, change) = (context.find(&name).await?, UserChange { disabled: Some(true), ..none });
+            context.change(console, &user, &change, "cannot sign in any more").await
         }
         C::Enable(Named { name }) => {
-            context.change(console, &name, &UserChange { disabled: Some(false), ..none }, "can sign in").await
+            let (user, change) = (context.find(&name).await?, UserChange { disabled: Some(false), ..none });
+            context.change(console, &user, &change, "can sign in").await
         }
         C::Delete(Named { name }) => context.delete(console, &context.find(&name).await?).await,
         C::Import(args) => import(context, console, &args, now_ms()).await,
@@ -178,15 +180,14 @@ impl CliContext<'_> {
 
     /// Changes a user, and prints the result `done`. The change comes before the end of the sessions, so that a session
     /// opened in between ends too.
-    async fn change(self, console: &mut Console, name: &str, change: &UserChange, done: &str) -> Result<(), CliError> {
-        let user = self.find(name).await?;
+    async fn change(self, console: &mut Console, user: &User, change: &UserChange, done: &str) -> Result<(), CliError> {
         match self.users.change(&user.id, change).await? {
             Changed::Done { after, .. } if change.ends_sessions() => self.sign_out(console, &after, done, 0).await,
             Changed::Done { after, .. } => {
                 self.complete(&after, done).await?;
                 Ok(console.say(format!("{} {done}", after.username))?)
             }
-            Changed::NotFound => Err(no_user(name)),
+            Changed::NotFound => Err(no_user(user.username.as_str())),
             Changed::LastAdmin => Err(last_admin()),
             Changed::EmailTaken => Err(CliError::refused("another account has that email")),
         }

@@ -3,15 +3,16 @@
 mod exports;
 mod import;
 
-use std::io::{Cursor, Write};
+use std::io::{BufRead, BufReader, Cursor, Read, Write};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use auth_service::cli::{Cli, CliContext, CliError, Command, Console, DataCommand, UsersCommand, run_users};
 use auth_service::limits::ClientNetwork;
 use auth_service::passwords::Passwords;
 use auth_service::sessions::{Label, NewSession, Rules, SessionStore, SqlSessions};
-use auth_service::users::User;
+use auth_service::users::{User, UserChange, Users};
 use clap::{CommandFactory, Parser};
 use shared_claims::Role;
 
@@ -53,8 +54,12 @@ impl Desk {
 
     /// The output and the result, for a command that may print something before it fails.
     async fn run_to_the_end(&self, arguments: &[&str], input: &str) -> (String, Result<(), CliError>) {
+        self.run_with(arguments, Cursor::new(input.to_owned())).await
+    }
+
+    async fn run_with(&self, arguments: &[&str], input: impl BufRead + 'static) -> (String, Result<(), CliError>) {
         let printed = Printed::default();
-        let mut console = Console::piped(Cursor::new(input.to_owned()), printed.clone());
+        let mut console = Console::piped(input, printed.clone());
         let (users, passwords, sessions) = (&self.stage.users, &self.passwords, &self.sessions);
         let context = CliContext { users, passwords, sessions, recovery: None };
         let done = run_users(command(arguments), context, &mut console).await;
@@ -203,6 +208,41 @@ async fn command_that_removes_a_right_ends_the_sessions() {
         assert_eq!(desk.open_sessions(&root).await, 1, "sessions of other users stay open");
         assert!(desk.user("anna").await.is_none());
     }
+}
+
+/// An input that takes so long that meanwhile another account has the email.
+struct Slow {
+    users: Users,
+    old: User,
+    new: User,
+}
+
+impl Read for Slow {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let (users, old, new) = (self.users.clone(), self.old.clone(), self.new.clone());
+        let moved = thread::spawn(move || {
+            tokio::runtime::Runtime::new().unwrap().block_on(async {
+                let email = |email| UserChange { email: Some(email), ..UserChange::default() };
+                users.change(&old.id, &email(None)).await.unwrap();
+                users.change(&new.id, &email(old.email)).await.unwrap()
+            })
+        });
+        moved.join().unwrap();
+        Cursor::new("Mz4?tuRnip-9\n").read(bytes)
+    }
+}
+
+#[tokio::test]
+async fn set_password_is_for_the_account_that_had_the_email_before_the_prompt() {
+    let desk = Desk::sqlite().await;
+    desk.run(&["add", "anna", "--email", "anna@example.org"], GOOD).await.unwrap();
+    desk.run(&["add", "ben"], GOOD).await.unwrap();
+    let (old, new) = (desk.user("anna").await.unwrap(), desk.user("ben").await.unwrap());
+    let slow = BufReader::new(Slow { users: desk.stage.users.clone(), old, new });
+    desk.run_with(&["set-password", "anna@example.org"], slow).await.1.unwrap();
+    assert_eq!(desk.user("anna@example.org").await.unwrap().username.as_str(), "ben");
+    assert!(desk.can_sign_in("ben", GOOD).await);
+    assert!(desk.can_sign_in("anna", "Mz4?tuRnip-9").await);
 }
 
 #[tokio::test]
