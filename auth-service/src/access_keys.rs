@@ -43,7 +43,13 @@ impl AccessKeys {
         if signing.as_ref().and_then(SigningKey::public).is_some_and(|key| previous.contains(key)) {
             settings.wrong(PREVIOUS, format!("holds the key of {KEY}, too; take it away there"));
         }
-        Self { signing, previous, is_set: settings.is_set(KEY) || settings.is_set(PREVIOUS) }
+        let keys = Self { signing, previous, is_set: settings.is_set(KEY) || settings.is_set(PREVIOUS) };
+        let (count, most) = (keys.published().len(), PublicKeys::MOST);
+        if count > most {
+            let why = "holds too many keys: with the key in use,";
+            settings.wrong(PREVIOUS, format!("{why} {count} would be published, and a verifier accepts {most}"));
+        }
+        keys
     }
 
     /// All published keys, the signing key first.

@@ -13,9 +13,8 @@ use super::keyring::Key;
 use crate::Members;
 use crate::age::Age;
 
-/// The limits of a JWKS, in bytes and in keys.
+/// The maximum size of a JWKS in bytes.
 pub(crate) const LONGEST_SET: usize = 64 << 10;
-const MOST_KEYS: usize = 16;
 
 /// The parameters of private and of symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
@@ -52,6 +51,9 @@ struct Wire {
 }
 
 impl PublicKeys {
+    /// The maximum number of keys in a set that a verifier reads.
+    pub const MOST: usize = 16;
+
     /// The keys of this process, which are never stale.
     #[must_use]
     pub fn own(keys: Vec<PublicKey>) -> Self {
@@ -156,7 +158,7 @@ fn read(body: &[u8]) -> Result<(Vec<PublicKey>, usize), NotAKeySet> {
     }
     Members::parse(body).map_err(|_| NotAKeySet)?;
     let all = serde_json::from_slice::<Wire>(body).map_err(|_| NotAKeySet)?.keys;
-    if all.len() > MOST_KEYS {
+    if all.len() > PublicKeys::MOST {
         return Err(NotAKeySet);
     }
     let kid = |key: &Value| key.get("kid").and_then(Value::as_str).map(str::to_owned);

@@ -70,6 +70,27 @@ async fn verdict_names_algorithm_and_key() {
     assert!(ended.err.ends_with(expected), "{ended:?}");
 }
 
+#[tokio::test]
+async fn more_keys_than_a_verifier_accepts_are_refused() {
+    let desk = Desk::new().set("ACCESS_TOKEN_KEY_FILE", "key.pem").set("ACCESS_TOKEN_KEY_PREVIOUS_FILE", "others.pem");
+    desk.run(&["keygen", "--algorithm", "ES256", "key.pem"], "").is(0);
+    let others: Vec<_> = (0..16).map(|_| desk.run(&["keygen", "--algorithm", "ES256"], "").is(0).out).collect();
+    let file = desk.folder.join("others.pem");
+    fs::write(&file, others[..15].concat()).unwrap();
+    let service = desk.serve();
+    assert_eq!(kids(&service).await.len(), 16);
+    fs::write(&file, others.concat()).unwrap();
+    service.signal(Signal::HUP);
+    let why = "ACCESS_TOKEN_KEY_PREVIOUS holds too many keys: with the key in use, 17 would be published, and a verifier \
+               accepts 16";
+    service.says(why).await;
+    assert_eq!(kids(&service).await.len(), 16);
+    let doctor = desk.run(&["doctor"], "").is(1);
+    assert!(doctor.out.contains(why), "{doctor:?}");
+    let start = desk.run(&[], "").is(1);
+    assert!(start.err.contains(why), "{start:?}");
+}
+
 async fn kids(service: &Served) -> Vec<Value> {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = client.get(service.url("/.well-known/jwks.json")).send().await.unwrap();
