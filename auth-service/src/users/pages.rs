@@ -3,6 +3,7 @@ use shared_service::{Page, Total};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
+use unicode_normalization::UnicodeNormalization;
 
 use super::rows::{self, columns};
 use super::{Account, STORE, User, UserId, Users};
@@ -87,10 +88,10 @@ fn bind(sql: String, patterns: &[String]) -> Query<'static, Any, AnyArguments> {
 }
 
 /// The exact pattern for text that contains `q`, and a wider one that needs no ESCAPE. Stored names and emails are in
-/// lower case, contain no NUL and have fewer than 255 characters. So no match is lost by replacing NUL, which Postgres
-/// refuses, and by cutting `q`: `SQLite` refuses a pattern of 50 000.
+/// lower case and NFC, contain no NUL and have fewer than 255 characters. So no match is lost by replacing NUL, which
+/// Postgres refuses, and by cutting `q`: `SQLite` refuses a pattern of 50 000.
 fn patterns(q: &str) -> [String; 2] {
-    let q: String = q.to_lowercase().replace('\0', " ").chars().take(255).collect();
+    let q: String = q.to_lowercase().nfc().map(|c| if c == '\0' { ' ' } else { c }).take(255).collect();
     let exact = q.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     [format!("%{exact}%"), format!("%{}%", q.replace(['%', '_', '\\'], "_"))]
 }
