@@ -57,6 +57,8 @@ impl Books {
             let mut reading = self.pool.begin_unlimited().await.map_err(StoreError::from)?;
             let page = query(PAGE).bind(last.0).bind(last.1.clone()).fetch_all(&mut *reading).await;
             let page = page.map_err(StoreError::from)?;
+            // `line` may wait for its reader.
+            reading.rollback().await.map_err(StoreError::from)?;
             if page.is_empty() {
                 return Ok(());
             }

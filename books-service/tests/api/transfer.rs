@@ -1,24 +1,24 @@
 //! Import and export of all books with the program, while a service is running.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::library::{Database, Library, a_book, book_with, on_each};
 use crate::search::check_index;
 
+fn command(database: &Database, arguments: &[&str]) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_books-service"));
+    program.args(arguments).env_clear().env("BOOKS_DATABASE_URL", &database.url).current_dir(std::env::temp_dir());
+    program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    program
+}
+
 fn run(database: &Database, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_books-service"))
-        .args(arguments)
-        .env_clear()
-        .env("BOOKS_DATABASE_URL", &database.url)
-        .current_dir(std::env::temp_dir())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command(database, arguments).spawn().unwrap();
     // A command that needs no input may have ended by now.
     drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
     child.wait_with_output().unwrap()
@@ -71,6 +71,29 @@ async fn books_move_from_any_database_to_any_other_and_back() {
             assert_eq!(member.get("/books").await.json()[23]["title"], "Last");
         })
         .await;
+    })
+    .await;
+}
+
+/// The pipe of the export is full after its first books.
+#[tokio::test]
+async fn export_to_a_slow_reader_holds_no_transaction_and_a_closed_pipe_is_no_failure() {
+    on_each(async |database| {
+        let title = "x".repeat(250);
+        let lines: String = (0..600).map(|_| book_with(&json!({"title": title})).to_string() + "\n").collect();
+        import(database, &lines);
+        let mut child = command(database, &["export"]).spawn().unwrap();
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        reader.read_line(&mut String::new()).unwrap();
+        if database.file().is_none() {
+            let open =
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
+            sleep(Duration::from_millis(200)).await;
+            assert_eq!(database.count(open).await, 0);
+        }
+        drop(reader);
+        let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     })
     .await;
 }

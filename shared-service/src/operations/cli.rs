@@ -52,7 +52,7 @@ pub struct Program {
 }
 
 impl CommonCommand {
-    /// Runs the command. A closed pipe (`| head`) is not an error.
+    /// Runs the command.
     ///
     /// # Errors
     /// The reason of the failure, for the operator.
@@ -85,11 +85,14 @@ pub fn read<T>(mut settings: Settings, read: impl FnOnce(&mut Settings) -> T) ->
     Ok(config)
 }
 
-/// Prints the error of the program `name`, if any; returns the exit code.
+/// Prints the error of the program `name`, if any; returns the exit code. An output that its reader closed early
+/// (`| head`) is no failure.
 #[must_use]
 pub fn exit(name: &str, done: Result<(), Box<dyn Error>>) -> ExitCode {
+    let is_unread = |error: &io::Error| error.kind() == ErrorKind::BrokenPipe;
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.downcast_ref().is_some_and(is_unread) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: {error}");
             ExitCode::FAILURE
@@ -98,10 +101,7 @@ pub fn exit(name: &str, done: Result<(), Box<dyn Error>>) -> ExitCode {
 }
 
 fn say(text: impl AsRef<[u8]>) -> Result<(), Box<dyn Error>> {
-    match io::stdout().write_all(text.as_ref()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    Ok(io::stdout().write_all(text.as_ref())?)
 }
 
 fn config(read_all: fn(&mut Settings)) -> Result<(), Box<dyn Error>> {
