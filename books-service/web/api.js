@@ -8,13 +8,16 @@ export const session = new Session({ auth, services: [location.origin] });
 
 const json = (method, body, headers = {}) => ({ method, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json', ...headers } });
 
+/** The error of a call that was sent. `isWrite` is true if its effect is unknown after a failure. */
+const sent = (error, { method }) => Object.assign(error, { isWrite: Boolean(method) });
+
 /** A call with the access token. @throws {SessionError} for each response that is not 2xx. */
 async function call(url, init) {
   const response = await session.fetch(url, init).catch((error) => {
-    if (error instanceof TypeError) throw new SessionError({ code: 'unreachable', detail: `${new URL(url).origin} cannot be reached.` });
+    if (error instanceof TypeError) throw sent(new SessionError({ code: 'unreachable', detail: `${new URL(url).origin} cannot be reached.` }), init);
     throw error;
   });
-  if (!response.ok) throw await SessionError.of(response);
+  if (!response.ok) throw sent(await SessionError.of(response), init);
   return response;
 }
 
@@ -27,7 +30,9 @@ async function page(url, signal) {
   return { items: await response.json(), total, atLeast, next: next && new URL(next, url).href };
 }
 
-const withTag = async (response) => ({ book: await response.json(), tag: response.headers.get('ETag') });
+/** The ETag for `If-Match`. A proxy that compresses a response makes it weak, and a weak one never matches. */
+const tagOf = (response) => response.headers.get('ETag')?.replace(/^W\//, '');
+const withTag = async (response) => ({ book: await response.json(), tag: tagOf(response) });
 const books = `${location.origin}/books`;
 
 /** The calls of books-service. */
@@ -37,7 +42,7 @@ export const library = {
   read: async (id, signal) => withTag(await call(`${books}/${id}`, { signal })),
   add: async (details) => {
     const response = await call(books, json('POST', details));
-    return { book: (await response.json()).book, tag: response.headers.get('ETag') };
+    return { book: (await response.json()).book, tag: tagOf(response) };
   },
   replace: async (id, details, tag) => withTag(await call(`${books}/${id}`, json('PUT', details, { 'If-Match': tag }))),
   remove: (id, tag) => call(`${books}/${id}`, { method: 'DELETE', headers: { 'If-Match': tag } }),
@@ -45,10 +50,11 @@ export const library = {
 
 /** A call of auth-service by a user who is not signed in. */
 async function post(path, fields) {
-  const response = await fetch(`${auth}${path}`, json('POST', fields)).catch(() => {
-    throw new SessionError({ code: 'unreachable', detail: `${auth} cannot be reached.` });
+  const init = json('POST', fields);
+  const response = await fetch(`${auth}${path}`, init).catch(() => {
+    throw sent(new SessionError({ code: 'unreachable', detail: `${auth} cannot be reached.` }), init);
   });
-  if (!response.ok) throw await SessionError.of(response);
+  if (!response.ok) throw sent(await SessionError.of(response), init);
   return response.json();
 }
 

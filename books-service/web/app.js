@@ -95,6 +95,7 @@ async function start() {
 }
 
 session.addEventListener('change', ({ detail: { user, reason } }) => {
+  document.getElementById('toasts').replaceChildren(); // They may name data of the user before, or undo a change.
   if (user) show(false);
   else if (user === null) showWelcome(reason);
   else {

@@ -93,6 +93,7 @@ export class Session extends EventTarget {
       const response = await this.#post('/login', { body, headers: { 'Content-Type': 'application/json' } });
       this.#take((await response.json()).accessToken);
     });
+    if (!this.user) throw this.#gone();
     this.#tell({ in: this.user.id });
     this.#announce();
     return this.user;
@@ -171,6 +172,7 @@ export class Session extends EventTarget {
     const refusal = await this.#inTurn(() => this.#exchange(epoch));
     this.#over.signal.throwIfAborted();
     if (!refusal) {
+      if (!this.user) throw this.#gone(); // Another tab signed out while the response arrived.
       if (before?.id !== this.user.id || before.role !== this.user.role) this.#announce();
       return;
     }

@@ -17,9 +17,10 @@ export const button = (label, onclick, kind = '') => el('button', { type: 'butto
 
 /** The text for an error that belongs to no field. */
 export function explain(error) {
+  const outcome = error.isWrite ? 'The change may have been saved: look before you repeat it.' : 'Nothing was changed.';
   const texts = {
-    unreachable: 'The service cannot be reached just now, or does not allow this page. Nothing was changed.',
-    unavailable: 'The service is not available just now. Nothing was changed.',
+    unreachable: `The service cannot be reached just now, or does not allow this page. ${outcome}`,
+    unavailable: `The service is not available just now. ${outcome}`,
     busy: 'The service is busy just now. Try again in a moment.',
     signed_out: 'You are signed out.',
     user_changed: 'Another user signed in on this browser.',

@@ -134,6 +134,30 @@ describe('the page', { concurrency: 4 }, () => {
     is_clean(page);
   });
 
+  journey('write_whose_response_is_lost_may_have_been_saved_and_toasts_leave_with_their_user', async () => {
+    const [{ id }] = await desk.addBooks(1, 'Lost');
+    const page = await desk.john();
+    await page.route(`**/books/${id}`, async (route) => {
+      const response = await route.fetch();
+      const headers = { ...response.headers(), etag: `W/${response.headers().etag}` };
+      return route.request().method() === 'GET' ? route.fulfill({ response, headers }) : route.abort();
+    });
+    await page.evaluate((id) => (location.hash = `#/books/${id}`), id);
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await page.getByRole('dialog').getByLabel('Title').fill('Lost, revised');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('The change may have been saved').waitFor();
+    assert.equal((await desk.stack.asJohn('GET', `${desk.stack.books}/books/${id}`)).title, 'Lost, revised', 'the weak ETag was sent as a strong one');
+    await page.unroute(`**/books/${id}`);
+    await page.reload();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await toast(page, 'was deleted');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByText('You are signed out.').waitFor();
+    assert.equal(await page.locator('.toast').count(), 0);
+    is_clean(page);
+  });
+
   journey('member_ends_a_device_changes_the_password_and_leaves', async () => {
     const { page, user } = await desk.member();
     await desk.stack.token(user.username);

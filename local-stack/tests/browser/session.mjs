@@ -381,6 +381,29 @@ describe('session.js, edge cases', { concurrency: 6 }, () => {
     for (const page of [a, b]) assert.equal((await heard(page)).filter((event) => event === 'null invalid_refresh_token').length, 1);
   });
 
+  scenario('sign_out_in_another_tab_while_a_refresh_returns_is_signed_out', async (visitor) => {
+    const page = await visitor.signedIn();
+    const code = await page.evaluate(async () => {
+      const [channel, pause, fetch] = [new BroadcastChannel(`session ${session.auth}`), () => new Promise((done) => setTimeout(done, 100)), globalThis.fetch];
+      let sid;
+      globalThis.fetch = async (...call) => {
+        const response = await fetch(...call);
+        if (String(call[0]).endsWith('/token')) ({ sid } = JSON.parse(atob((await response.clone().json()).accessToken.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))));
+        return response;
+      };
+      navigator.locks.request = async (name, options, run) => {
+        await run();
+        channel.postMessage({ out: sid, reason: 'signed_out' });
+        await pause();
+      };
+      channel.postMessage({ in: session.user.id });
+      await pause();
+      return ask();
+    });
+    assert.equal(code, 'signed_out');
+    assert.equal(await who(page), null);
+  });
+
   scenario('an_origin_that_is_not_named_gets_no_session', async (visitor) => {
     const stranger = await startSite();
     const page = await visitor.open({ url: stranger });
