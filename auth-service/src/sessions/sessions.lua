@@ -59,10 +59,14 @@ local function drop(id)
 end
 
 -- Reads the numbers and the label of a session in the index, if it is alive; else nil, and an error reply if it is
--- corrupt. Its record may not have been moved to this node yet, so a session that seems ended is left to expire.
+-- corrupt. Its record may not have been moved to this node yet, so a session that seems ended is left to expire. Fails
+-- if the record has been moved away from this node.
 local function read(id)
   local values = redis.pcall('HMGET', record(id), 'user_agent', 'address', unpack(NUMBERS))
   if values.err then
+    if not values.err:find('^WRONGTYPE') then
+      error(values)
+    end
     return nil, redis.error_reply('CORRUPT record of session ' .. id)
   end
   local session = {user_agent = values[1], address = values[2]}
@@ -247,6 +251,8 @@ end
 -- of those it looked at. A session gets its own entry only if notBefore does not cover its tokens: the newest ones, and
 -- any dated by a clock that was ahead. A record moved here later is not alive: the index lacks it.
 local function end_all_but(ids)
+  -- Fails before any write while the slot moves away from this node: there a step cannot use a key that it has removed.
+  redis.call('EXISTS', record('none'))
   local sessions, kept, places, alive = window(), {}, {}, 0
   local known = redis.call('ZSCORE', index, NOT_BEFORE)
   if known then
