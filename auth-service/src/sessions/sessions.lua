@@ -14,9 +14,9 @@
 --
 -- No step looks at more than WINDOW sessions. An index written by an older version may have more.
 --
--- Every reply of a step must survive a fail-over, so "retried" writes too: the rotation that it repeats may have been
--- written on another connection and not be acknowledged by a replica yet, and WAIT only covers the writes of this
--- connection.
+-- Every reply of a step must survive a fail-over, so a step that repeats another one writes too, even if it changes
+-- nothing: the first one may have been written on another connection and not be acknowledged by a replica yet, and WAIT
+-- only covers the writes of this connection. Redis replicates no DEL, ZREM or ZADD without effect, but each PEXPIREAT.
 --
 -- A full Redis refuses the first write of a step or none, so a step takes effect as a whole or not at all. A step that
 -- ends something begins with a write that frees memory, because such a write is never refused.
@@ -101,7 +101,8 @@ local function is_listed(id)
   return scores[2]
 end
 
--- Reads the session of this step, as `read` does. Removes what is left of an ended session.
+-- Reads the session of this step, as `read` does. Removes what is left of an ended session, with a write that is always
+-- replicated, because the end itself may not be acknowledged yet.
 local function find(id, listed)
   local session, corrupt
   if listed then
@@ -109,6 +110,8 @@ local function find(id, listed)
   end
   if not session and not corrupt then
     drop(id)
+    redis.call('HSET', record(id), 'ended', '')
+    redis.call('DEL', record(id))
   end
   return session, corrupt
 end
@@ -241,6 +244,7 @@ local function revoke_tokens(sessions, kept)
   end
   local from = (math.floor(newest / 1000) + 1) * 1000
   if from <= known then
+    expire_index()
     return known
   end
   revoke_before(from, math.max(from + keep, last))
@@ -399,6 +403,7 @@ function steps.end_forgotten(id)
     keep_in_index(ENDED .. id, now + keep)
     revoke(now + keep, 'sid', id)
   end
+  expire_index()
   return 0
 end
 

@@ -7,6 +7,7 @@ use auth_service::sessions::{Cursor, Session, SessionId};
 use rustix::process::Signal;
 use shared_claims::Revocation;
 use shared_service::database::StoreError;
+use tokio::join;
 use tokio::time::{sleep, timeout};
 
 use super::outages::RECOVERY;
@@ -106,7 +107,10 @@ async fn write_without_a_replica_is_not_acknowledged() {
     let replica = &cluster.nodes[3 + Cluster::master_of(slot)];
     // Another instance, whose connection has written nothing yet.
     let other = redis_stage(&cluster.url(), RULES);
-    assert_eq!(other.store.list(&owner.user, None, 9).await.unwrap().len(), 1);
+    let more: [Stage; 6] = std::array::from_fn(|_| redis_stage(&cluster.url(), RULES));
+    for other in more.iter().chain([&other]) {
+        assert_eq!(other.store.list(&owner.user, None, 9).await.unwrap().len(), 1);
+    }
     replica.signal(Signal::STOP);
     assert!(!owner.go_on().await, "a rotation");
     for store in [&other.store, &stage.store] {
@@ -116,6 +120,18 @@ async fn write_without_a_replica_is_not_acknowledged() {
     for store in [&other.store, &stage.store] {
         assert!(store.end(&owner.user, owner.id).await.is_err(), "the retry of the end");
     }
+    let (user, id) = (&owner.user, owner.id);
+    let [one, two, three, four, five, six] = &more;
+    let (forgotten, revoked) = join!(one.store.end_forgotten(user, id), two.store.revoke_access_tokens(user));
+    assert!(forgotten.is_err() && revoked.is_err());
+    // Each of these repeats an unacknowledged write of another instance, and changes nothing.
+    let outcomes = join!(
+        three.store.end(user, id),
+        four.store.end_forgotten(user, id),
+        five.store.revoke_access_tokens(user),
+        six.store.rotate(user, id, owner.generation),
+    );
+    assert!(matches!(outcomes, (Err(_), Err(_), Err(_), Err(_))), "{outcomes:?}");
     assert_eq!(stage.store.list(&owner.user, None, 9).await.unwrap().len(), 0, "a read needs no replica");
     replica.signal(Signal::CONT);
     until("the replica has it", async || matches!(stage.store.end(&owner.user, owner.id).await, Ok(false))).await;
