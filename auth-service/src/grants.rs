@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use shared_claims::TokenError;
 use shared_service::database::StoreError;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::sleep;
@@ -15,7 +16,7 @@ use crate::counts::{LoginResult, RefreshResult};
 use crate::endings::complete_of;
 use crate::limits::{ClientNetwork, Limits};
 use crate::passwords::Passwords;
-use crate::sessions::{Label, NewSession, Rotation, Session, SessionId, SessionStore};
+use crate::sessions::{Label, NewSession, Rotation, Session, SessionId, SessionStore, list_all};
 use crate::tokens::{TokenPair, Tokens, VerifiedRefreshToken};
 use crate::users::{Account, User, Users};
 
@@ -171,7 +172,13 @@ impl Grants {
     pub async fn refresh(&self, token: &str, now_ms: i64) -> Result<TokenResponse, Refused> {
         let done = async {
             let verified = self.tokens.verify(token, now_ms).map_err(Refused::InvalidToken)?;
-            let VerifiedRefreshToken { user_id, session, generation } = &verified;
+            let VerifiedRefreshToken { user_id, session, generation, .. } = &verified;
+            if verified.is_long() {
+                let sessions = list_all(&*self.sessions, user_id).await?;
+                if !sessions.iter().all(|session| verified.may_be_of(session)) {
+                    return Err(Refused::InvalidToken(TokenError::LifeTooLong));
+                }
+            }
             // Read before the rotation: after it, an outage longer than the grace would cost the client the session.
             let mut user = self.users.find(user_id).await?;
             let session = match self.sessions.rotate(user_id, *session, *generation).await? {

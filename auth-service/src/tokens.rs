@@ -1,6 +1,7 @@
 //! The tokens of a session: issued as a pair. A refresh token is verified before any store is queried.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use shared_claims::{
@@ -23,6 +24,7 @@ pub struct Tokens {
     access_ttl: u64,
     refresh: Signer<RefreshClaims>,
     refresh_verifier: Verifier<RefreshClaims>,
+    refresh_ttl: u64,
 }
 
 /// Issuer and audience of access tokens, and the secret that signs if there is no private key.
@@ -61,6 +63,22 @@ pub struct VerifiedRefreshToken {
     pub session: SessionId,
     /// The generation.
     pub generation: i64,
+    /// The `exp`, if the token lives longer than `REFRESH_TOKEN_TTL`.
+    late_exp: Option<u64>,
+}
+
+impl VerifiedRefreshToken {
+    /// True if only its session can tell whether the token lives too long: it may have been issued by an instance with
+    /// a longer `REFRESH_TOKEN_TTL`.
+    pub(crate) const fn is_long(&self) -> bool {
+        self.late_exp.is_some()
+    }
+
+    /// True unless the token is the newest one of `session` with an `exp` of its own.
+    pub(crate) fn may_be_of(&self, session: &Session) -> bool {
+        (self.session, self.generation) != (session.id, session.generation)
+            || self.late_exp.is_none_or(|exp| exp == seconds(session.idle_ends_at))
+    }
 }
 
 impl Tokens {
@@ -83,10 +101,11 @@ impl Tokens {
             refresh_verifier: Verifier::new(&VerifierConfig {
                 issuer,
                 audience: AUDIENCE,
-                max_life: config.stores.rules.refresh_ttl,
+                max_life: Duration::MAX,
                 secret,
                 previous: config.refresh_previous.as_ref(),
             })?,
+            refresh_ttl: config.stores.rules.refresh_ttl.as_secs(),
         })
     }
 
@@ -139,12 +158,14 @@ impl Tokens {
         }
     }
 
-    /// Verifies that `token` is a valid refresh token at `now_ms`.
+    /// Verifies that `token` is a valid refresh token at `now_ms`, apart from a long life.
     ///
     /// # Errors
     /// The reason why it is not.
     pub(crate) fn verify(&self, token: &str, now_ms: i64) -> Result<VerifiedRefreshToken, TokenError> {
-        self.refresh_verifier.verify(token, seconds(now_ms)).and_then(|claims| verified(&claims))
+        let claims = self.refresh_verifier.verify(token, seconds(now_ms))?;
+        let late_exp = Some(claims.exp).filter(|exp| exp - claims.iat > self.refresh_ttl);
+        verified(&claims).map(|verified| VerifiedRefreshToken { late_exp, ..verified })
     }
 
     /// Returns the user and the session of any token that was ever signed for it: a refresh token, or else an access
@@ -166,7 +187,8 @@ fn verified(claims: &RefreshClaims) -> Result<VerifiedRefreshToken, TokenError> 
         return Err(TokenError::Claim("jti"));
     }
     let generation = i64::try_from(claims.generation).map_err(|_| TokenError::Claim("gen"))?;
-    Ok(VerifiedRefreshToken { session, generation, user_id: claims.sub.parse().map_err(|_| TokenError::Claim("sub"))? })
+    let user_id = claims.sub.parse().map_err(|_| TokenError::Claim("sub"))?;
+    Ok(VerifiedRefreshToken { user_id, session, generation, late_exp: None })
 }
 
 fn refresh_jti(session: SessionId, generation: u64) -> String {

@@ -142,6 +142,7 @@ async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Res
         }
         (Some(_), VerifiedToken::Access(_)) => Ok("is alive"),
         (Some(session), VerifiedToken::Refresh(presented)) => match session.generation - presented.generation {
+            0 if !presented.may_be_of(&session) => Err("the token lives longer than allowed"),
             0 => Ok("is alive, and this is its newest token"),
             1 if now_ms - session.rotated_at <= grace => {
                 Ok("is alive; the same successor follows, within REFRESH_GRACE")

@@ -39,7 +39,7 @@ impl LoginRefused {
 /// The reason why a refresh token was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// The token is forged, malformed or expired. No store was queried.
+    /// The token is forged, malformed or expired, or lives too long. No store was changed.
     #[error("not proven: {0}")]
     InvalidToken(TokenError),
     /// Its session ended, expired, or never existed.

@@ -4,6 +4,7 @@ mod changes;
 mod proof;
 mod rights;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -161,4 +162,21 @@ async fn one_session_never_affects_another() {
         }
     })
     .await;
+}
+
+/// Two instances share the stores while the setting changes.
+#[tokio::test]
+async fn changed_refresh_token_ttl_logs_no_session_out() {
+    let old = Service::start([]).await;
+    for ttl in ["14d", "1d"] {
+        let new = Service::start_on(Arc::clone(&old.database), [("REFRESH_TOKEN_TTL", ttl)]).await;
+        let first = old.log_in(MEMBER).await;
+        let claims = refresh_claims(&first.refresh);
+        let longer = refresh_token(&RefreshClaims { exp: claims.exp + 14 * 86400, ..claims });
+        new.assert_refused(&longer).await;
+        let second = new.next(&first).await;
+        assert_eq!(new.next(&first).await.refresh, second.refresh, "{ttl}: a retry");
+        new.next(&old.next(&second).await).await;
+        new.assert_refused(&first.refresh).await;
+    }
 }
