@@ -79,6 +79,12 @@ pub(super) struct KeyResource {
     pub(super) etag: Option<HeaderValue>,
 }
 
+impl KeyResource {
+    fn is_empty(&self) -> bool {
+        self.keys.upgrade().is_none_or(|keys| PublicKeys(keys).keys().is_empty())
+    }
+}
+
 impl Resource for KeyResource {
     const NAME: &'static str = "the set of public keys";
 
@@ -89,8 +95,8 @@ impl Resource for KeyResource {
     async fn fetch(&mut self, source: &Source) -> Result<bool, FetchError> {
         let (asked, clock) = (Instant::now(), clock::now());
         let reply = match source.fetch(None, self.etag.as_ref(), LONGEST_SET).await {
-            // An auth-service without this endpoint has no public keys.
-            Err(FetchError::Status(StatusCode::NOT_FOUND)) => {
+            // An auth-service without this endpoint has no public keys. If it had some, a proxy may answer for it.
+            Err(FetchError::Status(StatusCode::NOT_FOUND)) if self.is_empty() => {
                 let content = Content::Body { body: br#"{"keys":[]}"#.to_vec(), etag: None };
                 Reply { content, date: None, age: Duration::ZERO }
             }

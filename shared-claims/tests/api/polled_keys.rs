@@ -108,6 +108,7 @@ async fn answer_that_is_no_set_changes_nothing() {
         (StatusCode::OK, format!(r#"{{"keys":[],"x":"{}"}}"#, "x".repeat(64 << 10)), "65 KiB"),
         (StatusCode::INTERNAL_SERVER_ERROR, set(&[1]), "500"),
         (StatusCode::FOUND, set(&[1]), "a redirect"),
+        (StatusCode::NOT_FOUND, String::new(), "404, as of a proxy without its backend"),
     ] {
         publisher.answer(status, body);
         publisher.is_asked_again(3).await;
@@ -123,6 +124,9 @@ async fn missing_address_is_an_empty_set() {
     let keys = publisher.poller().keys().await.unwrap();
     until("it is known", || !keys.is_stale()).await;
     assert!(names(&keys).is_empty());
+    let known_at = Instant::now();
+    publisher.is_asked_again(3).await;
+    assert!(keys.age().unwrap() < known_at.elapsed(), "the next 404 confirms it");
 }
 
 #[tokio::test]
