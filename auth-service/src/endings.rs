@@ -25,7 +25,7 @@ const AT_ONCE: usize = 16;
 pub async fn complete_of(users: &Users, sessions: &dyn SessionStore, user_id: &UserId) -> Result<u64, StoreError> {
     let mut ended = 0;
     for ending in users.endings_of(user_id).await? {
-        ended += complete(users, sessions, &ending).await?;
+        ended += complete(users, sessions, &ending).await?.unwrap_or(0);
     }
     Ok(ended)
 }
@@ -69,7 +69,10 @@ async fn complete_seen(
         for (ending, result) in some.iter().zip(results) {
             let user = ending.user_id.as_str();
             match result {
-                Ok(ended) => log::info!(user = user, sessions = ended; "ended what a change of this user had left"),
+                Ok(Some(ended)) => {
+                    log::info!(user = user, sessions = ended; "ended what a change of this user had left");
+                }
+                Ok(None) => {}
                 // Go on: the sessions of other users may be on another node, or be readable even if these are not.
                 Err(error) => outcome = Err(error),
             }
@@ -78,7 +81,12 @@ async fn complete_seen(
     outcome
 }
 
-async fn complete(users: &Users, sessions: &dyn SessionStore, ending: &Ending) -> Result<u64, StoreError> {
+/// Returns `None` if another task or instance has completed the ending since it was read: a session opened after that
+/// must not end.
+async fn complete(users: &Users, sessions: &dyn SessionStore, ending: &Ending) -> Result<Option<u64>, StoreError> {
+    if !users.is_pending(&ending.id).await? {
+        return Ok(None);
+    }
     let ended = match &ending.ends {
         Ends::Tokens => sessions.revoke_access_tokens(&ending.user_id).await.map(|()| 0),
         Ends::Sessions { except } => {
@@ -87,5 +95,5 @@ async fn complete(users: &Users, sessions: &dyn SessionStore, ending: &Ending) -
         }
     }?;
     users.forget_ending(&ending.id).await?;
-    Ok(ended)
+    Ok(Some(ended))
 }

@@ -33,6 +33,7 @@ const SOME: i64 = 1000;
 const INSERT: &str = "INSERT INTO endings (id, user_id, tokens_only, goes_on) VALUES ($1, $2, $3, $4)";
 const OLDEST: &str = "SELECT id, user_id, tokens_only, goes_on FROM endings ORDER BY id LIMIT $1";
 const OF_USER: &str = "SELECT id, user_id, tokens_only, goes_on FROM endings WHERE user_id = $1 ORDER BY id";
+const PENDING: &str = "SELECT id FROM endings WHERE id = $1";
 const DELETE: &str = "DELETE FROM endings WHERE id = $1";
 
 impl Users {
@@ -44,6 +45,11 @@ impl Users {
     /// Reads the [`Ending`]s of a user, who may be deleted.
     pub(crate) async fn endings_of(&self, user_id: &UserId) -> Result<Vec<Ending>, StoreError> {
         read(within(STORE, sqlx::query(OF_USER).bind(user_id.as_str()).fetch_all(&self.pool)).await?)
+    }
+
+    /// True unless the [`Ending`] was completed meanwhile.
+    pub(crate) async fn is_pending(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(within(STORE, sqlx::query(PENDING).bind(id).fetch_optional(&self.pool)).await?.is_some())
     }
 
     /// Deletes a completed [`Ending`].

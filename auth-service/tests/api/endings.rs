@@ -242,6 +242,21 @@ async fn late_ending_spares_sessions_opened_after_the_change() {
     }
 }
 
+/// While a login completes the first of two endings, another instance completes the second, and a session may open.
+#[tokio::test]
+async fn ending_completed_by_another_instance_ends_nothing_again() {
+    let service = Service::start([]).await;
+    let person = service.newcomer().await;
+    for (id, tokens_only) in [("1", 1), ("2", 0)] {
+        let ending = format!("INSERT INTO endings VALUES ('{id}', '{}', {tokens_only}, '')", person.id);
+        service.database.execute(&ending).await;
+    }
+    let other = "CREATE TRIGGER other AFTER DELETE ON endings BEGIN DELETE FROM endings WHERE id = '2'; END";
+    service.database.execute(other).await;
+    service.log_in((&person.name, GOOD)).await;
+    service.refresh(&person.pair.refresh).await.is(200);
+}
+
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
 async fn change_tried_again_is_answered_as_the_first_time() {
