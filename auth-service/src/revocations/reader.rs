@@ -1,7 +1,7 @@
 //! The reader of the revocation list, for this service's own verifier and for `GET /revocations`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -43,6 +43,26 @@ struct Unreadable {
     before: Cursor,
     /// A description of each.
     entries: Vec<String>,
+}
+
+impl Unreadable {
+    /// Adds the entries of the page after `page`.
+    fn add(&mut self, page: &Cursor, entries: &[String]) {
+        if self.entries.is_empty() {
+            self.before = page.clone();
+        }
+        self.entries.extend_from_slice(entries);
+    }
+
+    /// Logs and adds those entries of the page after `page` that are new.
+    fn log_and_add(&mut self, page: &Cursor, entries: &[String]) {
+        for entry in entries {
+            if !self.entries.contains(entry) {
+                log::error!("the revocation list has an unreadable entry, which is skipped: {entry}");
+                self.add(page, std::slice::from_ref(entry));
+            }
+        }
+    }
 }
 
 impl RevocationReader {
@@ -112,15 +132,14 @@ impl RevocationReader {
 
     async fn read_pages(&self) -> Result<(), StoreError> {
         let began = std::time::Instant::now();
-        let known = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.unreadable().clone();
         let mut cursor = if known.entries.is_empty() { self.newest() } else { known.before.clone() };
         let mut unreadable = Unreadable::default();
         loop {
-            let mut changes = self.sessions.revoked(&cursor).await?;
-            if unreadable.entries.is_empty() {
-                unreadable.before = cursor.clone();
-            }
-            unreadable.entries.append(&mut changes.corrupt);
+            let changes = self.sessions.revoked(&cursor).await?;
+            unreadable.add(&cursor, &changes.corrupt);
+            // Before the list moves past the page: a later page may fail.
+            self.unreadable().log_and_add(&cursor, &changes.corrupt);
             let place = cursor.clone();
             cursor.move_past(&changes);
             let more = changes.more && cursor != place;
@@ -132,8 +151,11 @@ impl RevocationReader {
         self.is_read.store(true, Ordering::Relaxed);
         if unreadable.entries.is_empty() {
             self.known.confirm(began);
+            if !known.entries.is_empty() {
+                log::info!("the revocation list is complete again");
+            }
         }
-        self.log_unreadable(unreadable, &known);
+        *self.unreadable() = unreadable;
         Ok(())
     }
 
@@ -157,15 +179,8 @@ impl RevocationReader {
         self.list.store(Arc::new(list));
     }
 
-    /// Logs new unreadable entries, and the end of the problem.
-    fn log_unreadable(&self, unreadable: Unreadable, known: &Unreadable) {
-        for entry in unreadable.entries.iter().filter(|entry| !known.entries.contains(entry)) {
-            log::error!("the revocation list has an unreadable entry, which is skipped: {entry}");
-        }
-        if unreadable.entries.is_empty() && !known.entries.is_empty() {
-            log::info!("the revocation list is complete again");
-        }
-        *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = unreadable;
+    fn unreadable(&self) -> MutexGuard<'_, Unreadable> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True once the whole list was read; before that, revoked tokens are accepted.
@@ -180,7 +195,7 @@ impl RevocationReader {
 
     /// The time for which the list has been incomplete; `None` if it is complete.
     pub(crate) fn incomplete_for(&self) -> Option<Duration> {
-        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let unreadable = self.unreadable();
         (!unreadable.entries.is_empty()).then(|| self.known.age().unwrap_or(FOR_EVER))
     }
 

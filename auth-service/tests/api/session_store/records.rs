@@ -262,11 +262,12 @@ async fn session_missing_from_the_index_cannot_be_rotated() {
 #[tokio::test]
 async fn a_row_that_is_no_revocation_is_left_out_of_the_list() {
     let (stage, store) = Kind::Sqlite.sql_stage(RULES).await;
-    let (corrupt, sound) = (stage.open().await, stage.open().await);
-    for session in [&corrupt, &sound] {
+    let (corrupt, sound, repaired) = (stage.open().await, stage.open().await, stage.open().await);
+    for session in [&corrupt, &sound, &repaired] {
         assert!(store.end(&stage.user, session.id).await.unwrap());
     }
     stage.sql(&format!("UPDATE sessions SET tokens_end_at = 'soon' WHERE id = '{}'", corrupt.id)).await;
+    stage.sql(&format!("UPDATE sessions SET tokens_end_at = 'late' WHERE id = '{}'", repaired.id)).await;
     let known = Revocations::new(None);
     let reader = RevocationReader::new(store.clone(), known.clone());
     for reading in 0..3 {
@@ -278,6 +279,14 @@ async fn a_row_that_is_no_revocation_is_left_out_of_the_list() {
     assert!(store.end(&stage.user, later.id).await.unwrap());
     reader.read_on().await.unwrap();
     assert!(known.is_revoked(&later.id.to_string(), "", 0));
+    // As the runbook says; a reader that has passed the entry gets it too.
+    let mut cursor = Cursor::default();
+    cursor.move_past(&store.revoked(&cursor).await.unwrap());
+    let until = now_ms() + ms(MINUTE);
+    let repair = format!("UPDATE sessions SET tokens_end_at = {until}, position = 0 WHERE tokens_end_at = 'late'");
+    stage.sql(&repair).await;
+    let changes = store.revoked(&cursor).await.unwrap();
+    assert_eq!(changes.shards[0].entries.len(), 1, "{changes:?}");
     stage.sql("DELETE FROM sessions WHERE tokens_end_at = 'soon'").await;
     reader.read_on().await.unwrap();
     assert!(known.age().is_some(), "the list is complete again");
@@ -308,6 +317,31 @@ async fn sessions_end_beside_an_entry_that_cannot_be_read() {
         "expired entries are removed despite the corrupt one"
     );
     redis::cmd("XDEL").arg(&key).arg(&bad).exec_async(&mut redis).await.unwrap();
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
+async fn unreadable_entry_before_a_failed_page_is_remembered() {
+    let server = Redis::with(&[]).await;
+    let mut redis = server.raw("").await;
+    let stage = redis_stage(&server.url(), RULES);
+    let key = stage.list_key();
+    let mut entries = redis::pipe();
+    for place in 1..=1001 {
+        let until: &[u8] = match place {
+            1 => b"soon",
+            1001 => b"\xff", // Not UTF-8, so its page cannot be read at all.
+            _ => b"9999999999",
+        };
+        entries.cmd("XADD").arg(&key).arg(format!("{place}-0")).arg("sid").arg("x").arg("until").arg(until).ignore();
+    }
+    let _: () = entries.query_async(&mut redis).await.unwrap();
+    let known = Revocations::new(None);
+    let reader = RevocationReader::new(stage.store.clone(), known.clone());
+    reader.read_on().await.unwrap_err();
+    redis::cmd("XDEL").arg(&key).arg("1001-0").exec_async(&mut redis).await.unwrap();
+    reader.read_on().await.unwrap();
+    assert_eq!(known.age(), None, "the list is not complete");
 }
 
 /// Revocations of that shard cannot be served, those of the other shards can.
