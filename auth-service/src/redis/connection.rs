@@ -70,9 +70,15 @@ impl Connection {
         Self { servers: Servers::One(redis), replicated: Arc::new([AtomicBool::default()]) }
     }
 
+    /// Until the first heartbeat each master counts as replicated, so that no write is acknowledged too early.
     pub(super) fn to_cluster(redis: ClusterConnection) -> Self {
-        let replicated = (0..SHARDS).map(|_| AtomicBool::default()).collect();
+        let replicated = (0..SHARDS).map(|_| AtomicBool::new(true)).collect();
         Self { servers: Servers::Cluster(redis), replicated }
+    }
+
+    /// This connection with the replication state that `previous` has seen.
+    pub(super) fn after(self, previous: &Self) -> Self {
+        Self { replicated: Arc::clone(&previous.replicated), ..self }
     }
 
     /// Runs `step` once.

@@ -97,8 +97,11 @@ impl ConnectionTask {
                     self.report(&cause);
                     self.state.send_replace(Some(Err(cause)));
                 }
-                Ok((place, connection)) => {
+                Ok((place, mut connection)) => {
                     if self.source.is_cluster() {
+                        if let Some(Ok(previous)) = &*self.state.borrow() {
+                            connection = connection.after(previous);
+                        }
                         // A shard without its master must not block the others.
                         self.state.send_replace(Some(Ok(connection.clone())));
                     }
