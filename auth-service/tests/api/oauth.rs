@@ -78,6 +78,7 @@ async fn form_of_a_refresh_that_is_wrong_is_an_error_of_rfc_6749() {
         ("grant_type=refresh_token", "invalid_request", "no token"),
         ("grant_type=refresh_token&refresh_token=", "invalid_request", "an empty token"),
         (&*format!("refresh_token={refresh}"), "invalid_request", "no grant type"),
+        ("grant_type=refresh_token&refresh_token=%FF", "invalid_request", "a token that is not UTF-8"),
         (&*format!("{good}&grant_type=refresh_token"), "invalid_request", "a grant type twice"),
         (&*format!("{good}&refresh_token={refresh}"), "invalid_request", "a token twice"),
         (&*good.replace("grant_type=refresh_token", "grant_type=password"), "unsupported_grant_type", "a password"),
@@ -113,7 +114,7 @@ async fn forms_are_the_only_bodies_of_revocation_and_introspection() {
         assert_eq!(json.fails(415, "unsupported_media_type").header("accept"), FORM);
         service.books().call(Method::POST, path, None).await.fails(415, "unsupported_media_type");
         service.books().with("Content-Encoding", "gzip").form(path, "token=x").await.is(415);
-        for body in ["", "token=", "token=a&token=b", "token_type_hint=access_token"] {
+        for body in ["", "token=", "token=%FF", "token=a&token=b", "token_type_hint=access_token"] {
             service.books().form(path, body).await.errs(400, "invalid_request");
         }
         service.books().form(path, &format!("token={}", "x".repeat(65 << 10))).await.fails(413, "content_too_large");

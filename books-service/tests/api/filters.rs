@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::library::{Library, on_each_database};
+use crate::library::{Database, Library, on_each_database};
 
 /// Title, author, country, language, pages, year.
 const SHELF: [(&str, &str, &str, &str, i64, i64); 8] = [
@@ -130,6 +130,19 @@ async fn a_list_is_sorted() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn query_that_is_not_utf_8_is_400_behind_the_authorization() {
+    let database = Database::sqlite();
+    let library = Library::start(&database.url, []).await;
+    for query in ["author=%E9", "q=a%F0%9F", "%FF=1", "author=%ED%A0%80"] {
+        library.member().get(&format!("/books?{query}")).await.problem(400, "malformed_query");
+        library.nobody().get(&format!("/books?{query}")).await.problem(401, "missing_token");
+    }
+    for query in ["author=%", "author=%zz&", "%61uthor=%C3%A9+%2B", "&&author=a=b"] {
+        library.member().get(&format!("/books?{query}")).await.is(200);
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod values;
 /// Violations, field by field.
 mod violations;
 
+use std::borrow::Cow;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -14,8 +15,9 @@ use std::time::Duration;
 use actix_web::body::{BodyStream, to_bytes_limited};
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::Bytes;
-use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::LocalBoxFuture;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use shared_claims::{BearerAuth, ErrorCode, Members, Problem};
@@ -53,7 +55,7 @@ pub enum FormOrJson<F, J> {
 }
 
 /// The query string of a request, deserialized like a body. An empty parameter counts as absent.
-pub struct Query<T>(Map<String, Value>, PhantomData<T>);
+pub struct Query<T>(Option<Map<String, Value>>, PhantomData<T>);
 
 impl<T: DeserializeOwned> Body<T> {
     /// Deserializes the body.
@@ -100,9 +102,10 @@ impl<T: DeserializeOwned> Query<T> {
     /// Deserializes the parameters.
     ///
     /// # Errors
-    /// All violations; see [`read`].
+    /// The query cannot be decoded, or all violations; see [`read`].
     pub fn read(self) -> Result<T, Problem> {
-        Ok(read_from(&self.0, Source::Query)?)
+        let parameters = self.0.ok_or_else(|| Problem::new(ErrorCode::MalformedQuery))?;
+        Ok(read_from(&parameters, Source::Query)?)
     }
 }
 
@@ -138,7 +141,7 @@ impl<T: 'static> FromRequest for Form<T> {
         Box::pin(async move {
             let bytes = bytes(&request, payload).await?;
             check_type(&request, FORM)?;
-            let parameters = str::from_utf8(&bytes).ok().and_then(|text| parameters(text).ok());
+            let parameters = str::from_utf8(&bytes).ok().and_then(parameters);
             Ok(Self(parameters, PhantomData))
         })
     }
@@ -163,7 +166,7 @@ impl<T> FromRequest for Query<T> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(parameters(request.query_string()).map(|parameters| Self(parameters, PhantomData)))
+        ready(Ok(Self(parameters(request.query_string()), PhantomData)))
     }
 }
 
@@ -195,17 +198,22 @@ async fn bytes(request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem
     Ok(bytes)
 }
 
-/// The non-empty parameters of `query`.
-fn parameters(query: &str) -> Result<Map<String, Value>, Problem> {
-    let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
-    let pairs = pairs.map_err(|_| Problem::new(ErrorCode::MalformedQuery))?.into_inner();
+/// The non-empty parameters of `query`; `None` if it cannot be decoded.
+fn parameters(query: &str) -> Option<Map<String, Value>> {
     let mut parameters = Map::new();
-    for (name, text) in pairs {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, text) = (decode(name)?, decode(text)?);
         let value = if parameters.contains_key(&name) { Value::Array(Vec::new()) } else { Value::String(text) };
         parameters.insert(name, value);
     }
     parameters.retain(|_, value| value != "");
-    Ok(parameters)
+    Some(parameters)
+}
+
+/// Decodes a name or a value of a query. Crates for queries replace bytes that are not UTF-8.
+fn decode(text: &str) -> Option<String> {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8().ok().map(Cow::into_owned)
 }
 
 fn malformed(detail: &'static str) -> Problem {
