@@ -4,13 +4,15 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use actix_cors::Cors;
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
-use super::options::ServerOptions;
+use super::options::{ServerOptions, origin as parse};
 
 /// The seconds for which a browser may cache a preflight; browsers accept no more.
 const PREFLIGHT_AGE: usize = 7200;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The maximum number of origins that the log warns about.
 const MOST_TOLD: usize = 100;
+/// The maximum length of such an origin: a host name has at most 253 bytes.
+const LONGEST_TOLD: usize = 300;
 
 /// Allows pages of the allowed origins to call, and to read the response headers that they need.
 pub(crate) fn cors(options: &ServerOptions) -> Cors {
@@ -47,6 +49,10 @@ pub(crate) fn warn_of_origin(headers: &HeaderMap, allowed: &[String]) {
     let is_own = text(SEC_FETCH_SITE) == Some("same-origin")
         || origin.split_once("://").map(|(_, authority)| authority) == text(HOST);
     if is_own || allowed.iter().any(|one| one == origin) {
+        return;
+    }
+    // Other programs than browsers send any text.
+    if origin.len() > LONGEST_TOLD || parse(origin).is_err() {
         return;
     }
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);

@@ -106,6 +106,9 @@ async fn probes_and_polls_are_logged_at_debug_and_a_refused_origin_once() {
         ask("/revocations", "accept", "*/*").await;
         ask("/nowhere", "origin", "https://app.example").await;
     }
+    for origin in ["rubbish", "https://app.example/path", &format!("https://{}", "a".repeat(300))] {
+        ask("/livez", "origin", origin).await;
+    }
     service.signal(Signal::TERM);
     let (_, log) = service.end().await;
     let requests: Vec<_> = log.lines().filter(|line| line.contains(" http request ")).collect();
