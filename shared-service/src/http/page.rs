@@ -1,4 +1,5 @@
 use actix_web::http::header::HeaderName;
+use percent_encoding::percent_decode_str;
 
 /// One page of a list.
 #[derive(Debug)]
@@ -41,7 +42,8 @@ impl Total {
 /// in a query. All other parameters stay.
 #[must_use]
 pub fn link_next(path: &str, query: &str, cursor: &str) -> String {
-    let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor=") && *pair != "cursor");
+    let name = |pair: &str| percent_decode_str(pair.split('=').next().unwrap_or_default()).collect::<Vec<u8>>();
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && name(pair) != b"cursor");
     let pairs: Vec<&str> = kept.collect();
     let glue = if pairs.is_empty() { "" } else { "&" };
     format!(r#"<{path}?{}{glue}cursor={cursor}>; rel="next""#, pairs.join("&"))
@@ -57,6 +59,7 @@ mod tests {
             ("", r#"</books?cursor=c>; rel="next""#),
             ("limit=2", r#"</books?limit=2&cursor=c>; rel="next""#),
             ("q=a%20b&cursor=old&limit=2", r#"</books?q=a%20b&limit=2&cursor=c>; rel="next""#),
+            ("%63ursor=old&cursor&cursors=2", r#"</books?cursors=2&cursor=c>; rel="next""#),
         ];
         for (query, link) in cases {
             assert_eq!(link_next("/books", query, "c"), link);
