@@ -170,37 +170,38 @@ impl Grants {
     /// # Errors
     /// See [`Refused`].
     pub async fn refresh(&self, token: &str, now_ms: i64) -> Result<TokenResponse, Refused> {
-        let done = async {
-            let verified = self.tokens.verify(token, now_ms).map_err(Refused::InvalidToken)?;
-            let VerifiedRefreshToken { user_id, session, generation, .. } = &verified;
-            if verified.is_long() {
-                let sessions = list_all(&*self.sessions, user_id).await?;
-                if !sessions.iter().all(|session| verified.may_be_of(session)) {
-                    return Err(Refused::InvalidToken(TokenError::LifeTooLong));
-                }
-            }
-            // Read before the rotation: after it, an outage longer than the grace would cost the client the session.
-            let mut user = self.users.find(user_id).await?;
-            let session = match self.sessions.rotate(user_id, *session, *generation).await? {
-                Rotation::Rotated(session) | Rotation::Retried(session) => session,
-                Rotation::Unknown => return Err(Refused::UnknownSession(verified)),
-                Rotation::Reused => {
-                    self.users.notify_reuse(user.as_ref()).await;
-                    return Err(Refused::Reused(verified));
-                }
-            };
-            if session.may_outdate_user(now_ms) {
-                user = self.users.find(user_id).await?;
-            }
-            if let Some(user) = user.filter(|user| !user.disabled) {
-                return Ok(self.grant(user, session).await);
-            }
-            self.sessions.end(user_id, session.id).await?;
-            Err(Refused::NoUser(verified))
-        }
-        .await;
+        let done = self.try_refresh(token, now_ms).await;
         done.as_ref().map_or_else(Refused::result, |_| RefreshResult::Ok).count();
         done
+    }
+
+    async fn try_refresh(&self, token: &str, now_ms: i64) -> Result<TokenResponse, Refused> {
+        let verified = self.tokens.verify(token, now_ms).map_err(Refused::InvalidToken)?;
+        let VerifiedRefreshToken { user_id, session, generation, .. } = &verified;
+        if verified.is_long() {
+            let sessions = Box::pin(list_all(&*self.sessions, user_id)).await?;
+            if !sessions.iter().all(|session| verified.may_be_of(session)) {
+                return Err(Refused::InvalidToken(TokenError::LifeTooLong));
+            }
+        }
+        // Read before the rotation: after it, an outage longer than the grace would cost the client the session.
+        let mut user = self.users.find(user_id).await?;
+        let session = match self.sessions.rotate(user_id, *session, *generation).await? {
+            Rotation::Rotated(session) | Rotation::Retried(session) => session,
+            Rotation::Unknown => return Err(Refused::UnknownSession(verified)),
+            Rotation::Reused => {
+                self.users.notify_reuse(user.as_ref()).await;
+                return Err(Refused::Reused(verified));
+            }
+        };
+        if session.may_outdate_user(now_ms) {
+            user = self.users.find(user_id).await?;
+        }
+        if let Some(user) = user.filter(|user| !user.disabled) {
+            return Ok(self.grant(user, session).await);
+        }
+        self.sessions.end(user_id, session.id).await?;
+        Err(Refused::NoUser(verified))
     }
 
     /// Ends the session of the first valid token of `tokens`: a refresh token, even a used or expired one, or an access

@@ -41,7 +41,7 @@ impl Rates {
                 Ok(until.map(|until| until.wait_time_from(DefaultClock::default().now())))
             }
             Self::Redis(redis, per_minute) => {
-                wait(redis.step(&step(format!("rate:{name}"), "pass", vec![per_minute.to_string()])).await?)
+                wait(Box::pin(redis.step(&step(format!("rate:{name}"), "pass", vec![per_minute.to_string()]))).await?)
             }
         }
     }
