@@ -155,6 +155,19 @@ async fn unusual_but_valid_http_is_answered() {
     }
 }
 
+/// Java's `HttpClient` offers HTTP/2 in this way, and would send its next request on a connection that is closed without
+/// notice.
+#[tokio::test]
+async fn offered_upgrade_is_declined_and_the_close_is_announced() {
+    let service = Service::start([]).await;
+    for offer in ["Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA", "upgrade"] {
+        let (answer, closed) = told(service.addr, format!("{GET}Connection: {offer}\r\n\r\n").as_bytes()).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert!(!answer.contains("upgrade") && closed, "{answer}");
+    }
+}
+
 /// An incomplete chunk, after which nothing more is sent.
 #[tokio::test]
 async fn endless_chunk_is_one_4xx_and_the_connection_is_closed() {

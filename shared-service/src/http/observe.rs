@@ -9,7 +9,7 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::rt::spawn;
 use log::Level;
@@ -86,6 +86,10 @@ impl Observer {
                 Some(problem) => request.error_response(problem).map_into_right_body(),
             };
             complete_allow(&mut response, &method);
+            if response.request().head().connection_type() == ConnectionType::Upgrade {
+                // actix-http closes the connection, and by default announces an upgrade instead.
+                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
             let mut response = explain(response, &id);
             self.protect(response.headers_mut(), &id);
             self.account(&response, &method, started);
