@@ -1,9 +1,9 @@
 use std::fs;
 use std::path::Path;
 
-/// The maximum memory of one connection without pipelining: an incomplete head of 128 KB, or a body of 64 KB, and
-/// buffers.
-const OF_CONNECTION: u64 = 160 * 1024;
+/// The maximum memory of one connection without pipelining, measured as 180 KB: an incomplete head of 128 KB, or a body
+/// of 64 KB, and buffers.
+const OF_CONNECTION: u64 = 192 * 1024;
 
 /// The number of connections that fill half of the process's memory in the worst case; unlimited if no limit can be
 /// read.
