@@ -51,10 +51,7 @@ pub(crate) enum MailResult {
     Sent,
     /// The mail is sent again later.
     Retried,
-    /// The mailbox received three mails of this kind in the last hour; the mail is sent later.
-    #[strum(serialize = "limited")]
-    Postponed,
-    /// The same; the mail is not sent.
+    /// The mailbox received three mails of this kind in the last hour.
     Limited,
     /// No enabled account has the address.
     Dropped,

@@ -7,8 +7,6 @@
 mod bounded;
 /// The links in mails.
 mod links;
-/// The limit of mails an hour.
-mod mailboxes;
 /// The texts of the mails.
 mod messages;
 /// The queue of mails.

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::STORE;
+use super::tickets::digest;
 use crate::users::Email;
 
 /// The kinds of mail.
@@ -65,6 +66,7 @@ const NOTICES: i64 = 1_000;
 /// The number of due mails that one call of `claim` reads: other workers may claim some of them first.
 const SOME: i64 = 16;
 const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
 
 /// Adds no second row for a mail that is queued already, but moves its next try to within a minute: it takes as long.
 /// The tries after that one begin again, because a stranger's requests must not use them up.
@@ -88,6 +90,12 @@ const DELETE_CLAIMS: &str = "DELETE FROM outbox WHERE kind = 'verify' AND user_i
 /// Also locks the row: no other transaction deletes it before this one ends.
 const HOLD: &str = "UPDATE outbox SET attempts = attempts WHERE id = $1";
 const OLDEST: &str = "SELECT min(id) FROM outbox";
+const PASS: &str = "
+INSERT INTO mailboxes (mailbox, first_at, second_at, third_at) VALUES ($1, 0, 0, $2)
+ON CONFLICT (mailbox) DO UPDATE SET
+    first_at = mailboxes.second_at, second_at = mailboxes.third_at, third_at = $2
+WHERE mailboxes.first_at <= $3";
+const SWEEP: &str = "DELETE FROM mailboxes WHERE third_at <= $1";
 
 impl Kind {
     const fn is_notice(self) -> bool {
@@ -132,6 +140,21 @@ impl Outbox {
 
     pub(super) async fn delete(&self, id: &str) -> Result<(), StoreError> {
         within(STORE, sqlx::query(DELETE).bind(id).execute(&self.pool)).await.map(drop)
+    }
+
+    /// Counts `mail`; false if its mailbox got three mails of its kind in the last hour, which is the limit. Mails that
+    /// verify an address have the same limit for each user, so that an account cannot send to any number of mailboxes.
+    pub(super) async fn pass(&self, mail: &Claimed, now_ms: i64) -> Result<bool, StoreError> {
+        within(STORE, sqlx::query(SWEEP).bind(now_ms - HOUR).execute(&self.pool)).await?;
+        let kind = mail.kind.into_str();
+        let of_user = (mail.kind == Kind::Verify).then(|| format!("{kind} by\n{}", mail.user_id));
+        for counted in of_user.into_iter().chain([format!("{kind}\n{}", mail.email.as_str())]) {
+            let pass = sqlx::query(PASS).bind(digest(&counted)).bind(now_ms).bind(now_ms - HOUR);
+            if within(STORE, pass.execute(&self.pool)).await?.rows_affected() != 1 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The time that the oldest mail has waited.

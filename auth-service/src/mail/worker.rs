@@ -8,12 +8,11 @@ use tokio::time::{sleep, timeout};
 
 use super::messages::{self, Letter};
 use super::outbox::{Claimed, TRIES, hold};
-use super::smtp::NotSent;
 use super::tickets::{self, Purpose};
 use super::{Kind, MailSettings, Outbox, PublicUrl, STORE, Smtp};
 use crate::counts::MailResult;
 use crate::sessions::SessionStore;
-use crate::users::{Account, User, Users};
+use crate::users::{Account, Users};
 
 /// The number of mails sent at once, so that one slow delivery does not delay the others.
 const SENDERS: usize = 4;
@@ -65,7 +64,7 @@ impl Worker {
             }
         };
         result.count();
-        if !matches!(result, MailResult::Retried | MailResult::Postponed)
+        if result != MailResult::Retried
             && let Err(error) = self.outbox.delete(&mail.id).await
         {
             log::warn!("a mail stays in the outbox, and may be sent again: {error}");
@@ -77,25 +76,13 @@ impl Worker {
         if mail.attempts > TRIES {
             return Ok(given_up(mail.kind.into_str(), &account.user.id, "the last try did not end"));
         }
-        let counted_at = now_ms();
-        if !self.outbox.count(mail, counted_at).await? {
-            let is_due_later = match mail.kind {
-                Kind::Verify => self.owner(mail, &account).await?.is_none(),
-                _ => mail.attempts > 1,
-            };
-            let is_postponed = is_due_later && self.outbox.postpone(mail, counted_at).await?;
-            return Ok(if is_postponed { MailResult::Postponed } else { MailResult::Limited });
+        let first = mail.attempts == 1;
+        if first && !self.outbox.pass(mail, now_ms()).await? {
+            return Ok(MailResult::Limited);
         }
-        let Some(letter) = self.letter(mail, &account).await? else {
-            self.outbox.release(&mail.counts(), counted_at).await?;
-            return Ok(MailResult::Dropped);
-        };
+        let Some(letter) = self.letter(mail, &account).await? else { return Ok(MailResult::Dropped) };
         let (kind, user) = (mail.kind.into_str(), account.user.id.as_str());
         let sent = self.smtp.send(self.public_url.host(), &self.from, &mail.email, letter).await;
-        // Without an answer, the mail may have arrived.
-        if sent.as_ref().is_err_and(|error| !matches!(error, NotSent::Silence)) {
-            self.outbox.release(&mail.counts(), counted_at).await?;
-        }
         match sent {
             Ok(()) => {
                 log::info!(target: "audit", event = "mail.sent", kind = kind, user = user; "mail sent");
@@ -121,12 +108,6 @@ impl Worker {
         Ok(account.filter(|account| !account.user.disabled))
     }
 
-    /// The user of another account who has verified the address of `mail`.
-    async fn owner(&self, mail: &Claimed, account: &Account) -> Result<Option<User>, StoreError> {
-        let owner = self.users.account_by_login(mail.email.as_str()).await?.map(|owner| owner.user);
-        Ok(owner.filter(|owner| owner.id != account.user.id && owner.email_verified_at.is_some()))
-    }
-
     /// The text of `mail`; `None` if it must not be sent any more.
     async fn letter(&self, mail: &Claimed, account: &Account) -> Result<Option<Letter>, StoreError> {
         let name = &account.user.username;
@@ -136,7 +117,9 @@ impl Worker {
                 Ok(link.map(|link| messages::reset(name, &link)))
             }
             Kind::Verify => {
-                if let Some(owner) = self.owner(mail, account).await? {
+                let owner = self.users.account_by_login(mail.email.as_str()).await?.map(|owner| owner.user);
+                let owner = owner.filter(|owner| owner.id != account.user.id && owner.email_verified_at.is_some());
+                if let Some(owner) = owner {
                     return Ok(Some(messages::taken(&owner.username)));
                 }
                 let link = self.link(Purpose::Verify, mail, account).await?;

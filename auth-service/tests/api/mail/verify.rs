@@ -1,11 +1,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use shared_service::clock::now_ms;
 
 use super::{NEW, address, on_each_database, server, start, start_on, subject, ticket, verify};
 use crate::database::Database;
-use crate::redis_server::until;
 use crate::service::{GOOD, Service, TokenPair, new_name, text};
 
 /// Registers a user with an address, and logs them in.
@@ -207,39 +205,6 @@ async fn later_claim_ends_the_ticket_of_the_one_before_it_at_once() {
         let first = ticket(&server().mails(&mistyped, 1).await[0], "verify");
         caller.put("/me/email", &claim(&right)).await.is(202);
         verify(&caller, &first, None).await.fails(403, "invalid_verification_token");
-    })
-    .await;
-}
-
-/// Accounts of strangers use up the limit of a mailbox. Its user's own mail waits, and so do those of few strangers.
-#[tokio::test]
-#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
-async fn mail_to_a_mailbox_at_its_limit_waits_for_the_end_of_the_hour() {
-    on_each_database(&[], async |service| {
-        let email = address("anna");
-        let person = service.member_with(&address("old")).await;
-        for _ in 0..3 {
-            register(service, &email).await;
-        }
-        server().mails(&email, 3).await;
-        for _ in 0..4 {
-            register(service, &email).await;
-        }
-        let caller = service.bearer(&person.pair.access);
-        caller.put("/me/email", &json!({"email": email, "currentPassword": GOOD})).await.is(202);
-        let waiting = "SELECT count(*) FROM outbox WHERE attempts = 0 AND next_at > 0";
-        until("four wait", async || service.number(waiting).await == 4).await;
-        let last = service.number("SELECT max(next_at) FROM outbox").await - now_ms();
-        assert!((3_500_000..=3_600_000).contains(&last), "{last}");
-        for count in [6, 7] {
-            service.database.execute("DELETE FROM mailboxes").await;
-            service.database.execute("UPDATE outbox SET next_at = 0").await;
-            service.forgot(&address("nobody")).await;
-            server().mails(&email, count).await;
-        }
-        let mails = server().kept(&email);
-        let own = mails.iter().find(|mail| text(&mail["body"]).contains(&person.name)).expect("the user's own mail");
-        verify(&caller, &ticket(own, "verify"), None).await.is(204);
     })
     .await;
 }
