@@ -143,8 +143,8 @@ impl Passwords {
         self.pool.queue(asker, attempts.flatten(), false).await
     }
 
-    /// Hashes `text` again if `hash`, which it matches in the attempt `right`, is a plain import, has another cost or key, or is of
-    /// another Unicode form. See [`Users::replace_hash`](crate::users::Users::replace_hash).
+    /// Hashes `text` again if `hash`, which it matches in the attempt `right`, is a plain import, has another cost or
+    /// key, or is of another Unicode form. See [`Users::replace_hash`](crate::users::Users::replace_hash).
     pub async fn rewrite(
         &self,
         asker: ClientNetwork,

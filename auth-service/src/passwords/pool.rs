@@ -55,7 +55,7 @@ pub(super) struct Job {
     start: Instant,
     /// `None` once the verdict is sent.
     reply: Option<oneshot::Sender<Verdict>>,
-    /// Is closed when the client has disconnected, and is dropped after the last attempt.
+    /// Closed when the client has disconnected, and dropped after the last attempt.
     rest: oneshot::Sender<()>,
 }
 
@@ -120,13 +120,12 @@ impl Pool {
     ) -> Result<Option<Right>, PoolError> {
         let (reply, answer) = oneshot::channel();
         let (rest, end) = oneshot::channel();
-        let (attempts, reply) = (Box::new(attempts), Some(reply));
-        let job = Job { attempts, begun: 0, needs_thread, start: Instant::now(), reply, rest };
+        let (attempts, reply, start) = (Box::new(attempts), Some(reply), Instant::now());
+        let job = Job { attempts, begun: 0, needs_thread, start, reply, rest };
         let refused = self.shared.lock().push(asker, job);
         self.shared.changed.notify_one();
         if let Some((Job { reply: Some(reply), .. }, error)) = refused {
-            // The receiver may be gone.
-            let _ = reply.send(Err(error));
+            drop(reply.send(Err(error)));
         }
         let verdict = answer.await.unwrap_or_else(|_| Err(did_not_end()));
         if matches!(verdict, Err(PoolError::Busy { .. })) {

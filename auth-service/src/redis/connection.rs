@@ -111,7 +111,8 @@ impl Connection {
             Err(error) if error.redirect_node().is_some() || error.kind() == TRY_AGAIN => Ok(()),
             Err(error) => Err(error),
         });
-        try_join_all(heartbeats).await.map(drop)
+        // All of them, so that a dead master leaves no flag of another shard as it was.
+        join_all(heartbeats).await.into_iter().collect()
     }
 
     /// Fails if the master of a shard does not answer.
