@@ -261,6 +261,8 @@ async fn transaction_that_sqlite_ended_leaves_its_connection_usable() {
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Postgres: ./test")]
 async fn silent_connections_are_replaced() {
+    // Their transactions stay open in the server for a second.
+    let (_alone, _) = each().await;
     let mut url = url::Url::parse(&postgres_url()).unwrap();
     let server = url.socket_addrs(|| None).unwrap()[0];
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
