@@ -27,7 +27,7 @@ before(async () => {
       bodies.push({ key, text });
       json(response, bodies.filter((body) => body.key === key).length === 1 ? 401 : 200);
     },
-    '/slow-401': async (request, response) => (late.push(request.headers.authorization), await sleep(300), json(response, late.length === 1 ? 401 : 200)),
+    '/slow-401': async (request, response) => (late.push(request.headers.authorization), await sleep(1000), json(response, late.length === 1 ? 401 : 200)),
   });
   world.stack = await startStack({ ACCESS_TOKEN_TTL: '1s', REFRESH_GRACE: '2s', ALLOWED_ORIGINS: world.site });
   world.browser = await launch();
@@ -384,7 +384,10 @@ describe('session.js, edge cases', { concurrency: 6 }, () => {
   scenario('sign_out_in_another_tab_while_a_refresh_returns_is_signed_out', async (visitor) => {
     const page = await visitor.signedIn();
     const code = await page.evaluate(async () => {
-      const [channel, pause, fetch] = [new BroadcastChannel(`session ${session.auth}`), () => new Promise((done) => setTimeout(done, 100)), globalThis.fetch];
+      const name = `session ${session.auth}`;
+      // `witness` is newer than the session's own channel, so it receives each message after the session.
+      const [channel, witness, fetch] = [new BroadcastChannel(name), new BroadcastChannel(name), globalThis.fetch];
+      const tell = (message) => new Promise((received) => ((witness.onmessage = received), channel.postMessage(message)));
       let sid;
       globalThis.fetch = async (...call) => {
         const response = await fetch(...call);
@@ -393,11 +396,9 @@ describe('session.js, edge cases', { concurrency: 6 }, () => {
       };
       navigator.locks.request = async (name, options, run) => {
         await run();
-        channel.postMessage({ out: sid, reason: 'signed_out' });
-        await pause();
+        await tell({ out: sid, reason: 'signed_out' });
       };
-      channel.postMessage({ in: session.user.id });
-      await pause();
+      await tell({ in: session.user.id });
       return ask();
     });
     assert.equal(code, 'signed_out');
