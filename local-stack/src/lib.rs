@@ -2,6 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,10 @@ pub fn fill(settings: &mut Settings) -> io::Result<()> {
     // Loopback only, because the demo passwords are published.
     settings.fill("AUTH_ADDR", "127.0.0.1:3000");
     settings.fill("BOOKS_ADDR", "127.0.0.1:4000");
-    settings.fill("PUBLIC_URL", "http://localhost:3000");
+    let scheme = if settings.is_set("TLS_CERT") { "https" } else { "http" };
+    let addr = settings.text("AUTH_ADDR", "0.0.0.0:3000", "Address and port of the service");
+    let port = addr.parse().map_or(3000, |addr: SocketAddr| addr.port());
+    settings.fill("PUBLIC_URL", format!("{scheme}://localhost:{port}"));
     // All callers on a developer's machine share one address, and so would share its limits.
     settings.fill("IP_RATE_LIMIT", "0");
     settings.fill("ACCOUNT_FAILURE_LIMIT", "0");
@@ -44,13 +48,9 @@ pub fn fill(settings: &mut Settings) -> io::Result<()> {
 /// # Errors
 /// `DATA_DIR` cannot be written; the message names it.
 pub fn configs(settings: &mut Settings) -> io::Result<(auth_service::config::Config, books_service::Config)> {
-    let has_public_url = settings.is_set("PUBLIC_URL");
     fill(settings)?;
     let mut configs = (auth_service::config::Config::read(settings), books_service::Config::read(settings));
     let [auth, books] = [&configs.0.server, &configs.1.server].map(ServerOptions::local_url);
-    if !has_public_url {
-        configs.0.stores.mail.public_url = auth.parse().ok();
-    }
     // books-service serves the page, which calls auth-service.
     if configs.1.web {
         configs.0.server.allowed_origins.push(books);
