@@ -18,8 +18,8 @@ const ACCESS_TOKEN_TEXT: &str =
 
 /// Common to all calls; follows the service's own description.
 const MANNERS: &str = "\n\nBodies are JSON objects (`application/json`, on `PATCH` also `application/merge-patch+json`; \
-    at most 64 KB). Unknown members are ignored, `null` means absent (as an empty parameter of a query does), and \
-    duplicate names are rejected.\n\nEvery error is `application/problem+json` (RFC 9457); its `code` is stable and meant \
+    at most 64 KB). Unknown members are ignored, `null` means absent (as an empty parameter of a query does) unless \
+    the call says otherwise, and duplicate names are rejected.\n\nEvery error is `application/problem+json` (RFC 9457); its `code` is stable and meant \
     for programs. Every answer has an `X-Request-Id`, which leads to its lines in the log, and `Cache-Control: no-store` \
     where nothing else is said.\n\nWhat answers `GET` answers `HEAD` too, and `OPTIONS` lists the methods of every address.";
 
@@ -57,7 +57,7 @@ fn complete_call(operation: &mut Operation, components: &mut Components) {
         ask(operation, "If-None-Match", about);
         for status in ["200", "304"] {
             show(operation, status, "ETag", "Another one whenever the answer changes.");
-            let about = "Whether the answer may be kept; it is asked for again each time.";
+            let about = "How long the answer may be used without asking again, if at all.";
             show(operation, status, "Cache-Control", about);
         }
     }
