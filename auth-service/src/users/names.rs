@@ -106,11 +106,12 @@ impl fmt::Debug for Email {
 }
 
 /// The canonical form of a login name, by which the account is looked up and failed logins are counted: a user name or
-/// an email in one spelling, without surrounding white space. Any other text is unchanged, because it names no account.
+/// an email in one spelling, without surrounding white space. Any other text names no account; only its ASCII letters
+/// become lower case, because lower case may turn other letters into those of an account.
 pub(crate) fn canonical_login(text: &str) -> String {
     let text = text.trim();
     let username = Username::parse(text).map(|Username(name)| name);
-    username.or_else(|_| Email::parse(text).map(|Email(email)| email)).unwrap_or_else(|_| text.to_lowercase())
+    username.or_else(|_| Email::parse(text).map(|Email(email)| email)).unwrap_or_else(|_| text.to_ascii_lowercase())
 }
 
 /// A dot-atom (RFC 5322 section 3.2.3) with the letters of RFC 6531 and their combining marks.
@@ -204,6 +205,20 @@ mod tests {
         ];
         for (text, expected, why) in cases {
             assert_eq!(Email::parse(text).ok().as_ref().map(Email::as_str), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn canonical_form_of_no_login_names_no_account() {
+        for text in [
+            "\u{212A}elvin",
+            "\u{212A}ate@example.org",
+            "\u{212A}ate@ex\u{ad}ample.org",
+            "ann@\u{212A}ate.org",
+            "İ@ex.org",
+        ] {
+            let login = canonical_login(text);
+            assert!(Username::parse(&login).is_err() && Email::parse(&login).is_err(), "{text:?}");
         }
     }
 

@@ -224,6 +224,21 @@ async fn spellings_of_a_login_count_as_one() {
     .await;
 }
 
+/// Lower case turns the Kelvin sign into a k, and soft hyphens in a domain mean nothing.
+#[tokio::test]
+async fn spelling_that_is_no_login_finds_no_account() {
+    let service = Service::start([PROXY, THREE]).await;
+    let email = format!("k{}@example.org", new_name());
+    let body = json!({"username": new_name(), "email": email, "password": GOOD});
+    service.nobody().post("/register", &body).await.is(201);
+    let stranger = at(&service, &new_address());
+    for domain in ["@example.org", "@ex\u{ad}ample.org"] {
+        let spelling = email.replacen('k', "\u{212a}", 1).replace("@example.org", domain);
+        log_in(&stranger, &spelling, GOOD).await.fails(401, "invalid_credentials");
+    }
+    log_in(&stranger, &email, GOOD).await.is(200);
+}
+
 #[tokio::test]
 async fn guesses_of_the_current_password_are_limited_too() {
     let service = Service::start([THREE]).await;
