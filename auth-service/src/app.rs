@@ -158,7 +158,7 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
 pub fn migrations() -> Vec<(&'static str, &'static str)> {
     std::iter::once(users::MIGRATION)
         .chain(sessions::MIGRATIONS)
-        .chain([users::ENDINGS, users::EMAIL_SPELLINGS, mail::MIGRATION, users::USER_TEXT])
+        .chain([users::ENDINGS, users::EMAIL_SPELLINGS, mail::MIGRATION, users::USER_TEXT, mail::TICKET_MAKERS])
         .collect()
 }
 

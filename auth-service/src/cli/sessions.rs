@@ -51,6 +51,7 @@ pub(super) async fn run_sessions(
         C::RevokeAll(Named { name }) => {
             let user = find(users, &name).await?;
             let ended = sessions.end_all(&user.id, None).await?;
+            users.withdraw_links(&user.id).await?;
             Ok(console.say(format!("{}: {} ended", user.username, counted(ended)))?)
         }
     }

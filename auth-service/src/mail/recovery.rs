@@ -4,7 +4,7 @@ use shared_service::Metrics;
 use shared_service::clock::now_ms;
 use shared_service::database::{Connection, Database, StoreError, within};
 
-use super::tickets::{self, Purpose, ValidTicket};
+use super::tickets::{self, Purpose, Sent, ValidTicket};
 use super::{Kind, Mail, MailSettings, Outbox, STORE, add_to, delete_claims, is_full, worker};
 use crate::endings::complete_of;
 use crate::passwords::PasswordHash;
@@ -163,12 +163,15 @@ impl Recovery {
         Ok(self.users.in_turn(STORE, By::NoAccount, is_done, write).await?.unwrap_or(Verified::Gone))
     }
 
-    /// Makes a link by which the user `id` can set a password. `None` if the account `by` may no longer write.
+    /// Makes a link by which the user `id` can set a password; it ends with the sessions or the role of the admin `by`.
+    /// `None` if that account may no longer write.
     pub async fn link(&self, by: By<'_>, id: &UserId, now_ms: i64) -> Result<Option<Linked>, StoreError> {
         let Some(public_url) = &self.settings.public_url else { return Ok(Some(Linked::NotConfigured)) };
+        let made_by = if let By::Admin(admin) = by { Some(admin) } else { None };
         let write = async |on: &mut Connection| {
             let Some(account) = account_in(on, id).await? else { return Ok(Linked::NotFound) };
-            let (ticket, expires_at) = tickets::issue(on, Purpose::Reset, &account, None, now_ms).await?;
+            let (ticket, expires_at) =
+                tickets::issue(on, Purpose::Reset, &account, Sent::Link(made_by), now_ms).await?;
             Ok(Linked::Link { url: public_url.link(Purpose::Reset, &ticket), expires_at })
         };
         self.users.in_turn(STORE, by, |linked| matches!(linked, Linked::Link { .. }), write).await

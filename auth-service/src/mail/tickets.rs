@@ -3,8 +3,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use shared_service::database::{Connection, StoreError};
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Executor, Row};
 use strum::IntoStaticStr;
 
 use super::STORE;
@@ -36,13 +36,13 @@ pub struct ValidTicket {
 
 const MINUTE: i64 = 60_000;
 
-const INSERT: &str =
-    "INSERT INTO tickets (hash, purpose, user_id, email, binding, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
+const INSERT: &str = "INSERT INTO tickets (hash, purpose, user_id, email, binding, expires_at, made_by) VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const FIND: &str = "SELECT user_id, email, binding FROM tickets WHERE hash = $1 AND purpose = $2 AND expires_at > $3";
 /// Redeems a ticket: of several clients that present it concurrently, only one deletes the row.
 const TAKE: &str = "DELETE FROM tickets WHERE hash = $1 AND purpose = $2 AND expires_at > $3 AND binding = $4";
 const DELETE_OVER: &str = "DELETE FROM tickets WHERE expires_at <= $1";
 const DELETE_OF_USER: &str = "DELETE FROM tickets WHERE user_id = $1";
+const DELETE_MADE_BY: &str = "DELETE FROM tickets WHERE made_by = $1";
 const DELETE_OTHER_CLAIMS: &str = "DELETE FROM tickets WHERE user_id = $1 AND purpose = 'verify' AND email <> $2";
 
 impl Purpose {
@@ -55,26 +55,40 @@ impl Purpose {
     }
 }
 
+/// The way by which a ticket reaches its user.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sent<'a> {
+    /// A mail to this address.
+    Mail(&'a Email),
+    /// A link that this admin made, or the command line.
+    Link(Option<&'a str>),
+}
+
 /// Creates a ticket for `account`; returns it and its expiry in milliseconds since 1970.
 pub(super) async fn issue(
     on: &mut Connection,
     purpose: Purpose,
     account: &Account,
-    email: Option<&Email>,
+    sent: Sent<'_>,
     now_ms: i64,
 ) -> Result<(Ticket, i64), StoreError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::unavailable(STORE, error))?;
     let ticket = URL_SAFE_NO_PAD.encode(bytes);
     let (user_id, expires_at) = (account.user.id.as_str(), now_ms + purpose.life());
+    let (email, made_by) = match sent {
+        Sent::Mail(email) => (Some(email.as_str()), None),
+        Sent::Link(made_by) => (None, made_by),
+    };
     sqlx::query(DELETE_OVER).bind(now_ms).execute(&mut *on).await?;
     let insert = sqlx::query(INSERT)
         .bind(digest(&ticket))
         .bind(purpose.into_str())
         .bind(user_id)
-        .bind(email.map(Email::as_str))
+        .bind(email)
         .bind(binding(account))
-        .bind(expires_at);
+        .bind(expires_at)
+        .bind(made_by);
     insert.execute(&mut *on).await?;
     Ok((ticket.into(), expires_at))
 }
@@ -113,6 +127,11 @@ pub(super) async fn take(
 /// Deletes all tickets of a user.
 pub(super) async fn delete_of(on: &mut Connection, user_id: &str) -> Result<(), StoreError> {
     Ok(sqlx::query(DELETE_OF_USER).bind(user_id).execute(&mut *on).await.map(drop)?)
+}
+
+/// Deletes the tickets of all links that this admin made.
+pub async fn delete_made_by<'c>(on: impl Executor<'c, Database = Any>, user_id: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(DELETE_MADE_BY).bind(user_id).execute(on).await.map(drop)
 }
 
 /// Deletes the tickets by which a user verifies another address than `email`: a later request replaces an earlier one.

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::messages::{self, Letter};
 use super::outbox::{Claimed, TRIES, hold};
-use super::tickets::{self, Purpose};
+use super::tickets::{self, Purpose, Sent};
 use super::{Kind, MailSettings, Outbox, PublicUrl, STORE, Smtp};
 use crate::counts::MailResult;
 use crate::sessions::SessionStore;
@@ -138,7 +138,7 @@ impl Worker {
                 step.rollback().await?;
                 return Ok(None);
             }
-            let issued = tickets::issue(&mut step, purpose, account, Some(&mail.email), now_ms()).await?;
+            let issued = tickets::issue(&mut step, purpose, account, Sent::Mail(&mail.email), now_ms()).await?;
             step.commit().await?;
             Ok::<_, StoreError>(Some(issued))
         });

@@ -131,6 +131,7 @@ pub(super) async fn sign_out_device(
     if !state.sessions.end(&member.user_id, id).await? {
         return Err(unknown());
     }
+    state.users.withdraw_links(&member.user_id).await?;
     let (user, by) = (member.user_id.as_str(), member.session_id.as_str());
     log::info!(target: "audit", event = "session.ended", user = user, session:% = id, by_session = by; "device signed out");
     Ok(HttpResponse::NoContent().finish())
@@ -145,6 +146,7 @@ pub(super) async fn sign_out_everywhere(
     state: Data<State>,
 ) -> Result<HttpResponse, Problem> {
     state.sessions.end_all(&member.user_id, None).await?;
+    state.users.withdraw_links(&member.user_id).await?;
     log_event(&member, "session.all_ended", "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
 }

@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 use super::{STORE, UserId, Users, rows};
+use crate::mail::delete_made_by;
 
 /// Work in the session store that a change of a user requires, written in the transaction of the change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,14 +53,21 @@ impl Users {
         Ok(within(STORE, sqlx::query(PENDING).bind(id).fetch_optional(&self.pool)).await?.is_some())
     }
 
+    /// Ends the links that this user made as an admin. A session that is ended may have been stolen.
+    pub(crate) async fn withdraw_links(&self, user_id: &str) -> Result<(), StoreError> {
+        within(STORE, delete_made_by(&self.pool, user_id)).await
+    }
+
     /// Deletes a completed [`Ending`].
     pub(crate) async fn forget_ending(&self, id: &str) -> Result<(), StoreError> {
         within(STORE, sqlx::query(DELETE).bind(id).execute(&self.pool)).await.map(drop)
     }
 }
 
-/// Writes the ending of a change for the sessions of `user_id`, in the transaction of the change.
+/// Writes the ending of a change for the sessions of `user_id`, in the transaction of the change. The links that the
+/// user made as an admin end at once.
 pub(super) async fn add(on: &mut Connection, user_id: &UserId, ends: &Ends) -> Result<(), sqlx::Error> {
+    delete_made_by(&mut *on, user_id).await?;
     let (tokens_only, goes_on) = match ends {
         Ends::Tokens => (1_i64, ""),
         Ends::Sessions { except } => (0, except.as_deref().unwrap_or_default()),

@@ -137,7 +137,8 @@ pub(super) async fn verify(
 
 /// Make a link by which a user sets a password
 ///
-/// Works without mail. The ticket in it works once, within 30 minutes.
+/// Works without mail. The ticket in it works once, within 30 minutes, while the user is enabled. It ends if the admin logs out
+/// everywhere, is disabled or deleted, or gets another password or role.
 #[utoipa::path(post, path = "/users/{id}/reset-link", operation_id = "makeResetLink", tag = "users", params(UserParam),
     security(("accessToken" = [])), responses((status = 201, description = "The link, for the user.", body = ResetLink)),
     extensions(("x-errors" = json!([PublicUrlNotConfigured]))))]
@@ -153,6 +154,8 @@ pub(super) async fn link(
         Linked::NotFound => return Err(Problem::not_found("user")),
         Linked::NotConfigured => return Err(Problem::new(PublicUrlNotConfigured)),
     };
+    // A session that ended meanwhile must not get a link: the end deletes only the links that existed.
+    state.check_session(&admin).await?;
     log_by(&admin, &id, "password.link_made", "reset link made");
     Ok(HttpResponse::Created().json(ResetLink { url, expires_at }))
 }

@@ -66,6 +66,38 @@ async fn admin_gets_a_link_also_without_mail() {
 }
 
 #[tokio::test]
+async fn link_ends_with_the_sessions_or_the_role_of_the_admin_who_made_it() {
+    let service = Service::start([("PUBLIC_URL", PUBLIC_URL)]).await;
+    let (admin, person) = (service.admin().await, service.newcomer().await);
+    let link = format!("/users/{}/reset-link", person.id);
+    for (method, path, body) in [
+        ("PATCH", "/users/{id}", json!({"role": "member"})),
+        ("PATCH", "/users/{id}", json!({"disabled": true})),
+        ("PATCH", "/users/{id}", json!({"password": NEW})),
+        ("DELETE", "/users/{id}", json!({})),
+        ("DELETE", "/users/{id}/sessions", json!({})),
+        ("DELETE", "/me/sessions", json!({})),
+        ("PUT", "/me/password", json!({"currentPassword": GOOD, "newPassword": NEW})),
+        ("POST", "/logout", json!({})),
+    ] {
+        let name = new_name();
+        let body_of_maker = json!({"username": name, "password": GOOD, "role": "admin"});
+        let id = text(&admin.post("/users", &body_of_maker).await.is(201).json()["user"]["id"]);
+        let maker = service.bearer(&service.log_in((&name, GOOD)).await.access);
+        let made = maker.post(&link, &json!({})).await.is(201).json();
+        let caller = if path.starts_with("/users") { &admin } else { &maker };
+        let done = caller.call(method.parse().unwrap(), &path.replace("{id}", &id), Some(body.to_string())).await;
+        assert!(done.status.is_success(), "{method} {path}: {done:?}");
+        let reset = service.reset(&ticket(&json!({"body": made["url"]}), "reset"), NEW).await;
+        if path == "/logout" {
+            reset.is(204);
+        } else {
+            reset.fails(403, "invalid_reset_token");
+        }
+    }
+}
+
+#[tokio::test]
 async fn user_added_without_a_password_sets_one_by_a_link() {
     let service = Service::start([("PUBLIC_URL", PUBLIC_URL)]).await;
     let (admin, name) = (service.admin().await, new_name());
