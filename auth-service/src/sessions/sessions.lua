@@ -365,7 +365,8 @@ function steps.rotate(id, presented, ttl, grace)
     return {'rotated', reply(id, session)}
   end
   local one_behind = session.generation > FIRST_GENERATION and presented == text(session.generation - 1)
-  if one_behind and tonumber(grace) > 0 and now - session.advanced_at <= tonumber(grace) then
+  local since = now - session.advanced_at
+  if one_behind and tonumber(grace) > 0 and since >= -MARGIN and since <= tonumber(grace) then
     live_on(id, session)
     issue(session)
     redis.call('HSET', record(id), 'issued_at', text(session.issued_at), 'tokens_end_at', text(session.tokens_end_at))

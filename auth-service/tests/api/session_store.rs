@@ -264,6 +264,7 @@ contract! {
         current_generation_is_rotated
         generation_one_behind_is_retried_within_the_grace
         the_grace_does_not_slide
+        a_clock_that_was_ahead_prolongs_no_grace
         grace_starts_again_with_each_rotation
         any_other_generation_is_reuse
         without_grace_generation_one_behind_is_reuse

@@ -31,7 +31,7 @@ UPDATE sessions SET
         ELSE ends_at END,
     ended_at = CASE
         WHEN generation = $3 THEN 0
-        WHEN generation - 1 = $3 AND $3 >= $7 AND $6 > 0 AND $4 - advanced_at <= $6 THEN 0
+        WHEN generation - 1 = $3 AND $3 >= $7 AND $6 > 0 AND $4 - advanced_at BETWEEN -10000 AND $6 THEN 0
         ELSE $4 END,
     issued_at = CASE WHEN issued_at > $8 AND issued_at <= $9 THEN issued_at ELSE $8 END,
     tokens_end_at = CASE WHEN tokens_end_at > $10 THEN tokens_end_at ELSE $10 END

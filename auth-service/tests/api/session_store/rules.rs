@@ -59,6 +59,16 @@ pub async fn the_grace_does_not_slide(kind: Kind) {
     stage.assert_gone(session.id).await;
 }
 
+/// A clock that was ahead dated the rotation. The generation before it must not be accepted until that date has come.
+pub async fn a_clock_that_was_ahead_prolongs_no_grace(kind: Kind) {
+    let stage = kind.stage(RULES).await;
+    stage.pass(MINUTE);
+    let session = stage.open_at(2).await;
+    stage.set_back(MINUTE);
+    assert_eq!(stage.rotate(session.id, 1).await, Rotation::Reused);
+    stage.assert_gone(session.id).await;
+}
+
 pub async fn grace_starts_again_with_each_rotation(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let session = stage.open_at(2).await;
