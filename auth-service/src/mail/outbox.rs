@@ -63,6 +63,9 @@ pub(super) const TRIES: i64 = 5;
 const MOST: i64 = 10_000;
 /// The number of notices that may be queued beyond `MOST`, because strangers can fill the outbox with links.
 const NOTICES: i64 = 1_000;
+/// The number of queued mails with which there is no room for another link that verifies an address: strangers' links
+/// must leave room for those that reset a password.
+const VERIFICATIONS: i64 = MOST / 2;
 /// The number of due mails that one call of `claim` reads: other workers may claim some of them first.
 const SOME: i64 = 16;
 const MINUTE: i64 = 60_000;
@@ -98,8 +101,13 @@ WHERE mailboxes.first_at <= $3";
 const SWEEP: &str = "DELETE FROM mailboxes WHERE third_at <= $1";
 
 impl Kind {
-    const fn is_notice(self) -> bool {
-        !matches!(self, Self::Reset | Self::Verify)
+    /// The number of queued mails with which there is no room for another one of this kind.
+    const fn room(self) -> i64 {
+        match self {
+            Self::Verify => VERIFICATIONS,
+            Self::Reset => MOST,
+            Self::NewPassword | Self::NewAddress | Self::Reuse => MOST + NOTICES,
+        }
     }
 }
 
@@ -174,7 +182,7 @@ pub async fn add_to<'c>(on: impl Executor<'c, Database = Any>, mail: Mail<'_>) -
         .bind(mail.kind.into_str())
         .bind(mail.email.as_str())
         .bind(mail.user_id)
-        .bind(if mail.kind.is_notice() { MOST + NOTICES } else { MOST })
+        .bind(mail.kind.room())
         .bind(clock::now_ms() + MINUTE);
     Ok(insert.execute(on).await?.rows_affected() == 1)
 }
@@ -191,7 +199,7 @@ pub(super) async fn hold(on: &mut Connection, id: &str) -> Result<bool, StoreErr
 
 /// The error of a call that needs a mail while the outbox is full.
 pub fn is_full() -> StoreError {
-    StoreError::unavailable(STORE, format!("{MOST} mails wait to be sent"))
+    StoreError::unavailable(STORE, "too many mails wait to be sent")
 }
 
 fn read(row: &AnyRow) -> Result<Claimed, StoreError> {

@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::io;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -29,6 +30,8 @@ const LONGEST_LINE: usize = 998;
 /// Reply codes that refuse the recipient (RFC 5321 section 4.2.3): another try would be refused, too. Other codes may
 /// be about this service, and change once an operator has corrected its settings.
 const REFUSES_RECIPIENT: std::ops::RangeInclusive<u16> = 550..=553;
+/// The enhanced status codes (RFC 3463) with which such a reply refuses the sender, or refers to a policy.
+const REFUSES_SENDER: [&str; 3] = ["5.1.7", "5.1.8", "5.7."];
 
 /// The transport of mails: a mail server, or the log.
 #[derive(Clone)]
@@ -47,6 +50,8 @@ pub(super) enum NotSent {
     Nonsense,
     #[error("the mail server cannot be used: {0}")]
     Connection(Error),
+    #[error("the mail server cannot take a mail to this address: {0}")]
+    Unsupported(Error),
     #[error("the mail server cannot be reached: {0}")]
     Unreachable(#[from] io::Error),
     #[error("the mail cannot be written: {0}")]
@@ -71,7 +76,9 @@ impl Smtp {
         // The library's time limit covers only the connection.
         let sending = async {
             let mut connection = server.connect(hello).await?;
-            connection.send(message.envelope(), &message.formatted()).await?;
+            let sent = connection.send(message.envelope(), &message.formatted()).await;
+            // The library refuses an address that is not ASCII where the server has no SMTPUTF8 (RFC 6531).
+            sent.map_err(|error| if error.is_client() { NotSent::Unsupported(error) } else { error.into() })?;
             Ok::<_, NotSent>(connection)
         };
         let mut connection = timeout(PATIENCE, sending).await.map_err(|_| NotSent::Silence)??;
@@ -121,14 +128,16 @@ impl FromStr for Smtp {
 impl NotSent {
     /// True if another try is of no use.
     pub(super) const fn is_final(&self) -> bool {
-        matches!(self, Self::Recipient(_) | Self::Message(_) | Self::Address(_))
+        matches!(self, Self::Recipient(_) | Self::Unsupported(_) | Self::Message(_) | Self::Address(_))
     }
 }
 
 impl From<Error> for NotSent {
     fn from(error: Error) -> Self {
+        let reply = error.source().map(ToString::to_string).unwrap_or_default();
+        let is_about_sender = REFUSES_SENDER.iter().any(|code| reply.starts_with(code));
         match error.status().map(u16::from) {
-            Some(code) if REFUSES_RECIPIENT.contains(&code) => Self::Recipient(code),
+            Some(code) if REFUSES_RECIPIENT.contains(&code) && !is_about_sender => Self::Recipient(code),
             Some(code) => Self::Reply(code),
             None if error.is_response() => Self::Nonsense,
             None => Self::Connection(error),

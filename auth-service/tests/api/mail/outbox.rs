@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{address, on_each_database, server, start, start_on, ticket};
+use super::{MailServer, address, on_each_database, server, start, start_on, ticket};
 use crate::database::Database;
 use crate::redis_server::until;
 use crate::service::{GOOD, Service, new_name};
@@ -82,6 +82,29 @@ async fn mail_to_a_recipient_that_is_not_there_is_given_up_at_once() {
     service.all_is_sent().await;
     server().mend(&email);
     server().mails(&email, 0).await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
+async fn mail_whose_sender_is_refused_is_tried_again() {
+    let service = start(&[]).await;
+    let email = address("553");
+    service.member_with(&email).await;
+    service.forgot(&email).await;
+    server().refused(&email, 1).await;
+    server().mend(&email);
+    service.database.execute(DUE_AGAIN).await;
+    service.forgot(&address("nobody")).await;
+    server().mails(&email, 1).await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
+async fn mail_to_an_address_that_the_server_cannot_take_is_given_up_at_once() {
+    let ascii = MailServer::start("ascii", &[]);
+    let service = start(&[("SMTP_URL", &format!("smtp+plain://127.0.0.1:{}", ascii.port))]).await;
+    service.member_with(&address("jürgen")).await;
+    service.all_is_sent().await;
 }
 
 #[tokio::test]

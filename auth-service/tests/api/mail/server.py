@@ -1,6 +1,6 @@
 """A mail server for tests: keeps each mail as JSON in a folder of its recipient, and refuses or hesitates as its name says.
 
-server.py FOLDER plain|starttls|smtps [CERTIFICATE KEY]   prints its port, and ends with its standard input
+server.py FOLDER plain|ascii|starttls|smtps [CERTIFICATE KEY]   prints its port, and ends with its standard input
 """
 import asyncio
 import email
@@ -19,11 +19,11 @@ numbers = itertools.count()
 class Keeper:
     async def handle_RCPT(self, server, session, envelope, address, options):
         mended = os.path.exists(f"{folder}/mended-{address}")
-        for code in ("450", "550"):
+        for code in ("450", "550", "553"):
             if address.startswith(code) and not mended:
                 with open(f"{folder}/refused-{address}", "a") as file:
                     file.write(".")
-                return f"{code} no <{address}> here"
+                return "553 5.7.1 sender refused" if code == "553" else f"{code} no <{address}> here"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -57,11 +57,11 @@ def authenticate(server, session, envelope, mechanism, data):
 
 def smtp():
     options = {}
-    if mode != "plain":
+    if mode not in ("plain", "ascii"):
         options = {"authenticator": authenticate, "auth_required": True, "auth_require_tls": mode == "starttls"}
     if mode == "starttls":
         options |= {"tls_context": context(), "require_starttls": True}
-    return SMTP(Keeper(), enable_SMTPUTF8=True, **options)
+    return SMTP(Keeper(), enable_SMTPUTF8=mode != "ascii", **options)
 
 
 def context():
