@@ -3,7 +3,7 @@ use std::iter;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bcrypt_lanes::{Attempt, Lanes};
@@ -23,12 +23,9 @@ const NICER: i32 = 10;
 
 /// Threads for CPU-bound work: one per core, at a lower priority than those that serve requests, behind a bounded queue
 /// in which clients take turns. Up to four verifications share a thread; other work has a thread for itself. A job
-/// whose client has disconnected is skipped; a panic fails only its own job. Dropping the pool waits for running jobs
-/// and discards queued ones.
-pub struct Pool {
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
-}
+/// whose client has disconnected is skipped; a panic fails only its own job. Dropping the pool discards queued jobs, and
+/// does not wait for running ones, because a hash cannot be interrupted.
+pub struct Pool(Arc<Shared>);
 
 struct Shared {
     queue: Mutex<Queue>,
@@ -81,11 +78,10 @@ impl Pool {
     /// The system provides no threads.
     pub fn of(threads: NonZeroUsize, capacity: usize) -> io::Result<Self> {
         let queue = Mutex::new(Queue::new(capacity, threads.get()));
-        let mut pool = Self { shared: Arc::new(Shared { queue, changed: Condvar::new() }), threads: Vec::new() };
+        let pool = Self(Arc::new(Shared { queue, changed: Condvar::new() }));
         for number in 0..threads.get() {
-            let shared = Arc::clone(&pool.shared);
-            let thread = thread::Builder::new().name(format!("hash-{number}")).spawn(move || shared.serve())?;
-            pool.threads.push(thread);
+            let shared = Arc::clone(&pool.0);
+            thread::Builder::new().name(format!("hash-{number}")).spawn(move || shared.serve())?;
         }
         Ok(pool)
     }
@@ -122,8 +118,8 @@ impl Pool {
         let (rest, end) = oneshot::channel();
         let (attempts, reply, start) = (Box::new(attempts), Some(reply), Instant::now());
         let job = Job { attempts, begun: 0, needs_thread, start, reply, rest };
-        let refused = self.shared.lock().push(asker, job);
-        self.shared.changed.notify_one();
+        let refused = self.0.lock().push(asker, job);
+        self.0.changed.notify_one();
         if let Some((Job { reply: Some(reply), .. }, error)) = refused {
             drop(reply.send(Err(error)));
         }
@@ -137,19 +133,15 @@ impl Pool {
     /// The number of queued jobs.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.shared.lock().len()
+        self.0.lock().len()
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let forgotten = self.shared.lock().close();
+        let forgotten = self.0.lock().close();
         drop(forgotten);
-        self.shared.changed.notify_all();
-        for thread in self.threads.drain(..) {
-            // The threads cannot panic: they catch the panics of jobs.
-            let _ = thread.join();
-        }
+        self.0.changed.notify_all();
     }
 }
 
