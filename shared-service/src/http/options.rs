@@ -5,6 +5,9 @@ use url::Url;
 use super::{TlsFiles, TrustedProxies, descriptors, memory};
 use crate::settings::Settings;
 
+/// The maximum number of threads of actix-server, which panics with more.
+const MOST_WORKERS: usize = 512;
+
 /// The options of an HTTP server.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -52,8 +55,13 @@ impl ServerOptions {
             ),
             metrics: metrics_addr(settings, metrics),
             workers: match settings.parsed("WORKERS", "0", "a number", "Threads for requests; 0 is one per core") {
-                0 => std::thread::available_parallelism().map_or(1, usize::from),
-                some => some,
+                0 => std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS),
+                some => {
+                    if some > MOST_WORKERS {
+                        settings.wrong("WORKERS", format!("must be at most {MOST_WORKERS}"));
+                    }
+                    some
+                }
             },
             max_connections: memory::connections().min(descriptors::connections()),
             allowed_origins: origins(settings),
