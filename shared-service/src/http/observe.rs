@@ -20,7 +20,7 @@ use super::caller::{Caller, RequestId};
 use super::cors::warn_of_origin;
 use super::host::Hosts;
 use super::proxies::TrustedProxies;
-use super::route::Route;
+use super::route::{Route, label};
 use super::trace::Trace;
 use super::unread::{Held, Unread};
 use crate::operations::ACCESS;
@@ -177,7 +177,7 @@ fn log_request(service: &str, status: StatusCode, method: &Method, route: &Route
         target: ACCESS,
         level,
         service = service,
-        method = method.as_str(),
+        method = label(method),
         route = route.pattern,
         status = status.as_u16(),
         duration_us = duration_us;

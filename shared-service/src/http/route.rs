@@ -48,7 +48,7 @@ pub(crate) fn describe() {
 }
 
 /// The label of a method. Methods outside RFC 9110 and RFC 5789 share one, as in OpenTelemetry's conventions.
-fn label(method: &Method) -> &'static str {
+pub(super) fn label(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }
