@@ -24,6 +24,7 @@ const LONGEST: Duration = Duration::from_millis(100);
 /// The number of entries in one read; more than twice `TURN`, which is the most that can share a position.
 const PAGE: u32 = 8_000;
 
+const NAMED: &str = "SELECT id FROM revocations WHERE id = 1";
 const NAME: &str = "INSERT INTO revocations (id, list, position) VALUES (1, $1, 0) ON CONFLICT (id) DO NOTHING";
 
 /// $1 now. Nearly all rows have position 0: with EXISTS and `position = 0`, the planner of Postgres expects a match among
@@ -79,8 +80,11 @@ WHERE (user_id, turn) IN (
         WHERE sessions.user_id = cutoffs.user_id AND sessions.era < cutoffs.era AND sessions.ended_at = 0)
     LIMIT $2)";
 
-/// Gives the list a name, if it has none.
+/// Gives the list a name, if it has none. Writes only then: a long import must not keep a service from starting.
 pub(crate) async fn give_name(store: &SqlStore) -> Result<(), StoreError> {
+    if within(SESSION_STORE, sqlx::query(NAMED).fetch_optional(&store.pool)).await?.is_some() {
+        return Ok(());
+    }
     let name = Uuid::new_v4().simple().to_string();
     within(SESSION_STORE, sqlx::query(NAME).bind(name).execute(&store.pool)).await.map(drop)
 }

@@ -59,6 +59,11 @@ impl Books {
 
     /// Adds `books` once per catalogue; later calls, from any instance, do nothing.
     pub(crate) async fn seed(&self, books: impl IntoIterator<Item = Details>) -> Result<(), StoreError> {
+        // Begins no write for nothing: a long import must not keep a service from starting.
+        let seeded = query_scalar::<_, i64>("SELECT seeded FROM catalogue").fetch_one(&self.pool);
+        if within(STORE, seeded).await? == 1 {
+            return Ok(());
+        }
         self.write(async |writing| {
             let mark = query("UPDATE catalogue SET seeded = 1 WHERE seeded = 0");
             if mark.execute(&mut *writing.transaction).await?.rows_affected() == 1 {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
 
+use sqlx::Executor as _;
+
 use super::{Desk, head_of_login, login_body, status};
+use crate::database::Database;
 use crate::service::{ACCESS_SECRET, GOOD, REFRESH_SECRET};
 
 #[tokio::test]
@@ -125,4 +128,18 @@ async fn root_leads_a_browser_to_the_document() {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = client.get(service.url("/")).send().await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.url().path()), (200, "/docs"));
+}
+
+/// Another process writes, such as an import.
+#[tokio::test]
+async fn service_starts_and_commands_read_while_the_database_is_locked() {
+    let desk = Desk::new();
+    drop(desk.serve());
+    let database = Database::at(&format!("sqlite://{}/auth.db", desk.folder.display()));
+    let mut import = database.connect().await;
+    import.execute("BEGIN IMMEDIATE").await.unwrap();
+    desk.run(&["users", "export"], "").is(0);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ready = client.get(desk.serve().url("/readyz")).send().await.unwrap();
+    assert_eq!(ready.status().as_u16(), 200);
 }
