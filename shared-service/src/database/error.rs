@@ -81,6 +81,8 @@ fn words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Configuration(_) => "something in its address is not understood".to_owned(),
         sqlx::Error::Io(cause) => cause.to_string(),
+        // The pool tries again where the server refuses a connection, and then only reports the time.
+        sqlx::Error::PoolTimedOut => "no connection in time: the server accepts none, or all are in use".to_owned(),
         sqlx::Error::Database(stopped) if has_code(error, &STOPPED) => {
             format!("the time for this call was up, and the database stopped it: {}", stopped.message())
         }
