@@ -7,7 +7,7 @@ use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings
 use crate::access_keys::AccessKeys;
 use crate::mail::{MailSettings, Smtp};
 use crate::passwords::{Cost, Pepper};
-use crate::redis::{NotAnAddress, RedisAddress};
+use crate::redis::RedisAddress;
 use crate::sessions::Rules;
 
 /// The only service that accepts refresh tokens.
@@ -170,7 +170,7 @@ impl StoreConfig {
 fn redis_url(settings: &mut Settings) -> Option<RedisAddress> {
     let why = "Store of the sessions: redis://host:6379, Sentinel or Cluster; without it, the database of the users";
     let url = settings.secret_address("REDIS_URL", why)?;
-    url.expose_secret().parse().map_err(|error: NotAnAddress| settings.wrong("REDIS_URL", error.to_string())).ok()
+    url.expose_secret().parse().map_err(|why: &str| settings.wrong("REDIS_URL", why)).ok()
 }
 
 fn rules(settings: &mut Settings) -> Rules {
@@ -189,5 +189,5 @@ fn rules(settings: &mut Settings) -> Rules {
 fn pepper(settings: &mut Settings) -> Option<Pepper> {
     let why = "Key of the HMAC of each password before bcrypt; keep it out of the database's reach";
     let text = settings.secret_text("PASSWORD_PEPPER", why)?;
-    Pepper::parse(&text).map_err(|error| settings.wrong("PASSWORD_PEPPER", error.to_string())).ok()
+    Pepper::parse(&text).map_err(|why| settings.wrong("PASSWORD_PEPPER", why)).ok()
 }

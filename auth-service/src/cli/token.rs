@@ -18,7 +18,6 @@ use crate::app;
 use crate::config::{AUDIENCE, Config};
 use crate::sessions::{SessionStore, all_revoked, list_all};
 use crate::tokens::{Tokens, VerifiedRefreshToken};
-use crate::users::InvalidUserId;
 
 /// The claims with times in seconds since 1970.
 const TIMES: [&str; 4] = ["iat", "nbf", "exp", "auth_time"];
@@ -152,7 +151,7 @@ async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Res
     };
     let user = match sub.parse() {
         Ok(id) => users.find(&id).await?,
-        Err(InvalidUserId) => None,
+        Err(_) => None,
     };
     let user = match user {
         None => Err("the user is deleted".to_owned()),

@@ -11,11 +11,6 @@ use super::tickets::{Purpose, Ticket};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(Url);
 
-/// The text is not a [`PublicUrl`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be an address such as https://auth.example.org, without user, query and fragment")]
-pub struct NotAPublicUrl;
-
 impl PublicUrl {
     /// The URL of the page that redeems `ticket`. Its fragment reaches no server, log or `Referer`.
     pub(super) fn link(&self, purpose: Purpose, ticket: &Ticket) -> String {
@@ -35,12 +30,14 @@ impl PublicUrl {
 }
 
 impl FromStr for PublicUrl {
-    type Err = NotAPublicUrl;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, NotAPublicUrl> {
-        let url = Url::parse(text).map_err(|_| NotAPublicUrl)?;
-        let bare = url.username().is_empty() && url.password().is_none() && url.query().or(url.fragment()).is_none();
-        if bare && ["http", "https"].contains(&url.scheme()) { Ok(Self(url)) } else { Err(NotAPublicUrl) }
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let is_bare = |url: &Url| {
+            url.username().is_empty() && url.password().is_none() && url.query().or(url.fragment()).is_none()
+        };
+        let url = Url::parse(text).ok().filter(|url| is_bare(url) && ["http", "https"].contains(&url.scheme()));
+        url.map(Self).ok_or("must be an address such as https://auth.example.org, without user, query and fragment")
     }
 }
 

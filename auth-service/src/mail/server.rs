@@ -26,41 +26,37 @@ pub(super) enum Encryption {
     StartTls,
 }
 
-/// The text is not an address of a mail server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAServer {
-    /// An unknown scheme, no host, or another malformed part.
-    #[error("must be smtps://user:password@host:465, smtp://user:password@host:587, smtp+plain://localhost:25 or log:")]
-    Form,
-    /// `smtp+plain` to another machine: a password may be sent unencrypted to this machine only.
-    #[error("must be smtps:// or smtp://: smtp+plain:// is not encrypted, and for localhost, 127.0.0.1 or [::1] alone")]
-    NotLoopback,
-}
+/// An unknown scheme, no host, or another malformed part.
+const WRONG: &str =
+    "must be smtps://user:password@host:465, smtp://user:password@host:587, smtp+plain://localhost:25 or log:";
+/// `smtp+plain` to another machine: a password may be sent unencrypted to this machine only.
+const UNENCRYPTED: &str =
+    "must be smtps:// or smtp://: smtp+plain:// is not encrypted, and for localhost, 127.0.0.1 or [::1] alone";
 
 impl FromStr for Server {
-    type Err = NotAServer;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, NotAServer> {
-        let url = Url::parse(text).map_err(|_| NotAServer::Form)?;
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(NotAServer::Form)?;
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let url = Url::parse(text).map_err(|_| WRONG)?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(WRONG)?;
         let (encryption, port) = match url.scheme() {
             "smtps" => (Encryption::Tls, SUBMISSIONS_PORT),
             "smtp" => (Encryption::StartTls, SUBMISSION_PORT),
             "smtp+plain" if is_loopback(host) => (Encryption::None, SMTP_PORT),
-            "smtp+plain" => return Err(NotAServer::NotLoopback),
-            _ => return Err(NotAServer::Form),
+            "smtp+plain" => return Err(UNENCRYPTED),
+            _ => return Err(WRONG),
         };
         let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(String::from).ok();
         let credentials = match (url.username(), url.password()) {
             ("", None) => None,
             (user, Some(password)) if !user.is_empty() => {
-                let (user, password) = decoded(user).zip(decoded(password)).ok_or(NotAServer::Form)?;
+                let (user, password) = decoded(user).zip(decoded(password)).ok_or(WRONG)?;
                 Some(Credentials::new(user, password))
             }
-            _ => return Err(NotAServer::Form),
+            _ => return Err(WRONG),
         };
         if !matches!(url.path(), "" | "/") || url.query().or(url.fragment()).is_some() {
-            return Err(NotAServer::Form);
+            return Err(WRONG);
         }
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { host, port: url.port().unwrap_or(port), encryption, credentials })
@@ -81,18 +77,18 @@ mod tests {
             ("smtp+plain://localhost:1025", Ok(("localhost", 1025, Encryption::None, false))),
             ("smtp+plain://127.0.0.1", Ok(("127.0.0.1", 25, Encryption::None, false))),
             ("smtp+plain://[::1]:25", Ok(("::1", 25, Encryption::None, false))),
-            ("smtp+plain://mail.example.org", Err(NotAServer::NotLoopback)),
-            ("smtp+plain://localhost.example.org", Err(NotAServer::NotLoopback)),
-            ("http://mail.example.org", Err(NotAServer::Form)),
-            ("mail.example.org:25", Err(NotAServer::Form)),
-            ("smtps://", Err(NotAServer::Form)),
-            ("smtps://user@mail.example.org", Err(NotAServer::Form)),
-            ("smtp://mail.example.org?tls=none", Err(NotAServer::Form)),
-            ("smtp://mail.example.org/path", Err(NotAServer::Form)),
+            ("smtp+plain://mail.example.org", Err(UNENCRYPTED)),
+            ("smtp+plain://localhost.example.org", Err(UNENCRYPTED)),
+            ("http://mail.example.org", Err(WRONG)),
+            ("mail.example.org:25", Err(WRONG)),
+            ("smtps://", Err(WRONG)),
+            ("smtps://user@mail.example.org", Err(WRONG)),
+            ("smtp://mail.example.org?tls=none", Err(WRONG)),
+            ("smtp://mail.example.org/path", Err(WRONG)),
         ] {
             let parsed = text.parse::<Server>();
             let seen = parsed.as_ref().map(|it| (&*it.host, it.port, it.encryption, it.credentials.is_some()));
-            assert_eq!(seen.map_err(|error| *error), expected, "{text}");
+            assert_eq!(seen.map_err(|why| *why), expected, "{text}");
         }
         assert!("log:".parse::<Smtp>().is_ok_and(|smtp| smtp.is_log()));
     }

@@ -19,20 +19,15 @@ pub struct Key {
     bytes: SecretSlice<u8>,
 }
 
-/// The pepper is short enough to be guessed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is shorter than 16 bytes; 64 random hex digits are a good one")]
-pub struct ShortPepper;
-
 impl Key {
     /// Uses the bytes of `text` as they are, as a pepper, and derives its name from them.
     ///
     /// # Errors
     /// It has fewer than 16 bytes.
-    pub fn parse(text: &SecretString) -> Result<Self, ShortPepper> {
+    pub fn parse(text: &SecretString) -> Result<Self, &'static str> {
         let bytes = text.expose_secret().as_bytes();
         if bytes.len() < SHORTEST_PEPPER {
-            return Err(ShortPepper);
+            return Err("is shorter than 16 bytes; 64 random hex digits are a good one");
         }
         let [a, b, c, d, ..] = mac(bytes, b"the name of this pepper");
         let name = format!("{PEPPER}{:08x}", u32::from_be_bytes([a, b, c, d]));

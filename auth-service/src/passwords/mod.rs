@@ -28,7 +28,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub use cost::{Cost, WrongCost};
 pub use hash::{InvalidHash, PasswordHash};
 use hasher::Hasher;
-pub use keys::{Key as Pepper, ShortPepper};
+pub use keys::Key as Pepper;
 pub(crate) use new_password::check_length;
 pub use new_password::{NewPassword, WeakPassword};
 pub use pool::{Pool, Right};
@@ -47,21 +47,10 @@ pub enum NotHashed {
     Pool(#[from] PoolError),
 }
 
-/// The reason why an imported hash cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnusableHash {
-    /// It was made with a pepper that is not set.
-    #[error("was made with a PASSWORD_PEPPER that is not set here")]
-    OtherPepper,
-    /// Verifying it would take many seconds.
-    #[error(
-        "has a bcrypt cost above 14 and above BCRYPT_COST: every failed login would take as long; import with a higher BCRYPT_COST to take it all the same"
-    )]
-    TooCostly,
-}
-
 /// The highest cost of an imported hash, unless `BCRYPT_COST` is higher: every failed login then takes about a second.
 const GREATEST_IMPORTED: u32 = 14;
+const TOO_COSTLY: &str = "has a bcrypt cost above 14 and above BCRYPT_COST: every failed login would take as long; \
+    import with a higher BCRYPT_COST to take it all the same";
 
 /// Hashes and verifies passwords on its own threads, for which clients take turns.
 ///
@@ -172,12 +161,12 @@ impl Passwords {
     ///
     /// # Errors
     /// The reason why it cannot.
-    pub fn check_import(&self, hash: &PasswordHash) -> Result<(), UnusableHash> {
+    pub fn check_import(&self, hash: &PasswordHash) -> Result<(), &'static str> {
         if !hash.is_plain() && self.hasher.key(hash).is_none() {
-            return Err(UnusableHash::OtherPepper);
+            return Err("was made with a PASSWORD_PEPPER that is not set here");
         }
         if hash.cost().get() > self.hasher.cost.get().max(GREATEST_IMPORTED) {
-            return Err(UnusableHash::TooCostly);
+            return Err(TOO_COSTLY);
         }
         Ok(())
     }

@@ -22,50 +22,44 @@ pub(super) enum Kind {
     Cluster(Vec<ConnectionInfo>),
 }
 
-/// The text is not an address of Redis.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "must be redis://user:password@host:6379/0, redis+sentinel://host:26379,host:26379/name-of-the-master or \
-    redis-cluster://host:6379,host:6379; with rediss in the place of redis it is TLS"
-)]
-pub struct NotAnAddress;
+const WRONG: &str = "must be redis://user:password@host:6379/0, \
+    redis+sentinel://host:26379,host:26379/name-of-the-master or redis-cluster://host:6379,host:6379; \
+    with rediss in the place of redis it is TLS";
 
 impl FromStr for RedisAddress {
-    type Err = NotAnAddress;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
-        let url: StoreUrl = text.parse().map_err(|_| NotAnAddress)?;
-        let first = url.hosts().first().ok_or(NotAnAddress)?;
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let url: StoreUrl = text.parse().map_err(|_| WRONG)?;
+        let first = url.hosts().first().ok_or(WRONG)?;
         let (scheme, kind) = first.scheme().split_at(first.scheme().find(['+', '-']).unwrap_or(first.scheme().len()));
         if !["redis", "rediss"].contains(&scheme) {
-            return Err(NotAnAddress);
+            return Err(WRONG);
         }
         let kind = match (kind, first.path().trim_start_matches('/')) {
-            ("", _) if url.hosts().len() == 1 => {
-                Kind::One(first.as_str().into_connection_info().map_err(|_| NotAnAddress)?)
-            }
+            ("", _) if url.hosts().len() == 1 => Kind::One(first.as_str().into_connection_info().map_err(|_| WRONG)?),
             ("+sentinel", path) => {
                 let (name, db) = path.split_once('/').unwrap_or((path, ""));
                 if name.is_empty() {
-                    return Err(NotAnAddress);
+                    return Err(WRONG);
                 }
                 Kind::Sentinel { sentinels: nodes(&url, scheme, 26379, db)?, name: name.to_owned() }
             }
             ("-cluster", "") => Kind::Cluster(nodes(&url, scheme, 6379, "")?),
-            _ => return Err(NotAnAddress),
+            _ => return Err(WRONG),
         };
         Ok(Self(kind))
     }
 }
 
 /// The connection options for each host; `port` is the default.
-fn nodes(url: &StoreUrl, scheme: &str, port: u16, db: &str) -> Result<Vec<ConnectionInfo>, NotAnAddress> {
+fn nodes(url: &StoreUrl, scheme: &str, port: u16, db: &str) -> Result<Vec<ConnectionInfo>, &'static str> {
     let node = |host: &Url| {
         let mut node = host.clone();
         let port = node.port().or(Some(port));
-        node.set_scheme(scheme).and_then(|()| node.set_port(port)).map_err(|()| NotAnAddress)?;
+        node.set_scheme(scheme).and_then(|()| node.set_port(port)).map_err(|()| WRONG)?;
         node.set_path(db);
-        node.into_connection_info().map_err(|_| NotAnAddress)
+        node.into_connection_info().map_err(|_| WRONG)
     };
     url.hosts().iter().map(node).collect()
 }
@@ -142,7 +136,7 @@ mod tests {
             "redis-cluster://one:1/0",
             "redis-cluster://one:one",
         ] {
-            assert_eq!(text.parse::<RedisAddress>().err(), Some(NotAnAddress), "{text:?}");
+            assert_eq!(text.parse::<RedisAddress>().err(), Some(WRONG), "{text:?}");
         }
     }
 }

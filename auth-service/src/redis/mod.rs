@@ -16,7 +16,7 @@ use redis::{FromRedisValue, RedisError, Value};
 use shared_service::database::{StoreError, within};
 
 use self::address::Kind;
-pub use self::address::{NotAnAddress, RedisAddress};
+pub use self::address::RedisAddress;
 pub use self::checkup::ServerFacts;
 use self::connection::Destination;
 use self::link::{Link, Topology};

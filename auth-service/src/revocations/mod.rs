@@ -44,10 +44,7 @@ pub struct Cursor {
     pub positions: Vec<Position>,
 }
 
-/// The text is not a cursor.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not a cursor")]
-pub struct NotACursor;
+const WRONG: &str = "not a cursor";
 
 /// The part of the list after a cursor.
 #[derive(Clone, Debug, Default)]
@@ -108,13 +105,13 @@ impl fmt::Display for Position {
 }
 
 impl FromStr for Position {
-    type Err = NotACursor;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, NotACursor> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         let number = |text: &str| match text {
             "" => Ok(0),
-            text if text.starts_with('+') => Err(NotACursor),
-            text => u64::from_str_radix(text, 16).map_err(|_| NotACursor),
+            text if text.starts_with('+') => Err(WRONG),
+            text => u64::from_str_radix(text, 16).map_err(|_| WRONG),
         };
         let (at, count) = text.split_once('-').unwrap_or((text, ""));
         Ok(Self { at: number(at)?, number: number(count)? })
@@ -129,11 +126,11 @@ impl fmt::Display for Cursor {
 }
 
 impl FromStr for Cursor {
-    type Err = NotACursor;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, NotACursor> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         let mut parts = text.split('.');
-        let list = parts.next().filter(|list| !list.is_empty()).ok_or(NotACursor)?;
+        let list = parts.next().filter(|list| !list.is_empty()).ok_or(WRONG)?;
         Ok(Self { list: list.to_owned(), positions: parts.map(str::parse).collect::<Result<_, _>>()? })
     }
 }
@@ -159,7 +156,7 @@ mod tests {
     #[test]
     fn invalid_cursor_is_refused() {
         for text in ["", ".", ".1", "list.x", "list.+1", "list.1-2-3", "list.10000000000000000", "list.é", "list. 1"] {
-            assert_eq!(text.parse::<Cursor>(), Err(NotACursor), "{text:?}");
+            assert_eq!(text.parse::<Cursor>(), Err(WRONG), "{text:?}");
         }
     }
 

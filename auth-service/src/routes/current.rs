@@ -5,7 +5,7 @@ use futures_util::future::LocalBoxFuture;
 use shared_claims::{Admin, Member, Problem, Role};
 
 use super::{State, no_admin};
-use crate::users::{Account, InvalidUserId};
+use crate::users::Account;
 
 /// A caller whose account exists and is enabled, which a valid access token does not guarantee. The account is read
 /// while the body arrives, so a write reads it again in its own transaction: see [`By`](crate::users::By).
@@ -73,7 +73,7 @@ impl FromRequest for CurrentAdmin {
 async fn current(state: &State, member: &Member) -> Result<Account, Problem> {
     let account = match member.user_id.parse() {
         Ok(id) => state.users.account(&id).await?.filter(|account| !account.user.disabled),
-        Err(InvalidUserId) => None,
+        Err(_) => None,
     };
     account.ok_or_else(|| Problem::invalid_token("The account of this token is gone or disabled"))
 }

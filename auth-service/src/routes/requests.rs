@@ -180,23 +180,19 @@ impl FromStr for ProposedPassword {
     }
 }
 
-/// The text is not a cursor of this list.
-#[derive(Debug, thiserror::Error)]
-#[error("must be one that a page gave in its Link")]
-pub(super) struct UnknownCursor;
+const UNKNOWN_CURSOR: &str = "must be one that a page gave in its Link";
 
 /// The position of a session in the list: the time of its login, and its id.
 pub(super) struct DeviceCursor(pub SessionPosition);
 
 impl FromStr for DeviceCursor {
-    type Err = UnknownCursor;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, UnknownCursor> {
-        let (opened_at, id) = text.split_once('.').ok_or(UnknownCursor)?;
-        let position: SessionPosition =
-            (opened_at.parse().map_err(|_| UnknownCursor)?, id.parse().map_err(|_| UnknownCursor)?);
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let (opened_at, id) = text.split_once('.').ok_or(UNKNOWN_CURSOR)?;
+        let position = (opened_at.parse().map_err(|_| UNKNOWN_CURSOR)?, id.parse().map_err(|_| UNKNOWN_CURSOR)?);
         // Only digits, as this service writes them.
-        if position.0 >= 0 && !opened_at.starts_with('+') { Ok(Self(position)) } else { Err(UnknownCursor) }
+        if position.0 >= 0 && !opened_at.starts_with('+') { Ok(Self(position)) } else { Err(UNKNOWN_CURSOR) }
     }
 }
 
@@ -204,10 +200,10 @@ impl FromStr for DeviceCursor {
 pub(super) struct UserCursor(pub String);
 
 impl FromStr for UserCursor {
-    type Err = UnknownCursor;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, UnknownCursor> {
-        let id = Uuid::try_parse(text).map_err(|_| UnknownCursor)?.to_string();
-        if id == text { Ok(Self(id)) } else { Err(UnknownCursor) }
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let id = Uuid::try_parse(text).map_err(|_| UNKNOWN_CURSOR)?.to_string();
+        if id == text { Ok(Self(id)) } else { Err(UNKNOWN_CURSOR) }
     }
 }

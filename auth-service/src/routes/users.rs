@@ -13,7 +13,7 @@ use super::replies::{Record, UserAdded};
 use super::requests::{ListUsers, NewUser, NewUserWithPassword, USERS, UserPatch};
 use super::{State, email_taken, no_admin, not_hashed};
 use crate::endings::complete_of;
-use crate::users::{By, Changed, Deleted, Email, InvalidUserId, User, UserChange, UserId};
+use crate::users::{By, Changed, Deleted, Email, User, UserChange, UserId};
 
 /// The account that a path names.
 #[derive(IntoParams)]
@@ -162,7 +162,7 @@ pub(super) async fn sign_out(
 
 /// Parses the id in a path. A text that is not a UUID gives 404, as an unknown id does.
 pub(super) fn user_id(id: &str) -> Result<UserId, Problem> {
-    id.parse().map_err(|InvalidUserId| Problem::not_found("user"))
+    id.parse().map_err(|_| Problem::not_found("user"))
 }
 
 impl UserPatch {

@@ -15,7 +15,7 @@ use shared_service::database::StoreError;
 
 pub use self::redis::RedisSessions;
 pub use self::session::{
-    FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, NotASessionId, Rules, Session, SessionId, SessionPosition,
+    FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, Rules, Session, SessionId, SessionPosition,
 };
 pub use self::sql::{MIGRATIONS, SqlSessions};
 pub use crate::revocations::{Changes, Cursor, Position};

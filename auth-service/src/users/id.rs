@@ -8,11 +8,6 @@ use uuid::Uuid;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(String);
 
-/// The text is not a UUID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a UUID")]
-pub struct InvalidUserId;
-
 impl UserId {
     /// A new id, which sorts after all earlier ones.
     pub(super) fn new() -> Self {
@@ -31,10 +26,10 @@ impl UserId {
 }
 
 impl FromStr for UserId {
-    type Err = InvalidUserId;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, InvalidUserId> {
-        Uuid::try_parse(text).map(|_| Self(text.to_owned())).map_err(|_| InvalidUserId)
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        Uuid::try_parse(text).map(|_| Self(text.to_owned())).map_err(|_| "must be a UUID")
     }
 }
 

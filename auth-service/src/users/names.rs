@@ -8,22 +8,18 @@ use unicode_normalization::char::is_combining_mark;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Username(String);
 
-/// The text is not a user name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must have 3 to 32 characters, letters a-z, digits, '.', '_' or '-', the first a letter or digit")]
-pub struct InvalidUsername;
-
 impl Username {
     /// Converts ASCII letters to lower case and validates the result.
     ///
     /// # Errors
     /// The text is not a user name.
-    pub fn parse(text: &str) -> Result<Self, InvalidUsername> {
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let name = text.to_ascii_lowercase();
         let of_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let allowed = name.bytes().all(|b| of_word(b) || matches!(b, b'.' | b'_' | b'-'));
         let starts = name.bytes().next().is_some_and(of_word);
-        if allowed && starts && (3..=32).contains(&name.len()) { Ok(Self(name)) } else { Err(InvalidUsername) }
+        let why = "must have 3 to 32 characters, letters a-z, digits, '.', '_' or '-', the first a letter or digit";
+        if allowed && starts && (3..=32).contains(&name.len()) { Ok(Self(name)) } else { Err(why) }
     }
 
     /// Wraps a name that was parsed before it was stored.
@@ -39,9 +35,9 @@ impl Username {
 }
 
 impl FromStr for Username {
-    type Err = InvalidUsername;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, InvalidUsername> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         Self::parse(text)
     }
 }
@@ -57,27 +53,23 @@ impl fmt::Display for Username {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
-/// The text is not an email address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be an email address such as ann@example.org, of at most 254 bytes")]
-pub struct InvalidEmail;
-
 impl Email {
     /// Normalizes and validates an address. Quoted local parts and address literals are valid but unused, and are
     /// refused.
     ///
     /// # Errors
     /// The text is not an email address.
-    pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const WRONG: &str = "must be an email address such as ann@example.org, of at most 254 bytes";
         // The Kelvin sign folds to k, which would turn another mailbox into this one.
         let folds_to_ascii = |c: char| !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
         if text.contains(folds_to_ascii) {
-            return Err(InvalidEmail);
+            return Err(WRONG);
         }
-        let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmail)?;
+        let (local, domain) = text.rsplit_once('@').ok_or(WRONG)?;
         let local: String = local.to_lowercase().nfc().collect();
-        let email = format!("{local}@{}", domain_name(domain).ok_or(InvalidEmail)?);
-        if email.len() <= 254 && is_local_part(&local) { Ok(Self(email)) } else { Err(InvalidEmail) }
+        let email = format!("{local}@{}", domain_name(domain).ok_or(WRONG)?);
+        if email.len() <= 254 && is_local_part(&local) { Ok(Self(email)) } else { Err(WRONG) }
     }
 
     /// Wraps an address that was parsed before it was stored.
@@ -92,9 +84,9 @@ impl Email {
 }
 
 impl FromStr for Email {
-    type Err = InvalidEmail;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, InvalidEmail> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         Self::parse(text)
     }
 }

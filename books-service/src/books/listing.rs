@@ -134,17 +134,13 @@ impl Property {
     }
 }
 
-/// The error of a text that names no [`Order`].
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be added, author, country, language, pages, title or year, with - before it for descending")]
-pub struct UnknownOrder;
-
 impl FromStr for Order {
-    type Err = UnknownOrder;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, UnknownOrder> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         let (descending, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
-        Ok(Self { by: name.parse().map_err(|_| UnknownOrder)?, descending })
+        let why = "must be added, author, country, language, pages, title or year, with - before it for descending";
+        Ok(Self { by: name.parse().map_err(|_| why)?, descending })
     }
 }
 
@@ -187,7 +183,8 @@ mod tests {
             assert_eq!(text.parse::<Order>().map(|order| order.to_string()), Ok(text.to_owned()));
         }
         for text in ["", "-", "--title", "Title", "+title", "id", "title,year", " title"] {
-            assert_eq!(text.parse::<Order>(), Err(UnknownOrder), "{text:?}");
+            let refused = text.parse::<Order>();
+            assert!(refused.is_err_and(|why| why.starts_with("must be added, author, ")), "{text:?}");
         }
     }
 

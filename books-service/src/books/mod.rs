@@ -26,7 +26,7 @@ mod writes;
 pub use book::{Author, Book, BookId, Details, Edit, Name, Pages, Title, Year};
 pub use catalogue::{Catalogue, ListPage};
 pub(crate) use demo::demo_books;
-pub use listing::{Key, LIMIT, Listing, Order, Position, Property, UnknownOrder};
+pub use listing::{Key, LIMIT, Listing, Order, Position, Property};
 pub use rekey::rekey;
 pub use store::Books;
 pub use text::{BadText, Text, clean, fold};
