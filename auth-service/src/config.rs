@@ -6,7 +6,7 @@ use shared_service::{AccessSettings, RevocationSettings, ServerOptions, Settings
 
 use crate::access_keys::AccessKeys;
 use crate::mail::{MailSettings, Smtp};
-use crate::passwords::{Cost, Pepper};
+use crate::passwords::{COSTS, Pepper};
 use crate::redis::RedisAddress;
 use crate::sessions::Rules;
 
@@ -50,7 +50,7 @@ pub struct StoreConfig {
     /// The lifetimes of sessions.
     pub rules: Rules,
     /// The bcrypt cost of new hashes.
-    pub bcrypt_cost: Cost,
+    pub bcrypt_cost: u32,
     /// The secret applied to every password before bcrypt.
     pub pepper: Option<Pepper>,
     /// The mail server, and the links in mails.
@@ -149,11 +149,12 @@ impl StoreConfig {
             database_url: Self::database_url(settings),
             redis_url: redis_url(settings),
             rules: rules(settings),
-            bcrypt_cost: settings.parsed(
+            bcrypt_cost: settings.read(
                 "BCRYPT_COST",
                 "12",
                 "a number from 4 to 31",
                 "Work factor of password hashes; one more doubles the time",
+                |text| text.parse().ok().filter(|cost| COSTS.contains(cost)),
             ),
             pepper: pepper(settings),
             mail: MailSettings::read(settings),

@@ -5,7 +5,7 @@ use bcrypt_lanes::Attempt;
 
 use super::keys::Key;
 use super::text::{forms, prepare};
-use super::{Cost, PasswordHash, PoolError};
+use super::{PasswordHash, PoolError};
 
 /// The length at which plain bcrypt truncates its input, in bytes.
 const CUT: usize = 72;
@@ -13,7 +13,7 @@ const CUT: usize = 72;
 /// Hashes passwords, and makes the attempts that verify them, for the threads of the [`Pool`](super::Pool).
 #[derive(Debug)]
 pub(super) struct Hasher {
-    pub(super) cost: Cost,
+    pub(super) cost: u32,
     /// The highest cost of any hash seen so far, at least `cost`: every failure takes that long.
     slowest: AtomicU32,
     pepper: Option<Key>,
@@ -21,12 +21,12 @@ pub(super) struct Hasher {
 }
 
 impl Hasher {
-    pub(super) fn new(cost: Cost, pepper: Option<Key>) -> Self {
-        Self { cost, slowest: AtomicU32::new(cost.get()), pepper, fixed: Key::fixed() }
+    pub(super) fn new(cost: u32, pepper: Option<Key>) -> Self {
+        Self { cost, slowest: AtomicU32::new(cost), pepper, fixed: Key::fixed() }
     }
 
-    pub(super) fn expect_cost(&self, cost: Cost) {
-        self.slowest.fetch_max(cost.get(), Ordering::Relaxed);
+    pub(super) fn expect_cost(&self, cost: u32) {
+        self.slowest.fetch_max(cost, Ordering::Relaxed);
     }
 
     /// The attempts that verify `text` against `hash`: one for each of its [`forms`], in their order. Dummies follow,
@@ -38,7 +38,7 @@ impl Hasher {
             log::error!("a stored password was made with a PASSWORD_PEPPER that is not set, so it cannot be verified");
             return self.dummies(text);
         }
-        let cost = hash.cost().get();
+        let cost = hash.cost();
         let input = |form: Cow<'_, str>| key.map_or_else(|| form.to_string(), |key| key.derive(&form));
         let inputs: Vec<String> = forms(text).into_iter().map(input).collect();
         let compare = |input: &String| {
@@ -73,7 +73,7 @@ impl Hasher {
 
     /// Hashes `text`, with a new salt if there is none.
     pub(super) fn hash_text(&self, text: &str, salt: Option<[u8; 16]>) -> Result<PasswordHash, PoolError> {
-        let (key, cost) = (self.current_key(), self.cost.get());
+        let (key, cost) = (self.current_key(), self.cost);
         let input = key.derive(text);
         let made = match salt {
             Some(salt) => bcrypt::hash_with_salt(input, cost, salt),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn hasher(cost: u32) -> Hasher {
-        Hasher::new(cost.try_into().unwrap(), None)
+        Hasher::new(cost, None)
     }
 
     fn hash(cost: u32) -> PasswordHash {

@@ -1,7 +1,5 @@
 //! Passwords: rules, storage, verification, and the threads for it.
 
-/// bcrypt's work factor.
-mod cost;
 /// An estimate of a password's strength, in bounded time.
 mod estimate;
 /// The stored form of a password.
@@ -21,11 +19,11 @@ mod text;
 
 use std::io;
 use std::iter;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub use cost::{Cost, WrongCost};
 pub use hash::{InvalidHash, PasswordHash};
 use hasher::Hasher;
 pub use keys::Key as Pepper;
@@ -47,6 +45,8 @@ pub enum NotHashed {
     Pool(#[from] PoolError),
 }
 
+/// The costs of bcrypt, its work factors: each step doubles the work.
+pub const COSTS: RangeInclusive<u32> = 4..=31;
 /// The highest cost of an imported hash, unless `BCRYPT_COST` is higher: every failed login then takes about a second.
 const GREATEST_IMPORTED: u32 = 14;
 const TOO_COSTLY: &str = "has a bcrypt cost above 14 and above BCRYPT_COST: every failed login would take as long; \
@@ -67,8 +67,9 @@ impl Passwords {
     ///
     /// # Errors
     /// The system provides no threads.
-    pub fn start(cost: Cost, pepper: Option<Pepper>) -> io::Result<Self> {
-        if cost.is_low() {
+    pub fn start(cost: u32, pepper: Option<Pepper>) -> io::Result<Self> {
+        // An attacker could try thousands of passwords a second.
+        if cost < 10 {
             log::warn!("BCRYPT_COST is {cost}: stolen hashes would be cheap to guess; 12 is the default");
         }
         Ok(Self::on(Pool::start()?, cost, pepper))
@@ -76,7 +77,7 @@ impl Passwords {
 
     /// Uses the threads of `pool`.
     #[must_use]
-    pub fn on(pool: Pool, cost: Cost, pepper: Option<Pepper>) -> Self {
+    pub fn on(pool: Pool, cost: u32, pepper: Option<Pepper>) -> Self {
         Self { hasher: Arc::new(Hasher::new(cost, pepper)), pool }
     }
 
@@ -165,7 +166,7 @@ impl Passwords {
         if !hash.is_plain() && self.hasher.key(hash).is_none() {
             return Err("was made with a PASSWORD_PEPPER that is not set here");
         }
-        if hash.cost().get() > self.hasher.cost.get().max(GREATEST_IMPORTED) {
+        if hash.cost() > self.hasher.cost.max(GREATEST_IMPORTED) {
             return Err(TOO_COSTLY);
         }
         Ok(())
@@ -178,7 +179,7 @@ impl Passwords {
 
     /// Makes failures take at least as long as a hash of `cost`, because such hashes are stored (see
     /// [`Users::greatest_cost`](crate::users::Users::greatest_cost)). Hashes verified later do so by themselves.
-    pub fn expect_cost(&self, cost: Cost) {
+    pub fn expect_cost(&self, cost: u32) {
         self.hasher.expect_cost(cost);
     }
 

@@ -34,7 +34,7 @@ use shared_service::database::{Database, StoreError, within};
 use sqlx::any::AnyRow;
 
 use crate::mail::Outbox;
-use crate::passwords::{Cost, PasswordHash};
+use crate::passwords::{COSTS, PasswordHash};
 
 pub(crate) use addresses::{mark_verified, verify_email};
 pub use changes::{Changed, Deleted, UserChange};
@@ -187,11 +187,12 @@ impl Users {
     ///
     /// # Errors
     /// The database is unavailable, or a hash is malformed.
-    pub async fn greatest_cost(&self) -> Result<Option<Cost>, StoreError> {
+    pub async fn greatest_cost(&self) -> Result<Option<u32>, StoreError> {
         let query = sqlx::query_scalar::<_, Option<String>>(GREATEST_COST);
         let cost = within(STORE, async { query.fetch_one(&mut *self.pool.list().await?).await }).await?;
-        let wrong = |_| StoreError::corrupt(STORE, "users.password_hash of no known form");
-        cost.map(|cost| cost.parse().map_err(wrong)).transpose()
+        let wrong = || StoreError::corrupt(STORE, "users.password_hash of no known form");
+        let known = |cost: String| cost.parse().ok().filter(|cost| COSTS.contains(cost)).ok_or_else(wrong);
+        cost.map(known).transpose()
     }
 
     /// Wakes a worker that sends mails, if mail is on.

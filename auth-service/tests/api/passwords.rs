@@ -3,23 +3,21 @@
 mod estimate;
 mod pool;
 
+use auth_service::config::StoreConfig;
 use auth_service::limits::ClientNetwork;
-use auth_service::passwords::{Cost, NotHashed, PasswordHash, Passwords, Pepper, WeakPassword};
+use auth_service::passwords::{NotHashed, PasswordHash, Passwords, Pepper, WeakPassword};
 
+use shared_service::Settings;
 use tokio::sync::oneshot::error::TryRecvError;
 
 const GOOD: &str = "vK7#qz!Lw2";
-
-fn cost(cost: u32) -> Cost {
-    Cost::try_from(cost).unwrap()
-}
 
 fn pepper(text: &str) -> Pepper {
     Pepper::parse(&text.into()).unwrap()
 }
 
 fn passwords(at: u32, pepper: Option<Pepper>) -> Passwords {
-    Passwords::start(cost(at), pepper).unwrap()
+    Passwords::start(at, pepper).unwrap()
 }
 
 fn plain() -> Passwords {
@@ -163,7 +161,7 @@ async fn a_hash_of_another_cost_is_rewritten() {
         let hash = stored(made, GOOD).await;
         assert!(asked.verify(ClientNetwork::default(), "another", &hash).await.unwrap().is_none());
         let new = rewritten(asked, GOOD, &hash).await;
-        assert_eq!(new.cost().get(), expected);
+        assert_eq!(new.cost(), expected);
         assert!(is_right(asked, GOOD, &new).await);
     }
 }
@@ -173,7 +171,7 @@ async fn a_hash_of_another_cost_is_rewritten() {
 async fn rest_of_a_right_password_ends_when_a_wrong_one_would() {
     let passwords = plain();
     let hash = stored(&passwords, GOOD).await;
-    passwords.expect_cost(cost(12));
+    passwords.expect_cost(12);
     let mut right = passwords.verify(ClientNetwork::default(), GOOD, &hash).await.unwrap().unwrap();
     assert!(matches!(right.rest.try_recv(), Err(TryRecvError::Empty)), "the attempts of cost 4 to 11 are left");
     right.rest.await.unwrap_err();
@@ -214,11 +212,16 @@ fn a_short_pepper_is_refused() {
 
 #[test]
 fn costs_are_those_of_bcrypt() {
-    for (text, expected) in [("4", Some(4)), ("12", Some(12)), ("31", Some(31))] {
-        assert_eq!(text.parse::<Cost>().ok().map(Cost::get), expected);
+    let read = |text: &str| {
+        let mut settings = Settings::from_pairs([("BCRYPT_COST", text), ("AUTH_DATABASE_URL", "sqlite://auth.db")]);
+        let cost = StoreConfig::read(&mut settings).bcrypt_cost;
+        settings.finish().is_ok().then_some(cost)
+    };
+    for (text, expected) in [("4", Some(4)), ("12", Some(12)), ("31", Some(31)), ("", Some(12))] {
+        assert_eq!(read(text), expected);
     }
-    for text in ["3", "32", "-4", "", "twelve", "12.0"] {
-        assert!(text.parse::<Cost>().is_err(), "{text:?}");
+    for text in ["3", "32", "-4", "twelve", "12.0"] {
+        assert_eq!(read(text), None, "{text:?}");
     }
 }
 

@@ -39,7 +39,7 @@ fn unset_settings_have_the_documented_defaults() {
     assert_eq!(config.stores.rules.refresh_ttl, Duration::from_hours(7 * 24));
     assert_eq!(config.stores.rules.max_age, Duration::from_hours(30 * 24));
     assert_eq!(config.stores.rules.grace, Duration::from_secs(10));
-    assert_eq!(config.stores.bcrypt_cost.get(), 12);
+    assert_eq!(config.stores.bcrypt_cost, 12);
     assert!(config.stores.redis_url.is_none() && config.stores.pepper.is_none() && config.access.header.is_none());
     assert!(!config.demo_data);
 }

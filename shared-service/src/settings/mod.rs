@@ -178,11 +178,15 @@ impl Settings {
         if self.wrong.is_empty() { Ok(()) } else { Err(SettingsError(self.wrong)) }
     }
 
+    /// Reads a value with `parse`; `expected` completes "must be …".
+    ///
+    /// # Panics
+    /// The default does not parse.
     #[expect(
         clippy::panic,
         reason = "a default that does not parse is a fault of the program, found by its first start"
     )]
-    fn read<T>(
+    pub fn read<T>(
         &mut self,
         name: &'static str,
         default: &'static str,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use auth_service::limits::ClientNetwork;
-use auth_service::passwords::{Cost, PasswordHash, Passwords, Pool, PoolError};
+use auth_service::passwords::{PasswordHash, Passwords, Pool, PoolError};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
 
@@ -208,7 +208,7 @@ async fn dropped_pool_finishes_running_jobs_and_discards_queued_ones() {
 /// Returns the costs in the order in which the jobs ended.
 async fn order_of_ends(costs: &[u32]) -> Vec<u32> {
     let pool = Pool::of(NonZeroUsize::MIN, costs.len()).unwrap();
-    let passwords = Arc::new(Passwords::on(pool, Cost::try_from(4).unwrap(), None));
+    let passwords = Arc::new(Passwords::on(pool, 4, None));
     let (sender, order) = mpsc::channel();
     for &cost in costs {
         let hash = bcrypt::hash("right", cost.max(4)).unwrap();
