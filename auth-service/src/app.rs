@@ -18,16 +18,30 @@ use crate::access_keys;
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::grants::Grants;
 use crate::limits::{FailureStore, Limits, Rates, RedisFailures, SITE, SqlFailures};
-use crate::mail::{self, Recovery};
+use crate::mail::Recovery;
 use crate::passwords::Passwords;
 use crate::redis::Redis;
 use crate::revocations::RevocationReader;
 use crate::routes::{Calls, Introspector, Metadata, State, table};
-use crate::sessions::{self, RedisSessions, SessionStore, SqlSessions};
+use crate::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::sql::SqlStore;
 use crate::tokens::Tokens;
-use crate::users::{self, SeedError, Users, respell_emails};
+use crate::users::{SeedError, Users, respell_emails};
 use crate::{counts, endings};
+
+/// All migrations, in order.
+pub const MIGRATIONS: [(&str, &str); 10] = [
+    ("0001_users", include_str!("../migrations/0001_users.sql")),
+    ("0002_sessions", include_str!("../migrations/0002_sessions.sql")),
+    ("0003_failures", include_str!("../migrations/0003_failures.sql")),
+    ("0004_revocations", include_str!("../migrations/0004_revocations.sql")),
+    ("0005_session_ends", include_str!("../migrations/0005_session_ends.sql")),
+    ("0006_endings", include_str!("../migrations/0006_endings.sql")),
+    ("0007_email_spellings", include_str!("../migrations/0007_email_spellings.sql")),
+    ("0008_mail", include_str!("../migrations/0008_mail.sql")),
+    ("0009_user_text", include_str!("../migrations/0009_user_text.sql")),
+    ("0010_ticket_makers", include_str!("../migrations/0010_ticket_makers.sql")),
+];
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 const SWEEP_BATCH: u32 = 500;
@@ -132,7 +146,7 @@ fn tokens(config: &Config) -> Result<Arc<Tokens>, StartError> {
 /// # Errors
 /// See [`StartError`].
 pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
-    let pool = database::open(&config.database_url, &migrations(), &[(7, respell_emails)]).await?;
+    let pool = database::open(&config.database_url, &MIGRATIONS, &[(7, respell_emails)]).await?;
     let (sessions, limited): (Arc<dyn SessionStore>, _) = if let Some(address) = config.redis_url {
         let redis = Redis::open(address)?;
         (Arc::new(RedisSessions::on(redis.clone(), config.rules)), Limited::Redis(redis))
@@ -151,15 +165,6 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
         passwords.expect_cost(cost);
     }
     Ok(Stores { users, sessions, passwords: Arc::new(passwords), recovery: Arc::new(recovery), limited, pool })
-}
-
-/// All migrations, in order.
-#[must_use]
-pub fn migrations() -> Vec<(&'static str, &'static str)> {
-    std::iter::once(users::MIGRATION)
-        .chain(sessions::MIGRATIONS)
-        .chain([users::ENDINGS, users::EMAIL_SPELLINGS, mail::MIGRATION, users::USER_TEXT, mail::TICKET_MAKERS])
-        .collect()
 }
 
 /// Opens users and sessions without creating or migrating the database, for commands that run while the service runs.

@@ -26,7 +26,7 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// Opens the store in a database with [`MIGRATIONS`](crate::sessions::MIGRATIONS), and measures its clock.
+    /// Opens the store in a database with [`MIGRATIONS`](crate::app::MIGRATIONS), and measures its clock.
     ///
     /// # Errors
     /// The database is unavailable, or its clock cannot be read.

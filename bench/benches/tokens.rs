@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_service::app::migrations;
+use auth_service::app::MIGRATIONS;
 use auth_service::sessions::{Label, NewSession, Rotation, Rules, SessionStore, SqlSessions};
 use criterion::{Criterion, criterion_group, criterion_main};
 use shared_claims::{AccessClaims, Keyring, PublicKeys, Revocation, Revocations, Secret, Signer, SigningKey, Verifier};
@@ -93,7 +93,7 @@ fn rotation(bench: &mut Criterion) {
     let rules = Rules { refresh_ttl: LIFE, max_age: LIFE, grace: Duration::ZERO, access_ttl: LIFE };
     let user_id = Uuid::now_v7().to_string();
     let (store, session) = runtime.block_on(async {
-        let pool = database::open(&format!("sqlite://{}?mode=rwc", file.display()), &migrations(), &[]).await.unwrap();
+        let pool = database::open(&format!("sqlite://{}?mode=rwc", file.display()), &MIGRATIONS, &[]).await.unwrap();
         let store = Arc::new(SqlSessions::new(pool, rules).await.unwrap());
         let session = store.open(NewSession { user_id: user_id.clone(), label: Label::default() }).await.unwrap();
         (store, session)

@@ -19,20 +19,8 @@ pub const MIGRATIONS: [(&str, &str); 5] = [
     ("0001_books", include_str!("../migrations/0001_books.sql")),
     ("0002_search_keys", include_str!("../migrations/0002_search_keys.sql")),
     ("0003_total", include_str!("../migrations/0003_total.sql")),
-    (
-        "0004_book_text",
-        concat!(
-            include_str!("../migrations/0004_book_text.sqlite.sql"),
-            include_str!("../migrations/0004_book_text.postgres.sql")
-        ),
-    ),
-    (
-        "0005_text_positions",
-        concat!(
-            include_str!("../migrations/0005_text_positions.sqlite.sql"),
-            include_str!("../migrations/0005_text_positions.postgres.sql")
-        ),
-    ),
+    ("0004_book_text", include_str!("../migrations/0004_book_text.sql")),
+    ("0005_text_positions", include_str!("../migrations/0005_text_positions.sql")),
 ];
 
 /// Starts the service that `config` describes, as `main`, local-stack and the tests do. The service listens when this

@@ -31,10 +31,5 @@ pub use settings::MailSettings;
 pub use smtp::Smtp;
 pub use tickets::{Purpose, delete_made_by};
 
-/// The argument of `database::open` for this module.
-pub const MIGRATION: (&str, &str) = ("0008_mail", include_str!("../../migrations/0008_mail.sql"));
-/// The migration for the makers of links.
-pub const TICKET_MAKERS: (&str, &str) = ("0010_ticket_makers", include_str!("../../migrations/0010_ticket_makers.sql"));
-
 /// The name of the store in errors.
 const STORE: &str = "mail";

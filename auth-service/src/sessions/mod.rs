@@ -17,7 +17,7 @@ pub use self::redis::RedisSessions;
 pub use self::session::{
     FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, Rules, Session, SessionId, SessionPosition,
 };
-pub use self::sql::{MIGRATIONS, SqlSessions};
+pub use self::sql::SqlSessions;
 pub use crate::revocations::{Changes, Cursor, Position};
 
 /// The outcome of presenting a refresh token.

@@ -25,14 +25,6 @@ use crate::SESSION_STORE;
 use crate::revocations;
 use crate::sql::SqlStore;
 
-/// The migrations for [`SqlSessions`], for `shared_service::database::open`.
-pub const MIGRATIONS: [(&str, &str); 4] = [
-    ("0002_sessions", include_str!("../../migrations/0002_sessions.sql")),
-    ("0003_failures", include_str!("../../migrations/0003_failures.sql")),
-    ("0004_revocations", include_str!("../../migrations/0004_revocations.sql")),
-    ("0005_session_ends", include_str!("../../migrations/0005_session_ends.sql")),
-];
-
 /// The store of sessions in `SQLite` or Postgres.
 pub struct SqlSessions {
     store: SqlStore,
@@ -44,7 +36,7 @@ pub struct SqlSessions {
 }
 
 impl SqlSessions {
-    /// Creates the store in a database with [`MIGRATIONS`].
+    /// Creates the store in a database with [`MIGRATIONS`](crate::app::MIGRATIONS).
     ///
     /// # Errors
     /// The database is unavailable, or its clock cannot be read.

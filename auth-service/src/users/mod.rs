@@ -50,23 +50,6 @@ pub use transfer::{Import, ImportedUser, NotImported};
 pub use turn::By;
 pub(crate) use turn::account_in;
 
-/// The first migration, for `database::open`.
-pub const MIGRATION: (&str, &str) = ("0001_users", include_str!("../../migrations/0001_users.sql"));
-/// The migration for endings, which follows those of sessions.
-pub const ENDINGS: (&str, &str) = ("0006_endings", include_str!("../../migrations/0006_endings.sql"));
-/// A migration with the step [`respell_emails`].
-pub const EMAIL_SPELLINGS: (&str, &str) =
-    ("0007_email_spellings", include_str!("../../migrations/0007_email_spellings.sql"));
-
-/// The migration for the text search, which follows those of mail.
-pub const USER_TEXT: (&str, &str) = (
-    "0009_user_text",
-    concat!(
-        include_str!("../../migrations/0009_user_text.sqlite.sql"),
-        include_str!("../../migrations/0009_user_text.postgres.sql")
-    ),
-);
-
 /// The store's name in errors.
 const STORE: &str = "users";
 
@@ -129,7 +112,7 @@ const REPLACE_HASH: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AN
 const GREATEST_COST: &str = "SELECT max(substr(password_hash, length(password_hash) - 55, 2)) FROM users";
 
 impl Users {
-    /// Uses a database with the migration [`USER_TEXT`] or newer.
+    /// Uses a database with all [`MIGRATIONS`](crate::app::MIGRATIONS).
     #[must_use]
     pub fn new(pool: Database) -> Self {
         Self { pool, outbox: None }

@@ -224,7 +224,7 @@ async fn late_ending_spares_sessions_opened_after_the_change() {
         let root = Caller { service: &service, headers: root };
         let old = half_done(&service, &mut redis, "disable", &root, &mut person).await;
         service.patience = 10;
-        let users = Users::new(database::open(&service.database.url, &app::migrations(), &[]).await.unwrap());
+        let users = Users::new(database::open(&service.database.url, &app::MIGRATIONS, &[]).await.unwrap());
         users
             .change(&person.id.parse().unwrap(), &UserChange { disabled: Some(false), ..UserChange::default() })
             .await

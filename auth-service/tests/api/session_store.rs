@@ -18,11 +18,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use auth_service::app::MIGRATIONS;
 use auth_service::limits::{FailureStore, RedisFailures, SqlFailures};
 use auth_service::redis::Redis;
 use auth_service::sessions::{
-    Label, MIGRATIONS, NewSession, RedisSessions, Rotation, Rules, Session, SessionId, SessionStore, SqlSessions,
-    list_all,
+    Label, NewSession, RedisSessions, Rotation, Rules, Session, SessionId, SessionStore, SqlSessions, list_all,
 };
 use auth_service::sql::SqlStore;
 use shared_service::database;

@@ -58,7 +58,7 @@ impl Stage {
     }
 
     async fn open(url: &str, folder: Option<PathBuf>) -> Self {
-        let pool = database::open(url, &app::migrations(), &[]).await.unwrap();
+        let pool = database::open(url, &app::MIGRATIONS, &[]).await.unwrap();
         Self { users: Users::new(pool.clone()), pool, folder }
     }
 

@@ -30,7 +30,7 @@ pub(super) async fn run_doctor(mut settings: Settings, json: bool, console: &mut
     report.print(doctor::key_file(&settings, "ACCESS_TOKEN_KEY"))?;
     report.print(doctor::settings(settings))?;
     report.print(secrets(&config))?;
-    report.print_server(&config.server, &config.stores.database_url, &app::migrations()).await?;
+    report.print_server(&config.server, &config.stores.database_url, &app::MIGRATIONS).await?;
     report.print(time_limited("passwords", cost_of_failures(&config.stores)).await)?;
     report.print(match &config.stores.redis_url {
         Some(address) => time_limited("redis", redis::redis(address)).await,

@@ -29,7 +29,7 @@ async fn instances_that_start_together_on_an_empty_database_migrate_it_once() {
                 Ended::from(process.wait_with_output().unwrap()).is(0);
             }
             let applied = count(&database, "SELECT COUNT(*) FROM _sqlx_migrations WHERE success").await;
-            let known = i64::try_from(auth_service::app::migrations().len()).unwrap();
+            let known = i64::try_from(auth_service::app::MIGRATIONS.len()).unwrap();
             assert_eq!(applied, known, "{} in round {round}", database.url);
             assert_eq!(count(&database, "SELECT COUNT(*) FROM _sqlx_migrations").await, known);
         }
