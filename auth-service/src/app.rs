@@ -171,8 +171,8 @@ pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
 pub(crate) async fn open_existing(config: &StoreConfig) -> Result<(Users, Arc<dyn SessionStore>), StoreError> {
     let pool = database::open_existing(&config.database_url)?;
     let sessions: Arc<dyn SessionStore> = match config.redis_url.clone() {
-        Some(address) => Arc::new(RedisSessions::new(address, config.rules)?),
-        None => Arc::new(SqlSessions::new(pool.clone(), config.rules).await?),
+        Some(address) => Arc::new(RedisSessions::on(Redis::open(address)?, config.rules)),
+        None => Arc::new(SqlSessions::on(SqlStore::open(pool.clone()).await?, config.rules).await?),
     };
     Ok((Users::new(pool), sessions))
 }

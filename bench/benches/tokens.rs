@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use auth_service::app::MIGRATIONS;
 use auth_service::sessions::{Label, NewSession, Rotation, Rules, SessionStore, SqlSessions};
+use auth_service::sql::SqlStore;
 use criterion::{Criterion, criterion_group, criterion_main};
 use shared_claims::{AccessClaims, Keyring, PublicKeys, Revocation, Revocations, Secret, Signer, SigningKey, Verifier};
 use shared_service::database;
@@ -94,7 +95,7 @@ fn rotation(bench: &mut Criterion) {
     let user_id = Uuid::now_v7().to_string();
     let (store, session) = runtime.block_on(async {
         let pool = database::open(&format!("sqlite://{}?mode=rwc", file.display()), &MIGRATIONS, &[]).await.unwrap();
-        let store = Arc::new(SqlSessions::new(pool, rules).await.unwrap());
+        let store = Arc::new(SqlSessions::on(SqlStore::open(pool).await.unwrap(), rules).await.unwrap());
         let session = store.open(NewSession { user_id: user_id.clone(), label: Label::default() }).await.unwrap();
         (store, session)
     });

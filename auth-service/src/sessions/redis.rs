@@ -1,8 +1,6 @@
 //! Sessions in Redis: each step is one run of `sessions.lua`.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
 use redis::FromRedisValue;
@@ -11,7 +9,7 @@ use shared_service::database::StoreError;
 use super::session::{SessionPosition, ms};
 use super::{Changes, Cursor, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId, SessionStore};
 use crate::SESSION_STORE;
-use crate::redis::{Lua, Redis, RedisAddress, Shard, Step};
+use crate::redis::{Lua, Redis, Shard, Step};
 use crate::revocations::redis::{self as revocations, list_key};
 
 static SESSIONS: Lua = Lua::new(include_str!("sessions.lua"));
@@ -27,24 +25,10 @@ pub struct RedisSessions {
 }
 
 impl RedisSessions {
-    /// Connects in the background; see [`SessionStore::ping`]. Needs a Tokio runtime.
-    ///
-    /// # Errors
-    /// The address contains no server.
-    pub fn new(address: RedisAddress, rules: Rules) -> Result<Self, StoreError> {
-        Ok(Self::on(Redis::open(address)?, rules))
-    }
-
     /// Creates the store on a connection that other stores share.
     #[must_use]
     pub fn on(redis: Redis, rules: Rules) -> Self {
         Self { redis, rules, most: MOST_SESSIONS }
-    }
-
-    /// Adds the current value of `skew_ms` to the store's clock. For tests.
-    #[must_use]
-    pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
-        Self { redis: self.redis.with_skew(skew_ms), ..self }
     }
 
     /// Limits the number of live sessions per user to `most`. For tests.

@@ -5,11 +5,8 @@ mod group;
 mod statements;
 mod turn;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-
 use async_trait::async_trait;
-use shared_service::database::{Database, StoreError, within};
+use shared_service::database::{StoreError, within};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -36,14 +33,6 @@ pub struct SqlSessions {
 }
 
 impl SqlSessions {
-    /// Creates the store in a database with [`MIGRATIONS`](crate::app::MIGRATIONS).
-    ///
-    /// # Errors
-    /// The database is unavailable, or its clock cannot be read.
-    pub async fn new(pool: Database, rules: Rules) -> Result<Self, StoreError> {
-        Self::on(SqlStore::open(pool).await?, rules).await
-    }
-
     /// Creates the store in a database that other stores share.
     ///
     /// # Errors
@@ -52,14 +41,6 @@ impl SqlSessions {
         revocations::sql::give_name(&store).await?;
         let group = Group::start(&store, rules);
         Ok(Self { store, rules, most: MOST_SESSIONS, lanes: Lanes::default(), group })
-    }
-
-    /// Adds the current value of `skew_ms` to the store's clock. For tests.
-    #[must_use]
-    pub fn with_skew(self, skew_ms: Arc<AtomicI64>) -> Self {
-        let store = self.store.with_skew(skew_ms);
-        let group = Group::start(&store, self.rules);
-        Self { store, group, ..self }
     }
 
     /// Limits the number of live sessions per user to `most`. For tests.

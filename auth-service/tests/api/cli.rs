@@ -12,6 +12,7 @@ use auth_service::cli::{Cli, CliContext, CliError, Command, Console, DataCommand
 use auth_service::limits::ClientNetwork;
 use auth_service::passwords::Passwords;
 use auth_service::sessions::{Label, NewSession, Rules, SessionStore, SqlSessions};
+use auth_service::sql::SqlStore;
 use auth_service::users::{User, UserChange, Users};
 use clap::{CommandFactory, Parser};
 use shared_claims::Role;
@@ -30,7 +31,7 @@ impl Desk {
     async fn of(stage: Stage) -> Self {
         let hour = Duration::from_hours(1);
         let rules = Rules { refresh_ttl: hour, max_age: hour, grace: Duration::ZERO, access_ttl: hour };
-        let sessions = SqlSessions::new(stage.pool.clone(), rules).await.unwrap();
+        let sessions = SqlSessions::on(SqlStore::open(stage.pool.clone()).await.unwrap(), rules).await.unwrap();
         Self { stage, passwords: passwords(), sessions }
     }
 

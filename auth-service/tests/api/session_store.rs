@@ -101,7 +101,7 @@ impl Kind {
             Self::Cluster(url) => redis_stage(url, rules).store,
             Self::Sqlite | Self::Postgres => {
                 let pool = stage.database.as_ref().unwrap().pool.clone();
-                Arc::new(SqlSessions::new(pool, rules).await.unwrap())
+                Arc::new(SqlSessions::on(SqlStore::open(pool).await.unwrap(), rules).await.unwrap())
             }
         }
     }

@@ -9,10 +9,12 @@ use async_trait::async_trait;
 use auth_service::config::Config;
 use auth_service::endings::complete_of;
 use auth_service::grants::{Grants, Refused, TokenResponse};
+use auth_service::redis::Redis;
 use auth_service::sessions::{
     Changes, Cursor, Label, NewSession, RedisSessions, Rotation, Rules, Session, SessionId, SessionPosition,
     SessionStore, SqlSessions, all_revoked,
 };
+use auth_service::sql::SqlStore;
 use auth_service::tokens::Tokens;
 use auth_service::users::{UserChange, UserId, Users};
 use shared_claims::{Revocation, Role};
@@ -110,13 +112,14 @@ impl Scene {
         let mut each = Vec::new();
         for stage in Stage::each().await {
             let skew = Arc::default();
-            let sessions = SqlSessions::new(stage.pool.clone(), RULES).await.unwrap();
-            each.push(Self::new(stage, Arc::new(sessions.with_skew(Arc::clone(&skew))), skew).await);
+            let store = SqlStore::open(stage.pool.clone()).await.unwrap().with_skew(Arc::clone(&skew));
+            let sessions = SqlSessions::on(store, RULES).await.unwrap();
+            each.push(Self::new(stage, Arc::new(sessions), skew).await);
         }
         if cfg!(feature = "all-tests") {
             let skew = Arc::default();
-            let sessions = RedisSessions::new(server("TEST_REDIS_URL").parse().unwrap(), RULES).unwrap();
-            each.push(Self::new(Stage::sqlite().await, Arc::new(sessions.with_skew(Arc::clone(&skew))), skew).await);
+            let redis = Redis::open(server("TEST_REDIS_URL").parse().unwrap()).unwrap().with_skew(Arc::clone(&skew));
+            each.push(Self::new(Stage::sqlite().await, Arc::new(RedisSessions::on(redis, RULES)), skew).await);
         }
         each
     }

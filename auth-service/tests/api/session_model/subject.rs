@@ -7,7 +7,9 @@ use std::time::Duration;
 use auth_service::config::Config;
 use auth_service::grants::{Grants, Refused, TokenResponse};
 use auth_service::passwords::PasswordHash;
+use auth_service::redis::Redis;
 use auth_service::sessions::{Label, RedisSessions, SessionStore, SqlSessions};
+use auth_service::sql::SqlStore;
 use auth_service::tokens::Tokens;
 use auth_service::users::{Created, NewUser, UserChange, Username};
 use shared_claims::Role;
@@ -67,15 +69,15 @@ impl Subject {
         let (mut sweeper, mut flaw) = (None, None);
         let sessions: Arc<dyn SessionStore> = match place {
             Place::Sqlite | Place::Postgres => {
-                let sessions = SqlSessions::new(people.pool.clone(), lives).await.unwrap();
-                let sessions = Arc::new(sessions.with_skew(Arc::clone(&skew_ms)).with_most(rules.most));
+                let store = SqlStore::open(people.pool.clone()).await.unwrap().with_skew(Arc::clone(&skew_ms));
+                let sessions = Arc::new(SqlSessions::on(store, lives).await.unwrap().with_most(rules.most));
                 sweeper = Some(Arc::clone(&sessions));
                 sessions
             }
             Place::Redis => {
                 let address = server("TEST_REDIS_URL").parse().unwrap();
-                let sessions = RedisSessions::new(address, lives).unwrap().with_skew(Arc::clone(&skew_ms));
-                Arc::new(sessions.with_most(rules.most))
+                let redis = Redis::open(address).unwrap().with_skew(Arc::clone(&skew_ms));
+                Arc::new(RedisSessions::on(redis, lives).with_most(rules.most))
             }
             Place::Memory(planted) => {
                 flaw = planted;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use auth_service::revocations::RevocationReader;
 use auth_service::sessions::{MOST_SESSIONS, NewSession, Rotation, Session, SqlSessions, list_all};
+use auth_service::sql::SqlStore;
 use futures_util::future::join_all;
 use redis::Script;
 use shared_claims::Revocations;
@@ -143,9 +144,9 @@ pub async fn a_clock_that_was_ahead_locks_no_user_out(kind: Kind) {
 pub async fn an_end_of_all_is_right_for_every_clock(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let Some(database) = &stage.database else { return };
-    let sessions = SqlSessions::new(database.pool.clone(), RULES).await.unwrap();
     let skew_ms = Arc::new(AtomicI64::new(4000));
-    let other = sessions.with_skew(Arc::clone(&skew_ms));
+    let skewed = SqlStore::open(database.pool.clone()).await.unwrap().with_skew(Arc::clone(&skew_ms));
+    let other = SqlSessions::on(skewed, RULES).await.unwrap();
     let before = auth_service::sessions::SessionStore::open(&other, stage.new_session()).await.unwrap();
     assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 1);
     stage.assert_gone(before.id).await;
