@@ -1,13 +1,13 @@
 //! The composition root: the only file that names a concrete store.
 
+use std::error::Error;
 use std::future::ready;
-use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, Data};
-use shared_claims::{Revocations, SetupError};
+use shared_claims::Revocations;
 use shared_service::clock::now_ms;
 use shared_service::database::{self, Database, StoreError};
 use shared_service::http::openapi::{docs, docs_at_root};
@@ -26,7 +26,7 @@ use crate::routes::{Calls, Introspector, Metadata, State, table};
 use crate::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::sql::SqlStore;
 use crate::tokens::Tokens;
-use crate::users::{SeedError, Users, respell_emails};
+use crate::users::{Users, respell_emails};
 use crate::{counts, endings};
 
 /// All migrations, in order.
@@ -45,23 +45,6 @@ pub const MIGRATIONS: [(&str, &str); 10] = [
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 const SWEEP_BATCH: u32 = 500;
-
-/// The reason why the service does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The tokens cannot be signed.
-    #[error(transparent)]
-    Tokens(#[from] SetupError),
-    /// The address cannot be used, or the system provides no threads.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The demo users cannot be added.
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-}
 
 /// The stores and hashing threads, also for commands that run concurrently with the service.
 pub struct Stores {
@@ -87,8 +70,9 @@ enum Limited {
 /// to `known`, for verifiers in the same process.
 ///
 /// # Errors
-/// See [`StartError`].
-pub async fn start(config: Config, known: Revocations) -> Result<Running, StartError> {
+/// A store failed, the tokens cannot be signed, the address cannot be used, the system provides no threads, or the demo
+/// users cannot be added.
+pub async fn start(config: Config, known: Revocations) -> Result<Running, Box<dyn Error>> {
     let tokens = tokens(&config)?;
     let auth = Data::new(config.access.bearer_auth(AUDIENCE)?.with_revocations(known.clone()));
     log_secret("REFRESH_TOKEN_SECRET", config.refresh_secret.as_ref());
@@ -132,7 +116,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, StartE
 }
 
 /// Creates the signer of tokens, which reads its keys again at each SIGHUP.
-fn tokens(config: &Config) -> Result<Arc<Tokens>, StartError> {
+fn tokens(config: &Config) -> Result<Arc<Tokens>, Box<dyn Error>> {
     let tokens = Arc::new(Tokens::new(config)?);
     if config.access.keys.is_some() {
         config.access_keys.log();
@@ -144,8 +128,8 @@ fn tokens(config: &Config) -> Result<Arc<Tokens>, StartError> {
 /// Opens the stores of `config`.
 ///
 /// # Errors
-/// See [`StartError`].
-pub async fn open(config: StoreConfig) -> Result<Stores, StartError> {
+/// A database failed, or the system provides no threads.
+pub async fn open(config: StoreConfig) -> Result<Stores, Box<dyn Error>> {
     let pool = database::open(&config.database_url, &MIGRATIONS, &[(7, respell_emails)]).await?;
     let (sessions, limited): (Arc<dyn SessionStore>, _) = if let Some(address) = config.redis_url {
         let redis = Redis::open(address)?;

@@ -29,7 +29,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
                 config
             })?;
             let known = config.revocations.known();
-            serve(stop, async { Ok::<_, app::StartError>(vec![app::start(config, known).await?]) }).await?;
+            serve(stop, async { Ok::<_, Box<dyn Error>>(vec![app::start(config, known).await?]) }).await?;
         }
         Command::Data(command) => command.run(Settings::from_process()).await?,
         Command::Keygen { algorithm: Some(algorithm), files } => match &files[..] {

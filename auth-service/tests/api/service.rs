@@ -6,11 +6,13 @@ use std::thread::{self, JoinHandle};
 
 use actix_web::dev::ServerHandle;
 use actix_web::rt::System;
-use auth_service::app::{self, StartError};
+use auth_service::app;
 use auth_service::config::Config;
+use auth_service::users::SeedError;
 use reqwest::Client;
 use serde_json::{Value, json};
 use shared_service::Settings;
+use shared_service::database::StoreError;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -177,7 +179,7 @@ fn serve(settings: &[(String, String)], started: oneshot::Sender<(SocketAddr, Se
             let config = config(settings);
             let known = config.revocations.known();
             match app::start(config, known).await {
-                Err(StartError::Store(_) | StartError::Seed(_)) if patience > 0 => patience -= 1,
+                Err(error) if patience > 0 && (error.is::<StoreError>() || error.is::<SeedError>()) => patience -= 1,
                 started => break started.unwrap(),
             }
         };
