@@ -130,8 +130,8 @@ pub async fn run_users(command: UsersCommand, context: CliContext<'_>, console: 
 
 impl CliContext<'_> {
     async fn add(self, console: &mut Console, name: &str, role: Role, email: Option<&str>) -> Result<(), CliError> {
-        let username = Username::parse(name).map_err(|error| CliError::refused(format!("the name {error}")))?;
-        let email = email.map(Email::parse).transpose();
+        let username: Username = name.parse().map_err(|error| CliError::refused(format!("the name {error}")))?;
+        let email = email.map(str::parse).transpose();
         let email = email.map_err(|error| CliError::refused(format!("the email {error}")))?;
         let hash = self.new_hash(console, &username, email.as_ref()).await?;
         match self.users.create(NewUser { username, email, hash, role }, now_ms()).await? {

@@ -81,9 +81,9 @@ mod tests {
             ("7@example.org", "user-7"),
             ("a.very.long.name.of.an.old.mailbox@example.org", "a.very.long.name.of.an.o"),
         ] {
-            let name = base(Email::parse(email).unwrap().as_str());
+            let name = base(email.parse::<Email>().unwrap().as_str());
             assert_eq!(name, expected);
-            assert!(Username::parse(&name).is_ok(), "{name}");
+            assert!(name.parse::<Username>().is_ok(), "{name}");
         }
     }
 }

@@ -145,9 +145,9 @@ impl Users {
     /// The database is unavailable.
     pub async fn account_by_login(&self, login: &str) -> Result<Option<Account>, StoreError> {
         let login = canonical_login(login);
-        let row = if Username::parse(&login).is_ok() {
+        let row = if login.parse::<Username>().is_ok() {
             self.fetch(BY_USERNAME, &login).await?
-        } else if Email::parse(&login).is_ok() {
+        } else if login.parse::<Email>().is_ok() {
             self.fetch(BY_EMAIL, &login).await?
         } else {
             None

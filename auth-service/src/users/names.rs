@@ -8,12 +8,11 @@ use unicode_normalization::char::is_combining_mark;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Username(String);
 
-impl Username {
+impl FromStr for Username {
+    type Err = &'static str;
+
     /// Converts ASCII letters to lower case and validates the result.
-    ///
-    /// # Errors
-    /// The text is not a user name.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         let name = text.to_ascii_lowercase();
         let of_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let allowed = name.bytes().all(|b| of_word(b) || matches!(b, b'.' | b'_' | b'-'));
@@ -21,7 +20,9 @@ impl Username {
         let why = "must have 3 to 32 characters, letters a-z, digits, '.', '_' or '-', the first a letter or digit";
         if allowed && starts && (3..=32).contains(&name.len()) { Ok(Self(name)) } else { Err(why) }
     }
+}
 
+impl Username {
     /// Wraps a name that was parsed before it was stored.
     pub(super) fn stored(name: String) -> Self {
         Self(name)
@@ -31,14 +32,6 @@ impl Username {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl FromStr for Username {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        Self::parse(text)
     }
 }
 
@@ -53,13 +46,12 @@ impl fmt::Display for Username {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
-impl Email {
+impl FromStr for Email {
+    type Err = &'static str;
+
     /// Normalizes and validates an address. Quoted local parts and address literals are valid but unused, and are
     /// refused.
-    ///
-    /// # Errors
-    /// The text is not an email address.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         const WRONG: &str = "must be an email address such as ann@example.org, of at most 254 bytes";
         // The Kelvin sign folds to k, which would turn another mailbox into this one.
         let folds_to_ascii = |c: char| !c.is_ascii() && c.to_lowercase().any(|lower| lower.is_ascii());
@@ -71,7 +63,9 @@ impl Email {
         let email = format!("{local}@{}", domain_name(domain).ok_or(WRONG)?);
         if email.len() <= 254 && is_local_part(&local) { Ok(Self(email)) } else { Err(WRONG) }
     }
+}
 
+impl Email {
     /// Wraps an address that was parsed before it was stored.
     pub(crate) fn stored(email: String) -> Self {
         Self(email)
@@ -80,14 +74,6 @@ impl Email {
     /// The address.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl FromStr for Email {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        Self::parse(text)
     }
 }
 
@@ -102,8 +88,8 @@ impl fmt::Debug for Email {
 /// become lower case, because lower case may turn other letters into those of an account.
 pub(crate) fn canonical_login(text: &str) -> String {
     let text = text.trim();
-    let username = Username::parse(text).map(|Username(name)| name);
-    username.or_else(|_| Email::parse(text).map(|Email(email)| email)).unwrap_or_else(|_| text.to_ascii_lowercase())
+    let username = text.parse().map(|Username(name)| name);
+    username.or_else(|_| text.parse().map(|Email(email)| email)).unwrap_or_else(|_| text.to_ascii_lowercase())
 }
 
 /// A dot-atom (RFC 5322 section 3.2.3) with the letters of RFC 6531 and their combining marks.
@@ -147,7 +133,7 @@ mod tests {
             ("john@example.org", None, "an email"),
         ];
         for (text, expected, why) in cases {
-            assert_eq!(Username::parse(text).ok().as_ref().map(Username::as_str), expected, "{why}");
+            assert_eq!(text.parse::<Username>().ok().as_ref().map(Username::as_str), expected, "{why}");
         }
     }
 
@@ -196,7 +182,7 @@ mod tests {
             (&long, None, "more than 254 bytes"),
         ];
         for (text, expected, why) in cases {
-            assert_eq!(Email::parse(text).ok().as_ref().map(Email::as_str), expected, "{why}");
+            assert_eq!(text.parse::<Email>().ok().as_ref().map(Email::as_str), expected, "{why}");
         }
     }
 
@@ -210,7 +196,7 @@ mod tests {
             "İ@ex.org",
         ] {
             let login = canonical_login(text);
-            assert!(Username::parse(&login).is_err() && Email::parse(&login).is_err(), "{text:?}");
+            assert!(login.parse::<Username>().is_err() && login.parse::<Email>().is_err(), "{text:?}");
         }
     }
 
@@ -231,6 +217,6 @@ mod tests {
 
     #[test]
     fn an_email_is_not_printed() {
-        assert!(!format!("{:?}", Email::parse("ann@example.org")).contains("ann"));
+        assert!(!format!("{:?}", "ann@example.org".parse::<Email>()).contains("ann"));
     }
 }

@@ -16,7 +16,7 @@ pub fn respell_emails(connection: &mut Connection) -> Work<'_> {
             for row in &page {
                 last = row.try_get(0)?;
                 let old: String = row.try_get(1)?;
-                match Email::parse(&old) {
+                match old.parse::<Email>() {
                     Ok(email) if email.as_str() == old => {}
                     Ok(email) => changes.push((row.try_get::<i64, _>(2)?, last.clone(), email)),
                     Err(_) => log::warn!("the email of user {last} is not valid any more, and is kept unchanged"),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use auth_service::app;
 use auth_service::limits::ClientNetwork;
 use auth_service::passwords::{PasswordHash, Passwords};
-use auth_service::users::{Created, Email, NewUser, User, UserChange, UserId, Username, Users};
+use auth_service::users::{Created, NewUser, User, UserChange, UserId, Users};
 use shared_claims::Role;
 use shared_service::Total;
 use shared_service::database::{self, Database, StoreError};
@@ -94,8 +94,8 @@ impl Drop for Stage {
 }
 
 fn somebody(name: &str, email: Option<&str>, role: Role) -> NewUser {
-    let email = email.map(|email| Email::parse(email).unwrap());
-    NewUser { username: Username::parse(name).unwrap(), email, hash: hash(HASH), role }
+    let email = email.map(|email| email.parse().unwrap());
+    NewUser { username: name.parse().unwrap(), email, hash: hash(HASH), role }
 }
 
 fn hash(stored: &str) -> PasswordHash {

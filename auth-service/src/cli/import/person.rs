@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::ImportArgs;
 use super::value::{flag, is_admin, key, milliseconds, plain};
 use crate::passwords::{PasswordHash, Passwords};
-use crate::users::{Email, ImportedUser, Username};
+use crate::users::ImportedUser;
 
 /// The end of the year 9999, where RFC 3339 ends.
 const MAX_MS: i64 = 253_402_300_799_999;
@@ -53,12 +53,12 @@ impl Row {
                 return Err(format!("{name} is an email; --usernames-from-email derives a user name from it"));
             }
             Some(login) if login.1.contains('@') => (None, Some(login)),
-            Some((name, login)) => (Some(Username::parse(&login).map_err(about(&name))?), None),
+            Some((name, login)) => (Some(login.parse().map_err(about(&name))?), None),
             None if derive => (None, None),
             None => return Err("username is missing; --usernames-from-email derives one".to_owned()),
         };
         let email = self.text("email")?.or(login);
-        let email = email.map(|(name, email)| Email::parse(&email).map_err(about(&name))).transpose()?;
+        let email = email.map(|(name, email)| email.parse().map_err(about(&name))).transpose()?;
         if username.is_none() && email.is_none() {
             return Err("username and email are missing".to_owned());
         }

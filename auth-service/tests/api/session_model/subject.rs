@@ -11,7 +11,7 @@ use auth_service::redis::Redis;
 use auth_service::sessions::{Label, RedisSessions, SessionStore, SqlSessions};
 use auth_service::sql::SqlStore;
 use auth_service::tokens::Tokens;
-use auth_service::users::{Created, NewUser, UserChange, Username};
+use auth_service::users::{Created, NewUser, UserChange};
 use shared_claims::Role;
 use shared_service::Settings;
 use shared_service::clock::now_ms;
@@ -101,7 +101,7 @@ impl Subject {
 
     /// Adds a user; returns the id.
     pub async fn add(&self) -> String {
-        let username = Username::parse(&new_name()).unwrap();
+        let username = new_name().parse().unwrap();
         let new = NewUser { username, email: None, hash: hash(0), role: Role::Member };
         match self.people.users.create(new, now_ms()).await.unwrap() {
             Created::User(user) => user.id.to_string(),

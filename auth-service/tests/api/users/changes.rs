@@ -1,6 +1,6 @@
 //! Changes and deletions, and the last admin.
 
-use auth_service::users::{By, Changed, Deleted, Email, User, UserChange, UserId, Users};
+use auth_service::users::{By, Changed, Deleted, User, UserChange, UserId, Users};
 use shared_claims::Role;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ fn enabled() -> UserChange {
 }
 
 fn with_email(email: Option<&str>) -> UserChange {
-    UserChange { email: Some(email.map(|email| Email::parse(email).unwrap())), ..UserChange::default() }
+    UserChange { email: Some(email.map(|email| email.parse().unwrap())), ..UserChange::default() }
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn user_change_changes_only_its_members() {
         let promoted = UserChange { role: Some(Role::Admin), ..UserChange::default() };
         let rehashed = UserChange { hash: Some(hash(OTHER_HASH)), ..UserChange::default() };
         let with = |email: Option<&str>, role, disabled| User {
-            email: email.map(|email| Email::parse(email).unwrap()),
+            email: email.map(|email| email.parse().unwrap()),
             role,
             disabled,
             ..anna.clone()
