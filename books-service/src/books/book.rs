@@ -122,7 +122,7 @@ impl Edit {
     }
 
     /// Applies this edit to `old`.
-    pub(super) fn apply(self, old: Details) -> Details {
+    pub(crate) fn apply(self, old: Details) -> Details {
         Details {
             author: self.author.unwrap_or(old.author),
             country: self.country.unwrap_or(old.country),
@@ -130,20 +130,6 @@ impl Edit {
             pages: self.pages.unwrap_or(old.pages),
             title: self.title.unwrap_or(old.title),
             year: self.year.unwrap_or(old.year),
-        }
-    }
-}
-
-impl From<Details> for Edit {
-    /// The edit that replaces everything.
-    fn from(new: Details) -> Self {
-        Self {
-            author: Some(new.author),
-            country: Some(new.country),
-            language: Some(new.language),
-            pages: Some(new.pages),
-            title: Some(new.title),
-            year: Some(new.year),
         }
     }
 }

@@ -5,7 +5,7 @@ use sqlx::{Any, query, query_scalar};
 
 use super::store::{BOOK, STORE, read};
 use super::text::key;
-use super::{Book, BookId, Books, Details, Edit};
+use super::{Book, BookId, Books, Details};
 
 const ADD: &str = "INSERT INTO books (author, author_key, country, country_key, language, language_key, title, \
      title_key, pages, year, id, added, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)";
@@ -39,7 +39,7 @@ impl Books {
         &self,
         id: &BookId,
         accepts: impl Fn(i64) -> bool,
-        edit: Edit,
+        edit: impl FnOnce(Details) -> Details,
     ) -> Result<Book, NotChanged> {
         self.write(async |writing| {
             let book = writing.find(id, accepts).await?;
@@ -141,8 +141,8 @@ impl Writing {
         Ok(Book { id, details, version: 1 })
     }
 
-    async fn update(&mut self, book: Book, edit: Edit) -> Result<Book, StoreError> {
-        let book = Book { details: edit.apply(book.details), version: book.version + 1, ..book };
+    async fn update(&mut self, book: Book, edit: impl FnOnce(Details) -> Details) -> Result<Book, StoreError> {
+        let book = Book { details: edit(book.details), version: book.version + 1, ..book };
         let change = bind(query(CHANGE), &book.details).bind(book.version).bind(book.id.to_string());
         change.execute(&mut *self.transaction).await?;
         Ok(book)

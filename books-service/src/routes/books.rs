@@ -109,7 +109,8 @@ pub async fn replace(
     body: Body<Details>,
     catalogue: Data<Catalogue>,
 ) -> Result<HttpResponse, Problem> {
-    save(&request, &id, body.read()?.into(), &catalogue).await
+    let new = body.read()?;
+    save(&request, &id, |_| new, &catalogue).await
 }
 
 /// Change some details of a book
@@ -130,7 +131,7 @@ pub async fn change(
     if edit.is_empty() {
         return Err(nothing_to_change());
     }
-    save(&request, &id, edit, &catalogue).await
+    save(&request, &id, |old| edit.apply(old), &catalogue).await
 }
 
 /// Remove a book
@@ -150,7 +151,12 @@ pub async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn save(request: &HttpRequest, id: &BookId, edit: Edit, catalogue: &Catalogue) -> Result<HttpResponse, Problem> {
+async fn save(
+    request: &HttpRequest,
+    id: &BookId,
+    edit: impl FnOnce(Details) -> Details,
+    catalogue: &Catalogue,
+) -> Result<HttpResponse, Problem> {
     let book = catalogue.books.edit(id, |version| accepts(request, version), edit).await?;
     Ok(HttpResponse::Ok().insert_header((ETAG, quoted(&book.version.to_string()))).json(book))
 }
