@@ -4,9 +4,9 @@ use metrics::counter;
 use shared_service::{Named, show_counter, show_timer};
 use strum::{IntoStaticStr, VariantNames};
 
-const LOGINS: Named = ("auth_login_total", "Logins by result");
-const REFRESHES: Named = ("auth_refresh_total", "Uses of a refresh token by result");
-const MAILS: Named = ("mail_total", "Attempts to send a mail by result");
+pub(crate) const LOGINS: Named = ("auth_login_total", "Logins by result");
+pub(crate) const REFRESHES: Named = ("auth_refresh_total", "Uses of a refresh token by result");
+pub(crate) const MAILS: Named = ("mail_total", "Attempts to send a mail by result");
 /// The time that a thread takes to hash or to verify a password.
 pub(crate) const HASHING: Named = ("auth_password_hash_seconds", "Time that a thread takes to hash a password");
 
@@ -72,20 +72,7 @@ pub(crate) fn register() {
     show_timer(HASHING);
 }
 
-impl LoginResult {
-    pub(crate) fn count(self) {
-        counter!(LOGINS.0, "result" => <&str>::from(self)).increment(1);
-    }
-}
-
-impl MailResult {
-    pub(crate) fn count(self) {
-        counter!(MAILS.0, "result" => <&str>::from(self)).increment(1);
-    }
-}
-
-impl RefreshResult {
-    pub(crate) fn count(self) {
-        counter!(REFRESHES.0, "result" => <&str>::from(self)).increment(1);
-    }
+/// Counts one `result` by the counter of its kind.
+pub(crate) fn count(counter: Named, result: impl Into<&'static str>) {
+    counter!(counter.0, "result" => result.into()).increment(1);
 }

@@ -12,7 +12,7 @@ use shared_service::database::StoreError;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::sleep;
 
-use crate::counts::{LoginResult, RefreshResult};
+use crate::counts::{LOGINS, LoginResult, REFRESHES, RefreshResult, count};
 use crate::endings::complete_of;
 use crate::limits::{ClientNetwork, Limits};
 use crate::passwords::Passwords;
@@ -98,7 +98,7 @@ impl Grants {
             })
         }
         .await;
-        done.as_ref().map_or_else(LoginRefused::result, |_| LoginResult::Ok).count();
+        count(LOGINS, done.as_ref().map_or_else(LoginRefused::result, |_| LoginResult::Ok));
         done
     }
 
@@ -171,7 +171,7 @@ impl Grants {
     /// See [`Refused`].
     pub async fn refresh(&self, token: &str, now_ms: i64) -> Result<TokenResponse, Refused> {
         let done = self.try_refresh(token, now_ms).await;
-        done.as_ref().map_or_else(Refused::result, |_| RefreshResult::Ok).count();
+        count(REFRESHES, done.as_ref().map_or_else(Refused::result, |_| RefreshResult::Ok));
         done
     }
 

@@ -10,7 +10,7 @@ use super::messages::{self, Letter};
 use super::outbox::{Claimed, TRIES, hold};
 use super::tickets::{self, Purpose, Sent};
 use super::{Kind, MailSettings, Outbox, PublicUrl, STORE, Smtp};
-use crate::counts::MailResult;
+use crate::counts::{MAILS, MailResult, count};
 use crate::sessions::SessionStore;
 use crate::users::{Account, Users};
 
@@ -63,7 +63,7 @@ impl Worker {
                 MailResult::Retried
             }
         };
-        result.count();
+        count(MAILS, result);
         if result != MailResult::Retried
             && let Err(error) = self.outbox.delete(&mail.id).await
         {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::State;
 use super::sessions::{end, log_refresh, refused};
-use crate::counts::RefreshResult;
+use crate::counts::{REFRESHES, RefreshResult, count};
 
 /// `POST /token` as a form (RFC 6749 section 6). `client_id` and other parameters are ignored: all clients are public.
 #[derive(Deserialize, ToSchema)]
@@ -59,7 +59,7 @@ pub(super) struct OAuthError {
 
 /// Handles a `POST /token` with a form.
 pub(super) async fn refresh(state: &State, form: &Form<RefreshGrant>) -> Result<HttpResponse, Problem> {
-    let token = granted(form).inspect_err(|_| RefreshResult::Refused.count())?;
+    let token = granted(form).inspect_err(|_| count(REFRESHES, RefreshResult::Refused))?;
     let granted = state.grants.refresh(&token, now_ms()).await.map_err(|why| {
         let problem = refused(why);
         let is_invalid = problem.code() == ErrorCode::InvalidRefreshToken.name();

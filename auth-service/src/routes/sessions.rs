@@ -17,7 +17,7 @@ use super::rate_limited::RateLimited;
 use super::replies::{Message, Tokens};
 use super::requests::{LoginRequest, TokenRequest};
 use super::{State, login_refused};
-use crate::counts::{LoginResult, RefreshResult};
+use crate::counts::{LOGINS, LoginResult, REFRESHES, RefreshResult, count};
 use crate::grants::{Login, Refused, TokenResponse};
 use crate::sessions::{Label, Session};
 use crate::users::canonical_login;
@@ -41,7 +41,7 @@ pub(super) async fn log_in(
     body: Body<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
     let read = body.read().and_then(|body| body.credentials(&state, &request));
-    let (name, password, cookie) = read.inspect_err(|_| LoginResult::Refused.count())?;
+    let (name, password, cookie) = read.inspect_err(|_| count(LOGINS, LoginResult::Refused))?;
     let login = Login { name, password, from: caller.address.into(), label: label(&request, &caller) };
     let granted = state.grants.log_in(&state.passwords, &state.limits, login).await;
     let granted = granted.map_err(|why| login_refused(why, "login.throttled"))?;
@@ -75,9 +75,9 @@ pub(super) async fn refresh(
         FormOrJson::Form(form) => return oauth::refresh(&state, &form).await,
         FormOrJson::Json(body) => body,
     };
-    let presented = presented(&state, &request, body).inspect_err(|_| RefreshResult::Refused.count())?;
+    let presented = presented(&state, &request, body).inspect_err(|_| count(REFRESHES, RefreshResult::Refused))?;
     let (token, cookie) = presented.ok_or_else(|| {
-        RefreshResult::Missing.count();
+        count(REFRESHES, RefreshResult::Missing);
         Problem::new(MissingRefreshToken)
     })?;
     // A refusal leaves the cookie unchanged: the browser may have a newer one by now, from a login in another tab.
