@@ -67,7 +67,7 @@ impl Config {
             access_keys: AccessKeys::read(settings),
             revocations: RevocationSettings::read(settings),
             access_audience: Self::audience(settings),
-            refresh_secret: settings.required_signing_secret(
+            refresh_secret: settings.signing_secret(
                 "REFRESH_TOKEN_SECRET",
                 "Signs and verifies refresh tokens; only auth-service has it. Also REFRESH_TOKEN_SECRET_FILE",
             ),
@@ -120,7 +120,8 @@ impl Config {
             settings
                 .wrong("ACCESS_TOKEN_AUDIENCE", format!("must name {AUDIENCE}, whose /me and /users take the token"));
         }
-        AccessSettings::require_a_key(settings, settings.is_set("ACCESS_TOKEN_KEY"));
+        settings.require_secret("ACCESS_TOKEN_SECRET", settings.is_set("ACCESS_TOKEN_KEY"));
+        settings.require_secret("REFRESH_TOKEN_SECRET", false);
         if !self.demo_data && self.stores.mail.smtp.as_ref().is_some_and(Smtp::is_log) {
             settings.wrong("SMTP_URL", "writes links that open accounts to the log: only with DEMO_DATA=true");
         }

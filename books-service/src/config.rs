@@ -31,7 +31,7 @@ impl Config {
         let access = AccessSettings::read(settings);
         let auth_url = auth_url(settings);
         let jwks_url = jwks_url(settings, auth_url.as_deref());
-        AccessSettings::require_a_key(settings, jwks_url.is_some());
+        settings.require_secret("ACCESS_TOKEN_SECRET", jwks_url.is_some());
         Self {
             server: Self::server(settings),
             access,

@@ -30,7 +30,7 @@ pub struct AccessSettings {
 }
 
 impl AccessSettings {
-    /// Reads these settings, except the public keys; see [`AccessSettings::require_a_key`].
+    /// Reads these settings, except the public keys; see [`Settings::require_secret`].
     pub fn read(settings: &mut Settings) -> Self {
         let why = "Signs and verifies access tokens; the same in every service. Also ACCESS_TOKEN_SECRET_FILE";
         let secret = settings.signing_secret("ACCESS_TOKEN_SECRET", why);
@@ -47,13 +47,6 @@ impl AccessSettings {
             parsed
         });
         Self { issuer, ttl, secret, previous, keys: None, header }
-    }
-
-    /// Records an error if the secret is missing and no key takes its place.
-    pub fn require_a_key(settings: &mut Settings, has_other: bool) {
-        if !has_other && !settings.is_set("ACCESS_TOKEN_SECRET") {
-            settings.wrong("ACCESS_TOKEN_SECRET", "is not set; make one with `auth-service keygen`");
-        }
     }
 
     /// Reads the issuer alone.

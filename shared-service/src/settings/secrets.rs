@@ -95,13 +95,10 @@ impl Settings {
         Secret::parse(text.expose_secret()).map_err(|error| self.wrong(name, error.to_string())).ok()
     }
 
-    /// Reads a required signing secret.
-    pub fn required_signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
-        let before = self.wrong.len();
-        let secret = self.signing_secret(name, why);
-        if secret.is_none() && self.wrong.len() == before {
+    /// Records an error if the secret `name` is not set and no other key takes its place.
+    pub fn require_secret(&mut self, name: &str, has_other: bool) {
+        if !has_other && !self.is_set(name) {
             self.wrong(name, "is not set; make one with `auth-service keygen`");
         }
-        secret
     }
 }
