@@ -91,8 +91,8 @@ async fn find(users: &Users, name: &str) -> Result<User, CliError> {
 fn object(session: &Session) -> Value {
     json!({
         "id": session.id.to_string(),
-        "label": session.label.user_agent(),
-        "address": session.label.address(),
+        "label": session.label.user_agent,
+        "address": session.label.address,
         "openedAt": rfc3339(session.opened_at),
         "lastUsedAt": rfc3339(session.rotated_at),
         "expiresAt": rfc3339(session.idle_ends_at),
@@ -106,7 +106,7 @@ fn row(session: &Session) -> [String; 6] {
         rfc3339(session.opened_at),
         rfc3339(session.rotated_at),
         rfc3339(session.idle_ends_at),
-        printable(session.label.address()),
-        printable(session.label.user_agent()),
+        printable(&session.label.address),
+        printable(&session.label.user_agent),
     ]
 }

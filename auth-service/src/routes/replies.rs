@@ -143,8 +143,8 @@ impl<'a> Device<'a> {
         Self {
             current: id == member.session_id,
             id,
-            label: session.label.user_agent(),
-            address: session.label.address(),
+            label: &session.label.user_agent,
+            address: &session.label.address,
             opened_at: rfc3339(session.opened_at),
             last_used_at: rfc3339(session.rotated_at),
             expires_at: rfc3339(session.idle_ends_at),

@@ -57,8 +57,10 @@ impl FromStr for SessionId {
 /// The description by which a user recognizes a session. Text from the client: printable, bounded, not trustworthy.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Label {
-    pub(super) user_agent: String,
-    pub(super) address: String,
+    /// The `User-Agent` of the login.
+    pub user_agent: String,
+    /// The network address of the login.
+    pub address: String,
 }
 
 impl Label {
@@ -67,16 +69,6 @@ impl Label {
     pub fn new(user_agent: &str, address: &str) -> Self {
         let printable = |text: &str| text.chars().filter(|c| !c.is_control()).take(LABEL_LENGTH).collect();
         Self { user_agent: printable(user_agent), address: printable(address) }
-    }
-
-    /// The `User-Agent` of the login.
-    pub(crate) fn user_agent(&self) -> &str {
-        &self.user_agent
-    }
-
-    /// The network address of the login.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
     }
 }
 
@@ -197,8 +189,8 @@ mod tests {
     #[test]
     fn a_label_is_printable_and_bounded() {
         let label = Label::new("curl\0/8\r\n", &"é".repeat(1000));
-        assert_eq!(label.user_agent(), "curl/8");
-        assert_eq!(label.address(), "é".repeat(LABEL_LENGTH));
+        assert_eq!(label.user_agent, "curl/8");
+        assert_eq!(label.address, "é".repeat(LABEL_LENGTH));
     }
 
     #[test]
