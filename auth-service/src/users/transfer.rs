@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 
+use serde_json::{Value, json};
 use shared_claims::Role;
 use shared_service::database::{StoreError, Transaction};
 use sqlx::AssertSqlSafe;
@@ -73,6 +74,15 @@ const MANY: usize = 10_000;
 /// Starts the write transaction of `SQLite` before any read: a transaction that reads first cannot write once another
 /// one has written.
 const BEGIN_WRITE: &str = "UPDATE users SET id = id WHERE id = ''";
+/// Inserts users, except those whose name, email or id exists. `@` is a table of JSON arrays, one for each user. An
+/// address counts as verified only where this database verified it.
+const INSERT: &str = concat!(
+    "INSERT INTO users (",
+    columns!(),
+    ") SELECT value ->> 0, value ->> 1, value ->> 2, CAST(NULL AS BIGINT), value ->> 3, value ->> 4, \
+    CAST(value ->> 5 AS BIGINT), CAST(value ->> 6 AS BIGINT) FROM @ WHERE TRUE ON CONFLICT DO NOTHING RETURNING username"
+);
+const PRESENT: &str = "SELECT username FROM users WHERE username IN (SELECT value ->> 0 FROM @)";
 const HAS_EMAIL: &str = "SELECT count(*) FROM users WHERE email = $1";
 
 impl Users {
@@ -96,7 +106,8 @@ impl Users {
             let done = add(&mut transaction, rows).await?;
             added += done.len();
             let left: Vec<_> = rows.iter().enumerate().filter(|(_, row)| !done.contains(row.name.as_str())).collect();
-            let there = present_of(&mut transaction, &left).await?;
+            let there = left.iter().map(|(_, row)| json!([row.name.as_str()])).collect();
+            let there = usernames(&mut transaction, PRESENT, there).await?;
             for (index, row) in left {
                 match there.contains(row.name.as_str()) {
                     true if row.is_derived => refused.push((batch * BATCH + index, NotImported::NameTaken)),
@@ -120,36 +131,23 @@ impl Users {
 
 /// Adds the rows that can be added, and returns their names.
 async fn add(transaction: &mut Transaction, rows: &[Row<'_>]) -> Result<HashSet<String>, sqlx::Error> {
-    let values: Vec<_> = (0..rows.len()).map(|row| placeholders(row * 8 + 1, 8)).collect();
-    let text = format!(
-        concat!("INSERT INTO users (", columns!(), ") VALUES {} ON CONFLICT DO NOTHING RETURNING username"),
-        values.join(", ")
-    );
-    let mut insert = sqlx::query_scalar(AssertSqlSafe(text));
-    for Row { name, user, .. } in rows {
-        insert = insert
-            .bind(user.id.unwrap_or_else(Uuid::now_v7).to_string())
-            .bind(name.as_str())
-            .bind(user.email.as_ref().map(Email::as_str))
-            // An address counts as verified only where this database verified it.
-            .bind(None::<i64>)
-            .bind(user.hash.as_stored())
-            .bind(user.role.as_str())
-            .bind(i64::from(user.disabled))
-            .bind(user.created_at);
-    }
-    Ok(insert.fetch_all(&mut **transaction).await?.into_iter().collect())
+    let rows = rows.iter().map(|Row { name, user, .. }| {
+        let id = user.id.unwrap_or_else(Uuid::now_v7).to_string();
+        let (email, hash) = (user.email.as_ref().map(Email::as_str), user.hash.as_stored());
+        json!([id, name.as_str(), email, hash, user.role.as_str(), i64::from(user.disabled), user.created_at])
+    });
+    usernames(transaction, INSERT, rows.collect()).await
 }
 
-/// The names of `rows` that accounts have already.
-async fn present_of(transaction: &mut Transaction, rows: &[(usize, &Row<'_>)]) -> Result<HashSet<String>, sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let text = format!("SELECT username FROM users WHERE username IN {}", placeholders(1, rows.len()));
-    let select = sqlx::query_scalar(AssertSqlSafe(text));
-    let select = rows.iter().fold(select, |select, (_, row)| select.bind(row.name.as_str()));
-    Ok(select.fetch_all(&mut **transaction).await?.into_iter().collect())
+/// The user names that `statement` returns, in which `@` is the table of the JSON arrays in `rows`.
+async fn usernames(
+    transaction: &mut Transaction,
+    statement: &str,
+    rows: Vec<Value>,
+) -> Result<HashSet<String>, sqlx::Error> {
+    let query = sqlx::query_scalar(AssertSqlSafe(statement.replace('@', transaction.elements())));
+    let names = query.bind(Value::Array(rows).to_string()).fetch_all(&mut **transaction).await?;
+    Ok(names.into_iter().collect())
 }
 
 /// The reason why `user`, whose name is free, could not be added.
@@ -157,10 +155,4 @@ async fn obstacle(transaction: &mut Transaction, user: &ImportedUser) -> Result<
     let with_email = sqlx::query_scalar::<_, i64>(HAS_EMAIL).bind(user.email.as_ref().map(Email::as_str));
     let taken = with_email.fetch_one(&mut **transaction).await? > 0;
     Ok(if taken { NotImported::EmailTaken } else { NotImported::IdTaken })
-}
-
-/// Placeholders, such as `($5, $6, $7)` for three from the fifth on.
-fn placeholders(first: usize, count: usize) -> String {
-    let names: Vec<String> = (first..first + count).map(|number| format!("${number}")).collect();
-    format!("({})", names.join(", "))
 }

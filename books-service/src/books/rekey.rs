@@ -1,14 +1,14 @@
+use serde_json::json;
 use shared_service::database::{Connection, Work};
-use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Row, query};
 
 use super::text::key;
 
 const PAGE: &str = "SELECT id, author, country, language, title, author_key, country_key, language_key, title_key \
      FROM books WHERE id > $1 ORDER BY id LIMIT 500";
-/// The number of books that one statement changes. Small, because `SQLite` compares each parameter's name with all
-/// others.
-const MANY: usize = 10;
+/// `@` is a table of JSON arrays, one for each book.
+const CHANGE: &str = "UPDATE books SET author_key = value ->> 1, country_key = value ->> 2, \
+     language_key = value ->> 3, title_key = value ->> 4 FROM @ WHERE books.id = value ->> 0";
 
 /// Rewrites outdated search keys, some hundred books at a time.
 pub fn rekey(connection: &mut Connection) -> Work<'_> {
@@ -27,24 +27,13 @@ pub fn rekey(connection: &mut Connection) -> Work<'_> {
                     outdated.push([last.clone(), author, country, language, title]);
                 }
             }
-            for books in outdated.chunks(MANY) {
-                let sql = AssertSqlSafe(change(books.len()));
-                books.iter().flatten().cloned().fold(query(sql), Query::bind).execute(&mut *connection).await?;
+            if !outdated.is_empty() {
+                let change = query(AssertSqlSafe(CHANGE.replace('@', connection.elements())));
+                change.bind(json!(outdated).to_string()).execute(&mut *connection).await?;
             }
             if page.is_empty() {
                 return Ok(());
             }
         }
     })
-}
-
-/// The statement that changes `books` books; its parameters are the id and the keys of each.
-fn change(books: usize) -> String {
-    let row = |book: usize| (1..=5).map(|column| format!("${}", book * 5 + column)).collect::<Vec<_>>().join(", ");
-    let rows: Vec<_> = (0..books).map(|book| format!("({})", row(book))).collect();
-    format!(
-        "UPDATE books SET author_key = new.column2, country_key = new.column3, language_key = new.column4, \
-         title_key = new.column5 FROM (VALUES {}) AS new WHERE books.id = new.column1",
-        rows.join(", ")
-    )
 }
