@@ -47,6 +47,7 @@ fn records_of_each_format_are_read_with_their_lines() {
         ("a,b\n1,\"x,\n\"\"y\"\"\"\n2,\n", [2, 4], "CSV"),
         ("\u{feff}a;b\r\n1;\"x,\n\"\"y\"\"\"\r\n;\r\n2;\r\n", [2, 5], "semicolons, a byte order mark, an empty row"),
         ("\n\"a\"\t b \n\n1\t\"x,\n\"\"y\"\"\"\n2\t", [4, 6], "tabs, with blank lines"),
+        ("a,b\r\r\n1,\"x,\n\"\"y\"\"\"\r\r\n2,\r", [2, 4], "a CR too many at the end of a line"),
     ] {
         assert_eq!(read(file), [(lines[0], Ok(one.clone())), (lines[1], Ok(two.clone()))], "{why}");
     }
@@ -79,6 +80,8 @@ fn bad_record_is_refused_and_the_next_is_read() {
         ("[{},\n,{}]", 2, "is not JSON"),
         ("a,b\n1,2\n1,2,3\n1,2", 3, "must have 2 values, as the header has, and not 3"),
         ("a,b\n1,2\n1\n1,2", 3, "must have 2 values"),
+        ("a,b\n1,2\n1,2\r1,2\r\n1,2", 3, "must end with LF or CRLF, not with CR alone"),
+        ("a,b\n1,2\n1,\"2\n\"\r1,2\n1,2", 3, "must end with LF or CRLF, not with CR alone"),
     ] {
         let records = read(file);
         assert_eq!(records.len(), 3, "{file}: {records:?}");
@@ -99,6 +102,8 @@ fn file_that_cannot_be_read_on_ends() {
         ("[{}] x", 1, "text follows the end of the array"),
         ("null", 1, "must begin with { or [ (JSON), or with a header"),
         ("a\n1\n", 1, "must begin with { or [ (JSON), or with a header"),
+        ("a,b\r1,2\r3,4\r", 1, "must end with LF or CRLF, not with CR alone"),
+        ("a,b\n1,2\r3,4\r", 2, "must end with LF or CRLF, not with CR alone"),
         ("a,b,a\n1,2,3\n", 1, "the header must name \"a\" once"),
         ("a,,c\n1,2,3\n", 1, "the header must name column 2"),
         (&format!("{}b\n", "a,".repeat(80)), 1, "at most 64 values"),

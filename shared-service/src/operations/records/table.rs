@@ -78,11 +78,16 @@ impl<'a> Table<'a> {
                 continue;
             }
             text.resize(written + bytes.len(), 0);
-            let (result, _, more, values) = self.parser.read_record(&bytes, &mut text[written..], &mut ends[count..]);
+            let (result, taken, more, values) =
+                self.parser.read_record(&bytes, &mut text[written..], &mut ends[count..]);
             written += more;
             count += values;
             match result {
                 ReadRecordResult::InputEmpty => {}
+                // The parser also ends a row at CR, where the next row would be lost.
+                ReadRecordResult::Record if !bytes[taken..].trim_ascii().is_empty() => {
+                    return Ok(Some((number, Err("must end with LF or CRLF, not with CR alone".to_owned()))));
+                }
                 ReadRecordResult::OutputEndsFull => {
                     *line = number;
                     return Err(io::Error::other(format!("a row must have at most {MOST_COLUMNS} values")));
