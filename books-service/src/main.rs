@@ -123,8 +123,7 @@ async fn import(file: &Path) -> Result<(), Failure> {
         books().await?.import(file, count).await?
     };
     drop(progress);
-    println!("{} added; {} were there already and are as they were", done.added, done.present);
-    Ok(())
+    Ok(writeln!(io::stdout(), "{} added; {} were there already and are as they were", done.added, done.present)?)
 }
 
 async fn look(json: bool) -> Result<(), Failure> {

@@ -103,6 +103,20 @@ fn effective_settings_are_shown_without_secrets() {
 }
 
 #[tokio::test]
+async fn backup_whose_message_is_not_read_is_no_failure() {
+    let database = Database::sqlite();
+    Library::start(&database.url, []).await;
+    let copy = std::env::temp_dir().join(format!("books-{}.db", Uuid::new_v4().simple()));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_books-service"));
+    program.arg("backup").arg(&copy).env_clear().env("BOOKS_DATABASE_URL", &database.url).stdout(Stdio::piped());
+    let mut program = program.current_dir(std::env::temp_dir()).spawn().unwrap();
+    drop(program.stdout.take());
+    assert_eq!(program.wait().unwrap().code(), Some(0));
+    std::fs::remove_file(&copy).unwrap();
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn a_backup_holds_the_books() {
     let database = Database::sqlite();
     let _library = Library::start(&database.url, [("DEMO_DATA", "true")]).await;

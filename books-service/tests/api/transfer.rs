@@ -99,6 +99,18 @@ async fn export_to_a_slow_reader_holds_no_transaction_and_a_closed_pipe_is_no_fa
 }
 
 #[tokio::test]
+async fn import_whose_result_is_not_read_is_no_failure() {
+    let database = Database::sqlite();
+    let mut child = command(&database, &["import", "-"]).spawn().unwrap();
+    drop(child.stdout.take());
+    child.stdin.take().unwrap().write_all(a_book().to_string().as_bytes()).unwrap();
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    assert_eq!((status.code(), &*String::from_utf8_lossy(&stderr)), (Some(0), ""));
+    assert_eq!(export(&database).lines().count(), 1);
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn texts_and_numbers_come_back_as_they_were_imported() {
     let titles = [
         "\\",

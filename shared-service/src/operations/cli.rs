@@ -123,6 +123,5 @@ async fn copy(database_url: fn(&mut Settings) -> String, file: &Path) -> Result<
         return backup_into(&url, &mut io::stdout().lock()).await;
     }
     backup(&url, file).await?;
-    println!("{} is a copy of the database as it was when this began", file.display());
-    Ok(())
+    say(format!("{} is a copy of the database as it was when this began\n", file.display()))
 }
