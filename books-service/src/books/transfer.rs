@@ -12,6 +12,9 @@ use super::{Author, Book, BookId, Books, Details, Name, Pages, Title, Year};
 const PAGE: &str = "SELECT id, author, country, language, pages, title, year, version, added FROM books \
      WHERE added > $1 OR (added = $1 AND id > $2) ORDER BY added, id LIMIT 500";
 
+/// The greatest version that is imported; it leaves room for all later changes.
+const MOST_VERSION: i64 = 1 << 53;
+
 /// A book as one line of JSON: the book of the HTTP contract and its version, so that clients' entity tags stay valid.
 /// A line without an id is a new book.
 #[derive(Serialize, Deserialize)]
@@ -23,7 +26,7 @@ struct Line {
     pages: Pages,
     title: Title,
     year: Year,
-    version: Option<Integer<1, { i64::MAX - 1 }>>,
+    version: Option<Integer<1, MOST_VERSION>>,
 }
 
 /// The reason why nothing was imported.

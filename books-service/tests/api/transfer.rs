@@ -130,7 +130,7 @@ async fn texts_and_numbers_come_back_as_they_were_imported() {
     ];
     let line = |number: usize| {
         let id = format!("01890a5d-ac96-774b-bcce-{number:012}");
-        let (title, version) = (titles[number % titles.len()], i64::MAX - 1 - i64::try_from(number).unwrap());
+        let (title, version) = (titles[number % titles.len()], (1_i64 << 53) - i64::try_from(number).unwrap());
         book_with(&json!({"id": id, "title": title, "author": title, "year": -10_000, "version": version})).to_string()
     };
     on_each(async |database| {
@@ -260,12 +260,13 @@ async fn a_line_that_is_no_book_imports_nothing() {
             (&good.replace(r#""pages":1"#, r#""pages":0"#), "pages must be from 1"),
             (&good.replace(r#""year":1"#, r#""year":10000"#), "year must be from -10000 to 9999"),
             (&good.replace(r#""year":1"#, r#""year":1,"version":0"#), "version must be from 1"),
+            (&good.replace(r#""year":1"#, r#""year":1,"version":9007199254740993"#), "version must be from 1"),
         ];
         let lines: Vec<&str> = bad.iter().map(|(line, _)| *line).collect();
         let Output { status, stderr, .. } = run(database, &["import", "-"], &format!("{good}\n\n{}\n", lines.join("\n")));
         let stderr = String::from_utf8(stderr).unwrap();
         assert_eq!(status.code(), Some(1), "{stderr}");
-        assert!(stderr.contains("nothing was imported, because of 8 of the lines"), "{stderr}");
+        assert!(stderr.contains("nothing was imported, because of 9 of the lines"), "{stderr}");
         for (number, (_, why)) in bad.iter().enumerate() {
             let told = stderr.lines().find(|line| line.starts_with(&format!("line {}: ", number + 3)));
             assert!(told.is_some_and(|told| told.contains(why)), "{why}: {stderr}");
