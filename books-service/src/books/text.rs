@@ -18,7 +18,7 @@ pub enum BadText {
     #[error("must have at most {0} characters")]
     Long(usize),
     /// It has a line break, NUL or another control character.
-    #[error("must not contain control characters")]
+    #[error("must not contain line breaks or other control characters")]
     Control,
     /// It has a directional override or isolate, which shows text in another order than stored.
     #[error("must not contain directional overrides or isolates (U+202A to U+202E, U+2066 to U+2069)")]
@@ -53,8 +53,8 @@ impl<'de, const MOST: usize> Deserialize<'de> for Text<MOST> {
 /// Trims and validates `text`.
 ///
 /// # Errors
-/// It is blank or invisible, has more than `longest` characters, or contains control characters or directional
-/// overrides.
+/// It is blank or invisible, has more than `longest` characters, or contains line breaks, other control characters or
+/// directional overrides.
 pub fn clean(text: &str, longest: usize) -> Result<String, BadText> {
     let text = text.trim();
     if text.contains(is_directional) {
@@ -63,7 +63,7 @@ pub fn clean(text: &str, longest: usize) -> Result<String, BadText> {
         Err(BadText::Blank)
     } else if text.chars().count() > longest {
         Err(BadText::Long(longest))
-    } else if text.chars().any(char::is_control) {
+    } else if text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         Err(BadText::Control)
     } else {
         Ok(text.to_owned())
@@ -200,6 +200,9 @@ mod tests {
             ("\u{ad} \u{feff}", Err(BadText::Blank), "a soft hyphen and a byte order mark"),
             ("\u{3164}\u{2800}\u{e0020}", Err(BadText::Blank), "a filler, a blank of Braille and a tag"),
             ("a\nb", Err(BadText::Control), "a line break within"),
+            ("a\u{2028}b", Err(BadText::Control), "a line separator within"),
+            ("a\u{2029}b", Err(BadText::Control), "a paragraph separator within"),
+            ("a\u{2029}", Ok("a"), "a paragraph separator at the end is white space"),
             ("a\0b", Err(BadText::Control), "NUL within"),
             ("a\u{85}b", Err(BadText::Control), "a control character beyond ASCII"),
             ("a\u{202e}b", Err(BadText::Direction), "an override"),

@@ -13,6 +13,8 @@ fn values() -> Vec<(&'static str, Value, bool, &'static str)> {
         ("title", json!(""), false, "empty"),
         ("title", json!("a\u{0}b"), false, "NUL"),
         ("title", json!("a\nb"), false, "a line break"),
+        ("title", json!("a\u{2028}b"), false, "a line separator"),
+        ("author", json!("a\u{2029}b"), false, "a paragraph separator"),
         ("title", json!("\u{200b}\u{ad}"), false, "invisible"),
         ("title", json!("a\u{202e}b"), false, "a directional override"),
         ("title", json!("\u{2067}a\u{2069}"), false, "a directional isolate"),

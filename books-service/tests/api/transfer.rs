@@ -42,7 +42,7 @@ async fn books_move_from_any_database_to_any_other_and_back() {
         let library = Library::start(&from.url, [("DEMO_DATA", "true")]).await;
         let admin = library.admin();
         for number in 0..20 {
-            let title = format!("Ünï \"{}\" \u{2028} {number}", 20 - number);
+            let title = format!("Ünï \"{}\" \u{a0} {number}", 20 - number);
             let body =
                 json!({"author": "A", "country": "C", "language": "L", "pages": 1, "title": title, "year": -800});
             admin.post("/books", &body).await;
@@ -236,6 +236,7 @@ async fn file_that_is_no_list_of_books_imports_nothing() {
             (&good.replace("226", "\"many\""), "line 1: pages must be an integer"),
             (&good.replace("226", "1e7"), "line 1: pages must be from 1 to 1000000"),
             (&good.replace("Pride", "\u{202e}"), "line 1: title must not contain directional overrides"),
+            (&good.replace("and", "\u{2028}"), "line 1: title must not contain line breaks"),
             (&"{}\n".repeat(150), "because of 150 of the lines\nline 1: author is required"),
             (&"{}\n".repeat(150), "\nand 130 more"),
         ] {
