@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::canonical_combining_class;
 
-/// The maximum length of a search key in bytes, the limit of Postgres' indexes. Plain text is always shorter.
+/// The maximum length of a search key in bytes, the limit of Postgres' indexes. A decomposed Hangul syllable takes up to
+/// nine bytes, so 266 of them always fit.
 const KEY_BYTES: usize = 2_400;
 
 /// The reason why a text is refused; the message follows the field's name.
