@@ -1,25 +1,23 @@
 use actix_web::HttpRequest;
-use actix_web::http::header::{EntityTag, HeaderName, IF_MATCH, IF_NONE_MATCH, from_comma_delimited};
+use actix_web::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use shared_service::quoted;
 
 /// True if `request` may change `version` of a book. `If-Match` lists versions, with strong comparison; `If-None-Match`
 /// excludes some, with weak comparison (RFC 9110 sections 13.1.1 and 13.1.2). Both must hold (section 13.2.2). An
 /// unknown tag matches nothing.
 pub fn accepts(request: &HttpRequest, version: i64) -> bool {
-    names(request, &IF_MATCH, version, |tag| !tag.weak).unwrap_or(true)
-        && !names(request, &IF_NONE_MATCH, version, |_| true).unwrap_or(false)
+    let tag = quoted(&version.to_string());
+    names(request, &IF_MATCH, |given| given == tag.as_bytes()).unwrap_or(true)
+        && !names(request, &IF_NONE_MATCH, |given| given.strip_prefix(b"W/").unwrap_or(given) == tag.as_bytes())
+            .unwrap_or(false)
 }
 
-/// True if one of the tags in the header `name` that `counts` accepts is `version`, the entity tag of a book; `None`
-/// without the header.
-fn names(request: &HttpRequest, name: &HeaderName, version: i64, counts: fn(&EntityTag) -> bool) -> Option<bool> {
-    let lines = || request.headers().get_all(name);
-    lines().next()?;
-    if lines().any(|line| line.as_bytes().trim_ascii() == b"*") {
-        return Some(true);
-    }
-    let tags = from_comma_delimited::<_, EntityTag>(lines()).unwrap_or_default();
-    let version = version.to_string();
-    Some(tags.iter().any(|tag| counts(tag) && tag.tag() == version))
+/// True if the header `name` is `*`, or if `is_equal` for one of its tags; `None` without the header. Compares bytes, so
+/// that a tag that is not ASCII does not hide the others.
+fn names(request: &HttpRequest, name: &HeaderName, is_equal: impl Fn(&[u8]) -> bool) -> Option<bool> {
+    let mut lines = request.headers().get_all(name).map(|line| line.as_bytes().trim_ascii()).peekable();
+    lines.peek()?;
+    Some(lines.any(|line| line == b"*" || line.split(|byte| *byte == b',').any(|tag| is_equal(tag.trim_ascii()))))
 }
 
 #[cfg(test)]
@@ -48,6 +46,7 @@ mod tests {
             (&["W/\"7\", \"8\""], &[8], "a weak tag never matches"),
             (&["\"07\", \"+7\", \" 7\", \"\""], &[], "other spellings of a number are other tags"),
             (&["\"x\", 7, \"7"], &[], "not ours, or no tags"),
+            (&["\"\u{e9}\", \"7\""], &[7], "a tag that is not ASCII before it"),
             (&[""], &[], "empty"),
         ] {
             assert_eq!(accepted(&IF_MATCH, lines), versions, "{why}");
@@ -62,6 +61,7 @@ mod tests {
             (&["\"6\"", "*"], &[], "any, in the second line"),
             (&["\"7\", W/\"8\"", "\"x\""], &[6, 9], "a list in two lines, one tag weak"),
             (&["\"07\", 7, \"\""], &VERSIONS, "not ours, or no tags"),
+            (&["\"\u{e9}\", \"7\""], &[6, 8, 9], "a tag that is not ASCII before it"),
         ] {
             assert_eq!(accepted(&IF_NONE_MATCH, lines), versions, "{why}");
         }

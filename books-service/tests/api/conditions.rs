@@ -40,6 +40,7 @@ async fn excluded_version_is_not_changed() {
             (&[("If-None-Match", "W/\"2\"")], "the book's tag, weak"),
             (&[("If-None-Match", "\"1\", \"2\"")], "a list with the book's tag"),
             (&[("If-None-Match", "\"1\""), ("If-None-Match", "\"2\"")], "the same in two lines"),
+            (&[("If-None-Match", "\"é\", \"2\"")], "after a tag that is not ASCII"),
             (&[("If-Match", "\"2\""), ("If-None-Match", "\"2\"")], "the book's tag in both"),
             (&[("If-Match", "*"), ("If-None-Match", "*")], "any in both"),
             (&[("If-Match", "\"1\""), ("If-None-Match", "\"1\"")], "If-Match has another tag"),
