@@ -1,6 +1,9 @@
 use std::fmt;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use shared_service::http::request::{Integer, not_null};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -19,6 +22,17 @@ pub struct Book {
     /// 1 for a new book; each change increments it.
     #[serde(skip)]
     pub version: i64,
+}
+
+impl Book {
+    /// The entity tag, of the version and the details: a deleted book that an import restores reaches a version again,
+    /// perhaps with other details.
+    pub(crate) fn tag(&self) -> String {
+        let Details { author, country, language, pages, title, year } = &self.details;
+        let texts = [&**author, country, language, title].join("\n");
+        let hash = Sha256::digest(format!("{texts}\n{}\n{}", pages.0, year.0));
+        format!("{}-{}", self.version, BASE64.encode(&hash[..6]))
+    }
 }
 
 /// A `UUIDv7` in its canonical spelling (RFC 9562 section 4); no other text is the id of a book.

@@ -33,12 +33,11 @@ impl Books {
         self.write(async |writing| writing.insert(details).await).await
     }
 
-    /// Edits the book `id` if `accepts` is true for its version. Of two edits that accept only the same version, the
-    /// second fails.
+    /// Edits the book `id` if `accepts` is true for it. Of two edits that accept only the same version, the second fails.
     pub(crate) async fn edit(
         &self,
         id: &BookId,
-        accepts: impl Fn(i64) -> bool,
+        accepts: impl Fn(&Book) -> bool,
         edit: impl FnOnce(Details) -> Details,
     ) -> Result<Book, NotChanged> {
         self.write(async |writing| {
@@ -48,8 +47,8 @@ impl Books {
         .await
     }
 
-    /// Deletes the book `id` if `accepts` is true for its version.
-    pub(crate) async fn remove(&self, id: &BookId, accepts: impl Fn(i64) -> bool) -> Result<(), NotChanged> {
+    /// Deletes the book `id` if `accepts` is true for it.
+    pub(crate) async fn remove(&self, id: &BookId, accepts: impl Fn(&Book) -> bool) -> Result<(), NotChanged> {
         self.write(async |writing| {
             let book = writing.find(id, accepts).await?;
             Ok(writing.delete(book).await?)
@@ -127,10 +126,10 @@ impl Writing {
         Ok(end?)
     }
 
-    async fn find(&mut self, id: &BookId, accepts: impl Fn(i64) -> bool) -> Result<Book, NotChanged> {
+    async fn find(&mut self, id: &BookId, accepts: impl Fn(&Book) -> bool) -> Result<Book, NotChanged> {
         let row = query(BOOK).bind(id.to_string()).fetch_optional(&mut *self.transaction).await;
         let book = read(&row.map_err(StoreError::from)?.ok_or(NotChanged::Missing)?)?;
-        if accepts(book.version) { Ok(book) } else { Err(NotChanged::Unexpected) }
+        if accepts(&book) { Ok(book) } else { Err(NotChanged::Unexpected) }
     }
 
     async fn insert(&mut self, details: Details) -> Result<Book, StoreError> {

@@ -77,7 +77,7 @@ pub async fn show(
     catalogue: Data<Catalogue>,
 ) -> Result<HttpResponse, Problem> {
     let book = catalogue.books.get(&id).await?.ok_or_else(no_such_book)?;
-    let (mut response, is_known) = begin_read(&request, &book.version.to_string());
+    let (mut response, is_known) = begin_read(&request, &book.tag());
     response.insert_header((CACHE_CONTROL, REVALIDATE));
     Ok(if is_known { response.finish() } else { response.json(book) })
 }
@@ -91,7 +91,7 @@ pub async fn add(_: Admin, body: Body<Details>, catalogue: Data<Catalogue>) -> R
     let answer = Added { message: "Book added successfully", book: &book };
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/books/{}", book.id)))
-        .insert_header((ETAG, quoted(&book.version.to_string())))
+        .insert_header((ETAG, quoted(&book.tag())))
         .json(answer))
 }
 
@@ -147,7 +147,7 @@ pub async fn remove(
     id: Path<BookId>,
     catalogue: Data<Catalogue>,
 ) -> Result<HttpResponse, Problem> {
-    catalogue.books.remove(&id, |version| accepts(&request, version)).await?;
+    catalogue.books.remove(&id, |book| accepts(&request, &book.tag())).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -157,8 +157,8 @@ async fn save(
     edit: impl FnOnce(Details) -> Details,
     catalogue: &Catalogue,
 ) -> Result<HttpResponse, Problem> {
-    let book = catalogue.books.edit(id, |version| accepts(request, version), edit).await?;
-    Ok(HttpResponse::Ok().insert_header((ETAG, quoted(&book.version.to_string()))).json(book))
+    let book = catalogue.books.edit(id, |book| accepts(request, &book.tag()), edit).await?;
+    Ok(HttpResponse::Ok().insert_header((ETAG, quoted(&book.tag()))).json(book))
 }
 
 impl From<NotChanged> for Problem {

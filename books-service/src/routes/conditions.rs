@@ -2,11 +2,11 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use shared_service::quoted;
 
-/// True if `request` may change `version` of a book. `If-Match` lists versions, with strong comparison; `If-None-Match`
-/// excludes some, with weak comparison (RFC 9110 sections 13.1.1 and 13.1.2). Both must hold (section 13.2.2). An
-/// unknown tag matches nothing.
-pub fn accepts(request: &HttpRequest, version: i64) -> bool {
-    let tag = quoted(&version.to_string());
+/// True if `request` may change a book with the entity tag `tag`, given without quotes. `If-Match` lists tags, with
+/// strong comparison; `If-None-Match` excludes some, with weak comparison (RFC 9110 sections 13.1.1 and 13.1.2). Both
+/// must hold (section 13.2.2). An unknown tag matches nothing.
+pub fn accepts(request: &HttpRequest, tag: &str) -> bool {
+    let tag = quoted(tag);
     names(request, &IF_MATCH, |given| given == tag.as_bytes()).unwrap_or(true)
         && !names(request, &IF_NONE_MATCH, |given| given.strip_prefix(b"W/").unwrap_or(given) == tag.as_bytes())
             .unwrap_or(false)
@@ -26,44 +26,44 @@ mod tests {
 
     use super::*;
 
-    const VERSIONS: [i64; 4] = [6, 7, 8, 9];
+    const TAGS: [&str; 4] = ["6", "7", "8", "9"];
 
-    /// The accepted versions among [`VERSIONS`].
-    fn accepted(name: &HeaderName, lines: &[&'static str]) -> Vec<i64> {
+    /// The accepted tags among [`TAGS`].
+    fn accepted(name: &HeaderName, lines: &[&'static str]) -> Vec<&'static str> {
         let request = TestRequest::default();
         let request = lines.iter().fold(request, |request, line| request.append_header((name.clone(), *line)));
         let request = request.to_http_request();
-        VERSIONS.into_iter().filter(|version| accepts(&request, *version)).collect()
+        TAGS.into_iter().filter(|tag| accepts(&request, tag)).collect()
     }
 
     #[test]
-    fn if_match_names_versions() {
-        for (lines, versions, why) in [
-            (&[][..], &VERSIONS[..], "absent"),
-            (&["*"], &VERSIONS, "any"),
-            (&["\"7\""], &[7], "one"),
-            (&["\"7\", \"8\"", "\"9\""], &[7, 8, 9], "a list in two lines"),
-            (&["W/\"7\", \"8\""], &[8], "a weak tag never matches"),
+    fn if_match_names_tags() {
+        for (lines, tags, why) in [
+            (&[][..], &TAGS[..], "absent"),
+            (&["*"], &TAGS, "any"),
+            (&["\"7\""], &["7"], "one"),
+            (&["\"7\", \"8\"", "\"9\""], &["7", "8", "9"], "a list in two lines"),
+            (&["W/\"7\", \"8\""], &["8"], "a weak tag never matches"),
             (&["\"07\", \"+7\", \" 7\", \"\""], &[], "other spellings of a number are other tags"),
             (&["\"x\", 7, \"7"], &[], "not ours, or no tags"),
-            (&["\"\u{e9}\", \"7\""], &[7], "a tag that is not ASCII before it"),
+            (&["\"\u{e9}\", \"7\""], &["7"], "a tag that is not ASCII before it"),
             (&[""], &[], "empty"),
         ] {
-            assert_eq!(accepted(&IF_MATCH, lines), versions, "{why}");
+            assert_eq!(accepted(&IF_MATCH, lines), tags, "{why}");
         }
     }
 
     #[test]
-    fn if_none_match_excludes_versions() {
-        for (lines, versions, why) in [
-            (&[][..], &VERSIONS[..], "absent"),
+    fn if_none_match_excludes_tags() {
+        for (lines, tags, why) in [
+            (&[][..], &TAGS[..], "absent"),
             (&[" * "], &[], "any"),
             (&["\"6\"", "*"], &[], "any, in the second line"),
-            (&["\"7\", W/\"8\"", "\"x\""], &[6, 9], "a list in two lines, one tag weak"),
-            (&["\"07\", 7, \"\""], &VERSIONS, "not ours, or no tags"),
-            (&["\"\u{e9}\", \"7\""], &[6, 8, 9], "a tag that is not ASCII before it"),
+            (&["\"7\", W/\"8\"", "\"x\""], &["6", "9"], "a list in two lines, one tag weak"),
+            (&["\"07\", 7, \"\""], &TAGS, "not ours, or no tags"),
+            (&["\"\u{e9}\", \"7\""], &["6", "8", "9"], "a tag that is not ASCII before it"),
         ] {
-            assert_eq!(accepted(&IF_NONE_MATCH, lines), versions, "{why}");
+            assert_eq!(accepted(&IF_NONE_MATCH, lines), tags, "{why}");
         }
     }
 }

@@ -213,6 +213,6 @@ async fn a_body_is_json_and_not_too_large() {
 /// Fails unless the book at `path` is the only one, and unchanged.
 async fn unchanged(library: &Library, path: &str) {
     let answer = library.member().get(path).await.is(200);
-    assert_eq!(answer.header("etag"), "\"1\"");
+    assert!(answer.header("etag").starts_with("\"1-"), "{answer:?}");
     assert_eq!(library.member().get("/books").await.is(200).header("x-total-count"), "1");
 }

@@ -145,6 +145,29 @@ async fn texts_and_numbers_come_back_as_they_were_imported() {
     .await;
 }
 
+#[tokio::test]
+async fn restored_book_has_another_etag_at_the_same_version() {
+    on_each(async |database| {
+        let library = Library::start(&database.url, []).await;
+        let (admin, book) = (library.admin(), library.add(a_book()).await);
+        let path = format!("/books/{}", book["id"].as_str().unwrap());
+        let old = export(database);
+        let first = admin.patch(&path, &json!({"pages": 2})).await.is(200).header("etag").to_owned();
+        admin.delete(&path).await.is(204);
+        import(database, &old);
+        let second = admin.patch(&path, &json!({"pages": 3})).await.is(200).header("etag").to_owned();
+        assert_ne!(first, second);
+        admin.clone().with("If-None-Match", &first).get(&path).await.is(200);
+        let change = json!({"pages": 4});
+        admin.clone().with("If-Match", &first).patch(&path, &change).await.problem(412, "precondition_failed");
+        admin.delete(&path).await.is(204);
+        import(database, &old);
+        admin.patch(&path, &json!({"pages": 3})).await.is(200);
+        admin.clone().with("If-None-Match", second).get(&path).await.is(304);
+    })
+    .await;
+}
+
 fn library_of(lines: &str) -> Value {
     let book = |line| {
         let mut book: Value = serde_json::from_str(line).unwrap();

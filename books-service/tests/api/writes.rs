@@ -18,7 +18,7 @@ async fn a_book_is_added_and_read() {
 
         let answer = library.member().get(&path).await.is(200);
         assert_eq!(answer.json(), book);
-        assert_eq!(answer.header("etag"), "\"1\"");
+        assert!(answer.header("etag").starts_with("\"1-"), "{answer:?}");
         assert_eq!(answer.header("cache-control"), "private, no-cache");
         assert_eq!(answer.header("content-type"), "application/json");
 
@@ -75,7 +75,7 @@ async fn a_book_is_replaced() {
         let expected = json!({"author": "Homer", "country": "Greece", "language": "Greek", "pages": 1,
             "title": "Ὀδύσσεια", "year": -800, "id": book["id"]});
         assert_eq!(answer.json(), expected);
-        assert_eq!(answer.header("etag"), "\"2\"");
+        assert!(answer.header("etag").starts_with("\"2-"), "{answer:?}");
         assert_eq!(library.member().get(&path).await.is(200).json(), expected);
         assert_eq!(library.member().get("/books?q=homer+odysseia").await.is(200).json(), json!([]));
         assert_eq!(library.member().get("/books?q=HOMER+ὈΔΎΣΣΕΙΑ").await.is(200).json(), json!([expected]));
@@ -103,7 +103,7 @@ async fn some_of_a_book_is_changed() {
             let answer = library.admin().patch(&path, &json!({(name): value})).await.is(200);
             expected[name] = value;
             assert_eq!(answer.json(), expected);
-            assert_eq!(answer.header("etag"), format!("\"{}\"", number + 2));
+            assert!(answer.header("etag").starts_with(&format!("\"{}-", number + 2)), "{answer:?}");
             assert_eq!(library.member().get(&path).await.is(200).json(), expected);
         }
     })
