@@ -79,7 +79,8 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, Box<dy
     log_secret("REFRESH_TOKEN_SECRET_PREVIOUS", config.refresh_previous.as_ref());
     let introspector = Introspector::of(&config)?;
     let metadata = Metadata::of(&config.access.issuer, introspector.is_some());
-    let Config { server, access, revocations: list, ip_rate_limit, account_failure_limit, demo_data, .. } = config;
+    let Config { server, access, revocations: list, demo_data, registration, .. } = config;
+    let (ip_rate_limit, account_failure_limit) = (config.ip_rate_limit, config.account_failure_limit);
     let Stores { users, sessions, passwords, recovery, limited, pool } = open(config.stores).await?;
     if demo_data {
         users.seed_demo(&passwords, matches!(limited, Limited::Sql { .. }), now_ms()).await?;
@@ -105,6 +106,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, Box<dy
         keys: access.keys,
         introspector,
         metadata,
+        registration,
     });
     let docs = docs(document::<Calls>);
     let routes = move |routes: &mut web::ServiceConfig| {

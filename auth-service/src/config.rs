@@ -39,6 +39,8 @@ pub struct Config {
     pub account_failure_limit: u32,
     /// True to add the demo users of the tutorials.
     pub demo_data: bool,
+    /// True if anyone may register.
+    pub registration: bool,
 }
 
 /// The settings of the stores: everything that a command about users needs. Contains no signing secret.
@@ -96,6 +98,7 @@ impl Config {
                 false,
                 "Adds john (admin), anna (member) and three books; for trying out",
             ),
+            registration: settings.flag("REGISTRATION", true, "Lets anyone register; false: only admins add users"),
         };
         config.access.keys = config.access_keys.handle();
         config.server.cookies = true;

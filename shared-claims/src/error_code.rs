@@ -35,6 +35,8 @@ pub enum ErrorCode {
             Sec-Fetch-Site tell; others send it in the body."
     )]
     OriginNotAllowed,
+    #[strum(message = "Only an admin adds users here.")]
+    RegistrationClosed,
     #[strum(message = "There is nothing at this address.")]
     NotFound,
     #[strum(message = "This service sends no mail: SMTP_URL is not set.")]
@@ -95,7 +97,8 @@ impl ErrorCode {
             | Self::InvalidRefreshToken
             | Self::InvalidResetToken
             | Self::InvalidVerificationToken
-            | Self::OriginNotAllowed => 403,
+            | Self::OriginNotAllowed
+            | Self::RegistrationClosed => 403,
             Self::NotFound | Self::MailNotConfigured => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,

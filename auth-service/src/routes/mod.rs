@@ -78,6 +78,8 @@ pub struct State {
     pub introspector: Option<Introspector>,
     /// The authorization server metadata (RFC 8414); `None` if the issuer is not a URL.
     pub metadata: Option<Metadata>,
+    /// True if anyone may register.
+    pub registration: bool,
 }
 
 impl State {

@@ -1,6 +1,6 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web::Data};
-use shared_claims::ErrorCode::{Busy, EmailTaken, TooManyRequests, Unavailable, UsernameTaken};
+use shared_claims::ErrorCode::{Busy, EmailTaken, RegistrationClosed, TooManyRequests, Unavailable, UsernameTaken};
 use shared_claims::{Admin, Problem, Role};
 use shared_service::Caller;
 use shared_service::clock::now_ms;
@@ -14,14 +14,19 @@ use crate::passwords::NotHashed;
 use crate::users::{By, Created, Email, NewUser, User};
 
 /// Become a member
+///
+/// With `REGISTRATION=false`, only admins add users.
 #[utoipa::path(post, path = "/register", operation_id = "register", tag = "sessions", request_body = Registration,
     responses((status = 201, description = "The account exists.", body = Registered)),
-    extensions(("x-errors" = json!([TooManyRequests, UsernameTaken, EmailTaken, Unavailable, Busy]))))]
+    extensions(("x-errors" = json!([RegistrationClosed, TooManyRequests, UsernameTaken, EmailTaken, Unavailable, Busy]))))]
 pub(super) async fn register(
     RateLimited(caller): RateLimited,
     state: Data<State>,
     body: Body<Registration>,
 ) -> Result<HttpResponse, Problem> {
+    if !state.registration {
+        return Err(Problem::new(RegistrationClosed));
+    }
     let Registration { username, email, password } = body.read()?;
     // A role in the body is ignored.
     let new = requests::NewUser { role: None, username, email, password: Some(password) };

@@ -26,6 +26,14 @@ async fn registration_makes_a_member() {
 }
 
 #[tokio::test]
+async fn closed_registration_leaves_new_users_to_admins() {
+    let service = Service::start([("REGISTRATION", "false")]).await;
+    let body = json!({"username": new_name(), "password": GOOD});
+    service.nobody().post("/register", &body).await.fails(403, "registration_closed");
+    service.admin().await.post("/users", &body).await.is(201);
+}
+
+#[tokio::test]
 async fn registration_ignores_a_role_in_the_body() {
     let service = Service::start([]).await;
     for (name, more, why) in [
