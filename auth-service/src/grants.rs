@@ -16,7 +16,7 @@ use crate::counts::{LOGINS, LoginResult, REFRESHES, RefreshResult, count};
 use crate::endings::complete_of;
 use crate::limits::{ClientNetwork, Limits};
 use crate::passwords::Passwords;
-use crate::sessions::{Label, NewSession, Rotation, Session, SessionId, SessionStore, list_all};
+use crate::sessions::{Label, Rotation, Session, SessionId, SessionStore, list_all};
 use crate::tokens::{TokenPair, Tokens, VerifiedRefreshToken};
 use crate::users::{Account, User, Users};
 
@@ -114,7 +114,7 @@ impl Grants {
         let user_id = account.user.id.clone();
         // Completed later, the ending of an earlier change would also end the session that is opened now.
         complete_of(&self.users, &*self.sessions, &user_id).await?;
-        let session = self.sessions.open(NewSession { user_id: user_id.to_string(), label }).await?;
+        let session = self.sessions.open(&user_id, label).await?;
         if let Some(now) = self.users.account(&user_id).await?.filter(|now| account.still_counts(now)) {
             return Ok(Some(self.grant(now.user, session).await));
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_service::app::MIGRATIONS;
-use auth_service::sessions::{Label, NewSession, Rotation, Rules, SessionStore, SqlSessions};
+use auth_service::sessions::{Label, Rotation, Rules, SessionStore, SqlSessions};
 use auth_service::sql::SqlStore;
 use criterion::{Criterion, criterion_group, criterion_main};
 use shared_claims::{AccessClaims, Keyring, PublicKeys, Revocation, Revocations, Secret, Signer, SigningKey, Verifier};
@@ -96,7 +96,7 @@ fn rotation(bench: &mut Criterion) {
     let (store, session) = runtime.block_on(async {
         let pool = database::open(&format!("sqlite://{}?mode=rwc", file.display()), &MIGRATIONS, &[]).await.unwrap();
         let store = Arc::new(SqlSessions::on(SqlStore::open(pool).await.unwrap(), rules).await.unwrap());
-        let session = store.open(NewSession { user_id: user_id.clone(), label: Label::default() }).await.unwrap();
+        let session = store.open(&user_id, Label::default()).await.unwrap();
         (store, session)
     });
     let mut generation = session.generation;

@@ -14,9 +14,7 @@ use shared_claims::Revocation;
 use shared_service::database::StoreError;
 
 pub use self::redis::RedisSessions;
-pub use self::session::{
-    FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, Rules, Session, SessionId, SessionPosition,
-};
+pub use self::session::{FIRST_GENERATION, Label, MOST_SESSIONS, Rules, Session, SessionId, SessionPosition};
 pub use self::sql::SqlSessions;
 pub use crate::revocations::{Changes, Cursor, Position};
 
@@ -42,9 +40,9 @@ pub enum Rotation {
 /// `list` and `revoked` also if a record is corrupt.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Opens a session at [`FIRST_GENERATION`]. If the user has [`MOST_SESSIONS`] already, the one unused for the
+    /// Opens a session of a user at [`FIRST_GENERATION`]. If the user has [`MOST_SESSIONS`] already, the one unused for the
     /// longest time ends and is revoked.
-    async fn open(&self, session: NewSession) -> Result<Session, StoreError>;
+    async fn open(&self, user_id: &str, label: Label) -> Result<Session, StoreError>;
 
     /// Presents generation `presented` of the session `id` of `user_id`.
     async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError>;

@@ -7,7 +7,7 @@ use redis::FromRedisValue;
 use shared_service::database::StoreError;
 
 use super::session::{SessionPosition, ms};
-use super::{Changes, Cursor, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId, SessionStore};
+use super::{Changes, Cursor, Label, MOST_SESSIONS, Rotation, Rules, Session, SessionId, SessionStore};
 use crate::SESSION_STORE;
 use crate::redis::{Lua, Redis, Shard, Step};
 use crate::revocations::redis::{self as revocations, list_key};
@@ -61,15 +61,15 @@ impl RedisSessions {
 
 #[async_trait]
 impl SessionStore for RedisSessions {
-    async fn open(&self, new: NewSession) -> Result<Session, StoreError> {
+    async fn open(&self, user_id: &str, label: Label) -> Result<Session, StoreError> {
         let arguments = vec![
             SessionId::random().to_string(),
             ms(self.rules.refresh_ttl).to_string(),
             ms(self.rules.max_age).to_string(),
-            new.label.user_agent,
-            new.label.address,
+            label.user_agent,
+            label.address,
         ];
-        session(&new.user_id, self.step(&new.user_id, "open", None, arguments).await?)
+        session(user_id, self.step(user_id, "open", None, arguments).await?)
     }
 
     async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {

@@ -72,15 +72,6 @@ impl Label {
     }
 }
 
-/// A session to open.
-#[derive(Clone, Debug)]
-pub struct NewSession {
-    /// The user.
-    pub user_id: String,
-    /// The description of the client.
-    pub label: Label,
-}
-
 /// A live session. It determines every claim of its current refresh token, so that the same session always gives the
 /// same token.
 #[derive(Clone, Debug, Eq, PartialEq)]

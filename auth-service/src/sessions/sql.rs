@@ -15,8 +15,8 @@ use self::statements::{COUNT_OPEN, END, END_FORGOTTEN, LIST, OPEN, SWEEP, SWEEP_
 use self::turn::{Kept, Lanes};
 use super::session::ms;
 use super::{
-    Changes, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, NewSession, Rotation, Rules, Session, SessionId,
-    SessionPosition, SessionStore,
+    Changes, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, Rotation, Rules, Session, SessionId, SessionPosition,
+    SessionStore,
 };
 use crate::SESSION_STORE;
 use crate::revocations;
@@ -74,12 +74,11 @@ impl SqlSessions {
 
 #[async_trait]
 impl SessionStore for SqlSessions {
-    async fn open(&self, new: NewSession) -> Result<Session, StoreError> {
+    async fn open(&self, user_id: &str, label: Label) -> Result<Session, StoreError> {
         within(SESSION_STORE, async {
-            let user_id = new.user_id.clone();
-            let mut turn = self.turn(&user_id).await?;
+            let mut turn = self.turn(user_id).await?;
             turn.make_room().await?;
-            let session = opened(new, turn.now, turn.date(), &self.rules);
+            let session = opened(user_id, label, turn.now, turn.date(), &self.rules);
             let insert = sqlx::query(OPEN)
                 .bind(session.id.to_string())
                 .bind(&session.user_id)
@@ -168,11 +167,11 @@ impl SessionStore for SqlSessions {
     }
 }
 
-fn opened(new: NewSession, now: i64, issued_at: i64, rules: &Rules) -> Session {
+fn opened(user_id: &str, label: Label, now: i64, issued_at: i64, rules: &Rules) -> Session {
     let ends_at = now + ms(rules.max_age);
     Session {
         id: SessionId::random(),
-        user_id: new.user_id,
+        user_id: user_id.to_owned(),
         generation: FIRST_GENERATION,
         opened_at: now,
         rotated_at: now,
@@ -181,7 +180,7 @@ fn opened(new: NewSession, now: i64, issued_at: i64, rules: &Rules) -> Session {
         idle_ends_at: ends_at.min(now + ms(rules.refresh_ttl)),
         ends_at,
         is_user_revoked: false,
-        label: new.label,
+        label,
     }
 }
 

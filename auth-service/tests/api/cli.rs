@@ -11,7 +11,7 @@ use std::time::Duration;
 use auth_service::cli::{Cli, CliContext, CliError, Command, Console, DataCommand, UsersCommand, run_users};
 use auth_service::limits::ClientNetwork;
 use auth_service::passwords::Passwords;
-use auth_service::sessions::{Label, NewSession, Rules, SessionStore, SqlSessions};
+use auth_service::sessions::{Label, Rules, SessionStore, SqlSessions};
 use auth_service::sql::SqlStore;
 use auth_service::users::{User, UserChange, Users};
 use clap::{CommandFactory, Parser};
@@ -85,7 +85,7 @@ impl Desk {
 
     async fn open_session(&self, user: &User) {
         let label = Label::new("test", "192.0.2.1");
-        self.sessions.open(NewSession { user_id: user.id.to_string(), label }).await.unwrap();
+        self.sessions.open(&user.id, label).await.unwrap();
     }
 
     async fn open_sessions(&self, user: &User) -> usize {

@@ -22,7 +22,7 @@ use auth_service::app::MIGRATIONS;
 use auth_service::limits::{FailureStore, RedisFailures, SqlFailures};
 use auth_service::redis::Redis;
 use auth_service::sessions::{
-    Label, NewSession, RedisSessions, Rotation, Rules, Session, SessionId, SessionStore, SqlSessions, list_all,
+    Label, RedisSessions, Rotation, Rules, Session, SessionId, SessionStore, SqlSessions, list_all,
 };
 use auth_service::sql::SqlStore;
 use shared_service::database;
@@ -156,6 +156,11 @@ async fn postgres_database(name: &str) -> String {
     format!("{server}/{name}")
 }
 
+/// The label of most sessions.
+fn label() -> Label {
+    Label::new("Firefox", "192.0.2.7")
+}
+
 impl Stage {
     fn pass(&self, time: Duration) {
         self.skew_ms.fetch_add(ms(time), Ordering::Relaxed);
@@ -165,12 +170,8 @@ impl Stage {
         self.skew_ms.fetch_sub(ms(time), Ordering::Relaxed);
     }
 
-    fn new_session(&self) -> NewSession {
-        NewSession { user_id: self.user.clone(), label: Label::new("Firefox", "192.0.2.7") }
-    }
-
     async fn open(&self) -> Session {
-        undated(self.store.open(self.new_session()).await.unwrap())
+        undated(self.store.open(&self.user, label()).await.unwrap())
     }
 
     /// A new session, rotated to `generation`.

@@ -11,8 +11,8 @@ use auth_service::endings::complete_of;
 use auth_service::grants::{Grants, Refused, TokenResponse};
 use auth_service::redis::Redis;
 use auth_service::sessions::{
-    Changes, Cursor, Label, NewSession, RedisSessions, Rotation, Rules, Session, SessionId, SessionPosition,
-    SessionStore, SqlSessions, all_revoked,
+    Changes, Cursor, Label, RedisSessions, Rotation, Rules, Session, SessionId, SessionPosition, SessionStore,
+    SqlSessions, all_revoked,
 };
 use auth_service::sql::SqlStore;
 use auth_service::tokens::Tokens;
@@ -50,8 +50,8 @@ struct Change {
 
 #[async_trait]
 impl SessionStore for Interrupted {
-    async fn open(&self, session: NewSession) -> Result<Session, StoreError> {
-        self.store.open(session).await
+    async fn open(&self, user_id: &str, label: Label) -> Result<Session, StoreError> {
+        self.store.open(user_id, label).await
     }
 
     async fn rotate(&self, user_id: &str, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use auth_service::sessions::{
-    Changes, Cursor, NewSession, Rotation, Rules, Session, SessionId, SessionPosition, SessionStore,
+    Changes, Cursor, Label, Rotation, Rules, Session, SessionId, SessionPosition, SessionStore,
 };
 use shared_service::clock::now_ms;
 use shared_service::database::StoreError;
@@ -104,17 +104,17 @@ impl Flawed {
 
 #[async_trait]
 impl SessionStore for Flawed {
-    async fn open(&self, new: NewSession) -> Result<Session, StoreError> {
+    async fn open(&self, user_id: &str, label: Label) -> Result<Session, StoreError> {
         let now = self.now();
-        let mut living = self.list(&new.user_id, None, usize::MAX).await?;
+        let mut living = self.list(user_id, None, usize::MAX).await?;
         living.sort_unstable_by_key(|session| session.rotated_at);
         if living.len() >= self.most && !self.is(Flaw::Unbounded) {
             let ended = if self.is(Flaw::EndsTheUsed) { living.last() } else { living.first() };
-            self.end(&new.user_id, ended.unwrap().id).await?;
+            self.end(user_id, ended.unwrap().id).await?;
         }
         let session = Session {
             id: Uuid::new_v4().to_string().parse().unwrap(),
-            user_id: new.user_id,
+            user_id: user_id.to_owned(),
             generation: 1,
             opened_at: now,
             rotated_at: now,
@@ -124,7 +124,7 @@ impl SessionStore for Flawed {
             is_user_revoked: true,
             idle_ends_at: now + self.ttl(),
             ends_at: now + ms(self.rules.max_age),
-            label: new.label,
+            label,
         };
         let record = Record { session: session.clone(), graced_at: now, ended: false };
         self.sessions.lock().unwrap().insert(session.id, record);

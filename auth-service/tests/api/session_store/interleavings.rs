@@ -78,11 +78,7 @@ impl World {
         let store = Arc::clone(&self.stage.store);
         match *op {
             Op::LogIn { user } => {
-                let new = auth_service::sessions::NewSession {
-                    user_id: self.users[user].clone(),
-                    ..self.stage.new_session()
-                };
-                let session = store.open(new).await.unwrap();
+                let session = store.open(&self.users[user], super::label()).await.unwrap();
                 self.sessions.push(Held { user, tokens: vec![(date(&session), false)], session, ended: false });
             }
             Op::Refresh { session, again } => {

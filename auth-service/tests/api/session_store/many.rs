@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use auth_service::revocations::RevocationReader;
-use auth_service::sessions::{MOST_SESSIONS, NewSession, Rotation, Session, SqlSessions, list_all};
+use auth_service::sessions::{MOST_SESSIONS, Rotation, Session, SqlSessions, list_all};
 use auth_service::sql::SqlStore;
 use futures_util::future::join_all;
 use redis::Script;
@@ -38,7 +38,7 @@ impl Stage {
 
     /// A new session, with the date of its access token.
     async fn sign_in(&self) -> Session {
-        self.store.open(self.new_session()).await.unwrap()
+        self.store.open(&self.user, super::label()).await.unwrap()
     }
 }
 
@@ -74,8 +74,8 @@ pub async fn logins_at_once_stay_within_the_bound(kind: Kind) {
     stage.warm_up().await;
     let mut race = JoinSet::new();
     for _ in 0..6 {
-        let (store, new) = (Arc::clone(&stage.store), stage.new_session());
-        race.spawn(async move { store.open(new).await.unwrap() });
+        let (store, user) = (Arc::clone(&stage.store), stage.user.clone());
+        race.spawn(async move { store.open(&user, super::label()).await.unwrap() });
     }
     race.join_all().await;
     assert_eq!(stage.list().await.len(), MOST_SESSIONS);
@@ -147,11 +147,11 @@ pub async fn an_end_of_all_is_right_for_every_clock(kind: Kind) {
     let skew_ms = Arc::new(AtomicI64::new(4000));
     let skewed = SqlStore::open(database.pool.clone()).await.unwrap().with_skew(Arc::clone(&skew_ms));
     let other = SqlSessions::on(skewed, RULES).await.unwrap();
-    let before = auth_service::sessions::SessionStore::open(&other, stage.new_session()).await.unwrap();
+    let before = auth_service::sessions::SessionStore::open(&other, &stage.user, super::label()).await.unwrap();
     assert_eq!(stage.store.end_all(&stage.user, None).await.unwrap(), 1);
     stage.assert_gone(before.id).await;
     skew_ms.store(-4000, Ordering::Relaxed);
-    let after = auth_service::sessions::SessionStore::open(&other, stage.new_session()).await.unwrap();
+    let after = auth_service::sessions::SessionStore::open(&other, &stage.user, super::label()).await.unwrap();
     assert!(!is_revoked(&known(&stage).await, &after));
     rotated(stage.rotate(after.id, 1).await);
 }
@@ -253,7 +253,7 @@ async fn all_end(kind: Kind, count: i64, soon: Duration) {
         stage.assert_gone(old.id).await;
         assert!(is_revoked(&verifiers, &old), "number {number}");
     }
-    let (session, took) = timed("login", stage.store.open(stage.new_session())).await;
+    let (session, took) = timed("login", stage.store.open(&stage.user, super::label())).await;
     let session = session.unwrap();
     assert!(took < soon, "too slow: login: {took:?}");
     assert!(!is_revoked(&verifiers, &session));
@@ -348,8 +348,8 @@ async fn an_account_with_many_sessions_delays_no_other() {
         }
         let mut let_in = 0;
         for _ in 0..10 {
-            let new = NewSession { user_id: super::new_user(), ..stage.new_session() };
-            let (opened, _) = timed("another's login", stage.store.open(new)).await;
+            let user = super::new_user();
+            let (opened, _) = timed("another's login", stage.store.open(&user, super::label())).await;
             let_in += usize::from(opened.is_ok());
         }
         assert!(let_in >= 8, "{let_in} of 10 logins");

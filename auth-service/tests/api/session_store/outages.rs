@@ -25,7 +25,7 @@ impl Stage {
     /// Asserts that each method soon returns that the store is unavailable.
     async fn assert_unavailable(&self, id: SessionId) {
         let (store, user) = (&self.store, self.user.as_str());
-        assert_refused("open", async { store.open(self.new_session()).await.map(drop) }).await;
+        assert_refused("open", async { store.open(&self.user, super::label()).await.map(drop) }).await;
         self.assert_advance_refused(id, 1).await;
         assert_refused("end", async { store.end(user, id).await.map(drop) }).await;
         assert_refused("end_all", async { store.end_all(user, None).await.map(drop) }).await;
@@ -134,7 +134,7 @@ async fn a_full_redis_ends_sessions_and_changes_none() {
     let other = stage.open_at(3).await;
     config(&mut redis, "maxmemory", "1").await;
     stage.assert_advance_refused(session.id, 2).await;
-    assert_refused("open", async { stage.store.open(stage.new_session()).await.map(drop) }).await;
+    assert_refused("open", async { stage.store.open(&stage.user, super::label()).await.map(drop) }).await;
     assert_eq!(stage.rotate(session.id, 1).await, Rotation::Retried(session.clone()));
     stage.assert_listed(&[&other, &session]).await;
     assert_eq!(stage.rotate(other.id, 1).await, Rotation::Reused);

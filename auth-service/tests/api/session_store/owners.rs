@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use auth_service::sessions::{NewSession, Rotation, SessionId};
+use auth_service::sessions::{Rotation, SessionId};
 use shared_service::database::StoreError;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -24,8 +24,7 @@ pub struct Owner {
 impl Owner {
     pub async fn new(stage: &Arc<Stage>) -> Self {
         let user = new_user();
-        let new = NewSession { user_id: user.clone(), ..stage.new_session() };
-        let session = stage.store.open(new).await.unwrap();
+        let session = stage.store.open(&user, super::label()).await.unwrap();
         Self { stage: Arc::clone(stage), user, id: session.id, generation: session.generation }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_service::sessions::{NewSession, Rotation, Session, SessionId, SessionStore};
+use auth_service::sessions::{Rotation, Session, SessionId, SessionStore};
 use shared_service::database::StoreError;
 use tokio::task::{JoinSet, yield_now};
 
@@ -41,8 +41,7 @@ impl Stage {
 async fn sessions_of_users(stage: &Stage, count: usize) -> Vec<Session> {
     let mut sessions = vec![];
     for _ in 0..count {
-        let new = NewSession { user_id: new_user(), ..stage.new_session() };
-        sessions.push(stage.store.open(new).await.unwrap());
+        sessions.push(stage.store.open(&new_user(), super::label()).await.unwrap());
     }
     sessions
 }

@@ -102,7 +102,7 @@ fn names<const N: usize>(sessions: [&Session; N]) -> Vec<String> {
 impl Stage {
     /// A session, with the date of its access token.
     async fn log_in(&self) -> Session {
-        self.store.open(self.new_session()).await.unwrap()
+        self.store.open(&self.user, super::label()).await.unwrap()
     }
 
     /// The session after its next refresh, or after a retry of the last one.
@@ -200,9 +200,7 @@ pub async fn not_before_refuses_only_tokens_issued_before(kind: Kind) {
         let before = stage.log_in().await;
         stage.store.end_all(&stage.user, None).await.unwrap();
         let after = stage.log_in().await;
-        let stranger =
-            stage.store.open(auth_service::sessions::NewSession { user_id: new_user(), ..stage.new_session() });
-        let stranger = stranger.await.unwrap();
+        let stranger = stage.store.open(&new_user(), super::label()).await.unwrap();
         let mut reader = Reader::new(&stage, &[&before, &after, &stranger]);
         reader.read().await;
         assert!(reader.refuses(&before), "round {round}");
@@ -333,7 +331,7 @@ pub async fn a_shorter_life_of_tokens_ends_no_entry_early(kind: Kind) {
     }
 
     sleep(SECOND).await;
-    shorter.open(stage.new_session()).await.unwrap();
+    shorter.open(&stage.user, super::label()).await.unwrap();
     shorter.end_all(&stage.user, None).await.unwrap();
     let entries = Reader::new(&stage, &[]).read().await;
     let longest = entries.iter().map(until).max().unwrap();
@@ -361,7 +359,7 @@ pub async fn a_reader_whose_clock_is_ahead_for_a_while_reads_everything(kind: Ki
 pub async fn new_reader_gets_all_unexpired_entries(kind: Kind) {
     let stage = kind.stage(RULES).await;
     let shorter = kind.beside(&stage, Rules { access_ttl: SECOND, ..RULES }).await;
-    let (long, short) = (stage.log_in().await, shorter.open(stage.new_session()).await.unwrap());
+    let (long, short) = (stage.log_in().await, shorter.open(&stage.user, super::label()).await.unwrap());
     let mut early = Reader::new(&stage, &[&long, &short]);
     for (session, why) in [(&long, "the first"), (&short, "the last, which is over first")] {
         assert!(stage.store.end(&stage.user, session.id).await.unwrap());

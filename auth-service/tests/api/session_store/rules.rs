@@ -1,6 +1,6 @@
 //! The rules of sessions, one call at a time.
 
-use auth_service::sessions::{FIRST_GENERATION, Label, NewSession, Rotation, Rules};
+use auth_service::sessions::{FIRST_GENERATION, Label, Rotation, Rules};
 use shared_service::clock::now_ms;
 use std::time::Duration;
 
@@ -229,7 +229,7 @@ pub async fn a_label_comes_back_as_it_was(kind: Kind) {
         ("Ⅷ 日本 🦀", "192.0.2.7", "more than ASCII"),
     ] {
         let label = Label::new(user_agent, address);
-        let opened = stage.store.open(NewSession { user_id: stage.user.clone(), label: label.clone() }).await.unwrap();
+        let opened = stage.store.open(&stage.user, label.clone()).await.unwrap();
         let listed = stage.list().await.into_iter().find(|session| session.id == opened.id).unwrap();
         assert_eq!((opened.label, listed.label), (label.clone(), label), "{why}");
     }
