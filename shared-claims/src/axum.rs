@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum_core::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 
 use crate::{Admin, BearerAuth, Member, Problem, clock};
@@ -63,11 +63,8 @@ where
 }
 
 fn authenticate(auth: &BearerAuth, parts: &mut Parts) -> Result<Member, Problem> {
-    let headers = &parts.headers;
-    let authorizations = headers.get_all(AUTHORIZATION).into_iter();
-    let extras = auth.extra_header().into_iter().flat_map(|name| headers.get_all(name));
-    let member =
-        auth.authenticate(authorizations.map(HeaderValue::as_bytes), extras.map(HeaderValue::as_bytes), clock::now())?;
+    let values = |name: &str| parts.headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    let member = auth.authenticate(values, clock::now())?;
     parts.extensions.insert(member.clone());
     Ok(member)
 }

@@ -78,36 +78,29 @@ impl BearerAuth {
         self
     }
 
-    /// The lower-case name of the extra header that may carry a token.
-    #[must_use]
-    pub fn extra_header(&self) -> Option<&str> {
-        self.extra_header.as_deref()
-    }
-
-    /// Authenticates a request at `now` (seconds since 1970), given all values of `Authorization` and of the extra
-    /// header. For frameworks without an adapter here.
+    /// Authenticates a request at `now` (seconds since 1970); `values` returns all values of the header with that
+    /// lower-case name. For frameworks without an adapter here.
     ///
     /// # Errors
     /// 401 without a token, with more than one, or with an invalid or revoked one; 403 for a role without rights; 503
     /// if the token may be valid but the revocation list or the key set is stale.
-    pub fn authenticate<'r>(
+    pub fn authenticate<'r, I: IntoIterator<Item = &'r [u8]>>(
         &self,
-        authorizations: impl IntoIterator<Item = &'r [u8]>,
-        extras: impl IntoIterator<Item = &'r [u8]>,
+        values: impl Fn(&str) -> I,
         now: u64,
     ) -> Result<Member, Problem> {
-        let decided = self.decide(authorizations, extras, now);
+        let decided = self.only_token(values).and_then(|token| self.decide(token, now));
         (self.on_outcome)(decided.as_ref().map_or_else(Refusal::outcome, |_| "ok"));
         decided.map_err(Problem::from)
     }
 
     /// Returns the access token of a request without verifying it: `None` if there is none, more than one, or one that
-    /// is not UTF-8. The parameters are those of [`BearerAuth::authenticate`].
-    pub fn unverified_token<'r>(
-        authorizations: impl IntoIterator<Item = &'r [u8]>,
-        extras: impl IntoIterator<Item = &'r [u8]>,
+    /// is not UTF-8. `values` is that of [`BearerAuth::authenticate`].
+    pub fn unverified_token<'r, I: IntoIterator<Item = &'r [u8]>>(
+        &self,
+        values: impl Fn(&str) -> I,
     ) -> Option<&'r str> {
-        only_token(authorizations, extras).ok().filter(|token| !token.is_empty())
+        self.only_token(values).ok().filter(|token| !token.is_empty())
     }
 
     /// Checks an authenticated member again at `now` (seconds since 1970). A slow body or a password hash may delay a
@@ -125,17 +118,24 @@ impl BearerAuth {
         checked.inspect_err(|refusal| (self.on_outcome)(refusal.outcome())).map_err(Problem::from)
     }
 
-    fn decide<'r>(
-        &self,
-        authorizations: impl IntoIterator<Item = &'r [u8]>,
-        extras: impl IntoIterator<Item = &'r [u8]>,
-        now: u64,
-    ) -> Result<Member, Refusal> {
+    /// The only token of the request. More than one is refused, in whichever headers they are (RFC 6750 section 2).
+    fn only_token<'r, I: IntoIterator<Item = &'r [u8]>>(&self, values: impl Fn(&str) -> I) -> Result<&'r str, Refusal> {
+        let mut authorizations = values("authorization").into_iter();
+        let extras = self.extra_header.iter().flat_map(|name| values(name));
+        let mut found = authorizations.next().and_then(bearer).into_iter().chain(extras);
+        match (found.next(), found.next().is_some() || authorizations.next().is_some()) {
+            (_, true) => Err(Refusal::TwoTokens),
+            (Some(one), false) => str::from_utf8(one).map_err(|_| Refusal::Token(TokenError::Malformed)),
+            (None, false) => Err(Refusal::NoToken),
+        }
+    }
+
+    fn decide(&self, token: &str, now: u64) -> Result<Member, Refusal> {
         let admit = |claims: &AccessClaims| {
             self.check_revocations(&claims.sid, &claims.sub, claims.iat)?;
             member(claims)
         };
-        let verified = self.verifier.verify_with(only_token(authorizations, extras)?, now, admit);
+        let verified = self.verifier.verify_with(token, now, admit);
         verified.map_err(|error| match error {
             TokenError::KeysUnknown => Refusal::Stale,
             error => Refusal::Token(error),
@@ -162,20 +162,6 @@ fn member(claims: &AccessClaims) -> Result<Member, Refusal> {
         issued_at: claims.iat,
         expires_at: claims.exp,
     })
-}
-
-/// The only token of the request. More than one is refused, in whichever headers they are (RFC 6750 section 2).
-fn only_token<'r>(
-    authorizations: impl IntoIterator<Item = &'r [u8]>,
-    extras: impl IntoIterator<Item = &'r [u8]>,
-) -> Result<&'r str, Refusal> {
-    let mut authorizations = authorizations.into_iter();
-    let mut found = authorizations.next().and_then(bearer).into_iter().chain(extras);
-    match (found.next(), found.next().is_some() || authorizations.next().is_some()) {
-        (_, true) => Err(Refusal::TwoTokens),
-        (Some(one), false) => str::from_utf8(one).map_err(|_| Refusal::Token(TokenError::Malformed)),
-        (None, false) => Err(Refusal::NoToken),
-    }
 }
 
 /// The credentials after the scheme `Bearer`, which is case-insensitive and separated by spaces only (RFC 6750 section

@@ -1,4 +1,4 @@
-use actix_web::http::header::{AUTHORIZATION, HeaderValue, SET_COOKIE, USER_AGENT};
+use actix_web::http::header::{HeaderValue, SET_COOKIE, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use secrecy::SecretString;
 use shared_claims::ErrorCode::{
@@ -206,7 +206,7 @@ fn label(request: &HttpRequest, caller: &Caller) -> Label {
 /// The access token in the request's headers, not verified.
 fn access_token<'r>(request: &'r HttpRequest, auth: &'r BearerAuth) -> Option<&'r str> {
     let values = |name: &str| request.headers().get_all(name).map(HeaderValue::as_bytes);
-    BearerAuth::unverified_token(values(AUTHORIZATION.as_str()), auth.extra_header().into_iter().flat_map(values))
+    auth.unverified_token(values)
 }
 
 /// The refresh token in the body, or else in the cookie, with the permission to replace the cookie.

@@ -3,7 +3,7 @@ mod admission;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 
 use self::admission::Admission;
@@ -34,14 +34,8 @@ impl FromRequest for Member {
             log::error!("a route asks for a Member, but the application data holds no BearerAuth");
             return Admission::decided(Err(Problem::internal()));
         };
-        let authorizations = request.headers().get_all(AUTHORIZATION);
-        let extras = auth.extra_header().into_iter().flat_map(|name| request.headers().get_all(name));
-        let decision = auth.authenticate(
-            authorizations.map(HeaderValue::as_bytes),
-            extras.map(HeaderValue::as_bytes),
-            clock::now(),
-        );
-        match decision {
+        let values = |name: &str| request.headers().get_all(name).map(HeaderValue::as_bytes);
+        match auth.authenticate(values, clock::now()) {
             Ok(member) if has_body(request, payload) => {
                 request.extensions_mut().insert(member.clone());
                 Admission::until_complete(member, auth.clone(), payload)
