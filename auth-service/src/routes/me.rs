@@ -6,8 +6,8 @@ use shared_claims::{Member, Problem, Role};
 use shared_service::http::request::{Body, Parsed, Query};
 use shared_service::{Caller, link_next};
 
-use super::current::CurrentUser;
-use super::rate_limited::RateLimited;
+use super::callers::CurrentUser;
+use super::callers::RateLimited;
 use super::replies::{Device, Profile};
 use super::requests::{DEVICES, ListDevices, PasswordChange, PasswordProof};
 use super::{State, login_refused, not_hashed};

@@ -1,23 +1,17 @@
 //! The HTTP routes: the URL table, and the state of the handlers.
 
+/// Callers whose account exists and is enabled, and callers within the rate limit.
+mod callers;
 /// The refresh token in a cookie.
 mod cookie;
-/// Callers whose account exists and is enabled.
-mod current;
 /// Introspection of tokens.
 mod introspection;
-/// The public keys of access tokens.
-mod keys;
 /// The caller's own account and devices.
 mod me;
-/// The metadata of the authorization server.
-mod metadata;
 /// OAuth 2.0 endpoints for third-party clients and services.
 mod oauth;
 /// The pages that links in mails lead to.
 mod pages;
-/// Callers within the rate limit.
-mod rate_limited;
 /// Password reset and email verification.
 mod recovery;
 /// Registration.
@@ -32,6 +26,8 @@ mod revocations;
 mod sessions;
 /// User management, for admins.
 mod users;
+/// The public keys of access tokens, and the metadata of the authorization server.
+mod well_known;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +48,7 @@ use crate::sessions::{MOST_SESSIONS, SessionStore};
 use crate::users::Users;
 
 pub use self::introspection::Introspector;
-pub use self::metadata::Metadata;
+pub use self::well_known::Metadata;
 
 /// The state of the handlers.
 pub struct State {
@@ -100,9 +96,9 @@ pub fn table(config: &mut ServiceConfig) {
         .service(at("/register").post(registration::register))
         .service(at("/login").post(sessions::log_in))
         .service(at("/revocations").get(revocations::read))
-        .service(at("/.well-known/jwks.json").get(keys::read))
-        .service(at("/.well-known/oauth-authorization-server").get(metadata::read))
-        .service(at("/.well-known/openid-configuration").get(metadata::read))
+        .service(at("/.well-known/jwks.json").get(well_known::read_keys))
+        .service(at("/.well-known/oauth-authorization-server").get(well_known::read_metadata))
+        .service(at("/.well-known/openid-configuration").get(well_known::read_metadata))
         .service(at("/password/forgot").post(recovery::forgot))
         .service(at("/reset").get(pages::reset))
         .service(at("/verify").get(pages::verify))
@@ -201,7 +197,7 @@ fn email_taken() -> Problem {
     paths(registration::register, sessions::log_in, sessions::refresh, sessions::log_out, me::read, me::change_password,
         me::delete, me::devices, me::sign_out_device, me::sign_out_everywhere, users::list, users::add, users::read,
         users::change, users::delete, users::sign_out, revocations::read,
-        keys::read, metadata::read, oauth::revoke, introspection::introspect, recovery::forgot, recovery::reset,
+        well_known::read_keys, well_known::read_metadata, oauth::revoke, introspection::introspect, recovery::forgot, recovery::reset,
         recovery::change_email, recovery::verify, recovery::link, pages::reset, pages::verify),
     modifiers(&Extra)
 )]

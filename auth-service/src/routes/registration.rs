@@ -6,7 +6,7 @@ use shared_service::Caller;
 use shared_service::clock::now_ms;
 use shared_service::http::request::{Body, Parsed};
 
-use super::rate_limited::RateLimited;
+use super::callers::RateLimited;
 use super::replies::{Profile, Registered};
 use super::requests::{self, Registration};
 use super::{State, email_taken, no_admin, not_hashed};

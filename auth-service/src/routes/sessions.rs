@@ -11,9 +11,9 @@ use shared_service::clock::now_ms;
 use shared_service::http::request::{Body, FormOrJson, MaybeBody};
 use utoipa::ToSchema;
 
+use super::callers::RateLimited;
 use super::cookie::RefreshCookie;
 use super::oauth::{self, OAuthError, OAuthTokens, RefreshGrant};
-use super::rate_limited::RateLimited;
 use super::replies::{Message, Tokens};
 use super::requests::{LoginRequest, TokenRequest};
 use super::{State, login_refused};

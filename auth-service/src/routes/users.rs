@@ -7,7 +7,7 @@ use shared_service::http::request::{Body, Parsed, Query};
 use shared_service::{Caller, link_next};
 use utoipa::IntoParams;
 
-use super::current::CurrentAdmin;
+use super::callers::CurrentAdmin;
 use super::registration::create;
 use super::replies::{Record, UserAdded};
 use super::requests::{ListUsers, NewUser, NewUserWithPassword, USERS, UserPatch};

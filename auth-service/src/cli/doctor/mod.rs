@@ -1,7 +1,5 @@
 //! The command `doctor`.
 
-/// The mail server.
-mod mail;
 /// Checks of Redis.
 mod redis;
 
@@ -15,9 +13,12 @@ use tokio::time::timeout;
 use super::{CliError, Console};
 use crate::app;
 use crate::config::{Config, StoreConfig};
+use crate::mail::MailSettings;
 use crate::passwords::Passwords;
 use crate::sessions::all_revoked;
 use crate::users::{SeedError, Users};
+
+const MAIL: &str = "mail";
 
 /// Checks everything that the service needs, one line each, as `json` or text, without changing anything. The checks are
 /// independent.
@@ -37,7 +38,7 @@ pub(super) async fn run_doctor(mut settings: Settings, json: bool, console: &mut
         None if redis_is_wrong => vec![CheckResult::fail("redis", "not asked, because of REDIS_URL: see settings")],
         None => vec![CheckResult::ok("redis", "no REDIS_URL: sessions are in the database")],
     })?;
-    report.print(time_limited("mail", mail::mail(&config.stores.mail, mail_is_set)).await)?;
+    report.print(time_limited(MAIL, mail(&config.stores.mail, mail_is_set)).await)?;
     report.print(future_revocations(&config.stores).await)?;
     if !config.demo_data {
         report.print(demo_people(config.stores).await)?;
@@ -46,6 +47,32 @@ pub(super) async fn run_doctor(mut settings: Settings, json: bool, console: &mut
         0 => Ok(()),
         1 => Err(CliError::refused("1 line says FAIL")),
         some => Err(CliError::refused(format!("{some} lines say FAIL"))),
+    }
+}
+
+/// Connects to the mail server as this service would, and checks that links travel encrypted. No mail is sent.
+async fn mail(settings: &MailSettings, is_set: bool) -> Vec<CheckResult> {
+    let mut found = vec![mail_server(settings, is_set).await];
+    if let Some(url) = settings.public_url.as_ref().filter(|url| url.travels_in_clear()) {
+        let says = format!("PUBLIC_URL is {url}: links and passwords travel unencrypted; use https://");
+        found.push(CheckResult::warn(MAIL, says));
+    }
+    found
+}
+
+async fn mail_server(settings: &MailSettings, is_set: bool) -> CheckResult {
+    let Some(smtp) = &settings.smtp else {
+        if is_set {
+            return CheckResult::fail(MAIL, "not asked, because of SMTP_URL: see settings");
+        }
+        return CheckResult::ok(MAIL, "no SMTP_URL: no mail is sent");
+    };
+    if smtp.is_log() {
+        return CheckResult::warn(MAIL, "SMTP_URL is log: mails are written to the log, links and addresses included");
+    }
+    match smtp.check(settings.public_url.as_ref()).await {
+        Ok(()) => CheckResult::ok(MAIL, "the mail server lets this service in"),
+        Err(error) => CheckResult::fail(MAIL, error),
     }
 }
 

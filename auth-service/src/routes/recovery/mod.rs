@@ -12,9 +12,9 @@ use shared_service::clock::{now_ms, rfc3339};
 use shared_service::http::request::{Body, Parsed};
 
 use self::requests::{EmailChange, EmailVerification, ForgottenPassword, PasswordReset};
-use super::current::{CurrentAdmin, CurrentUser, PerhapsCurrentUser};
+use super::callers::RateLimited;
+use super::callers::{CurrentAdmin, CurrentUser, PerhapsCurrentUser};
 use super::me::{confirm_password, log_event, log_wrong};
-use super::rate_limited::RateLimited;
 use super::replies::{Message, ResetLink};
 use super::users::{UserParam, log_by, user_id};
 use super::{State, email_taken, no_admin, not_hashed};

@@ -5,8 +5,6 @@
 mod address;
 /// The database.
 mod database;
-/// The limit of open files.
-mod files;
 /// The certificate.
 mod tls;
 
@@ -22,10 +20,9 @@ use strum::AsRefStr;
 
 use self::address::address;
 use self::database::database;
-use self::files::files;
 use self::tls::certificate;
 use crate::clock::now_ms;
-use crate::http::ServerOptions;
+use crate::http::{ServerOptions, descriptors};
 use crate::settings::Settings;
 
 /// The time limit of one check.
@@ -168,6 +165,19 @@ pub fn key_file(settings: &Settings, setting: &str) -> Option<CheckResult> {
     let mode = fs::metadata(path).ok()?.mode();
     let says = format!("{setting}_FILE: every user can read {path} (mode {:03o}): chmod 600", mode & 0o777);
     (mode & 0o007 != 0).then(|| CheckResult::warn("key", says))
+}
+
+/// Checks the limit of open files; each connection takes one.
+fn files(options: &ServerOptions) -> CheckResult {
+    const WHAT: &str = "files";
+    /// Below this number of connections, the check warns if they are limited by open files and not by memory.
+    const FEW: usize = 500;
+    let (limit, connections) = (descriptors::limit(), options.max_connections);
+    let says = format!("the start allows itself {limit} open files (the hard limit), and {connections} connections");
+    if descriptors::connections() <= connections && connections < FEW {
+        return CheckResult::warn(WHAT, says + ": raise the limit, with `ulimit -Hn` or LimitNOFILE");
+    }
+    CheckResult::ok(WHAT, says)
 }
 
 /// The `kid` of the current secret of `setting`, and of the previous one.

@@ -1,12 +1,35 @@
-use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, web::Data};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use shared_claims::{ErrorCode, Problem};
+use sha2::{Digest, Sha256};
+use shared_claims::{ErrorCode, Problem, PublicKeys};
+use shared_service::begin_read;
 use utoipa::ToSchema;
 
 use super::State;
-use super::keys::FIVE_MINUTES;
 use crate::mail::PublicUrl;
+
+/// Other verifiers cache the set for this long; ours request it every second and accept no cached response.
+const FIVE_MINUTES: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// Read the public keys of access tokens
+///
+/// A JSON Web Key Set (RFC 7517): the key that signs comes first. It is empty where a secret signs access tokens.
+#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "readKeys", tag = "oauth", responses(
+    (status = 200, description = "The keys.", body = Object, content_type = "application/jwk-set+json", example = json!({
+        "keys": [{"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y":
+            "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "use": "sig", "alg": "ES256", "kid":
+            "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"}]})),
+    (status = 304, description = "The keys are those that the client has.")))]
+pub(super) async fn read_keys(state: Data<State>, request: HttpRequest) -> HttpResponse {
+    let body = state.keys.as_ref().map_or_else(|| r#"{"keys":[]}"#.to_owned(), PublicKeys::jwks);
+    let tag = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..12]);
+    let (mut response, is_known) = begin_read(&request, &tag);
+    response.insert_header((CACHE_CONTROL, FIVE_MINUTES));
+    if is_known { response.finish() } else { response.content_type("application/jwk-set+json").body(body) }
+}
 
 /// The metadata of an authorization server (RFC 8414 section 2).
 #[derive(Clone, Serialize, ToSchema)]
@@ -60,7 +83,7 @@ impl Metadata {
     responses((status = 200, description = "The metadata.", body = Metadata,
         headers(("Cache-Control" = String, description = "`public, max-age=300`")))),
     extensions(("x-errors" = json!([ErrorCode::NotFound]))))]
-pub(super) async fn read(state: Data<State>) -> Result<HttpResponse, Problem> {
+pub(super) async fn read_metadata(state: Data<State>) -> Result<HttpResponse, Problem> {
     let metadata = state.metadata.as_ref().ok_or_else(|| Problem::new(ErrorCode::NotFound))?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, FIVE_MINUTES)).json(metadata))
 }

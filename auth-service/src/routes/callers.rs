@@ -2,9 +2,10 @@ use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
-use shared_claims::{Admin, Member, Problem, Role};
+use shared_claims::{Admin, ErrorCode, Member, Problem, Role};
+use shared_service::Caller;
 
-use super::{State, no_admin};
+use super::{State, no_admin, too_many};
 use crate::users::Account;
 
 /// A caller whose account exists and is enabled, which a valid access token does not guarantee. The account is read
@@ -21,6 +22,10 @@ pub(super) struct PerhapsCurrentUser(pub(super) Option<CurrentUser>);
 
 /// A [`CurrentUser`] who is an admin by the access token and by the store.
 pub(super) struct CurrentAdmin(pub(super) Admin);
+
+/// A caller within the rate limit of their network. As the first parameter of a handler it is checked before the body
+/// is read.
+pub(super) struct RateLimited(pub(super) Caller);
 
 impl FromRequest for CurrentUser {
     type Error = Problem;
@@ -66,6 +71,24 @@ impl FromRequest for CurrentAdmin {
                 Role::Admin => Ok(Self(admin)),
                 Role::Member => Err(no_admin()),
             }
+        })
+    }
+}
+
+impl FromRequest for RateLimited {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(request, payload);
+        let state = request.app_data::<Data<State>>().cloned();
+        Box::pin(async move {
+            let (caller, state) = (caller.await?, state.ok_or_else(Problem::internal)?);
+            state.limits.call(caller.address.into()).await.map_err(|wait| {
+                log::info!(target: "audit", event = "call.throttled"; "too many calls");
+                too_many(wait, ErrorCode::TooManyRequests)
+            })?;
+            Ok(Self(caller))
         })
     }
 }
