@@ -17,6 +17,11 @@ const SAMPLE: i64 = 2_000;
 const LONG_SPAN: i64 = 50_000;
 const COMMON: i64 = 10;
 
+/// Many matches are sorted all the same if the next [`REACH`] books along the order do not fill the page, unless they are
+/// more than [`MOST_SORTED`].
+const REACH: i64 = 20_000;
+const MOST_SORTED: i64 = 100_000;
+
 /// The access path to the matches of a listing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -50,7 +55,7 @@ impl Books {
                 let (rows, matches) = find(&mut reading, listing, known, books).await?;
                 Ok((Total::bounded(matches.0, MOST_COUNTED), rows, Some(matches)))
             } else {
-                let rows = page_statement(listing, Way::Order, &reading).query().fetch_all(&mut *reading).await?;
+                let rows = page_statement(listing, Way::Order, 0, &reading).query().fetch_all(&mut *reading).await?;
                 Ok::<_, sqlx::Error>((Total::Exactly(books), rows, None))
             }
         })
@@ -84,16 +89,25 @@ async fn find(
     } else {
         first_way(reading, listing, books).await?
     };
-    let mut rows = page_statement(listing, way, reading).query().fetch_all(&mut *reading).await?;
+    let mut rows = Vec::new();
+    if way != Way::Order {
+        rows = page_statement(listing, way, MOST_COUNTED, reading).query().fetch_all(&mut *reading).await?;
+    }
     let counted = match (rows.first(), known) {
-        (Some(row), _) if way != Way::Order => Matches(row.try_get("total")?, way),
+        (Some(row), _) => Matches(row.try_get("total")?, way),
         (_, Some(known)) => known,
         (_, None) if listing.after.is_none() => Matches(0, way),
         (_, None) => count_matches(reading, listing, way).await?,
     };
     // The page lacks matches. Known ones may have become more since they were counted.
-    if way != Way::Order && counted.0 > MOST_COUNTED {
-        rows = page_statement(listing, Way::Order, reading).query().fetch_all(&mut *reading).await?;
+    if way == Way::Order || counted.0 > MOST_COUNTED {
+        // All of them may be at the end of the order.
+        let is_far = books > REACH && near(listing, reading).number(reading).await? <= listing.limit;
+        let way = if is_far { counted.1 } else { Way::Order };
+        rows = page_statement(listing, way, MOST_SORTED, reading).query().fetch_all(&mut *reading).await?;
+        if is_far && rows.first().map_or(Ok(i64::MAX), |row| row.try_get("total"))? > MOST_SORTED {
+            rows = page_statement(listing, Way::Order, 0, reading).query().fetch_all(reading).await?;
+        }
     }
     Ok((rows, known.unwrap_or(counted)))
 }
@@ -164,11 +178,28 @@ fn first_texts(mut conditions: Conditions, most: i64) -> Statement {
     Statement(format!("SELECT COUNT(*), MAX(number) FROM ({first}) AS matches"), arguments)
 }
 
+/// Counts the matches among the next [`REACH`] books along the order, but at most one more than the page shows.
+fn near(listing: &Listing, index: &Connection) -> Statement {
+    let (from, mut conditions) = matches(listing, Way::Order, true, index);
+    let filter = conditions.take();
+    let (key, direction) = (column(listing.order.by), direction(listing));
+    if listing.order.by == Property::Year {
+        conditions.years(listing, "year");
+    }
+    conditions.after(listing, &format!("{key}, id"));
+    let limit = conditions.put(Key::Number(listing.limit + 1));
+    let (condition, arguments) = conditions.finish();
+    let next =
+        format!("SELECT * FROM {from} WHERE {condition} ORDER BY {key} {direction}, id {direction} LIMIT {REACH}");
+    let sql = format!("SELECT COUNT(*) FROM (SELECT 1 FROM ({next}) AS books WHERE {filter} LIMIT {limit}) AS matches");
+    Statement(sql, arguments)
+}
+
 /// The statement of a page: eight columns of each book, and its sort key. If the matches are sorted, the column `total`
-/// is their number, but at most one more than [`MOST_COUNTED`]; the page is then incomplete.
-fn page_statement(listing: &Listing, way: Way, index: &Connection) -> Statement {
+/// is their number, but at most one more than `most`; the page is then incomplete.
+fn page_statement(listing: &Listing, way: Way, most: i64, index: &Connection) -> Statement {
     let (from, mut conditions) = matches(listing, way, true, index);
-    let (key, direction) = (column(listing.order.by), if listing.order.descending { "DESC" } else { "ASC" });
+    let (key, direction) = (column(listing.order.by), direction(listing));
     let columns = "books.id, author, country, language, pages, title, year, version";
     if way == Way::Order {
         conditions.after(listing, &format!("{key}, books.id"));
@@ -180,7 +211,7 @@ fn page_statement(listing: &Listing, way: Way, index: &Connection) -> Statement 
         );
         return Statement(sql, arguments);
     }
-    let most = conditions.put(Key::Number(MOST_COUNTED + 1));
+    let most = conditions.put(Key::Number(most + 1));
     let matches = conditions.take();
     conditions.after(listing, "sort_key, id");
     let limit = conditions.put(Key::Number(listing.limit + 1));
@@ -228,4 +259,8 @@ fn page(rows: &[AnyRow], total: Total, listing: &Listing) -> Result<Page<Book>, 
 fn position(row: &AnyRow, order: Order) -> Result<Position, StoreError> {
     let key = if order.by.is_text() { Key::Text(row.try_get(8)?) } else { Key::Number(row.try_get(8)?) };
     Ok(Position { key, id: row.try_get(0)? })
+}
+
+const fn direction(listing: &Listing) -> &'static str {
+    if listing.order.descending { "DESC" } else { "ASC" }
 }
