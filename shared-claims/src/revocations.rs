@@ -1,7 +1,8 @@
 use std::array;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::table::Table;
@@ -26,6 +27,8 @@ pub struct Revocations(pub(crate) Arc<List>);
 pub(crate) struct List {
     parts: [Part; PARTS],
     hasher: RandomState,
+    /// The [`UserEntry`] of each user whose `not_before` was lowered, packed as it was read.
+    ahead: Mutex<HashMap<u64, u64>>,
     /// The part to be swept next.
     next: AtomicUsize,
     age: Age,
@@ -56,6 +59,7 @@ impl Revocations {
         Self(Arc::new(List {
             parts: array::from_fn(|_| Part { sessions: Table::new(), subjects: Table::new() }),
             hasher: RandomState::new(),
+            ahead: Mutex::default(),
             next: AtomicUsize::new(0),
             age: Age::new(max_age),
         }))
@@ -73,9 +77,14 @@ impl Revocations {
     }
 
     /// Adds `entries` and drops some that expired before `now` (seconds since 1970). A `notBefore` further in the
-    /// future than clocks may differ comes from a wrong clock: it is replaced by now plus the leeway.
+    /// future than clocks may differ comes from a wrong clock: it is taken as now plus the leeway until its time comes.
     pub fn add<'e>(&self, entries: impl IntoIterator<Item = &'e Revocation>, now: u64) {
-        let latest = now.max(clock::now());
+        self.add_between(entries, now, now.max(clock::now()));
+    }
+
+    /// As [`Revocations::add`], given two clocks: entries expire by the `earliest`, and `notBefore` is in the future by
+    /// the `latest`.
+    pub fn add_between<'e>(&self, entries: impl IntoIterator<Item = &'e Revocation>, earliest: u64, latest: u64) {
         for entry in entries {
             match entry {
                 Revocation::Session { sid, until } => {
@@ -83,24 +92,18 @@ impl Revocations {
                     part.sessions.put(key, *until, |known| known.max(*until));
                 }
                 Revocation::Subject { sub, not_before, until } => {
-                    let entry = UserEntry { not_before: *not_before, until: *until }.corrected(latest);
-                    let (key, part) = self.0.locate(sub);
-                    part.subjects.put(key, entry.packed(), |known| UserEntry::unpacked(known).with(entry).packed());
+                    let key = self.0.hasher.hash_one(sub);
+                    let entry = UserEntry { not_before: *not_before, until: *until };
+                    self.0.put(key, self.0.corrected(key, entry, latest));
                 }
             }
         }
-        self.sweep(now);
+        self.0.sweep(earliest, latest);
     }
 
     /// Drops some of the entries that expired before `now` (seconds since 1970); 48 calls cover the whole list.
     pub fn sweep(&self, now: u64) {
-        let latest = now.max(clock::now());
-        let part = &self.0.parts[self.0.next.fetch_add(1, Ordering::Relaxed) % PARTS];
-        part.sessions.revise(|until| Some(until).filter(|until| *until >= now));
-        part.subjects.revise(|entry| {
-            let entry = UserEntry::unpacked(entry);
-            (entry.until >= now).then(|| entry.corrected(latest).packed())
-        });
+        self.0.sweep(now, now.max(clock::now()));
     }
 
     /// Records that the list contains everything revoked before `at`. Call it after [`Revocations::add`]. Ignored if
@@ -138,7 +141,48 @@ impl List {
     /// The hash of the id `name`, and the part that it belongs to.
     fn locate(&self, name: &str) -> (u64, &Part) {
         let key = self.hasher.hash_one(name);
-        (key, &self.parts[usize::from(key.to_le_bytes()[0]) % PARTS])
+        (key, self.part(key))
+    }
+
+    fn part(&self, key: u64) -> &Part {
+        &self.parts[usize::from(key.to_le_bytes()[0]) % PARTS]
+    }
+
+    fn put(&self, key: u64, entry: UserEntry) {
+        let merged = |known| UserEntry::unpacked(known).with(entry).packed();
+        self.part(key).subjects.put(key, entry.packed(), merged);
+    }
+
+    /// Lowers a `not_before` further ahead of `latest` than a correct clock can have put it. The entry is also kept as
+    /// it was read: the clock that is wrong may be the one here.
+    fn corrected(&self, key: u64, entry: UserEntry, latest: u64) -> UserEntry {
+        if entry.not_before <= latest.saturating_add(2 * LEEWAY) {
+            return entry;
+        }
+        let mut ahead = self.ahead();
+        let kept = ahead.entry(key).or_default();
+        *kept = UserEntry::unpacked(*kept).with(entry).packed();
+        UserEntry { not_before: latest.saturating_add(LEEWAY), ..entry }
+    }
+
+    /// Restores the lowered entries whose time has come by `latest`, and sweeps a part.
+    fn sweep(&self, earliest: u64, latest: u64) {
+        let is_due = |entry: UserEntry| entry.not_before.min(entry.until) <= latest;
+        // In two statements, because `corrected` is called under the lock of a table.
+        let due: Vec<_> = self.ahead().extract_if(|_, entry| is_due(UserEntry::unpacked(*entry))).collect();
+        for (key, entry) in due {
+            self.put(key, UserEntry::unpacked(entry));
+        }
+        let part = &self.parts[self.next.fetch_add(1, Ordering::Relaxed) % PARTS];
+        part.sessions.revise(|_, until| Some(until).filter(|until| *until >= earliest));
+        part.subjects.revise(|key, entry| {
+            let entry = UserEntry::unpacked(entry);
+            (entry.until >= earliest).then(|| self.corrected(key, entry, latest).packed())
+        });
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,11 +200,5 @@ impl UserEntry {
     /// The union: the later `not_before` and the later `until`.
     fn with(self, other: Self) -> Self {
         Self { not_before: self.not_before.max(other.not_before), until: self.until.max(other.until) }
-    }
-
-    /// Replaces a `not_before` further ahead of `now` than a correct clock can have put it.
-    const fn corrected(self, now: u64) -> Self {
-        let is_ahead = self.not_before > now.saturating_add(2 * LEEWAY);
-        if is_ahead { Self { not_before: now.saturating_add(LEEWAY), ..self } } else { self }
     }
 }

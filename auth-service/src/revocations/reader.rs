@@ -161,19 +161,21 @@ impl RevocationReader {
 
     /// Adds a page to the list. Reads never overlap, so no page is lost.
     fn take(&self, mut changes: Changes) {
-        // The earlier of the two clocks: if one jumps ahead, no verifier drops an entry too early.
+        // If one of two clocks jumps ahead, no verifier drops an entry too early; if one is behind, no `notBefore` is
+        // lowered.
+        let seconds = |ms: i64| ms.unsigned_abs() / 1000;
+        let latest = seconds(changes.now.max(now_ms()));
         changes.now = changes.now.min(now_ms());
-        let latest = now_ms().unsigned_abs() / 1000 + LEEWAY;
         for (_, entry) in changes.shards.iter_mut().flat_map(|shard| &mut shard.entries) {
             // A `notBefore` from a wrong clock is corrected here, so that every verifier gets the same value.
             if let Revocation::Subject { not_before, .. } = entry
-                && *not_before > latest + LEEWAY
+                && *not_before > latest + 2 * LEEWAY
             {
-                *not_before = latest;
+                *not_before = latest + LEEWAY;
             }
         }
         let entries = changes.shards.iter().flat_map(|shard| &shard.entries).map(|(_, entry)| entry);
-        self.known.add(entries, changes.now.unsigned_abs() / 1000);
+        self.known.add_between(entries, seconds(changes.now), latest);
         let mut list = List::clone(&self.list.load());
         list.take(&changes);
         self.list.store(Arc::new(list));

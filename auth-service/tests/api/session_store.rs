@@ -286,6 +286,7 @@ contract! {
         a_list_is_walked_page_by_page
         a_dead_session_that_is_excepted_stays_dead
         a_clock_that_was_ahead_locks_no_user_out
+        a_reader_whose_clock_is_behind_lowers_no_not_before
         an_end_of_all_is_right_for_every_clock
         many_sessions_of_an_older_version_end_in_one_step
         a_login_brings_an_older_version_within_the_bound;

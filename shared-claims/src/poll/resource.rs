@@ -49,25 +49,26 @@ impl Resource for ListResource {
         let reply = source.fetch(self.cursor.as_deref(), self.etag.as_ref(), LONGEST_LIST).await?;
         let Some(list) = self.list.upgrade().map(Revocations) else { return Ok(true) };
         let fresh = reply.fresh_since(asked, clock);
-        // The earlier of the two clocks: if one jumps ahead, no entry is dropped too early.
-        let now = reply.date.unwrap_or(u64::MAX).min(clock::now());
+        // If one of two clocks jumps ahead, no entry is dropped too early; if one is behind, no `notBefore` is lowered.
+        let (here, there) = (clock::now(), reply.date.unwrap_or(clock::now()));
+        let now = (here.min(there), here.max(there));
         if let Content::Body { body, etag } = reply.content {
             let cursor = Some(add_list(list.clone(), body, now).await?);
             self.etag = etag.filter(|_| cursor == self.cursor);
             self.cursor = cursor;
         }
-        list.sweep(now);
+        list.add_between([], now.0, now.1);
         fresh.inspect(|made| list.confirm(*made));
         Ok(fresh.is_some())
     }
 }
 
-/// Parses the list in `body` and adds its entries; returns the new cursor.
-async fn add_list(list: Revocations, body: Vec<u8>, now: u64) -> Result<String, FetchError> {
+/// Parses the list in `body` and adds its entries at the earlier and the later time `now`; returns the new cursor.
+async fn add_list(list: Revocations, body: Vec<u8>, now: (u64, u64)) -> Result<String, FetchError> {
     let is_short = body.len() <= SHORT;
     let read = move || {
         let list_read: RevocationList = serde_json::from_slice(&body)?;
-        list.add(&list_read.entries, now);
+        list.add_between(&list_read.entries, now.0, now.1);
         Ok(list_read.cursor)
     };
     if is_short { read() } else { spawn_blocking(read).await? }

@@ -43,19 +43,20 @@ impl Table {
         }
         *used += 1;
         if *used > slots.keys.len() / 8 * 5 {
-            slots = Arc::new(slots.copied(slots.keys.len() / 4 * 5, |_| true));
+            slots = Arc::new(slots.copied(slots.keys.len() / 4 * 5, |_, _| true));
             self.slots.store(Arc::clone(&slots));
             at = slots.place(key);
         }
         slots.set(at, key, value);
     }
 
-    /// Replaces each value by the result of `revised`; drops the entries for which that is `None`.
-    pub(super) fn revise(&self, revised: impl Fn(u64) -> Option<u64>) {
+    /// Replaces each value by the result of `revised` for its hash and itself; drops the entries for which that is
+    /// `None`.
+    pub(super) fn revise(&self, revised: impl Fn(u64, u64) -> Option<u64>) {
         let (mut used, slots) = (self.turn(), self.slots.load_full());
         let mut dropped = 0;
-        for (_, value) in slots.entries() {
-            match revised(value.load(Ordering::Relaxed)) {
+        for (key, value) in slots.entries() {
+            match revised(key, value.load(Ordering::Relaxed)) {
                 Some(revised) => value.store(revised, Ordering::Relaxed),
                 None => dropped += 1,
             }
@@ -63,7 +64,7 @@ impl Table {
         // No slot is emptied in place: a lookup would stop there and miss later entries of its probe sequence.
         if dropped > 0 {
             *used -= dropped;
-            let kept = slots.copied(*used / 5 * 8 + LEAST, |value| revised(value).is_some());
+            let kept = slots.copied(*used / 5 * 8 + LEAST, |key, value| revised(key, value).is_some());
             self.slots.store(Arc::new(kept));
         }
     }
@@ -108,12 +109,12 @@ impl Slots {
         entries.filter(|(key, _)| *key > 0)
     }
 
-    /// A copy with at least `count` slots, of the entries for whose value `kept` returns true.
-    fn copied(&self, count: usize, kept: impl Fn(u64) -> bool) -> Self {
+    /// A copy with at least `count` slots, of the entries for which `kept` returns true.
+    fn copied(&self, count: usize, kept: impl Fn(u64, u64) -> bool) -> Self {
         let copy = Self::of(count);
         for (key, value) in self.entries() {
             let value = value.load(Ordering::Relaxed);
-            if kept(value) {
+            if kept(key, value) {
                 copy.set(copy.place(key), key, value);
             }
         }
@@ -140,12 +141,12 @@ mod tests {
         }
         assert_eq!(table.len(), 10_000);
         assert!((0..10_000).all(|number| table.get(hash(number)) == Some(number + 5)));
-        table.revise(|value| (value % 3 > 0).then_some(value + 3));
+        table.revise(|_, value| (value % 3 > 0).then_some(value + 3));
         for number in 0..10_000 {
             let expected = Some(number + 8).filter(|_| (number + 5) % 3 > 0);
             assert_eq!(table.get(hash(number)), expected, "{number}");
         }
-        table.revise(|_| None);
+        table.revise(|_, _| None);
         assert_eq!((table.len(), table.get(hash(1))), (0, None));
     }
 

@@ -191,6 +191,16 @@ async fn entry_expired_by_only_one_clock_is_kept() {
     }
 }
 
+/// The clock here is years behind that of the server.
+#[tokio::test]
+async fn not_before_in_the_future_by_only_one_clock_is_kept() {
+    let body = r#"{"cursor": "c", "entries": [{"sub": "u-1", "notBefore": 1900000000, "until": 1900000900}]}"#;
+    let teller = Teller::start(&[]).await;
+    teller.behave(Manner::Odd(answer("200 OK", "Date: Sun, 17 Mar 2030 17:46:40 GMT\r\n", body)));
+    let list = quick(&teller).start().await.unwrap();
+    assert!(list.is_revoked("s-1", "u-1", 1_899_999_999) && !list.is_revoked("s-1", "u-1", 1_900_000_000));
+}
+
 #[tokio::test]
 async fn start_without_auth_service_returns_after_the_timeout() {
     let teller = Teller::start(&[session("s-1", UNTIL)]).await;

@@ -87,6 +87,21 @@ fn not_before_in_the_future_is_corrected() {
     assert!(!list.is_revoked("s-1", "u-1", NOW + LEEWAY));
 }
 
+/// An hour that the clock here lags must not end the revocation of tokens issued in it.
+#[test]
+fn not_before_lowered_by_a_clock_that_was_behind_applies_again() {
+    let list = list_of(&[subject("u-1", NOW, LATER)]);
+    (0..ROUNDS).for_each(|_| list.sweep(NOW - 3600));
+    list.add(&[subject("u-2", NOW, LATER)], NOW - 3600);
+    for sub in ["u-1", "u-2"] {
+        assert!(!list.is_revoked("s-1", sub, NOW - 1), "{sub}: taken as in the future");
+    }
+    list.sweep(NOW);
+    for sub in ["u-1", "u-2"] {
+        assert!(list.is_revoked("s-1", sub, NOW - 1) && !list.is_revoked("s-1", sub, NOW), "{sub}");
+    }
+}
+
 #[test]
 fn entry_missing_from_a_later_list_is_kept() {
     let list = list_of(&[session("s-1", LATER), subject("u-1", NOW, LATER)]);

@@ -111,6 +111,15 @@ pub async fn a_dead_session_that_is_excepted_stays_dead(kind: Kind) {
     stage.assert_listed(&[&stranger]).await;
 }
 
+/// The clock of the store is right. Verifiers would lose the lowered value for good.
+pub async fn a_reader_whose_clock_is_behind_lowers_no_not_before(kind: Kind) {
+    let stage = kind.stage(RULES).await;
+    stage.pass(HOUR);
+    let session = stage.sign_in().await;
+    stage.store.revoke_access_tokens(&stage.user).await.unwrap();
+    assert!(is_revoked(&known(&stage).await, &session));
+}
+
 pub async fn a_clock_that_was_ahead_locks_no_user_out(kind: Kind) {
     for everywhere in [true, false] {
         let stage = kind.stage(RULES).await;
