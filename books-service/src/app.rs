@@ -1,6 +1,5 @@
 use std::error::Error;
 use std::future::ready;
-use std::time::Duration;
 
 use actix_web::web::Data;
 use shared_claims::{PollError, Poller, PublicKeys, Revocations};
@@ -90,15 +89,15 @@ pub async fn open(database_url: &str) -> Result<Books, StoreError> {
 fn readiness(books: Books, revocations: Option<Revocations>, keys: Option<PublicKeys>) -> Readiness {
     let mut readiness =
         Readiness::default().with("database", books, |books| async move { books.revision().await.map(drop) });
-    let was_read = |age: Option<Duration>, why: &'static str| ready(age.map(drop).ok_or(why));
+    let was_read = |is_read: bool, why: &'static str| ready(is_read.then_some(()).ok_or(why));
     if let Some(keys) = keys {
         let why = "no set of public keys was read yet; is its address right?";
-        readiness = readiness.with("keys", keys, move |keys| was_read(keys.age(), why));
+        readiness = readiness.with("keys", keys, move |keys| was_read(keys.age().is_some(), why));
     }
     if let Some(list) = revocations {
         // Before the first list, tokens revoked before the start would be accepted.
         let why = "no list was read yet; is AUTH_URL right?";
-        readiness = readiness.with("revocations", list, move |list| was_read(list.age(), why));
+        readiness = readiness.with("revocations", list, move |list| was_read(list.is_read(), why));
     }
     readiness
 }

@@ -73,7 +73,7 @@ async fn revocation_list(config: &Config) -> CheckResult {
     };
     let poller = Poller { start_timeout: doctor::PATIENCE * 3 / 4, ..Poller::new(url) };
     match poller.start().await {
-        Ok(list) if list.age().is_some() => {
+        Ok(list) if list.is_read() => {
             CheckResult::ok(AUTH, format!("auth-service answers with the revocation list: {} entries", list.len()))
         }
         Ok(_) if config.revocations.max_age.is_some() => CheckResult::fail(

@@ -14,11 +14,12 @@ impl Age {
         Self { max, made: Instant::now(), confirmed: AtomicU64::new(0) }
     }
 
-    /// Records that the resource was up to date at `at`. Ignored if `at` is before `made`.
-    pub(crate) fn confirm(&self, at: Instant) {
-        let Some(since) = at.checked_duration_since(self.made) else { return };
+    /// Records that the resource was up to date at `at`. Returns false if `at` is before `made`, which is ignored.
+    pub(crate) fn confirm(&self, at: Instant) -> bool {
+        let Some(since) = at.checked_duration_since(self.made) else { return false };
         let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         self.confirmed.fetch_max(since.saturating_add(1), Ordering::Release);
+        true
     }
 
     /// Time since the last confirmation; `None` before the first.

@@ -1,7 +1,7 @@
 use std::array;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,7 @@ pub(crate) struct List {
     ahead: Mutex<HashMap<u64, u64>>,
     /// The part to be swept next.
     next: AtomicUsize,
+    is_read: AtomicBool,
     age: Age,
 }
 
@@ -61,6 +62,7 @@ impl Revocations {
             hasher: RandomState::new(),
             ahead: Mutex::default(),
             next: AtomicUsize::new(0),
+            is_read: AtomicBool::new(false),
             age: Age::new(max_age),
         }))
     }
@@ -106,10 +108,22 @@ impl Revocations {
         self.0.sweep(now, now.max(clock::now()));
     }
 
-    /// Records that the list contains everything revoked before `at`. Call it after [`Revocations::add`]. Ignored if
-    /// `at` is before the list's creation.
-    pub fn confirm(&self, at: Instant) {
-        self.0.age.confirm(at);
+    /// Records that the list contains everything revoked before `at`. Call it after [`Revocations::add`]. Returns false
+    /// if `at` is before the list's creation: the list then counts as read, not as complete.
+    pub fn confirm(&self, at: Instant) -> bool {
+        self.mark_read();
+        self.0.age.confirm(at)
+    }
+
+    /// Records that the whole list was read, apart from entries that cannot be read.
+    pub fn mark_read(&self) {
+        self.0.is_read.store(true, Ordering::Release);
+    }
+
+    /// True once the whole list was read, apart from entries that cannot be read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.0.is_read.load(Ordering::Acquire)
     }
 
     /// Time since the list was last complete; `None` if it never was.

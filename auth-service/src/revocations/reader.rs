@@ -1,6 +1,5 @@
 //! The reader of the revocation list, for this service's own verifier and for `GET /revocations`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +28,6 @@ pub struct RevocationReader {
     sessions: Arc<dyn SessionStore>,
     reading: SingleFlight<Result<(), StoreError>>,
     list: ArcSwap<List>,
-    /// True once the whole list was read, apart from unreadable entries.
-    is_read: AtomicBool,
     unreadable: Mutex<Unreadable>,
     known: Revocations,
 }
@@ -73,7 +70,6 @@ impl RevocationReader {
             sessions,
             reading: SingleFlight::default(),
             list: ArcSwap::default(),
-            is_read: AtomicBool::new(false),
             unreadable: Mutex::default(),
             known,
         }
@@ -148,7 +144,7 @@ impl RevocationReader {
                 break;
             }
         }
-        self.is_read.store(true, Ordering::Relaxed);
+        self.known.mark_read();
         if unreadable.entries.is_empty() {
             self.known.confirm(began);
             if !known.entries.is_empty() {
@@ -187,7 +183,7 @@ impl RevocationReader {
 
     /// True once the whole list was read; before that, revoked tokens are accepted.
     pub(crate) fn is_read(&self) -> bool {
-        self.is_read.load(Ordering::Relaxed)
+        self.known.is_read()
     }
 
     /// The cursor up to which the list was read.

@@ -110,3 +110,17 @@ async fn service_without_a_first_list_serves_and_is_not_ready() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn service_whose_list_lacks_an_unreadable_entry_is_ready() {
+    on_each(async |database| {
+        let (strict, list) = (Revocations::new(Some(Duration::from_mins(1))), Revocations::new(None));
+        for (list, status) in [(list, 200), (strict, 503)] {
+            list.mark_read();
+            let library = Library::start_knowing(&database.url, [], Some(list)).await;
+            library.nobody().get("/readyz").await.is(200);
+            library.member().get("/books").await.is(status);
+        }
+    })
+    .await;
+}

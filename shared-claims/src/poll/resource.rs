@@ -24,8 +24,8 @@ pub(super) trait Resource: Send + 'static {
     /// True if the resource was read at least once; `None` after the last handle was dropped.
     fn is_loaded(&self) -> Option<bool>;
 
-    /// Sends one request and applies the response; returns false if the response is stale. An error changes nothing. A
-    /// stale response from a cache removes nothing and does not count as a confirmation.
+    /// Sends one request and applies the response; returns false if the response is stale or incomplete. An error
+    /// changes nothing. A stale response from a cache removes nothing and does not count as a confirmation.
     fn fetch(&mut self, source: &Source) -> impl Future<Output = Result<bool, FetchError>> + Send;
 }
 
@@ -41,7 +41,7 @@ impl Resource for ListResource {
     const NAME: &'static str = "the revocation list";
 
     fn is_loaded(&self) -> Option<bool> {
-        self.list.upgrade().map(|list| Revocations(list).age().is_some())
+        self.list.upgrade().map(|list| Revocations(list).is_read())
     }
 
     async fn fetch(&mut self, source: &Source) -> Result<bool, FetchError> {
@@ -58,8 +58,7 @@ impl Resource for ListResource {
             self.cursor = cursor;
         }
         list.add_between([], now.0, now.1);
-        fresh.inspect(|made| list.confirm(*made));
-        Ok(fresh.is_some())
+        Ok(fresh.is_some_and(|made| list.confirm(made)))
     }
 }
 

@@ -53,7 +53,8 @@ impl<F: Resource> PollTask<F> {
     fn succeeded(&mut self, is_fresh: bool) {
         self.failures = 0;
         if !is_fresh {
-            self.log_outage("its answers are old: a cache keeps them, or its clock is behind".to_owned());
+            let cause = "its answers are old: a cache keeps them, its clock is behind, or it cannot read an entry";
+            self.log_outage(cause.to_owned());
         } else if self.outage.take().is_some() {
             log::info!("{} is up to date now", F::NAME);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use shared_claims::Poller;
 
-use crate::teller::{Manner, Teller, until};
+use crate::teller::{Manner, Teller, answer, list_of, until};
 
 /// A logger that keeps its lines per thread: a test and its poller share a thread.
 struct Lines;
@@ -84,4 +84,24 @@ async fn without_a_first_list_each_other_cause_is_told() {
     }
     teller.behave(Manner::Honest);
     until("it says that there is one", || lines().last().is_some_and(|(level, _)| *level == Level::Info)).await;
+}
+
+/// An entry of the list cannot be read since before this poller started; auth-service sends the others.
+#[tokio::test]
+async fn incomplete_list_is_used_and_told_once() {
+    listen();
+    let teller = Teller::start(&[]).await;
+    let behave = |header: &str| teller.behave(Manner::Odd(answer("200 OK", header, &list_of("s-1"))));
+    behave("Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n");
+    let list = Poller { poll: Duration::from_millis(10), ..Poller::new(&*teller.url) }.start().await.unwrap();
+    assert!(!list.is_read(), "a response from a cache may lack entries");
+    behave("Age: 2147483648\r\n");
+    until("it is read", || list.is_read()).await;
+    teller.is_asked_again(4).await;
+    assert!(list.age().is_none() && list.is_revoked("s-1", "u-1", 0));
+    let all = lines();
+    assert!(all.len() == 1 && all[0].1.contains("it cannot read an entry"), "{all:?}");
+    behave("");
+    until("it says that it is over", || lines().len() == 2).await;
+    assert!(list.age().is_some());
 }
