@@ -75,7 +75,8 @@ async fn revocations(config: &Config, known: Option<Revocations>) -> Result<Opti
 async fn keys(config: &Config) -> Result<Option<PublicKeys>, PollError> {
     let Some(url) = &config.jwks_url else { return Ok(config.access.keys.clone()) };
     let RevocationSettings { poll, max_age } = config.revocations;
-    Poller { poll, max_age, ..Poller::new(url) }.keys().await.map(Some)
+    let has_secret = config.access.secret.is_some();
+    Poller { poll, max_age, has_secret, ..Poller::new(url) }.keys().await.map(Some)
 }
 
 /// Opens and migrates the database of books; the service may run meanwhile.

@@ -28,7 +28,7 @@ pub async fn doctor(mut settings: Settings, json: bool, out: impl Write) -> io::
     }
     if let Some(url) = &config.jwks_url {
         report.print(unencrypted(url))?;
-        report.print(time_limited(KEYS, async { [published(url).await] }).await)?;
+        report.print(time_limited(KEYS, async { [published(url, access.secret.is_some()).await] }).await)?;
     }
     report.print_server(&config.server, &config.database_url, &MIGRATIONS).await?;
     report.print(time_limited(AUTH, async { [revocation_list(&config).await] }).await)?;
@@ -51,8 +51,8 @@ fn unencrypted(url: &str) -> Option<CheckResult> {
 }
 
 /// Checks that the public keys at `url` can be read.
-async fn published(url: &str) -> CheckResult {
-    let poller = Poller { start_timeout: doctor::PATIENCE * 3 / 4, ..Poller::new(url) };
+async fn published(url: &str, has_secret: bool) -> CheckResult {
+    let poller = Poller { start_timeout: doctor::PATIENCE * 3 / 4, has_secret, ..Poller::new(url) };
     match poller.keys().await {
         Ok(keys) if keys.age().is_none() => {
             CheckResult::fail(KEYS, format!("{url} does not answer: tokens of private keys are 503 until it does"))

@@ -124,3 +124,18 @@ async fn service_whose_list_lacks_an_unreadable_entry_is_ready() {
     })
     .await;
 }
+
+/// A proxy without its backend answers so, too.
+#[tokio::test]
+async fn service_of_keys_alone_whose_address_is_404_is_not_ready() {
+    on_each(async |database| {
+        let jwks = format!("{}/nowhere", Library::start(&database.url, []).await.url);
+        let settings = [("ACCESS_TOKEN_JWKS_URL", &*jwks), ("ACCESS_TOKEN_SECRET", "")];
+        let library = Library::start(&database.url, settings).await;
+        let answer = library.nobody().get("/readyz").await.problem(503, "not_ready");
+        assert_eq!(answer.json()["errors"], json!([{"field": "keys", "message": "does not answer"}]));
+        let library = Library::start(&database.url, [settings[0]]).await;
+        library.member().get("/books").await.is(200);
+    })
+    .await;
+}

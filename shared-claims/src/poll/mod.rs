@@ -51,6 +51,9 @@ pub struct Poller {
     pub max_age: Option<Duration>,
     /// The time that [`Poller::start`] waits for the first list.
     pub start_timeout: Duration,
+    /// True if the service also has a secret: [`Poller::keys`] then takes a 404 for an empty set, as before the secret
+    /// is replaced by a key. Otherwise a 404 is an error, because no token could be verified.
+    pub has_secret: bool,
 }
 
 /// The reason why a poller cannot start.
@@ -68,7 +71,8 @@ impl Poller {
     /// Polls every second, without a maximum age, and waits 5 s for the first list.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), poll: Duration::from_secs(1), max_age: None, start_timeout: Duration::from_secs(5) }
+        let (poll, start_timeout) = (Duration::from_secs(1), Duration::from_secs(5));
+        Self { url: url.into(), poll, max_age: None, start_timeout, has_secret: false }
     }
 
     /// Checks the URL.
@@ -101,7 +105,8 @@ impl Poller {
     pub async fn keys(&self) -> Result<PublicKeys, PollError> {
         let address = address::bare(&self.url).ok_or(PollError::Address)?;
         let keys = PublicKeys::unknown(self.max_age);
-        self.spawn(address, KeyResource { keys: Arc::downgrade(&keys.0), etag: None }).await?;
+        let resource = KeyResource { keys: Arc::downgrade(&keys.0), has_secret: self.has_secret, etag: None };
+        self.spawn(address, resource).await?;
         Ok(keys)
     }
 

@@ -76,6 +76,7 @@ async fn add_list(list: Revocations, body: Vec<u8>, now: (u64, u64)) -> Result<S
 /// The public keys.
 pub(super) struct KeyResource {
     pub(super) keys: Weak<Published>,
+    pub(super) has_secret: bool,
     pub(super) etag: Option<HeaderValue>,
 }
 
@@ -95,8 +96,9 @@ impl Resource for KeyResource {
     async fn fetch(&mut self, source: &Source) -> Result<bool, FetchError> {
         let (asked, clock) = (Instant::now(), clock::now());
         let reply = match source.fetch(None, self.etag.as_ref(), LONGEST_SET).await {
-            // An auth-service without this endpoint has no public keys. If it had some, a proxy may answer for it.
-            Err(FetchError::Status(StatusCode::NOT_FOUND)) if self.is_empty() => {
+            // An auth-service without this endpoint has no public keys. If it had some, or must have some, a proxy may
+            // answer for it.
+            Err(FetchError::Status(StatusCode::NOT_FOUND)) if self.has_secret && self.is_empty() => {
                 let content = Content::Body { body: br#"{"keys":[]}"#.to_vec(), etag: None };
                 Reply { content, date: None, age: Duration::ZERO }
             }

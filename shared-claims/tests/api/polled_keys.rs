@@ -118,15 +118,31 @@ async fn answer_that_is_no_set_changes_nothing() {
 
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
-async fn missing_address_is_an_empty_set() {
+async fn missing_address_beside_a_secret_is_an_empty_set() {
     let publisher = Publisher::start(set(&[0])).await;
     publisher.answer(StatusCode::NOT_FOUND, "");
-    let keys = publisher.poller().keys().await.unwrap();
+    let keys = Poller { has_secret: true, ..publisher.poller() }.keys().await.unwrap();
     until("it is known", || !keys.is_stale()).await;
     assert!(names(&keys).is_empty());
     let known_at = Instant::now();
     publisher.is_asked_again(3).await;
     assert!(keys.age().unwrap() < known_at.elapsed(), "the next 404 confirms it");
+}
+
+/// A proxy without its backend may answer so. Valid tokens must not be 401 meanwhile.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs OpenSSL: ./test")]
+async fn missing_address_without_a_secret_is_an_outage() {
+    let publisher = Publisher::start(set(&[0])).await;
+    publisher.answer(StatusCode::NOT_FOUND, "");
+    let poller = Poller { start_timeout: Duration::from_millis(100), ..publisher.poller() };
+    let keys = poller.keys().await.unwrap();
+    let verifier = verifier_of(Keyring::new([], Some(keys.clone())).unwrap());
+    let token = PAIRS[0].honest();
+    publisher.is_asked_again(2).await;
+    assert_eq!((keys.age(), verifier.verify(&token, NOW).unwrap_err()), (None, TokenError::KeysUnknown));
+    publisher.answer(StatusCode::OK, set(&[0]));
+    until("the token is accepted", || verifier.verify(&token, NOW).is_ok()).await;
 }
 
 #[tokio::test]
