@@ -14,7 +14,7 @@ async function member(request, response, next) {
     request.user = await tokens.verify(request.get('Authorization'));
   } catch ({ status, message }) {
     if (status === 503) response.set('Retry-After', '1');
-    else response.set('WWW-Authenticate', `Bearer error="invalid_token", error_description="${message.replaceAll('"', "'")}"`);
+    else response.set('WWW-Authenticate', `Bearer error="invalid_token", error_description="${message}"`);
     return response.status(status).type('application/problem+json').send(JSON.stringify({ status, detail: message }));
   }
   next();

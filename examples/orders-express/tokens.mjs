@@ -4,7 +4,8 @@ import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 /** The reason why a request is refused: 401, or 503 until the public keys have been read. */
 export class Refused extends Error {
   constructor(status, message) {
-    super(message);
+    // The characters that RFC 6750 allows in `error_description`. The message may quote a token that anyone made.
+    super(message.replace(/[^ !#-[\]-~]/g, "'"));
     this.status = status;
   }
 }

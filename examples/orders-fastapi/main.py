@@ -47,7 +47,7 @@ class Order(BaseModel):
 
 @app.exception_handler(Refused)
 async def refused(_, why):
-    challenge = f'Bearer error="invalid_token", error_description="{why.detail}"'.replace("\n", " ")
+    challenge = f'Bearer error="invalid_token", error_description="{why.detail}"'
     headers = {"Retry-After": "1"} if why.status == 503 else {"WWW-Authenticate": challenge}
     body = {"status": why.status, "detail": why.detail}
     return JSONResponse(body, why.status, headers, media_type="application/problem+json")

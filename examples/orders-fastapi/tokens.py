@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 
 import httpx
@@ -16,7 +17,8 @@ class Refused(Exception):
 
     def __init__(self, status, detail):
         super().__init__(detail)
-        self.status, self.detail = status, detail
+        # The characters that RFC 6750 allows in `error_description`. The text may quote a token that anyone made.
+        self.status, self.detail = status, re.sub(r"[^ !#-\[\]-~]", "'", detail)
 
 
 class AccessTokens:

@@ -2,14 +2,20 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
+use shared_service::clock::now_ms;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::process::{Folder, Output, Program, root};
 use crate::stack::Stack;
 use crate::targets::{binary, is_outside, logged, random_secret, variable};
+use crate::tokens::{signed, with};
 
 const PYTHON: &str = "target/tools/orders-fastapi/bin/python";
 
@@ -87,16 +93,56 @@ impl Auth {
     }
 
     /// Starts the service `name` of the examples; returns it and its URL.
-    async fn join(&self, (name, program, arguments): (&str, &str, &[&str]), secret: Option<&str>) -> (Program, String) {
-        let path = variable("PATH").unwrap();
-        let ours = [("PATH", &*path), ("AUTH_URL", &self.url), ("ORDERS_PORT", "0"), ("PYTHONDONTWRITEBYTECODE", "1")];
-        let settings: Vec<_> = ours.into_iter().chain(secret.map(|secret| ("ACCESS_TOKEN_SECRET", secret))).collect();
-        let program = if program.contains('/') { root().join(program) } else { program.into() };
-        let program = Program::start_with(&program, arguments, &root().join("examples").join(name), &settings);
-        let address = |line: &String| Some(line[line.find("http://127.0.0.1:")?..].split(' ').next()?.to_owned());
-        let address = program.says(|output: &Output| output.out.iter().chain(&output.err).find_map(address)).await;
-        (program, address)
+    async fn join(&self, service: (&str, &str, &[&str]), secret: Option<&str>) -> (Program, String) {
+        join(&self.url, service, secret).await
     }
+}
+
+/// Starts the service `name` of the examples beside the auth-service at `auth`; returns it and its URL.
+async fn join(
+    auth: &str,
+    (name, program, arguments): (&str, &str, &[&str]),
+    secret: Option<&str>,
+) -> (Program, String) {
+    let path = variable("PATH").unwrap();
+    let ours = [("PATH", &*path), ("AUTH_URL", auth), ("ORDERS_PORT", "0"), ("PYTHONDONTWRITEBYTECODE", "1")];
+    let settings: Vec<_> = ours.into_iter().chain(secret.map(|secret| ("ACCESS_TOKEN_SECRET", secret))).collect();
+    let program = if program.contains('/') { root().join(program) } else { program.into() };
+    let program = Program::start_with(&program, arguments, &root().join("examples").join(name), &settings);
+    let address = |line: &String| Some(line[line.find("http://127.0.0.1:")?..].split(' ').next()?.to_owned());
+    let address = program.says(|output: &Output| output.out.iter().chain(&output.err).find_map(address)).await;
+    (program, address)
+}
+
+/// An auth-service whose clock is behind, and which sends `body` whatever is requested; returns its URL.
+async fn odd_auth(body: Arc<Mutex<String>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let body = body.lock().unwrap().clone();
+            let head =
+                "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nConnection: close\r\nContent-Length: ";
+            // An error is no failure: the service has ended.
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes()).await;
+        }
+    });
+    url
+}
+
+/// A valid access token of anna, to be changed: header and claims.
+fn honest() -> (Value, Value) {
+    let iat = now();
+    let claims = json!({
+        "iss": "auth-service", "aud": ["orders-service"], "sub": "u-1", "sid": "s-1", "jti": "t-1", "username": "anna",
+        "role": "member", "iat": iat, "exp": iat + 900,
+    });
+    (json!({"alg": "HS256", "typ": "at+jwt"}), claims)
+}
+
+fn now() -> u64 {
+    u64::try_from(now_ms() / 1000).unwrap()
 }
 
 fn generated(algorithm: &str) -> String {
@@ -155,6 +201,27 @@ async fn third_services_follow_secret_keys_and_revocations() {
                 wait_until(&stack, &renewed.access, true).await;
             }
         }
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Python: ./test")]
+async fn challenge_of_third_services_is_valid_whatever_the_token_says() {
+    let (secret, url) = (random_secret(), odd_auth(Arc::default()).await);
+    for service in SERVICES {
+        let (_running, orders) = join(&url, service, Some(&secret)).await;
+        let stack = Stack::new(service.0, url.clone(), orders);
+        for text in ["\u{20ac}", "a\rb", "a\nb", "\0", "\\", "x\", error=\"insufficient_scope"] {
+            println!("{} {text:?}", service.0);
+            let token = signed(&with(honest().0, &json!({"crit": [text], text: 1})), &honest().1, "no secret");
+            let refused = stack.books().bearer(token).get("/orders").await.is(401);
+            let challenge = refused.header("www-authenticate");
+            assert!(challenge.starts_with(r#"Bearer error="invalid_token", error_description=""#), "{challenge}");
+            assert!(challenge.matches('"').count() == 4 && !challenge.contains('\\'), "{challenge}");
+        }
+        // A lone surrogate, which Rust cannot write.
+        let header = BASE64URL.encode(r#"{"alg":"HS256","typ":"at+jwt","crit":["\ud800"],"\ud800":1}"#);
+        stack.books().bearer(format!("{header}.e30.AA")).get("/orders").await.is(401);
     }
 }
 
