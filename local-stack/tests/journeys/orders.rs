@@ -10,9 +10,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use shared_service::clock::now_ms;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
-use crate::process::{Folder, Output, Program, root};
+use crate::process::{Folder, Output, PATIENCE, Program, root};
 use crate::stack::Stack;
 use crate::targets::{binary, is_outside, logged, random_secret, variable};
 use crate::tokens::{signed, with};
@@ -222,6 +223,28 @@ async fn challenge_of_third_services_is_valid_whatever_the_token_says() {
         // A lone surrogate, which Rust cannot write.
         let header = BASE64URL.encode(r#"{"alg":"HS256","typ":"at+jwt","crit":["\ud800"],"\ud800":1}"#);
         stack.books().bearer(format!("{header}.e30.AA")).get("/orders").await.is(401);
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Python: ./test")]
+async fn third_services_check_the_token_before_the_body() {
+    let (secret, url) = (random_secret(), odd_auth(Arc::default()).await);
+    for service in SERVICES {
+        println!("{}", service.0);
+        let (_running, orders) = join(&url, service, Some(&secret)).await;
+        let stack = Stack::new(service.0, url.clone(), orders);
+        let mut stream = TcpStream::connect(stack.books.trim_start_matches("http://")).await.unwrap();
+        let head =
+            "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 150000000\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        timeout(PATIENCE, stream.read_exact(&mut status)).await.expect("it waits for the body").unwrap();
+        assert_eq!(&status, b"HTTP/1.1 401");
+        let (header, claims) = honest();
+        let member = stack.books().bearer(signed(&header, &claims, &secret));
+        member.post("/orders", json!({"item": "pen"})).await.is(200);
+        member.post("/orders", json!({"item": "x".repeat(110_000)})).await.is(413);
     }
 }
 
