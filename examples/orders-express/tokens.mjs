@@ -13,6 +13,7 @@ export class Refused extends Error {
 export class AccessTokens {
   #auth;
   #expected;
+  #maxLife;
   #secret;
   #keys = null;
   #tag;
@@ -22,9 +23,13 @@ export class AccessTokens {
   #warned = new Set();
   #timer;
 
-  /** `secret` is the text of `ACCESS_TOKEN_SECRET`, or undefined if auth-service signs with a private key. */
-  constructor({ auth, audience, issuer = 'auth-service', secret }) {
+  /**
+   * `secret` is the text of `ACCESS_TOKEN_SECRET`, or undefined if auth-service signs with a private key; `maxLife` is
+   * `ACCESS_TOKEN_TTL` in seconds.
+   */
+  constructor({ auth, audience, issuer = 'auth-service', secret, maxLife = 900 }) {
     this.#auth = auth;
+    this.#maxLife = maxLife;
     this.#secret = secret && new TextEncoder().encode(secret);
     const requiredClaims = ['sub', 'sid', 'iat', 'exp', 'jti', 'username', 'role'];
     this.#expected = { typ: 'at+jwt', issuer, audience, clockTolerance: 5, requiredClaims };
@@ -42,8 +47,8 @@ export class AccessTokens {
 
   /** Verifies the token in the value of `Authorization`, and returns its claims. */
   async verify(authorization) {
-    const [scheme, token] = (authorization ?? '').split(' ');
-    if (scheme.toLowerCase() !== 'bearer' || !token) throw new Refused(401, 'no access token');
+    const [, token] = /^bearer +([^ ]+)$/i.exec(authorization ?? '') ?? [];
+    if (!token) throw new Refused(401, 'no access token');
     let claims;
     try {
       // The header selects only the key. The key determines the allowed algorithms.
@@ -52,6 +57,7 @@ export class AccessTokens {
       if (key === null) throw new Refused(503, 'the public keys are not known yet');
       if (key === undefined) throw new Refused(401, 'no shared secret is set');
       claims = (await jwtVerify(token, key, { ...this.#expected, algorithms })).payload;
+      this.#check(claims);
     } catch (error) {
       throw error instanceof Refused ? error : new Refused(401, error.message);
     }
@@ -59,6 +65,14 @@ export class AccessTokens {
       throw new Refused(401, 'the session has ended');
     }
     return claims;
+  }
+
+  /** Refuses claims that auth-service does not write. `jose` checks `iss`, `aud`, `exp`, and that all are there. */
+  #check({ sub, sid, jti, username, role, iat, exp }) {
+    const areTexts = typeof jti === 'string' && [sub, sid, username].every((text) => typeof text === 'string' && text);
+    const life = exp - iat;
+    const areTimes = [iat, exp].every(Number.isInteger) && iat <= Date.now() / 1000 + 5 && life >= 0 && life <= this.#maxLife;
+    if (!areTexts || !areTimes || !['member', 'admin'].includes(role)) throw new Refused(401, 'a claim is not valid');
   }
 
   async #readKeys() {
@@ -79,7 +93,8 @@ export class AccessTokens {
       else this.#users.set(sub, { notBefore, until });
     }
     this.#cursor = cursor;
-    const now = Date.now() / 1000;
+    // The earlier of two clocks: if one is ahead, no entry is dropped too early.
+    const now = Math.min(Date.now(), Date.parse(answer.headers.get('Date')) || Infinity) / 1000;
     for (const [sid, until] of this.#sessions) if (until < now) this.#sessions.delete(sid);
     for (const [sub, { until }] of this.#users) if (until < now) this.#users.delete(sub);
   }

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from email.utils import formatdate, parsedate_to_datetime
 
 import httpx
 import jwt
@@ -22,9 +23,12 @@ class Refused(Exception):
 
 
 class AccessTokens:
-    def __init__(self, auth, audience, issuer="auth-service", secret=None):
-        """`secret` is the text of ACCESS_TOKEN_SECRET, or None if auth-service signs with a private key."""
-        self._auth, self._secret = auth, secret
+    def __init__(self, auth, audience, issuer="auth-service", secret=None, max_life=900):
+        """`secret` is the text of ACCESS_TOKEN_SECRET, or None if auth-service signs with a private key.
+
+        `max_life` is ACCESS_TOKEN_TTL in seconds.
+        """
+        self._auth, self._secret, self._max_life = auth, secret, max_life
         self._expected = {"audience": audience, "issuer": issuer, "leeway": 5, "options": {"require": CLAIMS}}
         self._keys, self._tag, self._cursor = None, None, None
         self._sessions = {}  # sid: the time at which its last token expires
@@ -41,21 +45,31 @@ class AccessTokens:
 
     def verify(self, authorization):
         """Verifies the token in the value of `Authorization`, and returns its claims."""
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
+        bearer = re.fullmatch("(?i)bearer +([^ ]+)", authorization or "")
+        if not bearer:
             raise Refused(401, "no access token")
+        token = bearer[1]
         try:
             header = jwt.get_unverified_header(token)
-            if header.get("typ") != "at+jwt":
+            if header.get("typ") not in ("at+jwt", "application/at+jwt"):
                 raise Refused(401, "the token is of another type")
             key, algorithm = self._key(header)
             claims = jwt.decode(token, key, algorithms=[algorithm], **self._expected)
         except jwt.PyJWTError as error:
             raise Refused(401, str(error)) from error
+        self._check(claims)
         not_before, _ = self._users.get(claims["sub"], (0, 0))
         if claims["sid"] in self._sessions or claims["iat"] < not_before:
             raise Refused(401, "the session has ended")
         return claims
+
+    def _check(self, claims):
+        """Refuses claims that auth-service does not write. PyJWT checks `iss`, `aud`, `exp`, `jti`, and that all are there."""
+        iat, exp = claims["iat"], claims["exp"]
+        are_texts = all(isinstance(claims[name], str) and claims[name] for name in ("sub", "sid", "username"))
+        are_times = type(iat) is type(exp) is int and iat <= time.time() + 5 and 0 <= exp - iat <= self._max_life
+        if not are_texts or not are_times or claims["role"] not in ("member", "admin"):
+            raise Refused(401, "a claim is not valid")
 
     def _key(self, header):
         """Returns the key that the header selects, and the algorithm, which only the key determines."""
@@ -82,13 +96,16 @@ class AccessTokens:
 
     async def _read_list(self, client):
         answer = await client.get("/revocations", params={"after": self._cursor} if self._cursor else {})
-        told, now = answer.raise_for_status().json(), time.time()
+        told = answer.raise_for_status().json()
         for entry in told["entries"]:
             if "sid" in entry:
                 self._sessions[entry["sid"]] = entry["until"]
             else:
                 self._users[entry["sub"]] = (entry["notBefore"], entry["until"])
         self._cursor = told["cursor"]
+        # The earlier of two clocks: if one is ahead, no entry is dropped too early.
+        date = parsedate_to_datetime(answer.headers.get("Date", formatdate(usegmt=True)))
+        now = min(time.time(), date.timestamp())
         self._sessions = {sid: until for sid, until in self._sessions.items() if until >= now}
         self._users = {sub: entry for sub, entry in self._users.items() if entry[1] >= now}
 

@@ -207,6 +207,57 @@ async fn third_services_follow_secret_keys_and_revocations() {
 
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Python: ./test")]
+async fn third_services_refuse_every_token_that_others_refuse() {
+    let (secret, body) = (random_secret(), Arc::new(Mutex::new(r#"{"keys":[],"cursor":"c","entries":[]}"#.to_owned())));
+    let url = odd_auth(body).await;
+    for service in SERVICES {
+        println!("{}", service.0);
+        let (_running, orders) = join(&url, service, Some(&secret)).await;
+        let stack = Stack::new(service.0, url.clone(), orders);
+        let (header, claims) = honest();
+        let get = async |header: &Value, claims: &Value| {
+            println!("{header} {claims}");
+            stack.books().bearer(signed(header, claims, &secret)).get("/orders").await
+        };
+        for typ in ["at+jwt", "application/at+jwt"] {
+            get(&with(header.clone(), &json!({"typ": typ})), &claims).await.is(200);
+        }
+        for change in [
+            json!({"sub": ""}),
+            json!({"sub": 1}),
+            json!({"sid": ""}),
+            json!({"sid": ["s-1"]}),
+            json!({"jti": 1}),
+            json!({"username": ""}),
+            json!({"username": {"name": "anna"}}),
+            json!({"role": "root"}),
+            json!({"role": ["admin"]}),
+            json!({"iat": now().to_string()}),
+            json!({"iat": now() + 60}),
+            json!({"iat": now() + 4, "exp": now() + 2}),
+            json!({"exp": true}),
+            json!({"exp": 1e300}),
+            serde_json::from_str(&format!(r#"{{"exp": {}.5}}"#, now() + 60)).unwrap(),
+            json!({"exp": now() + 1000}),
+        ] {
+            get(&header, &with(claims.clone(), &change)).await.is(401);
+        }
+        let good = signed(&header, &claims, &secret);
+        for (values, status) in [
+            (vec![format!("bEARER  {good}")], 200),
+            (vec![format!("Bearer {good} x")], 401),
+            (vec![format!("Bearer {good}"), format!("Bearer {good}")], 401),
+            (vec![format!("Bearer {good}"), "Basic x".to_owned()], 401),
+        ] {
+            let caller = values.iter().fold(stack.books(), |caller, value| caller.with("Authorization", value));
+            println!("{values:?}");
+            caller.get("/orders").await.is(status);
+        }
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Python: ./test")]
 async fn challenge_of_third_services_is_valid_whatever_the_token_says() {
     let (secret, url) = (random_secret(), odd_auth(Arc::default()).await);
     for service in SERVICES {
