@@ -279,6 +279,26 @@ async fn challenge_of_third_services_is_valid_whatever_the_token_says() {
 
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Python: ./test")]
+async fn third_services_survive_an_odd_answer_and_drop_no_entry_early() {
+    let (secret, body) = (random_secret(), Arc::new(Mutex::new("null".to_owned())));
+    let url = odd_auth(Arc::clone(&body)).await;
+    for service in SERVICES {
+        println!("{}", service.0);
+        "null".clone_into(&mut body.lock().unwrap());
+        let (_running, orders) = join(&url, service, Some(&secret)).await;
+        let stack = Stack::new(service.0, url.clone(), orders);
+        let (header, claims) = honest();
+        let token = signed(&header, &claims, &secret);
+        wait_until(&stack, &token, true).await;
+        // The end is in the past by the clock here, and not by that of auth-service.
+        let list = json!({"keys": [], "cursor": "c", "entries": [{"sid": "s-1", "until": 1_767_225_700}]});
+        list.to_string().clone_into(&mut body.lock().unwrap());
+        wait_until(&stack, &token, false).await;
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Node and Python: ./test")]
 async fn third_services_check_the_token_before_the_body() {
     let (secret, url) = (random_secret(), odd_auth(Arc::default()).await);
     for service in SERVICES {
