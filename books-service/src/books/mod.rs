@@ -12,8 +12,10 @@ mod import;
 mod listing;
 /// A migration step that rewrites the search keys of all books.
 mod rekey;
-/// The SQL of a list.
+/// The page of a list, and the access path to it.
 mod search;
+/// The statements of a list.
+mod statements;
 /// The database of books, and the SQL that reads single books.
 mod store;
 /// Validation and folding of text.

@@ -1,12 +1,12 @@
 use shared_service::database::{Connection, StoreError, within};
 use shared_service::{Page, Total};
-use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe, Row};
+use sqlx::Row;
+use sqlx::any::AnyRow;
 
-use super::conditions::{Conditions, column, is_indexed};
+use super::conditions::{Conditions, is_indexed};
+use super::statements::{REACH, Way, count, first_texts, matches, near, page_statement};
 use super::store::{STORE, read};
-use super::{Book, Books, Key, Listing, Order, Position, Property};
+use super::{Book, Books, Key, Listing, Order, Position};
 
 /// The number of matches at which counting stops.
 const MOST_COUNTED: i64 = 10_000;
@@ -18,20 +18,8 @@ const LONG_SPAN: i64 = 50_000;
 const COMMON: i64 = 10;
 
 /// Many matches are sorted all the same if the next [`REACH`] books along the order do not fill the page, unless they are
-/// more than [`MOST_SORTED`].
-const REACH: i64 = 20_000;
+/// more than this.
 const MOST_SORTED: i64 = 100_000;
-
-/// The access path to the matches of a listing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// Through the text index; the matches are then sorted.
-    Text,
-    /// Through the index of the years, or all books; the matches are then sorted.
-    Books,
-    /// Along the index of the listing's order, until the page is full.
-    Order,
-}
 
 /// The matches of a filter: their number, as far as it was counted, and the access path to them.
 #[derive(Clone, Copy)]
@@ -144,109 +132,6 @@ async fn first_way(reading: &mut Connection, listing: &Listing, books: i64) -> R
     Ok(if found <= MOST_COUNTED { Way::Text } else { Way::Books })
 }
 
-/// A statement, and the values of its arguments.
-struct Statement(String, Vec<Key>);
-
-impl Statement {
-    async fn number(self, reading: &mut Connection) -> Result<i64, sqlx::Error> {
-        self.query().fetch_one(reading).await?.try_get(0)
-    }
-
-    fn query(self) -> Query<'static, Any, AnyArguments> {
-        self.1.into_iter().fold(sqlx::query(AssertSqlSafe(self.0)), |query, argument| match argument {
-            Key::Text(text) => query.bind(text),
-            Key::Number(number) => query.bind(number),
-        })
-    }
-}
-
-/// Counts the matches, but at most one more than `most`.
-fn count(from: &str, mut conditions: Conditions, most: i64) -> Statement {
-    let limit = conditions.put(Key::Number(most + 1));
-    let (condition, arguments) = conditions.finish();
-    Statement(
-        format!("SELECT COUNT(*) FROM (SELECT 1 FROM {from} WHERE {condition} LIMIT {limit}) AS matches"),
-        arguments,
-    )
-}
-
-/// Counts the first matches in the text index, at most `most`, and selects the greatest `number` of their books.
-fn first_texts(mut conditions: Conditions, most: i64) -> Statement {
-    let limit = conditions.put(Key::Number(most));
-    let (condition, arguments) = conditions.finish();
-    let first = format!("SELECT rowid AS number FROM book_text WHERE {condition} LIMIT {limit}");
-    Statement(format!("SELECT COUNT(*), MAX(number) FROM ({first}) AS matches"), arguments)
-}
-
-/// Counts the matches among the next [`REACH`] books along the order, but at most one more than the page shows.
-fn near(listing: &Listing, index: &Connection) -> Statement {
-    let (from, mut conditions) = matches(listing, Way::Order, true, index);
-    let filter = conditions.take();
-    let (key, direction) = (column(listing.order.by), direction(listing));
-    if listing.order.by == Property::Year {
-        conditions.years(listing, "year");
-    }
-    conditions.after(listing, &format!("{key}, id"));
-    let limit = conditions.put(Key::Number(listing.limit + 1));
-    let (condition, arguments) = conditions.finish();
-    let next =
-        format!("SELECT * FROM {from} WHERE {condition} ORDER BY {key} {direction}, id {direction} LIMIT {REACH}");
-    let sql = format!("SELECT COUNT(*) FROM (SELECT 1 FROM ({next}) AS books WHERE {filter} LIMIT {limit}) AS matches");
-    Statement(sql, arguments)
-}
-
-/// The statement of a page: eight columns of each book, and its sort key. If the matches are sorted, the column `total`
-/// is their number, but at most one more than `most`; the page is then incomplete.
-fn page_statement(listing: &Listing, way: Way, most: i64, index: &Connection) -> Statement {
-    let (from, mut conditions) = matches(listing, way, true, index);
-    let (key, direction) = (column(listing.order.by), direction(listing));
-    let columns = "books.id, author, country, language, pages, title, year, version";
-    if way == Way::Order {
-        conditions.after(listing, &format!("{key}, books.id"));
-        let limit = conditions.put(Key::Number(listing.limit + 1));
-        let (condition, arguments) = conditions.finish();
-        let sql = format!(
-            "SELECT {columns}, {key} AS sort_key FROM {from} WHERE {condition} \
-             ORDER BY {key} {direction}, books.id {direction} LIMIT {limit}"
-        );
-        return Statement(sql, arguments);
-    }
-    let most = conditions.put(Key::Number(most + 1));
-    let matches = conditions.take();
-    conditions.after(listing, "sort_key, id");
-    let limit = conditions.put(Key::Number(listing.limit + 1));
-    let (condition, arguments) = conditions.finish();
-    // Materialized, so that the database sorts the matches instead of searching for them along the order.
-    let sql = format!(
-        "WITH matches AS MATERIALIZED ( \
-             SELECT number, books.id, {key} AS sort_key FROM {from} WHERE {matches} LIMIT {most}), \
-         page AS (SELECT * FROM matches WHERE {condition} ORDER BY sort_key {direction}, id {direction} LIMIT {limit}) \
-         SELECT {columns}, sort_key, (SELECT COUNT(*) FROM matches) AS total \
-         FROM page CROSS JOIN books WHERE books.number = page.number \
-         ORDER BY sort_key {direction}, page.id {direction}"
-    );
-    Statement(sql, arguments)
-}
-
-/// The tables and conditions of all matches, including the columns of `books` if `needs_books`.
-fn matches(listing: &Listing, way: Way, needs_books: bool, index: &Connection) -> (&'static str, Conditions) {
-    let mut conditions = Conditions::default();
-    let from = if way == Way::Text {
-        conditions.in_index(listing, index);
-        if !needs_books && listing.is_only_words() {
-            return ("book_text", conditions);
-        }
-        "books_with_text AS books"
-    } else {
-        conditions.words(listing);
-        "books"
-    };
-    let by_years = way != Way::Order || listing.order.by == Property::Year;
-    conditions.years(listing, if by_years { "year" } else { "+year" });
-    conditions.fields(listing);
-    (from, conditions)
-}
-
 /// The page of `rows`. The query selects one row more than the limit; that row proves that there is a next page.
 fn page(rows: &[AnyRow], total: Total, listing: &Listing) -> Result<Page<Book>, StoreError> {
     let limit = usize::try_from(listing.limit).unwrap_or(usize::MAX);
@@ -259,8 +144,4 @@ fn page(rows: &[AnyRow], total: Total, listing: &Listing) -> Result<Page<Book>, 
 fn position(row: &AnyRow, order: Order) -> Result<Position, StoreError> {
     let key = if order.by.is_text() { Key::Text(row.try_get(8)?) } else { Key::Number(row.try_get(8)?) };
     Ok(Position { key, id: row.try_get(0)? })
-}
-
-const fn direction(listing: &Listing) -> &'static str {
-    if listing.order.descending { "DESC" } else { "ASC" }
 }
