@@ -32,7 +32,7 @@ pub(crate) struct List {
     /// The part to be swept next.
     next: AtomicUsize,
     is_read: AtomicBool,
-    age: Age,
+    pub(crate) age: Age,
 }
 
 /// Entries by the hashes of their ids. Among a million entries, one id in 10¹³ collides with a listed one, and its
@@ -108,11 +108,11 @@ impl Revocations {
         self.0.sweep(now, now.max(clock::now()));
     }
 
-    /// Records that the list contains everything revoked before `at`. Call it after [`Revocations::add`]. Returns false
-    /// if `at` is before the list's creation: the list then counts as read, not as complete.
-    pub fn confirm(&self, at: Instant) -> bool {
+    /// Records that the list contains everything revoked before `at`. Call it after [`Revocations::add`]. If `at` is
+    /// before the list's creation, the list counts as read, not as complete.
+    pub fn confirm(&self, at: Instant) {
         self.mark_read();
-        self.0.age.confirm(at)
+        self.0.age.confirm(at);
     }
 
     /// Records that the whole list was read, apart from entries that cannot be read.

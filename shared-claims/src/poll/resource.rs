@@ -58,7 +58,8 @@ impl Resource for ListResource {
             self.cursor = cursor;
         }
         list.add_between([], now.0, now.1);
-        Ok(fresh.is_some_and(|made| list.confirm(made)))
+        list.mark_read();
+        Ok(fresh.is_some_and(|made| list.0.age.confirm(made)))
     }
 }
 
