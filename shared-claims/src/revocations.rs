@@ -84,8 +84,8 @@ impl Revocations {
         self.add_between(entries, now, now.max(clock::now()));
     }
 
-    /// As [`Revocations::add`], given two clocks: entries expire by the `earliest`, and `notBefore` is in the future by
-    /// the `latest`.
+    /// As [`Revocations::add`], given two clocks, of which `earliest` is not after `latest`: entries expire by the first,
+    /// and a `notBefore` is in the future by the second.
     pub fn add_between<'e>(&self, entries: impl IntoIterator<Item = &'e Revocation>, earliest: u64, latest: u64) {
         for entry in entries {
             match entry {

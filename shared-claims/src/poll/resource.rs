@@ -58,8 +58,10 @@ impl Resource for ListResource {
             self.cursor = cursor;
         }
         list.add_between([], now.0, now.1);
-        list.mark_read();
-        Ok(fresh.is_some_and(|made| list.0.age.confirm(made)))
+        Ok(fresh.is_some_and(|made| {
+            list.mark_read();
+            list.0.age.confirm(made)
+        }))
     }
 }
 
