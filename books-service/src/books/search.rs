@@ -81,7 +81,7 @@ async fn find(
     if way != Way::Order {
         rows = page_statement(listing, way, MOST_COUNTED, reading).query().fetch_all(&mut *reading).await?;
     }
-    let counted = match (rows.first(), known) {
+    let mut counted = match (rows.first(), known) {
         (Some(row), _) => Matches(row.try_get("total")?, way),
         (_, Some(known)) => known,
         (_, None) if listing.after.is_none() => Matches(0, way),
@@ -90,14 +90,17 @@ async fn find(
     // The page lacks matches. Known ones may have become more since they were counted.
     if way == Way::Order || counted.0 > MOST_COUNTED {
         // All of them may be at the end of the order.
-        let is_far = books > REACH && near(listing, reading).number(reading).await? <= listing.limit;
+        let may_sort = counted.1 != Way::Order && books > REACH;
+        let is_far = may_sort && near(listing, reading).number(reading).await? <= listing.limit;
         let way = if is_far { counted.1 } else { Way::Order };
         rows = page_statement(listing, way, MOST_SORTED, reading).query().fetch_all(&mut *reading).await?;
         if is_far && rows.first().map_or(Ok(i64::MAX), |row| row.try_get("total"))? > MOST_SORTED {
+            // The next page of this filter is not sorted in vain.
+            counted.1 = Way::Order;
             rows = page_statement(listing, Way::Order, 0, reading).query().fetch_all(reading).await?;
         }
     }
-    Ok((rows, known.unwrap_or(counted)))
+    Ok((rows, Matches(known.unwrap_or(counted).0, counted.1)))
 }
 
 async fn count_matches(reading: &mut Connection, listing: &Listing, way: Way) -> Result<Matches, sqlx::Error> {

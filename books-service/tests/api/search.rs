@@ -312,9 +312,16 @@ async fn many_matches_at_the_end_of_an_order_are_listed() {
             ("country=zimb&yearFrom=0", &forwards),
             ("country=zi&sort=-added", &backwards),
         ] {
-            let (mut ids, mut next) = (Vec::new(), Some(format!("/books?limit=900&{query}")));
+            let (mut ids, mut next, mut refused) = (Vec::new(), Some(format!("/books?limit=900&{query}")), 0);
             while let Some(path) = next {
-                let page = library.member().get(&path).await.is(200);
+                let page = library.member().get(&path).await;
+                // On a busy machine, some searches exceed their time limit of a second.
+                refused += usize::from(page.status == 503);
+                if page.status == 503 && refused < 5 {
+                    next = Some(path);
+                    continue;
+                }
+                let page = page.is(200);
                 assert_eq!(page.header("x-total-count-at-least"), "10000", "{path}");
                 ids.extend(page.each("id"));
                 next = page.next();
