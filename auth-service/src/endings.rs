@@ -94,6 +94,8 @@ async fn complete(users: &Users, sessions: &dyn SessionStore, ending: &Ending) -
             sessions.end_all(&ending.user_id, except).await
         }
     }?;
+    // A session may have made a link after the change and before it ended.
+    users.withdraw_links(&ending.user_id).await?;
     users.forget_ending(&ending.id).await?;
     Ok(Some(ended))
 }

@@ -47,7 +47,11 @@ pub(super) async fn run_sessions(
     use SessionsCommand as C;
     match command {
         C::List { user: Named { name }, json } => list(&find(users, &name).await?, json, sessions, console).await,
-        C::Revoke { id, name } => revoke(&find(users, &name).await?, &id, sessions, console).await,
+        C::Revoke { id, name } => {
+            let user = find(users, &name).await?;
+            users.withdraw_links(&user.id).await?;
+            revoke(&user, &id, sessions, console).await
+        }
         C::RevokeAll(Named { name }) => {
             let user = find(users, &name).await?;
             let ended = sessions.end_all(&user.id, None).await?;

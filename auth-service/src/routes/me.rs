@@ -3,11 +3,11 @@ use actix_web::{HttpRequest, HttpResponse, web::Data, web::Path};
 use secrecy::SecretString;
 use shared_claims::ErrorCode::{Busy, InvalidCredentials, LastAdmin, TooManyFailures, TooManyRequests, Unavailable};
 use shared_claims::{Member, Problem, Role};
+use shared_service::database::StoreError;
 use shared_service::http::request::{Body, Parsed, Query};
 use shared_service::{Caller, link_next};
 
-use super::callers::CurrentUser;
-use super::callers::RateLimited;
+use super::callers::{CurrentUser, RateLimited};
 use super::replies::{Device, Profile};
 use super::requests::{DEVICES, ListDevices, PasswordChange, PasswordProof};
 use super::{State, login_refused, not_hashed};
@@ -121,17 +121,18 @@ pub(super) async fn devices(
     params(("id" = String, Path, format = "uuid", description = "The `id` of a device.")),
     responses((status = 204, description = "Its session has ended.")), extensions(("x-errors" = json!([TooManyRequests]))))]
 pub(super) async fn sign_out_device(
-    CurrentUser { member, .. }: CurrentUser,
+    CurrentUser { member, account }: CurrentUser,
     _: RateLimited,
     state: Data<State>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let unknown = || Problem::not_found("session");
     let id: SessionId = id.parse().map_err(|_| unknown())?;
+    withdraw_links(&state, &account).await?;
     if !state.sessions.end(&member.user_id, id).await? {
         return Err(unknown());
     }
-    state.users.withdraw_links(&member.user_id).await?;
+    withdraw_links(&state, &account).await?;
     let (user, by) = (member.user_id.as_str(), member.session_id.as_str());
     log::info!(target: "audit", event = "session.ended", user = user, session:% = id, by_session = by; "device signed out");
     Ok(HttpResponse::NoContent().finish())
@@ -141,14 +142,21 @@ pub(super) async fn sign_out_device(
 #[utoipa::path(delete, path = "/me/sessions", operation_id = "endAllMySessions", security(("accessToken" = [])),
     responses((status = 204, description = "All sessions have ended.")), extensions(("x-errors" = json!([TooManyRequests]))))]
 pub(super) async fn sign_out_everywhere(
-    CurrentUser { member, .. }: CurrentUser,
+    CurrentUser { member, account }: CurrentUser,
     _: RateLimited,
     state: Data<State>,
 ) -> Result<HttpResponse, Problem> {
+    withdraw_links(&state, &account).await?;
     state.sessions.end_all(&member.user_id, None).await?;
-    state.users.withdraw_links(&member.user_id).await?;
+    withdraw_links(&state, &account).await?;
     log_event(&member, "session.all_ended", "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Ends the links that `account` made, if it is an admin: before a session ends, so that a client whose call fails still
+/// has a session to repeat it, and after that, because the session may have made one meanwhile.
+async fn withdraw_links(state: &State, account: &Account) -> Result<(), StoreError> {
+    if account.user.role == Role::Admin { state.users.withdraw_links(&account.user.id).await } else { Ok(()) }
 }
 
 /// Refuses a `password` that is not the current one of `account`, with the same limits as the login: a stolen access

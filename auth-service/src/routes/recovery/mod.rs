@@ -12,8 +12,7 @@ use shared_service::clock::{now_ms, rfc3339};
 use shared_service::http::request::{Body, Parsed};
 
 use self::requests::{EmailChange, EmailVerification, ForgottenPassword, PasswordReset};
-use super::callers::RateLimited;
-use super::callers::{CurrentAdmin, CurrentUser, PerhapsCurrentUser};
+use super::callers::{CurrentAdmin, CurrentUser, PerhapsCurrentUser, RateLimited};
 use super::me::{confirm_password, log_event, log_wrong};
 use super::replies::{Message, ResetLink};
 use super::users::{UserParam, log_by, user_id};
@@ -137,8 +136,8 @@ pub(super) async fn verify(
 
 /// Make a link by which a user sets a password
 ///
-/// Works without mail. The ticket in it works once, within 30 minutes, while the user is enabled. It ends if the admin logs out
-/// everywhere, is disabled or deleted, or gets another password or role.
+/// Works without mail. The ticket in it works once, within 30 minutes, while the user is enabled. It ends when the admin
+/// ends a session with `DELETE /me/sessions`, is disabled or deleted, or gets another password or role.
 #[utoipa::path(post, path = "/users/{id}/reset-link", operation_id = "makeResetLink", tag = "users", params(UserParam),
     security(("accessToken" = [])), responses((status = 201, description = "The link, for the user.", body = ResetLink)),
     extensions(("x-errors" = json!([PublicUrlNotConfigured]))))]
