@@ -81,7 +81,7 @@ mod test_kit;
 pub use axum::Checked;
 pub use bearer::{Admin, BearerAuth, Member};
 pub use error_code::ErrorCode;
-pub use json::{Members, NotAnObject, Value};
+pub use json::parse_object;
 pub use jwt::{
     AccessClaims, Claims, KeyError, Keyring, LEEWAY, NotAKeySet, PublicKey, PublicKeys, RefreshClaims, Secret,
     SelfTestFailed, SetupError, Signer, SigningKey, TokenError, Verifier, VerifierConfig, WeakSecret, self_test,

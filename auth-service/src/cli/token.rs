@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
-use shared_claims::{AccessClaims, Claims, Members, RefreshClaims, Revocations, TokenError};
+use shared_claims::{AccessClaims, Claims, RefreshClaims, Revocations, TokenError, parse_object};
 use shared_service::clock::{now_ms, rfc3339};
 use shared_service::database::StoreError;
 use shared_service::operations::doctor::{CheckResult, PATIENCE, Report, Status};
@@ -214,10 +214,7 @@ fn show(token: &str, json: bool, console: &mut Console, now_ms: i64) -> io::Resu
 
 /// The JSON object in a segment.
 fn members(segment: &str) -> Option<Map<String, Value>> {
-    let bytes = URL_SAFE_NO_PAD.decode(segment).ok()?;
-    // The verifier's strict parser decides if it is an object; `serde_json` keeps all its values.
-    Members::parse(&bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    parse_object(&URL_SAFE_NO_PAD.decode(segment).ok()?)
 }
 
 /// `2026-01-31T12:00:00Z, 14 min ago`, in the largest unit that is full.

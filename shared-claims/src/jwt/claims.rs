@@ -1,6 +1,7 @@
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::{Members, Role, TokenError};
+use crate::{Role, TokenError, json};
 
 /// The claims of one kind of token, without `iss` and `aud`, which the signer adds and the verifier checks.
 pub trait Claims: Clone + Serialize {
@@ -14,7 +15,7 @@ pub trait Claims: Clone + Serialize {
     ///
     /// # Errors
     /// [`TokenError::Claim`] with the first claim that is missing or of another JSON type.
-    fn read(members: &Members<'_>) -> Result<Self, TokenError>;
+    fn read(members: &Map<String, Value>) -> Result<Self, TokenError>;
 
     /// `iat`, in seconds since 1970.
     fn issued_at(&self) -> u64;
@@ -54,11 +55,11 @@ impl Claims for AccessClaims {
     const TYP: &'static str = "at+jwt";
     const IS_PRESENTED_OFTEN: bool = true;
 
-    fn read(members: &Members<'_>) -> Result<Self, TokenError> {
+    fn read(members: &Map<String, Value>) -> Result<Self, TokenError> {
         Ok(Self {
             sub: text(members, "sub")?,
-            exp: seconds(members, "exp")?,
-            iat: seconds(members, "iat")?,
+            exp: unsigned(members, "exp")?,
+            iat: unsigned(members, "iat")?,
             jti: text(members, "jti")?,
             sid: text(members, "sid")?,
             username: text(members, "username")?,
@@ -97,14 +98,14 @@ pub struct RefreshClaims {
 impl Claims for RefreshClaims {
     const TYP: &'static str = "rt+jwt";
 
-    fn read(members: &Members<'_>) -> Result<Self, TokenError> {
+    fn read(members: &Map<String, Value>) -> Result<Self, TokenError> {
         Ok(Self {
             sub: text(members, "sub")?,
-            exp: seconds(members, "exp")?,
-            iat: seconds(members, "iat")?,
+            exp: unsigned(members, "exp")?,
+            iat: unsigned(members, "iat")?,
             jti: text(members, "jti")?,
             sid: text(members, "sid")?,
-            generation: members.unsigned("gen").ok_or(TokenError::Claim("gen"))?,
+            generation: unsigned(members, "gen")?,
         })
     }
 
@@ -117,10 +118,10 @@ impl Claims for RefreshClaims {
     }
 }
 
-fn text(members: &Members<'_>, name: &'static str) -> Result<String, TokenError> {
-    members.text(name).map(str::to_owned).ok_or(TokenError::Claim(name))
+fn text(members: &Map<String, Value>, name: &'static str) -> Result<String, TokenError> {
+    json::text(members, name).map(str::to_owned).ok_or(TokenError::Claim(name))
 }
 
-fn seconds(members: &Members<'_>, name: &'static str) -> Result<u64, TokenError> {
-    members.unsigned(name).ok_or(TokenError::Claim(name))
+fn unsigned(members: &Map<String, Value>, name: &'static str) -> Result<u64, TokenError> {
+    members.get(name).and_then(Value::as_u64).ok_or(TokenError::Claim(name))
 }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::PublicKey;
 use super::keyring::Key;
-use crate::Members;
 use crate::age::Age;
+use crate::json::parse_object;
 
 /// The maximum size of a JWKS in bytes.
 pub(crate) const LONGEST_SET: usize = 64 << 10;
@@ -43,12 +42,6 @@ struct Set {
 #[derive(Debug, thiserror::Error)]
 #[error("its answer is no JSON Web Key Set of 16 keys and 64 KiB at most")]
 pub struct NotAKeySet;
-
-/// A JWK Set whose keys are parsed one by one, so that an unusable key does not invalidate the others.
-#[derive(Deserialize)]
-struct Wire {
-    keys: Vec<Value>,
-}
 
 impl PublicKeys {
     /// The maximum number of keys in a set that a verifier reads.
@@ -156,8 +149,10 @@ fn read(body: &[u8]) -> Result<(Vec<PublicKey>, usize), NotAKeySet> {
     if body.len() > LONGEST_SET {
         return Err(NotAKeySet);
     }
-    Members::parse(body).map_err(|_| NotAKeySet)?;
-    let all = serde_json::from_slice::<Wire>(body).map_err(|_| NotAKeySet)?.keys;
+    // The keys are parsed one by one, so that an unusable key does not invalidate the others.
+    let Some(Value::Array(all)) = parse_object(body).and_then(|mut set| set.remove("keys")) else {
+        return Err(NotAKeySet);
+    };
     if all.len() > PublicKeys::MOST {
         return Err(NotAKeySet);
     }

@@ -2,9 +2,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::verify;
+use serde_json::Value;
 
 use super::keyring::{Key, Keyring};
-use crate::{Members, TokenError, Value};
+use crate::TokenError;
+use crate::json::{parse_object, text};
 
 /// The longest accepted token, in bytes.
 const LONGEST: usize = 4096;
@@ -42,11 +44,11 @@ impl Keyring {
 
 /// Reads the header. Its keys and URLs (`jwk`, `jku`, `x5u`) are never used.
 fn read_header(json: &[u8], typ: &str) -> Result<Header, TokenError> {
-    let members = Members::parse(json).map_err(|_| TokenError::MalformedHeader)?;
-    if members.get("crit").is_some() || members.get("b64") == Some(&Value::Flag(false)) {
+    let members = parse_object(json).ok_or(TokenError::MalformedHeader)?;
+    if members.get("crit").is_some() || members.get("b64") == Some(&Value::Bool(false)) {
         return Err(TokenError::Critical);
     }
-    let algorithm = match members.text("alg") {
+    let algorithm = match text(&members, "alg") {
         Some("HS256") => Algorithm::HS256,
         Some("ES256") => Algorithm::ES256,
         Some("EdDSA") => Algorithm::EdDSA,
@@ -54,13 +56,13 @@ fn read_header(json: &[u8], typ: &str) -> Result<Header, TokenError> {
         _ => return Err(TokenError::Algorithm),
     };
     // `typ` may have the prefix `application/` (RFC 9068 section 4, RFC 7515 section 4.1.9).
-    let said = members.text("typ").map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
+    let said = text(&members, "typ").map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
     if said != Some(typ) {
         return Err(TokenError::Type);
     }
     let kid = match members.get("kid") {
         None => None,
-        Some(_) => Some(members.text("kid").ok_or(TokenError::MalformedHeader)?.to_owned()),
+        Some(_) => Some(text(&members, "kid").ok_or(TokenError::MalformedHeader)?.to_owned()),
     };
     Ok(Header { algorithm, kid })
 }

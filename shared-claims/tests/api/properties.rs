@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use shared_claims::{AccessClaims, Members, RefreshClaims, Signer, TokenError, Verifier, VerifierConfig};
+use shared_claims::{AccessClaims, RefreshClaims, Signer, TokenError, Verifier, VerifierConfig, parse_object};
 
 use crate::forge::{
     AUDIENCE, LIFE, NOW, PREVIOUS, SECRET, access, b64, header, secret, segments, signed, texts, token, verdict,
@@ -180,13 +180,8 @@ proptest! {
     #[test]
     fn accepted_object_is_valid_json(json in some_json(), bytes: Vec<u8>) {
         for text in [json.into_bytes(), bytes] {
-            let Ok(members) = Members::parse(&text) else { continue };
-            let Ok(Value::Object(object)) = serde_json::from_slice(&text) else { panic!("{text:?}") };
-            for (name, value) in &object {
-                prop_assert!(members.get(name).is_some());
-                prop_assert_eq!(members.text(name), value.as_str().filter(|text| !text.is_empty()));
-                prop_assert_eq!(members.unsigned(name), value.as_u64());
-            }
+            let Some(members) = parse_object(&text) else { continue };
+            prop_assert_eq!(Some(Value::Object(members)), serde_json::from_slice(&text).ok());
         }
     }
 }

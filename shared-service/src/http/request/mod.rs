@@ -20,7 +20,7 @@ use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use shared_claims::{BearerAuth, ErrorCode, Members, Problem};
+use shared_claims::{BearerAuth, ErrorCode, Problem, parse_object};
 
 use super::media::{FORM, JSON, check_type, is_form};
 use members::{Source, read_from};
@@ -177,9 +177,7 @@ async fn members(request: &HttpRequest, payload: Payload) -> Result<Option<Map<S
         return Ok(None);
     }
     check_type(request, JSON)?;
-    // serde_json accepts duplicate names and keeps the last value, so two parsers could see two different bodies.
-    let is_strict = Members::parse(&bytes).is_ok();
-    serde_json::from_slice(&bytes).ok().filter(|_| is_strict).map(Some).ok_or_else(|| {
+    parse_object(&bytes).map(Some).ok_or_else(|| {
         malformed(
             "The body is not one JSON object in UTF-8, with each name once, at most 64 of them, and no number beyond \
             1.7e308.",

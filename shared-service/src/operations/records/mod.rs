@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
-use shared_claims::Members;
+use shared_claims::parse_object;
 
 use self::table::Table;
 
@@ -187,7 +187,7 @@ fn object(bytes: &[u8], number: u64) -> Record {
         return (number, Err("must be UTF-8".to_owned()));
     }
     match serde_json::from_slice(bytes) {
-        Ok(object) if Members::parse(bytes).is_ok() => (number, Ok(object)),
+        Ok(object) if parse_object(bytes).is_some() => (number, Ok(object)),
         Ok(_) => (number, Err("must have each name once, and at most 64 names in one object".to_owned())),
         Err(error) if error.is_data() => (number, Err("invalid: must be a JSON object".to_owned())),
         Err(error) => {
