@@ -300,6 +300,7 @@ async fn fill(database: &Database, books: u32, found: u32) -> impl Fn(u32) -> Va
 }
 
 #[tokio::test]
+#[ignore = "long: ./test --long runs it"]
 async fn many_matches_at_the_end_of_an_order_are_listed() {
     on_each(async |database| {
         let library = Library::start(&database.url, []).await;
