@@ -190,7 +190,7 @@ impl Grants {
             Rotation::Rotated(session) | Rotation::Retried(session) => session,
             Rotation::Unknown => return Err(Refused::UnknownSession(verified)),
             Rotation::Reused => {
-                self.users.notify_reuse(user.as_ref()).await;
+                self.users.after_reuse(user.as_ref()).await;
                 return Err(Refused::Reused(verified));
             }
         };

@@ -1,3 +1,4 @@
+use shared_claims::Role;
 use shared_service::database::{Connection, StoreError};
 use sqlx::error::ErrorKind;
 
@@ -10,11 +11,17 @@ const VERIFY: &str = "UPDATE users SET email = $2, email_verified_at = $3 WHERE 
 const MARK: &str = "UPDATE users SET email_verified_at = coalesce(email_verified_at, $2) WHERE id = $1";
 
 impl Users {
-    /// Notifies `user` by mail, if mail is on, that a refresh token was used again and the session has ended. The
-    /// response to the client does not depend on the notice.
-    pub(crate) async fn notify_reuse(&self, user: Option<&User>) {
-        let Some((outbox, user)) = self.outbox.as_ref().zip(user) else { return };
-        let Some(email) = &user.email else { return };
+    /// Ends the links that `user` made as an admin, whose session may have been stolen: a refresh token was used again,
+    /// and the session has ended. Also notifies the user by mail, if mail is on. The response to the client depends on
+    /// neither.
+    pub(crate) async fn after_reuse(&self, user: Option<&User>) {
+        let Some(user) = user else { return };
+        if user.role == Role::Admin
+            && let Err(error) = self.withdraw_links(&user.id).await
+        {
+            log::warn!(user = user.id.as_str(); "links that this admin made stay valid until they expire: {error}");
+        }
+        let Some((outbox, email)) = self.outbox.as_ref().zip(user.email.as_ref()) else { return };
         if let Err(error) = outbox.add(Mail { kind: Kind::Reuse, email, user_id: &user.id }).await {
             log::warn!(user = user.id.as_str(); "no notice of a reuse is sent: {error}");
         }

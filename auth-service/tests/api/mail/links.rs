@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{NEW, PUBLIC_URL, address, server, start, ticket};
-use crate::service::{GOOD, Service, new_name, text};
+use crate::service::{ADMIN, GOOD, Service, new_name, text};
 
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
@@ -95,6 +95,19 @@ async fn link_ends_with_the_sessions_or_the_role_of_the_admin_who_made_it() {
             reset.fails(403, "invalid_reset_token");
         }
     }
+}
+
+#[tokio::test]
+async fn link_ends_when_a_refresh_token_of_its_maker_is_reused() {
+    let service = Service::start([("PUBLIC_URL", PUBLIC_URL)]).await;
+    let person = service.newcomer().await;
+    let maker = service.log_in(ADMIN).await;
+    let path = format!("/users/{}/reset-link", person.id);
+    let made = service.bearer(&maker.access).post(&path, &json!({})).await.is(201).json();
+    let next = service.refresh(&maker.refresh).await.is(200).pair();
+    service.refresh(&next.refresh).await.is(200);
+    service.refresh(&maker.refresh).await.fails(403, "invalid_refresh_token");
+    service.reset(&ticket(&json!({"body": made["url"]}), "reset"), NEW).await.fails(403, "invalid_reset_token");
 }
 
 #[tokio::test]
