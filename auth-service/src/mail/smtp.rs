@@ -76,14 +76,12 @@ impl Smtp {
         // The library's time limit covers only the connection.
         let sending = async {
             let mut connection = server.connect(hello).await?;
-            let sent = connection.send(message.envelope(), &message.formatted()).await;
-            // The library refuses an address that is not ASCII where the server has no SMTPUTF8 (RFC 6531).
-            let is_ascii = message.envelope().to().iter().all(|to| to.to_string().is_ascii());
-            sent.map_err(
-                |error| {
-                    if error.is_client() && !is_ascii { NotSent::Unsupported(error) } else { error.into() }
-                },
-            )?;
+            if let Err(error) = connection.send(message.envelope(), &message.formatted()).await {
+                // The library refuses an address that is not ASCII where the server has no SMTPUTF8 (RFC 6531).
+                let is_ascii = message.envelope().to().iter().all(|to| to.to_string().is_ascii());
+                let is_unsupported = error.is_client() && !is_ascii;
+                return Err(if is_unsupported { NotSent::Unsupported(error) } else { error.into() });
+            }
             Ok::<_, NotSent>(connection)
         };
         let mut connection = timeout(PATIENCE, sending).await.map_err(|_| NotSent::Silence)??;

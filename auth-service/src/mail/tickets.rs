@@ -36,7 +36,8 @@ pub struct ValidTicket {
 
 const MINUTE: i64 = 60_000;
 
-const INSERT: &str = "INSERT INTO tickets (hash, purpose, user_id, email, binding, expires_at, made_by) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const INSERT: &str = "INSERT INTO tickets (hash, purpose, user_id, email, binding, expires_at, made_by) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const FIND: &str = "SELECT user_id, email, binding FROM tickets WHERE hash = $1 AND purpose = $2 AND expires_at > $3";
 /// Redeems a ticket: of several clients that present it concurrently, only one deletes the row.
 const TAKE: &str = "DELETE FROM tickets WHERE hash = $1 AND purpose = $2 AND expires_at > $3 AND binding = $4";

@@ -153,8 +153,8 @@ pub(super) async fn sign_out_everywhere(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Ends the links that `account` made, if it is an admin: before a session ends, so that a client whose call fails still
-/// has a session to repeat it, and after that, because the session may have made one meanwhile.
+/// Ends the links that `account` made, if it is an admin. Called before a session ends, so that a client whose call
+/// fails still has a session to repeat it, and after that, because the session may have made a link meanwhile.
 async fn withdraw_links(state: &State, account: &Account) -> Result<(), StoreError> {
     if account.user.role == Role::Admin { state.users.withdraw_links(&account.user.id).await } else { Ok(()) }
 }

@@ -197,8 +197,8 @@ fn email_taken() -> Problem {
     paths(registration::register, sessions::log_in, sessions::refresh, sessions::log_out, me::read, me::change_password,
         me::delete, me::devices, me::sign_out_device, me::sign_out_everywhere, users::list, users::add, users::read,
         users::change, users::delete, users::sign_out, revocations::read,
-        well_known::read_keys, well_known::read_metadata, oauth::revoke, introspection::introspect, recovery::forgot, recovery::reset,
-        recovery::change_email, recovery::verify, recovery::link, pages::reset, pages::verify),
+        well_known::read_keys, well_known::read_metadata, oauth::revoke, introspection::introspect, recovery::forgot,
+        recovery::reset, recovery::change_email, recovery::verify, recovery::link, pages::reset, pages::verify),
     modifiers(&Extra)
 )]
 pub struct Calls;

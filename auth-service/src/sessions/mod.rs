@@ -40,8 +40,8 @@ pub enum Rotation {
 /// `list` and `revoked` also if a record is corrupt.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Opens a session of a user at [`FIRST_GENERATION`]. If the user has [`MOST_SESSIONS`] already, the one unused for the
-    /// longest time ends and is revoked.
+    /// Opens a session of a user at [`FIRST_GENERATION`]. If the user has [`MOST_SESSIONS`] already, the one unused for
+    /// the longest time ends and is revoked.
     async fn open(&self, user_id: &str, label: Label) -> Result<Session, StoreError>;
 
     /// Presents generation `presented` of the session `id` of `user_id`.

@@ -105,7 +105,7 @@ fn each_wrong_setting_is_told() {
         (&[("PASSWORD_PEPPER", "salt")], "PASSWORD_PEPPER is shorter than", "a short pepper"),
         (&[("DEMO_DATA", "maybe")], "DEMO_DATA must be true or false", "no flag"),
         (&[("WORKERS", "-1")], "WORKERS must be a number", "negative"),
-        (&[("WORKERS", "513")], "WORKERS must be at most 512", "too many"),
+        (&[("WORKERS", "513")], "WORKERS must be a number, at most 512", "too many"),
         (&[("ACCESS_TOKEN_HEADER", "x access token")], "ACCESS_TOKEN_HEADER must be the name of a header", "no header"),
         (&[("ALLOWED_ORIGINS", "app.example")], "ALLOWED_ORIGINS", "no scheme"),
         (&[("ALLOWED_ORIGINS", "https://app.example/path")], "ALLOWED_ORIGINS", "a path"),

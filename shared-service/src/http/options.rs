@@ -54,14 +54,15 @@ impl ServerOptions {
                 "Address and port of the service",
             ),
             metrics: metrics_addr(settings, metrics),
-            workers: match settings.parsed("WORKERS", "0", "a number", "Threads for requests; 0 is one per core") {
+            workers: match settings.read(
+                "WORKERS",
+                "0",
+                "a number, at most 512",
+                "Threads for requests; 0 is one per core",
+                |text| text.parse().ok().filter(|workers| *workers <= MOST_WORKERS),
+            ) {
                 0 => std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS),
-                some => {
-                    if some > MOST_WORKERS {
-                        settings.wrong("WORKERS", format!("must be at most {MOST_WORKERS}"));
-                    }
-                    some
-                }
+                some => some,
             },
             max_connections: memory::connections().min(descriptors::connections()),
             allowed_origins: origins(settings),

@@ -18,8 +18,9 @@ VALUES ($1, $2, $3, 0, $4, $4, $5, $6, 0, $7, $8, $9, $10, $11)";
 
 /// $3 the presented generation, $4 now, $5 the new idle end, $6 the grace, $7 the first generation, $8 the date of a
 /// token, $9 the latest time by a correct clock, $10 the expiry of the token, $11 the era. Expressions read the old
-/// row, `RETURNING` the new one. The last two assignments do not matter after a reuse: its revocation covers the tokens
-/// issued before.
+/// row, `RETURNING` the new one. The grace also holds for a clock that is up to 10 s behind the one that dated the last
+/// rotation; a date further ahead comes from a wrong clock. The last two assignments do not matter after a reuse: its
+/// revocation covers the tokens issued before.
 pub(super) const ADVANCE: &str = "
 UPDATE sessions SET
     generation = CASE WHEN generation = $3 THEN generation + 1 ELSE generation END,

@@ -19,9 +19,9 @@ const ACCESS_TOKEN_TEXT: &str =
 /// Common to all calls; follows the service's own description.
 const MANNERS: &str = "\n\nBodies are JSON objects (`application/json`, on `PATCH` also `application/merge-patch+json`; \
     at most 64 KB). Unknown members are ignored, `null` means absent (as an empty parameter of a query does) unless \
-    the call says otherwise, and duplicate names are rejected.\n\nEvery error is `application/problem+json` (RFC 9457); its `code` is stable and meant \
-    for programs. Every answer has an `X-Request-Id`, which leads to its lines in the log, and `Cache-Control: no-store` \
-    where nothing else is said.\n\nWhat answers `GET` answers `HEAD` too, and `OPTIONS` lists the methods of every address.";
+    the call says otherwise, and duplicate names are rejected.\n\nEvery error is `application/problem+json` (RFC 9457); \
+    its `code` is stable and meant for programs. Every answer has an `X-Request-Id`, which leads to its lines in the log, \
+    and `Cache-Control: no-store` where nothing else is said.\n\nWhat answers `GET` answers `HEAD` too, and `OPTIONS` lists the methods of every address.";
 
 /// The extension in which a handler lists its own error codes; removed from the finished document.
 const ERRORS: &str = "x-errors";
