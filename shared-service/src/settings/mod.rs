@@ -24,7 +24,6 @@ use std::time::Duration;
 
 pub(crate) use self::kind::Kind;
 pub use self::private::{keep_private, open_trusted};
-use self::shown::Hidden;
 pub use self::store_url::StoreUrl;
 
 /// The settings of a service. An invalid value is recorded and replaced by the default, so that [`Settings::finish`]
@@ -33,7 +32,8 @@ pub use self::store_url::StoreUrl;
 pub struct Settings {
     values: HashMap<String, String>,
     specs: Vec<SettingSpec>,
-    hidden: HashMap<&'static str, Hidden>,
+    /// The secret settings, each with its masked value if it is set.
+    hidden: HashMap<&'static str, Option<String>>,
     wrong: Vec<String>,
     warnings: Vec<String>,
     file: Option<PathBuf>,

@@ -23,10 +23,9 @@ impl Settings {
         for (name, value) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             settings.altered.remove(&name);
-            match value.into_string() {
-                Ok(value) => drop(settings.values.insert(name, value)),
-                Err(_) => drop(settings.values.insert(name, "\u{fffd}".to_owned())),
-            }
+            // Not the lossy text: a secret with replaced bytes would be accepted as another secret.
+            let value = value.into_string().unwrap_or_else(|_| "\u{fffd}".to_owned());
+            settings.values.insert(name, value);
         }
         settings
     }

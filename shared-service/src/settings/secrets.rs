@@ -7,7 +7,7 @@ use shared_claims::Secret;
 use super::Settings;
 use super::kind::Kind;
 use super::private::is_readable_by_others;
-use super::shown::Hidden;
+use super::shown::masked;
 use super::spelling::flaw;
 
 impl Settings {
@@ -15,7 +15,7 @@ impl Settings {
     /// that is probably mistyped is an error.
     pub fn secret_text(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
         self.declare(name, "", why);
-        self.hidden.insert(name, Hidden::Text);
+        self.hidden.insert(name, None);
         if let Some(line) = self.altered.get(name) {
             let remedy = format!("put it in single quotes, or into a file, {name}_FILE");
             self.wrong(name, format!("is changed by the rules of .env, line {line}: {remedy}"));
@@ -35,13 +35,14 @@ impl Settings {
             self.wrong(name, flaw);
             return None;
         }
+        self.hidden.insert(name, Some("***  # set".to_owned()));
         Some(text.into())
     }
 
     /// Reads a secret text that is the address of a store.
     pub fn secret_address(&mut self, name: &'static str, why: &'static str) -> Option<SecretString> {
         let address = self.secret_text(name, why);
-        self.hidden.insert(name, Hidden::Address);
+        self.hidden.insert(name, address.as_ref().map(|address| masked(address.expose_secret())));
         address
     }
 
@@ -89,10 +90,10 @@ impl Settings {
 
     /// Reads an optional signing secret (see [`Secret::parse`]).
     pub fn signing_secret(&mut self, name: &'static str, why: &'static str) -> Option<Secret> {
-        let text = self.secret_text(name, why);
-        self.hidden.insert(name, Hidden::Key);
-        let text = text?;
-        Secret::parse(text.expose_secret()).map_err(|error| self.wrong(name, error.to_string())).ok()
+        let text = self.secret_text(name, why)?;
+        let secret = Secret::parse(text.expose_secret()).map_err(|error| self.wrong(name, error.to_string())).ok()?;
+        self.hidden.insert(name, Some(format!("***  # set, kid {}", secret.key_id())));
+        Some(secret)
     }
 
     /// Records an error if the secret `name` is not set and no other key takes its place.

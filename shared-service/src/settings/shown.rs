@@ -1,19 +1,5 @@
-use secrecy::{ExposeSecret, SecretString};
-use shared_claims::Secret;
-
 use super::store_url::{StoreUrl, without_secrets};
 use super::{SettingSpec, Settings};
-
-/// The kind of a setting whose value is masked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hidden {
-    /// The address of a store, which may hold a password.
-    Address,
-    /// A text.
-    Text,
-    /// A key; its `kid` may be shown.
-    Key,
-}
 
 impl Settings {
     /// All settings read so far, in that order, as `NAME=value`. Defaults are marked; secrets and passwords in
@@ -25,20 +11,12 @@ impl Settings {
 
     fn line(&self, SettingSpec { name, default, .. }: &SettingSpec) -> String {
         match (self.hidden.get(name), self.raw(name)) {
-            (Some(hidden), _) => match self.exposed(name) {
-                Some(value) => format!("{name}={}{}", hidden.shown(value.expose_secret()), self.source(name)),
-                None => format!("{name}=  # not set"),
-            },
+            (Some(Some(masked)), _) => format!("{name}={masked}{}", self.source(name)),
+            (Some(None), _) => format!("{name}=  # not set"),
             (None, Some(value)) => format!("{name}={value}"),
             (None, None) if default.is_empty() => format!("{name}=  # not set"),
             (None, None) => format!("{name}={default}  # default"),
         }
-    }
-
-    fn exposed(&self, name: &str) -> Option<SecretString> {
-        let file = || std::fs::read_to_string(self.raw(&format!("{name}_FILE"))?).ok();
-        let value = self.raw(name).map(str::to_owned).or_else(file)?;
-        Some(value.trim_end_matches('\n').into())
     }
 
     fn source(&self, name: &str) -> String {
@@ -46,21 +24,8 @@ impl Settings {
     }
 }
 
-impl Hidden {
-    fn shown(self, value: &str) -> String {
-        match self {
-            Self::Address => masked(value),
-            Self::Text => "***  # set".to_owned(),
-            Self::Key => match Secret::parse(value) {
-                Ok(secret) => format!("***  # set, kid {}", secret.key_id()),
-                Err(_) => "***  # set".to_owned(),
-            },
-        }
-    }
-}
-
 /// Masks every part of `address` that may be a password, even if the address is malformed.
-fn masked(address: &str) -> String {
+pub(super) fn masked(address: &str) -> String {
     match address.split_once('?') {
         Some((file, query)) if file.starts_with("sqlite:") => format!("{file}?{}", without_secrets(query)),
         None if address.starts_with("sqlite:") => address.to_owned(),
