@@ -17,7 +17,7 @@ mod single_flight;
 
 pub use http::{
     Caller, File, Page, RequestId, ServerOptions, TlsFiles, Total, TrustedProxies, at, begin_read, has_tag, link_next,
-    origin, quoted,
+    may_change, origin, quoted,
 };
 pub use operations::{
     AccessSettings, Metrics, Named, Progress, Readiness, RevocationSettings, Running, ShutdownSignal, as_gauge, bind,

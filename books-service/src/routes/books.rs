@@ -7,10 +7,9 @@ use serde::Serialize;
 use shared_claims::ErrorCode::{PreconditionFailed, ValidationFailed};
 use shared_claims::{Admin, Member, Problem};
 use shared_service::http::request::{Body, Query};
-use shared_service::{begin_read, link_next, quoted};
+use shared_service::{begin_read, link_next, may_change, quoted};
 use utoipa::{IntoParams, ToSchema};
 
-use super::conditions::accepts;
 use super::query::ListBooks;
 use crate::books::{Book, BookId, Catalogue, Details, Edit, NotChanged};
 
@@ -147,7 +146,7 @@ pub async fn remove(
     id: Path<BookId>,
     catalogue: Data<Catalogue>,
 ) -> Result<HttpResponse, Problem> {
-    catalogue.books.remove(&id, |book| accepts(&request, &book.tag())).await?;
+    catalogue.books.remove(&id, |book| may_change(&request, &book.tag())).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -157,7 +156,7 @@ async fn save(
     edit: impl FnOnce(Details) -> Details,
     catalogue: &Catalogue,
 ) -> Result<HttpResponse, Problem> {
-    let book = catalogue.books.edit(id, |book| accepts(request, &book.tag()), edit).await?;
+    let book = catalogue.books.edit(id, |book| may_change(request, &book.tag()), edit).await?;
     Ok(HttpResponse::Ok().insert_header((ETAG, quoted(&book.tag()))).json(book))
 }
 

@@ -1,7 +1,5 @@
 /// The handlers of `/books`.
 mod books;
-/// `If-Match`.
-mod conditions;
 /// The query of a list.
 mod query;
 

@@ -40,7 +40,7 @@ mod unread;
 pub use at::at;
 pub use caller::{Caller, RequestId};
 pub(crate) use cors::cors;
-pub use etag::{begin_read, has_tag, quoted};
+pub use etag::{begin_read, has_tag, may_change, quoted};
 pub use file::File;
 pub(crate) use host::Hosts;
 pub(crate) use observe::Observer;
