@@ -63,7 +63,7 @@ impl SqlStore {
         let mut swept = 0;
         loop {
             let sweep = sqlx::query(statement).bind(self.now()).bind(i64::from(batch));
-            let rows = within(SESSION_STORE, self.pool.sweep(sweep)).await?;
+            let rows = within(SESSION_STORE, self.pool.write_cancellable(sweep)).await?;
             swept += rows;
             if rows == 0 || rows < u64::from(batch) {
                 return Ok(swept);

@@ -39,7 +39,7 @@ impl Users {
         let most = limit.saturating_add(1);
         let (total, found) = within(STORE, async {
             if let Some(q) = q.filter(|q| !q.is_empty()) {
-                return search(&mut *self.pool.list().await?, q, after, most).await;
+                return search(&mut *self.pool.begin_list().await?, q, after, most).await;
             }
             let found = sqlx::query(PAGE).bind(after).bind(most).fetch_all(&self.pool).await?;
             let total = match found.first() {

@@ -95,9 +95,9 @@ impl Users {
     pub async fn import(&self, users: &[&ImportedUser], mut progress: impl FnMut(usize)) -> Result<Import, StoreError> {
         let mut transaction = self.pool.begin_unlimited().await?;
         sqlx::query(BEGIN_WRITE).execute(&mut *transaction).await?;
-        let (mut names, mut rows) = (Names::beside(users), Vec::new());
+        let (mut names, mut rows) = (Names::beside(users.iter().filter_map(|user| user.username.as_ref())), Vec::new());
         for &user in users {
-            let (name, is_derived) = names.of(&mut transaction, user).await?;
+            let (name, is_derived) = names.of(&mut transaction, user.username.as_ref(), user.email.as_ref()).await?;
             rows.push(Row { name, is_derived, user });
         }
         let (mut added, mut present, mut refused) = (0, Vec::new(), Vec::new());
@@ -122,7 +122,7 @@ impl Users {
         }
         transaction.commit().await?;
         if added >= MANY {
-            self.pool.settle("users").await;
+            self.pool.refresh_after_bulk("users").await;
         }
         let derived = rows.into_iter().enumerate().filter(|(_, row)| row.is_derived);
         Ok(Import::Done { added, present, derived: derived.map(|(index, row)| (index, row.name)).collect() })

@@ -50,7 +50,7 @@ impl Books {
         writing.end(added.is_ok()).await?;
         let added = added?;
         if added >= FIRST as u64 {
-            self.pool.settle("books").await;
+            self.pool.refresh_after_bulk("books").await;
         }
         Ok(Imported { added, present: file.books - added })
     }
@@ -73,7 +73,7 @@ async fn add(
         let insert = query(AssertSqlSafe(INSERT.replace('@', writing.transaction.elements()))).bind(ready);
         let insert = insert.execute(&mut *writing.transaction);
         let (inserted, prepared) = tokio::join!(insert, rows(&mut books, &mut revision));
-        writing.added += inserted.map_err(StoreError::from)?.rows_affected().cast_signed();
+        writing.net_added += inserted.map_err(StoreError::from)?.rows_affected().cast_signed();
         next = prepared;
     }
     drop(books);
@@ -83,7 +83,7 @@ async fn add(
     }
     writing.revision = revision;
     query("UPDATE catalogue SET seeded = 1").execute(&mut *writing.transaction).await.map_err(StoreError::from)?;
-    Ok(writing.added.cast_unsigned())
+    Ok(writing.net_added.cast_unsigned())
 }
 
 /// Drops the indexes of a catalogue with few books; returns the statements that create them again.

@@ -23,7 +23,10 @@ const MOST_SORTED: i64 = 100_000;
 
 /// The matches of a filter: their number, as far as it was counted, and the access path to them.
 #[derive(Clone, Copy)]
-pub struct Matches(i64, Way);
+pub struct Matches {
+    count: i64,
+    way: Way,
+}
 
 impl Books {
     /// Reads the page of `listing` from the database. `known` are the matches of its filter, if no write happened since
@@ -37,11 +40,12 @@ impl Books {
         known: Option<Matches>,
     ) -> Result<(Page<Book>, Option<Matches>), StoreError> {
         let (total, rows, matches) = within(STORE, async {
-            let mut reading = if listing.has_filter() { self.pool.list().await? } else { self.pool.begin().await? };
+            let mut reading =
+                if listing.has_filter() { self.pool.begin_list().await? } else { self.pool.begin().await? };
             let books = sqlx::query_scalar("SELECT books FROM catalogue").fetch_one(&mut *reading).await?;
             if listing.has_filter() {
                 let (rows, matches) = find(&mut reading, listing, known, books).await?;
-                Ok((Total::bounded(matches.0, MOST_COUNTED), rows, Some(matches)))
+                Ok((Total::bounded(matches.count, MOST_COUNTED), rows, Some(matches)))
             } else {
                 let rows = page_statement(listing, Way::Order, 0, &reading).query().fetch_all(&mut *reading).await?;
                 Ok::<_, sqlx::Error>((Total::Exactly(books), rows, None))
@@ -56,7 +60,7 @@ impl Matches {
     /// The way to a page of `limit` books. Few matches are sorted; many matches fill a page soon along the order. To sort
     /// a match costs about as much as a step along the index of an order.
     const fn way(self, limit: i64, books: i64) -> Way {
-        let Self(count, way) = self;
+        let Self { count, way } = self;
         if count > MOST_COUNTED || count * count > limit * books { Way::Order } else { way }
     }
 }
@@ -82,30 +86,30 @@ async fn find(
         rows = page_statement(listing, way, MOST_COUNTED, reading).query().fetch_all(&mut *reading).await?;
     }
     let mut counted = match (rows.first(), known) {
-        (Some(row), _) => Matches(row.try_get("total")?, way),
+        (Some(row), _) => Matches { count: row.try_get("total")?, way },
         (_, Some(known)) => known,
-        (_, None) if listing.after.is_none() => Matches(0, way),
+        (_, None) if listing.after.is_none() => Matches { count: 0, way },
         (_, None) => count_matches(reading, listing, way).await?,
     };
-    // The page lacks matches. Known ones may have become more since they were counted.
-    if way == Way::Order || counted.0 > MOST_COUNTED {
-        // All of them may be at the end of the order.
-        let may_sort = counted.1 != Way::Order && books > REACH;
+    // There are no rows, or they may be incomplete: too many matches to sort, or more than when they were counted.
+    if way == Way::Order || counted.count > MOST_COUNTED {
+        // Along the order the page fills soon, unless the matches are at its end.
+        let may_sort = counted.way != Way::Order && books > REACH;
         let is_far = may_sort && near(listing, reading).number(reading).await? <= listing.limit;
-        let way = if is_far { counted.1 } else { Way::Order };
+        let way = if is_far { counted.way } else { Way::Order };
         rows = page_statement(listing, way, MOST_SORTED, reading).query().fetch_all(&mut *reading).await?;
         if is_far && rows.first().map_or(Ok(i64::MAX), |row| row.try_get("total"))? > MOST_SORTED {
             // The next page of this filter is not sorted in vain.
-            counted.1 = Way::Order;
+            counted.way = Way::Order;
             rows = page_statement(listing, Way::Order, 0, reading).query().fetch_all(reading).await?;
         }
     }
-    Ok((rows, Matches(known.unwrap_or(counted).0, counted.1)))
+    Ok((rows, Matches { count: known.unwrap_or(counted).count, way: counted.way }))
 }
 
 async fn count_matches(reading: &mut Connection, listing: &Listing, way: Way) -> Result<Matches, sqlx::Error> {
     let (from, conditions) = matches(listing, way, false, reading);
-    Ok(Matches(count(from, conditions, MOST_COUNTED).number(reading).await?, way))
+    Ok(Matches { count: count(from, conditions, MOST_COUNTED).number(reading).await?, way })
 }
 
 /// The way, through the text index or the books, that visits fewer books.

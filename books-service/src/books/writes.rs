@@ -106,21 +106,21 @@ pub(super) struct Writing {
     pub(super) transaction: Transaction,
     pub(super) revision: i64,
     /// The number of books that this write adds, minus those that it deletes.
-    pub(super) added: i64,
+    pub(super) net_added: i64,
 }
 
 impl Writing {
     pub(super) async fn begin(mut transaction: Transaction) -> Result<Self, StoreError> {
         let raise = query_scalar("UPDATE catalogue SET revision = revision + 1 RETURNING revision");
         let revision = raise.fetch_one(&mut *transaction).await?;
-        Ok(Self { transaction, revision, added: 0 })
+        Ok(Self { transaction, revision, net_added: 0 })
     }
 
     /// Commits or rolls back, including the revision.
     pub(super) async fn end(mut self, keep: bool) -> Result<(), StoreError> {
-        if keep && self.added != 0 {
+        if keep && self.net_added != 0 {
             let total = query("UPDATE catalogue SET books = books + $1, revision = $2");
-            total.bind(self.added).bind(self.revision).execute(&mut *self.transaction).await?;
+            total.bind(self.net_added).bind(self.revision).execute(&mut *self.transaction).await?;
         }
         let end = if keep { self.transaction.commit().await } else { self.transaction.rollback().await };
         Ok(end?)
@@ -136,7 +136,7 @@ impl Writing {
         let id = BookId::fresh();
         let add = bind(query(ADD), &details).bind(id.to_string()).bind(self.revision);
         add.execute(&mut *self.transaction).await?;
-        self.added += 1;
+        self.net_added += 1;
         Ok(Book { id, details, version: 1 })
     }
 
@@ -150,7 +150,7 @@ impl Writing {
     async fn delete(&mut self, book: Book) -> Result<(), StoreError> {
         let delete = query("DELETE FROM books WHERE id = $1");
         delete.bind(book.id.to_string()).execute(&mut *self.transaction).await?;
-        self.added -= 1;
+        self.net_added -= 1;
         Ok(())
     }
 }

@@ -34,11 +34,7 @@ pub(crate) async fn backup(url: &str, to: &Path) -> Result<(), Box<dyn Error>> {
 /// because `SQLite` can only copy into a file.
 pub(crate) async fn backup_into(url: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let kind = Kind::of(url);
-    let file = match (&kind, kind.file()) {
-        (Kind::Postgres, _) => return Err(NOT_A_FILE.into()),
-        (_, None) => return Err("this database is in memory, gone with the process that has it".into()),
-        (_, Some(file)) => file.with_added_extension(format!("backup-{}", Uuid::new_v4().simple())),
-    };
+    let file = kind.file().ok_or(NOT_A_FILE)?.with_added_extension(format!("backup-{}", Uuid::new_v4().simple()));
     backup(url, &file).await?;
     let copy = File::open(&file);
     // Unlinked while open: a process that is killed while it writes leaves no file behind.

@@ -4,8 +4,6 @@ use shared_claims::Problem;
 use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 
-use super::Database;
-
 /// `SQLITE_CANTOPEN`: the file or its folder is missing, or cannot be written.
 const NO_FILE: &str = "14";
 /// Codes of errors that a retry does not resolve: a missing file; in Postgres, a wrong password, a refused user, an
@@ -103,8 +101,8 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// The reason why `database` cannot be used, with its file or address.
-pub(crate) fn unprepared(database: &Database, error: &sqlx::Error) -> StoreError {
+/// The reason why the database at `place`, a file or an address, cannot be used.
+pub(crate) fn unprepared(place: &str, error: &sqlx::Error) -> StoreError {
     if let sqlx::Error::Migrate(error) = error
         && let MigrateError::VersionMissing(version) = **error
     {
@@ -115,7 +113,7 @@ pub(crate) fn unprepared(database: &Database, error: &sqlx::Error) -> StoreError
     } else {
         ""
     };
-    StoreError::unavailable("the database", format!("{}: {}{remedy}", database.place(), words(error)))
+    StoreError::unavailable("the database", format!("{place}: {}{remedy}", words(error)))
 }
 
 fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {

@@ -83,7 +83,7 @@ fn migration(name: &'static str, sql: &'static str) -> Migration {
 }
 
 /// The versions and checksums of the applied migrations.
-async fn applied<'c>(on: impl Executor<'c, Database = Any>) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+pub(crate) async fn applied<'c>(on: impl Executor<'c, Database = Any>) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
     let rows = query(APPLIED).fetch_all(on).await?;
     rows.iter().map(|row| Ok((row.try_get("version")?, row.try_get("checksum")?))).collect()
 }

@@ -30,8 +30,8 @@ pub use self::error::StoreError;
 use self::error::may_pass;
 pub(crate) use self::error::unprepared;
 use self::migrations::migrate;
-pub(crate) use self::migrations::version_of;
 pub use self::migrations::{Step, Work};
+pub(crate) use self::migrations::{applied, version_of};
 pub use self::pool::Database;
 pub use self::transaction::{Connection, Transaction};
 
@@ -42,6 +42,7 @@ const CONNECTIONS: u32 = 8;
 /// The time that the start waits for a database that is not up yet, and the pause between two attempts.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(250);
+
 /// Runs `work` against `store` with the time limit [`LIMIT`]. Every store call goes through here and is timed under the
 /// name `store`.
 ///
@@ -81,7 +82,7 @@ pub async fn open(
         migrate(&database, migrations, steps).await
     };
     while let Err(error) = Box::pin(prepare()).await {
-        let cause = unprepared(&database, &error);
+        let cause = unprepared(&database.place(), &error);
         if began.elapsed() > START_PATIENCE || !may_pass(&error) {
             return Err(cause);
         }

@@ -65,10 +65,10 @@ impl Database {
                 Pool::Postgres(options_of(connections).connect_lazy_with(options))
             }
         };
-        let at_once = if matches!(pool, Pool::Sqlite(..)) { 1 } else { connections };
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let [lists, writes] = [connections / 4, at_once].map(|most| most.max(1) as usize);
-        let [lists, writes] = [lists.min(cores), writes].map(|most| Arc::new(Semaphore::new(most)));
+        let lists = cores.min((connections / 4).max(1) as usize);
+        let writes = if matches!(pool, Pool::Sqlite(..)) { 1 } else { connections.max(1) as usize };
+        let [lists, writes] = [lists, writes].map(|most| Arc::new(Semaphore::new(most)));
         Ok(Self { pool, connections, lists, writes })
     }
 
@@ -100,7 +100,7 @@ impl Database {
     ///
     /// # Errors
     /// The database cannot be reached.
-    pub async fn list(&self) -> Result<Transaction, Error> {
+    pub async fn begin_list(&self) -> Result<Transaction, Error> {
         let asked = Instant::now();
         let permit = Arc::clone(&self.lists).acquire_owned().await.map_err(|_| Error::PoolClosed)?;
         Ok(self.begin_since(asked, "; SET LOCAL max_parallel_workers_per_gather = 0").await?.holding(permit))
@@ -110,10 +110,10 @@ impl Database {
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn sweep(&self, write: Query<'_, Any, AnyArguments>) -> Result<u64, Error> {
-        let mut step = self.begin_write().await?;
-        let rows = write.execute(&mut *step).await?.rows_affected();
-        step.commit().await?;
+    pub async fn write_cancellable(&self, write: Query<'_, Any, AnyArguments>) -> Result<u64, Error> {
+        let mut transaction = self.begin_write().await?;
+        let rows = write.execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
         Ok(rows)
     }
 
@@ -147,14 +147,16 @@ impl Database {
     /// Prepares `table` for service after many writes. Postgres needs statistics for its planner, and the visibility
     /// map to count rows through an index; autovacuum would update both only some minutes later. `SQLite` copies its
     /// write-ahead log into the database.
-    pub async fn settle(&self, table: &'static str) {
-        let settled = match &self.pool {
+    pub async fn refresh_after_bulk(&self, table: &'static str) {
+        let refreshed = match &self.pool {
             Pool::Postgres(pool) => pool.execute(AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await.map(drop),
             // Otherwise the next commit would copy the whole log and exceed its time limit.
             Pool::Sqlite(pool, _) => pool.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.map(drop),
         };
-        if let Err(error) = settled {
-            log::warn!("until the database has settled {table}, calls may be slow: {error}");
+        if let Err(error) = refreshed {
+            log::warn!(
+                "calls may be slow for some minutes, because {table} was not analysed after the import: {error}"
+            );
         }
     }
 

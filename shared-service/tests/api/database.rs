@@ -81,7 +81,7 @@ async fn dropped_call_stops_in_the_database() {
                     let mut call = database.begin().await.unwrap();
                     timeout(SOON, call.execute(ENDLESS)).await.expect_err("endless query");
                 } else {
-                    let call = async { database.list().await.unwrap().execute(ENDLESS).await };
+                    let call = async { database.begin_list().await.unwrap().execute(ENDLESS).await };
                     timeout(SOON, call).await.expect_err("endless query");
                 }
             });
@@ -113,12 +113,12 @@ async fn lists_leave_three_quarters_of_the_connections() {
     for (database, _) in databases {
         let mut lists = Vec::new();
         for _ in 0..CONNECTIONS / 4 {
-            lists.push(database.list().await.unwrap());
+            lists.push(database.begin_list().await.unwrap());
         }
-        timeout(SOON, database.list()).await.expect_err("a third list must wait");
+        timeout(SOON, database.begin_list()).await.expect_err("a third list must wait");
         is_free(&database, CONNECTIONS * 3 / 4).await;
         drop(lists.pop());
-        database.list().await.unwrap();
+        database.begin_list().await.unwrap();
     }
 }
 
@@ -129,7 +129,7 @@ async fn lists_of_clients_that_hung_up_leave_three_quarters_of_the_connections()
         // A busy machine may delay one attempt; a call that waits for an abandoned list is late in every attempt.
         for attempt in 1.. {
             for _ in 0..CONNECTIONS {
-                let list = async { database.list().await.unwrap().execute(ENDLESS).await };
+                let list = async { database.begin_list().await.unwrap().execute(ENDLESS).await };
                 timeout(Duration::from_millis(20), list).await.expect_err("endless query");
             }
             if timeout(LIMIT / 2, is_free(&database, CONNECTIONS * 3 / 4)).await.is_ok() {

@@ -2,11 +2,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use rustix::fs::{Access, access};
-use sqlx::Row;
 
 use super::{CheckResult, clock};
 use crate::clock::now_ms;
-use crate::database::{Database, StoreError, open_existing, unprepared, version_of};
+use crate::database::{Database, StoreError, applied, open_existing, unprepared, version_of};
 use crate::settings::Kind;
 
 const WHAT: &str = "database";
@@ -58,7 +57,7 @@ fn file_trouble(file: &Path, url: &str) -> Option<CheckResult> {
 
 async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<CheckResult>, StoreError> {
     let pool = open_existing(url)?;
-    pool.probe().await.map_err(|error| unprepared(&pool, &error))?;
+    pool.probe().await.map_err(|error| unprepared(&pool.place(), &error))?;
     let asked = now_ms();
     sqlx::query("SELECT 1").execute(&pool).await?;
     let mut found = vec![CheckResult::ok(WHAT, format!("{kind} answers, after {} ms", now_ms() - asked))];
@@ -66,7 +65,7 @@ async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<
         found.push(clock("the database", ahead_ms(&pool).await?));
     }
     found.push(match applied(&pool).await {
-        Ok(applied) => compare(&applied, migrations),
+        Ok(applied) => compare(&applied.into_iter().map(|(version, _)| version).collect(), migrations),
         Err(_) => CheckResult::warn(MIGRATIONS, "none was applied yet: the next start does it"),
     });
     Ok(found)
@@ -75,15 +74,9 @@ async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<
 /// The milliseconds by which Postgres's clock is ahead of this machine's; 0 if the difference is within the round trip.
 async fn ahead_ms(pool: &Database) -> Result<i64, StoreError> {
     let asked = now_ms();
-    let clock = "SELECT CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000 AS BIGINT) AS ms";
-    let there: i64 = sqlx::query(clock).fetch_one(pool).await?.try_get("ms")?;
+    let clock = "SELECT CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000 AS BIGINT)";
+    let there: i64 = sqlx::query_scalar(clock).fetch_one(pool).await?;
     Ok(there - there.clamp(asked, now_ms().max(asked)))
-}
-
-/// The numbers of the migrations that the database has.
-async fn applied(pool: &Database) -> Result<BTreeSet<i64>, sqlx::Error> {
-    let rows = sqlx::query("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await?;
-    rows.iter().map(|row| row.try_get("version")).collect()
 }
 
 fn compare(applied: &BTreeSet<i64>, migrations: &[(&str, &str)]) -> CheckResult {
