@@ -25,6 +25,9 @@ use crate::{Admin, BearerAuth, Member, Problem, clock};
 /// }
 /// ```
 ///
+/// A handler with a body wraps the extractor of the body in [`Checked`]. Otherwise it accepts a token that was revoked
+/// while the body arrived.
+///
 /// Without a `BearerAuth` in its state, a router does not compile:
 ///
 /// ```compile_fail,E0277

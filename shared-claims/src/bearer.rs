@@ -45,7 +45,8 @@ pub struct Member {
 pub struct Admin(pub Member);
 
 impl BearerAuth {
-    /// Accepts tokens from `Authorization: Bearer` only.
+    /// Accepts tokens from `Authorization: Bearer` only. Until [`BearerAuth::with_revocations`] is called, a token is
+    /// valid until its `exp`, even after a logout.
     #[must_use]
     pub fn new(verifier: Verifier<AccessClaims>) -> Self {
         log::info!("access tokens are accepted that name the audience {}", verifier.audience());

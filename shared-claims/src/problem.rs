@@ -6,9 +6,6 @@ use serde::Serialize;
 
 use crate::ErrorCode;
 
-/// The initial capacity for a body, in bytes.
-const BODY_LENGTH: usize = 320;
-
 /// The error body of the stack: RFC 9457 `application/problem+json`.
 ///
 /// `code` is stable and meant for programs, `detail` for people. Neither contains a library's message, a path or a
@@ -84,7 +81,8 @@ impl Problem {
         self.with(|parts| parts.detail = detail.into())
     }
 
-    /// 401: the access token is refused; `why` is plain ASCII without quotes and without the full stop.
+    /// 401: the access token is refused; `why` is a sentence without the full stop. In the challenge, characters that RFC
+    /// 6750 section 3 forbids become `'`.
     #[must_use]
     pub fn invalid_token(why: &str) -> Self {
         Self::challenging(ErrorCode::InvalidToken, why)
@@ -131,7 +129,8 @@ impl Problem {
 
     /// A problem with the challenge of RFC 6750 section 3.1.
     fn challenging(code: ErrorCode, why: &str) -> Self {
-        let challenge = ["Bearer error=\"", code.name(), "\", error_description=\"", why, "\""].concat();
+        let text = why.replace(|c| !matches!(c, ' '..='~') || matches!(c, '"' | '\\'), "'");
+        let challenge = ["Bearer error=\"", code.name(), "\", error_description=\"", &text, "\""].concat();
         let problem = Self::other(code.status(), code.name(), [why, "."].concat());
         problem.header("WWW-Authenticate", challenge)
     }
@@ -197,9 +196,7 @@ impl Problem {
         }
         let wire =
             Wire { r#type: "about:blank", title: self.title(), status: *status, detail, code, request_id, errors };
-        let mut body = Vec::with_capacity(BODY_LENGTH);
-        // Writing to a Vec cannot fail.
-        drop(serde_json::to_writer(&mut body, &wire));
-        String::from_utf8(body).unwrap_or_default()
+        // Serializing strings and integers cannot fail.
+        serde_json::to_string(&wire).unwrap_or_default()
     }
 }

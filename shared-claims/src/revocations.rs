@@ -78,8 +78,9 @@ impl Revocations {
         part.subjects.get(key).is_some_and(|entry| iat < UserEntry::unpacked(entry).not_before)
     }
 
-    /// Adds `entries` and drops some that expired before `now` (seconds since 1970). A `notBefore` further in the
-    /// future than clocks may differ comes from a wrong clock: it is taken as now plus the leeway until its time comes.
+    /// Adds `entries` and drops some that expired before `now` (seconds since 1970); 48 calls cover the whole list. A
+    /// `notBefore` further in the future than clocks may differ comes from a wrong clock: it is taken as now plus the
+    /// leeway until its time comes. It is compared with the later of `now` and this machine's clock.
     pub fn add<'e>(&self, entries: impl IntoIterator<Item = &'e Revocation>, now: u64) {
         self.add_between(entries, now, now.max(clock::now()));
     }
@@ -96,16 +97,11 @@ impl Revocations {
                 Revocation::Subject { sub, not_before, until } => {
                     let key = self.0.hasher.hash_one(sub);
                     let entry = UserEntry { not_before: *not_before, until: *until };
-                    self.0.put(key, self.0.corrected(key, entry, latest));
+                    self.0.put(key, self.0.lower_if_ahead(key, entry, latest));
                 }
             }
         }
         self.0.sweep(earliest, latest);
-    }
-
-    /// Drops some of the entries that expired before `now` (seconds since 1970); 48 calls cover the whole list.
-    pub fn sweep(&self, now: u64) {
-        self.0.sweep(now, now.max(clock::now()));
     }
 
     /// Records that the list contains everything revoked before `at`. Call it after [`Revocations::add`]. If `at` is
@@ -167,9 +163,9 @@ impl List {
         self.part(key).subjects.put(key, entry.packed(), merged);
     }
 
-    /// Lowers a `not_before` further ahead of `latest` than a correct clock can have put it. The entry is also kept as
-    /// it was read: the clock that is wrong may be the one here.
-    fn corrected(&self, key: u64, entry: UserEntry, latest: u64) -> UserEntry {
+    /// Lowers a `not_before` further ahead of `latest` than a correct clock can have put it. Also keeps the entry as it
+    /// was read, because the wrong clock may be the one here. [`Table::revise`] may call this twice for an entry.
+    fn lower_if_ahead(&self, key: u64, entry: UserEntry, latest: u64) -> UserEntry {
         if entry.not_before <= latest.saturating_add(2 * LEEWAY) {
             return entry;
         }
@@ -182,7 +178,8 @@ impl List {
     /// Restores the lowered entries whose time has come by `latest`, and sweeps a part.
     fn sweep(&self, earliest: u64, latest: u64) {
         let is_due = |entry: UserEntry| entry.not_before.min(entry.until) <= latest;
-        // In two statements, because `corrected` is called under the lock of a table.
+        // The lock of `ahead` ends here, before `put` takes the lock of a table: `revise` takes them in the opposite
+        // order.
         let due: Vec<_> = self.ahead().extract_if(|_, entry| is_due(UserEntry::unpacked(*entry))).collect();
         for (key, entry) in due {
             self.put(key, UserEntry::unpacked(entry));
@@ -191,7 +188,7 @@ impl List {
         part.sessions.revise(|_, until| Some(until).filter(|until| *until >= earliest));
         part.subjects.revise(|key, entry| {
             let entry = UserEntry::unpacked(entry);
-            (entry.until >= earliest).then(|| self.corrected(key, entry, latest).packed())
+            (entry.until >= earliest).then(|| self.lower_if_ahead(key, entry, latest).packed())
         });
     }
 

@@ -1,3 +1,5 @@
+use super::SelfTestFailed;
+
 /// The reason why a token is refused. The text is the `error_description` of RFC 6750 section 3: plain ASCII, no
 /// quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,4 +50,24 @@ pub enum TokenError {
     /// The token's session or user is revoked; see [`Revocations`](crate::Revocations).
     #[error("The session has ended or the role has changed: refresh, or log in")]
     Revoked,
+}
+
+/// The reason why a signer or a verifier cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The issuer is empty (RFC 8725 section 3.8).
+    #[error("the issuer has no name")]
+    NoIssuer,
+    /// There is no audience, or one is empty (RFC 8725 section 3.9).
+    #[error("an audience has no name")]
+    NoAudience,
+    /// The key cannot be used.
+    #[error("the crypto does not take this key")]
+    Key,
+    /// There is neither a secret nor a set of public keys.
+    #[error("there is no key to sign or verify with")]
+    NoKey,
+    /// The crypto fails its self-test.
+    #[error(transparent)]
+    SelfTest(#[from] SelfTestFailed),
 }

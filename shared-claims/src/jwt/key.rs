@@ -62,6 +62,14 @@ pub struct PublicKey {
     pub(super) jwk: Jwk,
 }
 
+/// A verifying key with its `kid` and its algorithm.
+#[derive(Clone, Debug)]
+pub(super) struct VerifyingKey {
+    pub(super) kid: String,
+    pub(super) algorithm: Algorithm,
+    pub(super) verifying: DecodingKey,
+}
+
 impl SigningKey {
     /// Reads a private key from one PEM block in PKCS#8: P-256 signs ES256, Ed25519 signs `EdDSA`, RSA signs RS256.
     ///

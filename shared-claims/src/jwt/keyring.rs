@@ -2,22 +2,15 @@ use std::slice::from_ref;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 
+use super::key::VerifyingKey;
 use super::public_keys::PublicKeys;
 use super::{Secret, SetupError};
 use crate::TokenError;
 
-/// A verifying key with its `kid` and its algorithm.
-#[derive(Clone, Debug)]
-pub(super) struct Key {
-    pub(super) kid: String,
-    pub(super) algorithm: Algorithm,
-    pub(super) verifying: DecodingKey,
-}
-
 /// The keys that a verifier accepts. The key determines the algorithm, never the token (RFC 8725 section 3.1).
 #[derive(Clone, Debug)]
 pub struct Keyring {
-    secrets: Vec<Key>,
+    secrets: Vec<VerifyingKey>,
     public: Option<PublicKeys>,
 }
 
@@ -32,7 +25,7 @@ impl Keyring {
     ) -> Result<Self, SetupError> {
         let key = |secret: &Secret| {
             let verifying = DecodingKey::from_secret(secret.bytes()).map_err(|_| SetupError::Key)?;
-            Ok(Key { kid: secret.key_id(), algorithm: Algorithm::HS256, verifying })
+            Ok(VerifyingKey { kid: secret.key_id(), algorithm: Algorithm::HS256, verifying })
         };
         let secrets = secrets.into_iter().map(key).collect::<Result<Vec<_>, SetupError>>()?;
         if secrets.is_empty() && public.is_none() {
@@ -44,7 +37,7 @@ impl Keyring {
     /// The secrets that may have signed a token with this `kid`. The `kid` is only a hint (RFC 7515 section 4.1.4):
     /// with an unknown `kid` all secrets are tried, because another signer may name the same secret differently. A
     /// token with the `kid` of a public key is refused before any computation.
-    pub(super) fn secrets(&self, kid: Option<&str>) -> Result<&[Key], TokenError> {
+    pub(super) fn secrets(&self, kid: Option<&str>) -> Result<&[VerifyingKey], TokenError> {
         let is_public = kid.zip(self.public.as_ref()).is_some_and(|(kid, public)| public.find(kid).is_some());
         if self.secrets.is_empty() || is_public {
             return Err(TokenError::Algorithm);
@@ -53,7 +46,7 @@ impl Keyring {
     }
 
     /// The public key with this `kid`. A token without a `kid` is refused before any computation.
-    pub(super) fn public_key(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Key, TokenError> {
+    pub(super) fn public_key(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<VerifyingKey, TokenError> {
         let public = self.public.as_ref().ok_or(TokenError::Algorithm)?;
         if public.is_stale() {
             return Err(TokenError::KeysUnknown);

@@ -5,7 +5,7 @@
 mod cache;
 /// The claims of the two kinds of token.
 mod claims;
-/// The reasons why a token is refused.
+/// The reasons why a token is refused, and why a verifier cannot be built.
 mod error;
 /// Private keys and their public keys.
 mod key;
@@ -29,7 +29,7 @@ mod sign;
 mod verify;
 
 pub use self::claims::{AccessClaims, Claims, RefreshClaims};
-pub use self::error::TokenError;
+pub use self::error::{SetupError, TokenError};
 pub use self::key::{KeyError, PublicKey, SigningKey};
 pub use self::keyring::Keyring;
 #[cfg(feature = "revocation")]
@@ -38,4 +38,4 @@ pub use self::public_keys::{NotAKeySet, PublicKeys};
 pub use self::secret::{Secret, WeakSecret};
 pub use self::self_test::{SelfTestFailed, self_test};
 pub use self::sign::Signer;
-pub use self::verify::{LEEWAY, SetupError, Verifier, VerifierConfig};
+pub use self::verify::{LEEWAY, Verifier, VerifierConfig};

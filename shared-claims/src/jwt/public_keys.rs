@@ -8,7 +8,7 @@ use jsonwebtoken::jwk::{Jwk, JwkSet};
 use serde_json::Value;
 
 use super::PublicKey;
-use super::keyring::Key;
+use super::key::VerifyingKey;
 use crate::age::Age;
 use crate::json::parse_object;
 
@@ -34,7 +34,7 @@ pub(crate) struct Published {
 struct Set {
     generation: u64,
     keys: Vec<PublicKey>,
-    verifying: Vec<Key>,
+    verifying: Vec<VerifyingKey>,
     jwks: String,
 }
 
@@ -116,7 +116,7 @@ impl PublicKeys {
         }
     }
 
-    pub(super) fn find(&self, kid: &str) -> Option<Key> {
+    pub(super) fn find(&self, kid: &str) -> Option<VerifyingKey> {
         self.0.set.load().verifying.iter().find(|key| key.kid == kid).cloned()
     }
 
@@ -129,7 +129,7 @@ impl Set {
     fn of(keys: Vec<PublicKey>, generation: u64) -> Self {
         let key = |key: &PublicKey| {
             let verifying = key.verifying().ok()?;
-            Some(Key { kid: key.key_id().to_owned(), algorithm: key.algorithm, verifying })
+            Some(VerifyingKey { kid: key.key_id().to_owned(), algorithm: key.algorithm, verifying })
         };
         let jwks = JwkSet { keys: keys.iter().map(|key| key.jwk.clone()).collect() };
         // Serializing strings cannot fail.

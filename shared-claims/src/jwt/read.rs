@@ -4,7 +4,8 @@ use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::verify;
 use serde_json::Value;
 
-use super::keyring::{Key, Keyring};
+use super::key::VerifyingKey;
+use super::keyring::Keyring;
 use crate::TokenError;
 use crate::json::{parse_object, text};
 
@@ -31,7 +32,7 @@ impl Keyring {
         let (header, claims) = two.ok_or(TokenError::Malformed)?;
         decode(signature, &mut buffer[..=self.longest_signature()])?;
         let header = read_header(decode(header, buffer)?, typ)?;
-        let made = |key: &Key| {
+        let made = |key: &VerifyingKey| {
             verify(signature, message.as_bytes(), &key.verifying, header.algorithm).is_ok_and(|is_made| is_made)
         };
         let is_made = match header.algorithm {

@@ -46,7 +46,7 @@ impl Secret {
     /// Parses a secret.
     ///
     /// # Errors
-    /// The text is shorter than 32 bytes, begins or ends with white space, or is printed in a tutorial.
+    /// The text is shorter than 32 bytes, begins or ends with white space or NUL, or is printed in a tutorial.
     pub fn parse(text: &str) -> Result<Self, WeakSecret> {
         if KNOWN.contains(&text.trim().to_ascii_lowercase().as_str()) {
             return Err(WeakSecret::Published);

@@ -52,12 +52,12 @@ impl<C: Claims> Signer<C> {
         Ok(Self { header, key: key.signing, issuer: issuer.to_owned(), audience, kind: PhantomData })
     }
 
-    /// Signs `claims`; returns the token in compact serialization.
+    /// Signs `claims`; returns the token in compact serialization. If signing fails, returns an empty string, which no
+    /// verifier accepts, and logs the error.
     #[must_use]
     pub fn sign(&self, claims: &C) -> String {
         let signed = Signed { iss: &self.issuer, aud: &self.audience, claims };
-        // Serializing strings and integers cannot fail, and the key was checked when it was read. If signing fails
-        // nevertheless, the result is an empty token, which no verifier accepts.
+        // Serializing strings and integers cannot fail, and the key was checked when it was read.
         encode(&self.header, &signed, &self.key).unwrap_or_else(|error| {
             log::error!("a token cannot be signed: {error}");
             String::new()

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::cache::Cache;
 use super::keyring::Keyring;
 use super::read::Buffer;
-use super::{Claims, Secret, SelfTestFailed, TokenError, self_test};
+use super::{Claims, Secret, SetupError, TokenError, self_test};
 use crate::json::{parse_object, text};
 
 /// The tolerated clock difference between two machines, in seconds.
@@ -24,26 +24,6 @@ pub struct VerifierConfig<'a> {
     pub secret: &'a Secret,
     /// The previous signing secret, while tokens signed with it have not expired.
     pub previous: Option<&'a Secret>,
-}
-
-/// The reason why a signer or a verifier cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The issuer is empty (RFC 8725 section 3.8).
-    #[error("the issuer has no name")]
-    NoIssuer,
-    /// There is no audience, or one is empty (RFC 8725 section 3.9).
-    #[error("an audience has no name")]
-    NoAudience,
-    /// The key cannot be used.
-    #[error("the crypto does not take this key")]
-    Key,
-    /// There is neither a secret nor a set of public keys.
-    #[error("there is no key to sign or verify with")]
-    NoKey,
-    /// The crypto fails its self-test.
-    #[error(transparent)]
-    SelfTest(#[from] SelfTestFailed),
 }
 
 /// Verifies one kind of token locally, without a network call or a database query.

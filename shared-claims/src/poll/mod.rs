@@ -41,7 +41,8 @@ const SHORTEST_POLL: Duration = Duration::from_millis(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Poller {
-    /// The base URL of auth-service, such as `https://auth.example.com` or `http://auth:3000`.
+    /// For [`Poller::start`] the base URL of auth-service, such as `https://auth.example.com` or `http://auth:3000`; for
+    /// [`Poller::keys`] the full URL of the key set.
     pub url: String,
     /// The interval between two requests, shortened by a random 0 to 15 % so that services started together do not poll
     /// together.

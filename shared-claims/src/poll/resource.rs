@@ -50,7 +50,8 @@ impl Resource for ListResource {
         let Some(list) = self.list.upgrade().map(Revocations) else { return Ok(true) };
         let fresh = reply.fresh_since(asked, clock);
         // If one of two clocks jumps ahead, no entry is dropped too early; if one is behind, no `notBefore` is lowered.
-        let (here, there) = (clock::now(), reply.date.unwrap_or(clock::now()));
+        let here = clock::now();
+        let there = reply.date.unwrap_or(here);
         let now = (here.min(there), here.max(there));
         if let Content::Body { body, etag } = reply.content {
             let cursor = Some(add_list(list.clone(), body, now).await?);
@@ -83,12 +84,6 @@ pub(super) struct KeyResource {
     pub(super) etag: Option<HeaderValue>,
 }
 
-impl KeyResource {
-    fn is_empty(&self) -> bool {
-        self.keys.upgrade().is_none_or(|keys| PublicKeys(keys).keys().is_empty())
-    }
-}
-
 impl Resource for KeyResource {
     const NAME: &'static str = "the set of public keys";
 
@@ -97,17 +92,17 @@ impl Resource for KeyResource {
     }
 
     async fn fetch(&mut self, source: &Source) -> Result<bool, FetchError> {
+        let Some(keys) = self.keys.upgrade().map(PublicKeys) else { return Ok(true) };
         let (asked, clock) = (Instant::now(), clock::now());
         let reply = match source.fetch(None, self.etag.as_ref(), LONGEST_SET).await {
             // An auth-service without this endpoint has no public keys. If it had some, or must have some, a proxy may
             // answer for it.
-            Err(FetchError::Status(StatusCode::NOT_FOUND)) if self.has_secret && self.is_empty() => {
+            Err(FetchError::Status(StatusCode::NOT_FOUND)) if self.has_secret && keys.keys().is_empty() => {
                 let content = Content::Body { body: br#"{"keys":[]}"#.to_vec(), etag: None };
                 Reply { content, date: None, age: Duration::ZERO }
             }
             reply => reply?,
         };
-        let Some(keys) = self.keys.upgrade().map(PublicKeys) else { return Ok(true) };
         // A cached set may contain a key that was removed since.
         let is_from_a_cache = !reply.age.is_zero();
         let Some(made) = reply.fresh_since(asked, clock).filter(|_| !is_from_a_cache) else { return Ok(false) };

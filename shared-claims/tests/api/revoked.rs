@@ -82,7 +82,7 @@ fn not_before_in_the_future_is_corrected() {
     let list = Revocations::new(None);
     list.add(&[subject("u-1", NOW + 3600, NOW + 9000)], NOW + 3600);
     assert!(list.is_revoked("s-1", "u-1", NOW + LEEWAY), "while the clock is ahead");
-    (0..ROUNDS).for_each(|_| list.sweep(NOW));
+    (0..ROUNDS).for_each(|_| list.add(&[], NOW));
     assert!(list.is_revoked("s-1", "u-1", NOW + LEEWAY - 1));
     assert!(!list.is_revoked("s-1", "u-1", NOW + LEEWAY));
 }
@@ -91,12 +91,12 @@ fn not_before_in_the_future_is_corrected() {
 #[test]
 fn not_before_lowered_by_a_clock_that_was_behind_applies_again() {
     let list = list_of(&[subject("u-1", NOW, LATER)]);
-    (0..ROUNDS).for_each(|_| list.sweep(NOW - 3600));
+    (0..ROUNDS).for_each(|_| list.add(&[], NOW - 3600));
     list.add(&[subject("u-2", NOW, LATER)], NOW - 3600);
     for sub in ["u-1", "u-2"] {
         assert!(!list.is_revoked("s-1", sub, NOW - 1), "{sub}: taken as in the future");
     }
-    list.sweep(NOW);
+    list.add(&[], NOW);
     for sub in ["u-1", "u-2"] {
         assert!(list.is_revoked("s-1", sub, NOW - 1) && !list.is_revoked("s-1", sub, NOW), "{sub}");
     }
@@ -108,7 +108,7 @@ fn entry_missing_from_a_later_list_is_kept() {
     list.add(&[], NOW);
     list.add(&[session("s-2", LATER), subject("u-1", NOW - 100, NOW + 1)], NOW);
     list.add(&[session("s-1", NOW - 1)], NOW);
-    (0..ROUNDS).for_each(|_| list.sweep(NOW + 2));
+    (0..ROUNDS).for_each(|_| list.add(&[], NOW + 2));
     assert!(list.is_revoked("s-1", "u-9", NOW), "the entry was added again with an earlier end");
     assert!(list.is_revoked("s-2", "u-9", NOW));
     assert!(list.is_revoked("s-9", "u-1", NOW - 1), "the entry was added again with earlier times");
@@ -124,7 +124,7 @@ fn nothing_is_forgotten_before_the_clock_here_has_passed_its_end() {
         (LATER + 5, false, "a clock that is 5 s ahead"),
     ] {
         let list = list_of(&[session("s-1", LATER), subject("u-1", NOW, LATER)]);
-        (0..ROUNDS).for_each(|_| list.sweep(now));
+        (0..ROUNDS).for_each(|_| list.add(&[], now));
         assert_eq!(list.is_revoked("s-1", "u-9", NOW), kept, "{why}");
         assert_eq!(list.is_revoked("s-9", "u-1", NOW - 1), kept, "{why}");
         assert_eq!(list.is_empty(), !kept, "{why}");
