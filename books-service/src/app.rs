@@ -40,12 +40,13 @@ pub async fn start(config: &Config, known: Option<Revocations>) -> Result<Runnin
     if config.demo_data {
         books.seed(demo_books()).await?;
     }
-    let awaited = keys.clone().filter(|_| config.access.secret.is_none());
-    let readiness = readiness(books.clone(), revocations.clone(), awaited);
+    // A service with a secret is ready without public keys.
+    let required_keys = keys.clone().filter(|_| config.access.secret.is_none());
+    let readiness = readiness(books.clone(), revocations.clone(), required_keys);
     let catalogue = Data::new(Catalogue::new(books));
     let mut metrics = Metrics::new(config.server.name, env!("CARGO_PKG_VERSION"), || ());
     if let Some(revocations) = &revocations {
-        metrics = RevocationSettings::shown(metrics, revocations);
+        metrics = RevocationSettings::export(metrics, revocations);
     }
     if let Some(keys) = &keys {
         metrics = AccessSettings::shown(metrics, keys);

@@ -107,7 +107,7 @@ async fn export() -> Result<(), Failure> {
     let (mut out, mut done, progress) = (io::stdout().lock(), 0, Progress::of("books"));
     let line = |line: &str| {
         done += 1;
-        progress.is_at(done);
+        progress.set(done);
         writeln!(out, "{line}").map_err(Failure::from)
     };
     books().await?.export(line).await
@@ -115,7 +115,7 @@ async fn export() -> Result<(), Failure> {
 
 async fn import(file: &Path) -> Result<(), Failure> {
     let progress = Progress::of("books");
-    let count = |done| progress.is_at(done);
+    let count = |done| progress.set(done);
     let done = if file == Path::new("-") {
         books().await?.import(io::stdin().lock(), count).await?
     } else {

@@ -21,7 +21,6 @@ export class AccessTokens {
   #sessions = new Map(); // sid: the time at which its last token expires
   #users = new Map(); // sub: { notBefore, until }
   #warned = new Set();
-  #timer;
 
   /**
    * `secret` is the text of `ACCESS_TOKEN_SECRET`, or undefined if auth-service signs with a private key; `maxLife` is
@@ -35,14 +34,10 @@ export class AccessTokens {
     this.#expected = { typ: 'at+jwt', issuer, audience, clockTolerance: 5, requiredClaims };
   }
 
-  /** Reads keys and revocations, now and once a second until `stop`. */
+  /** Reads keys and revocations, now and once a second. */
   async start() {
     await Promise.all([this.#try('keys', () => this.#readKeys()), this.#try('revocations', () => this.#readRevocations())]);
-    this.#timer = setTimeout(() => this.start(), 1000);
-  }
-
-  stop() {
-    clearTimeout(this.#timer);
+    setTimeout(() => this.start(), 1000);
   }
 
   /** Verifies the token in the value of `Authorization`, and returns its claims. */

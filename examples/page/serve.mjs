@@ -1,5 +1,5 @@
 // Serves the page in this folder and the unchanged `session.js`, on another port than the services:
-//   ALLOWED_ORIGINS=http://localhost:5000 cargo run -p local-stack
+//   ALLOWED_ORIGINS=http://localhost:5000 cargo run --bin local-stack
 //   node examples/page/serve.mjs 5000
 import { readFileSync } from 'node:fs';
 import http from 'node:http';

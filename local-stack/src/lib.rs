@@ -1,4 +1,4 @@
-//! Defaults of `cargo run -p local-stack`: settings, secrets and files that both services need.
+//! Defaults of `cargo run --bin local-stack`: settings, secrets and files that both services need.
 
 use std::fs::DirBuilder;
 use std::io;

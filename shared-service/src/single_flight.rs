@@ -31,8 +31,11 @@ impl<T: Clone> SingleFlight<T> {
         let outcome = run.get_or_init(|| {
             Box::pin(async {
                 let _running = self.running.lock().await;
-                // Requests that have arrived already can join the run: its cost does not depend on their number.
-                let_others_join().await;
+                // Requests that have arrived already can join the run: its cost does not depend on their number. Twice,
+                // because actix-http polls a handler twice in one turn of its connection, so that the first yield does
+                // not reach the other connections.
+                yield_now().await;
+                yield_now().await;
                 self.begin(&run);
                 work().await
             })
@@ -51,13 +54,6 @@ impl<T: Clone> SingleFlight<T> {
     fn next(&self) -> MutexGuard<'_, Arc<OnceCell<T>>> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Waits until all ready tasks have run. Yields twice, because actix-http polls a handler twice in one turn of its
-/// connection, so the first yield would not reach the other connections.
-async fn let_others_join() {
-    yield_now().await;
-    yield_now().await;
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ pub type Title = Text<500>;
 /// A year of publication; before the common era it is negative.
 pub type Year = Integer<-10_000, 9999>;
 
-/// Text is trimmed, visible, and has no line breaks, other control characters, directional overrides or isolates.
+/// The properties of a book that an admin writes. Text is trimmed, visible, and has no line breaks, other control characters, directional overrides or isolates.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[schema(as = BookDetails, example = json!({"author": "Jane Austen", "country": "United Kingdom", "language": "English",
     "pages": 226, "title": "Pride and Prejudice", "year": 1813}))]

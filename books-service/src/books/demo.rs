@@ -13,11 +13,11 @@ pub(crate) fn demo_books() -> [Details; 3] {
 
 fn book(title: &str, author: &str, country: &str, language: &str, pages: i64, year: i64) -> Details {
     Details {
-        author: Text::stored(author),
-        country: Text::stored(country),
-        language: Text::stored(language),
+        author: Text::trusted(author),
+        country: Text::trusted(country),
+        language: Text::trusted(language),
         pages: Integer(pages),
-        title: Text::stored(title),
+        title: Text::trusted(title),
         year: Integer(year),
     }
 }

@@ -60,11 +60,11 @@ impl Books {
 pub(super) fn read(row: &AnyRow) -> Result<Book, StoreError> {
     let id: String = row.try_get(0)?;
     let details = Details {
-        author: Text::stored(row.try_get::<String, _>(1)?),
-        country: Text::stored(row.try_get::<String, _>(2)?),
-        language: Text::stored(row.try_get::<String, _>(3)?),
+        author: Text::trusted(row.try_get::<String, _>(1)?),
+        country: Text::trusted(row.try_get::<String, _>(2)?),
+        language: Text::trusted(row.try_get::<String, _>(3)?),
         pages: Integer(row.try_get(4)?),
-        title: Text::stored(row.try_get::<String, _>(5)?),
+        title: Text::trusted(row.try_get::<String, _>(5)?),
         year: Integer(row.try_get(6)?),
     };
     let id = BookId::try_from(id).map_err(|error| StoreError::corrupt(STORE, format!("books.id: {error}")))?;

@@ -31,8 +31,8 @@ pub enum BadText {
 pub struct Text<const MOST: usize>(String);
 
 impl<const MOST: usize> Text<MOST> {
-    /// Wraps text that was cleaned before it was stored.
-    pub fn stored(text: impl Into<String>) -> Self {
+    /// Wraps text that is known to be clean: from the database, or a literal.
+    pub fn trusted(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 }

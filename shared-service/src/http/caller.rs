@@ -2,15 +2,16 @@ use std::future::{Ready, ready};
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use shared_claims::Problem;
 use uuid::Uuid;
 
-use super::observe::REQUEST_ID;
 use super::trace::Trace;
 
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// In bytes.
 const LONGEST_ID: usize = 64;
 
 /// The sender of a request. Every log line written while the request is served contains these fields.

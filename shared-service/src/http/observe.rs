@@ -16,7 +16,7 @@ use log::Level;
 use shared_claims::Problem;
 
 use super::at::{complete_allow, head_as_get};
-use super::caller::{Caller, RequestId};
+use super::caller::{Caller, REQUEST_ID, RequestId};
 use super::cors::warn_of_origin;
 use super::host::Hosts;
 use super::proxies::TrustedProxies;
@@ -25,8 +25,6 @@ use super::trace::Trace;
 use super::unread::{Held, Unread};
 use crate::operations::ACCESS;
 use crate::recorder::is_on;
-
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Headers of every response that does not set them itself. A response is data for one caller: no cache may store it,
 /// and a browser that displays it runs no script.

@@ -5,12 +5,9 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use metrics::{Counter, counter};
 use shared_claims::{AccessClaims, BearerAuth, Keyring, PublicKeys, Secret, SetupError, Verifier};
 
-use super::metrics::{Metrics, Named};
-use crate::recorder::is_on;
+use super::metrics::Metrics;
+use crate::recorder::{VERIFIED, is_on};
 use crate::settings::Settings;
-
-/// The counter of access tokens by [`BearerAuth::OUTCOMES`], and its help text.
-pub(super) const VERIFIED: Named = ("jwt_verify_total", "Requests that need an access token by result");
 
 /// The settings of access token verification.
 #[derive(Clone, Debug)]
@@ -93,7 +90,7 @@ impl AccessSettings {
 /// Counts an outcome. This runs on every request, so the counter handles are cached.
 fn count(outcome: &'static str) {
     static COUNTERS: LazyLock<[(&str, Counter); BearerAuth::OUTCOMES.len()]> =
-        LazyLock::new(|| BearerAuth::OUTCOMES.map(|outcome| (outcome, counter!(VERIFIED.0, "result" => outcome))));
+        LazyLock::new(|| BearerAuth::OUTCOMES.map(|outcome| (outcome, counter!(VERIFIED, "result" => outcome))));
     if is_on()
         && let Some((_, counter)) = COUNTERS.iter().find(|(known, _)| *known == outcome)
     {

@@ -2,11 +2,10 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
-use std::str::FromStr;
 
 use env_logger::Logger;
 use log::kv::{Error, Key, Value, VisitSource};
-use log::{LevelFilter, Log, Metadata, ParseLevelError, Record};
+use log::{LevelFilter, Log, Metadata, Record};
 use strum::EnumString;
 
 use crate::clock::{now_ms, rfc3339};
@@ -31,26 +30,20 @@ enum Format {
 }
 
 /// Levels and `module=level`, comma-separated, for `env_logger`, which takes any other word for a module name.
-struct Filters(String);
-
-impl FromStr for Filters {
-    type Err = ParseLevelError;
-
-    fn from_str(text: &str) -> Result<Self, ParseLevelError> {
-        let parts =
-            text.split('/').next().unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty());
-        let mut levels = parts.map(|part| part.rsplit('=').next().unwrap_or_default().trim().parse::<LevelFilter>());
-        levels.try_for_each(|level| level.map(drop)).map(|()| Self(text.to_owned()))
-    }
+fn filters(text: &str) -> Option<String> {
+    let parts = text.split('/').next()?.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let mut levels = parts.map(|part| part.rsplit('=').next().unwrap_or_default().trim().parse::<LevelFilter>());
+    levels.all(|level| level.is_ok()).then(|| text.to_owned())
 }
 
 /// Starts the log on standard error, as `RUST_LOG` and `LOG_FORMAT` say. A second call changes nothing.
 pub fn start_logging(settings: &mut Settings) {
-    let Filters(filter) = settings.parsed(
+    let filter = settings.read(
         "RUST_LOG",
         "info",
         "a level (error, warn, info, debug, trace, off) or module=level, with commas between them",
         "Log level: error, warn, info or debug, also per module",
+        filters,
     );
     let format = settings.parsed("LOG_FORMAT", "text", "text or json", "Format of a log line: text or json");
     let mut log = env_logger::Builder::new();
@@ -260,7 +253,7 @@ mod tests {
             ("info,sqlx", false),
             ("sqlx=loud", false),
         ] {
-            assert_eq!(text.parse::<Filters>().is_ok(), is_right, "{text}");
+            assert_eq!(filters(text).is_some(), is_right, "{text}");
         }
     }
 

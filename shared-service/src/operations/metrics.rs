@@ -17,9 +17,8 @@ use shared_claims::BearerAuth;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::access::VERIFIED;
 use crate::http::{at, describe_requests};
-use crate::recorder::{RECORDER, STORE_DURATION};
+use crate::recorder::{RECORDER, STORE_DURATION, VERIFIED};
 
 /// The media type of the Prometheus text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -91,7 +90,7 @@ impl Metrics {
     /// Starts recording. Needs a Tokio runtime.
     pub(crate) fn start(self) -> io::Result<Arc<Self>> {
         install().map_err(io::Error::other)?;
-        show_counter(VERIFIED, &BearerAuth::OUTCOMES);
+        show_counter((VERIFIED, "Requests that need an access token by result"), &BearerAuth::OUTCOMES);
         (self.register)();
         rt::spawn(upkeep());
         Ok(self.shown())

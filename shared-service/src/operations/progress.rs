@@ -13,7 +13,7 @@ impl Progress {
     }
 
     /// Shows the count `done`, at most ten times a second.
-    pub fn is_at(&self, done: usize) {
+    pub fn set(&self, done: usize) {
         self.0.set_position(done as u64);
     }
 }

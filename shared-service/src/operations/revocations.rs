@@ -32,19 +32,19 @@ impl RevocationSettings {
         Self { poll, max_age: Some(max_age).filter(|max_age| !max_age.is_zero()) }
     }
 
-    /// Exports the age of `known` in seconds and its number of entries.
+    /// Exports the age of `list` in seconds and its number of entries.
     #[must_use]
-    pub fn shown(metrics: Metrics, known: &Revocations) -> Metrics {
-        let (aged, counted) = (known.clone(), known.clone());
-        let help = "Since when nothing newer is known of revocations; infinite before the first list";
+    pub fn export(metrics: Metrics, list: &Revocations) -> Metrics {
+        let (aged, counted) = (list.clone(), list.clone());
+        let help = "Age of the revocation list in seconds; infinite before the first read";
         let metrics = metrics.age(("revocation_feed_age_seconds", help), move || aged.age());
-        let help = "Sessions that ended and users that were cut off, as far as is known";
+        let help = "Length of the revocation list";
         metrics.count(("revocation_entries", help), move || counted.len())
     }
 
     /// An empty revocation list for a [`BearerAuth`](shared_claims::BearerAuth).
     #[must_use]
-    pub fn known(&self) -> Revocations {
+    pub fn empty_list(&self) -> Revocations {
         Revocations::new(self.max_age)
     }
 }

@@ -69,7 +69,7 @@ impl Running {
     }
 }
 
-/// Starts listening and serves the routes of `configure`; serves `metrics` on their own address, if one is set.
+/// Starts listening. [`Running::wait`] serves the routes of `configure`, and `metrics` on their own address if one is set.
 ///
 /// # Errors
 /// An address or the certificate cannot be used; the message names it.

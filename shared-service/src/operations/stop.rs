@@ -43,14 +43,10 @@ pub async fn serve<E: From<io::Error>>(
         started = start => started?,
         () = stop.called() => return Ok(()),
     };
-    Ok(until_stopped(stop, servers).await?)
-}
-
-async fn until_stopped(mut stop: ShutdownSignal, servers: Vec<Running>) -> io::Result<()> {
     let handles: Vec<ServerHandle> = servers.iter().map(Running::handle).collect();
     let mut serving = pin!(try_join_all(servers.into_iter().map(Running::wait)));
     tokio::select! {
-        served = &mut serving => return served.map(drop),
+        served = &mut serving => return Ok(served.map(drop)?),
         () = stop.called() => {}
     }
     log::info!("stopping: finishing the requests in flight");
@@ -58,5 +54,5 @@ async fn until_stopped(mut stop: ShutdownSignal, servers: Vec<Running>) -> io::R
         // `serving`, awaited below, completes when the servers have stopped.
         drop(handle.stop(true));
     }
-    serving.await.map(drop)
+    Ok(serving.await.map(drop)?)
 }
