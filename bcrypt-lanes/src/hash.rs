@@ -9,7 +9,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(&BCRYPT, NO_PAD);
 pub struct Hash {
     cost: u32,
     salt: [u8; 16],
-    digest: [u8; 23],
+    pub(crate) digest: [u8; 23],
 }
 
 impl Hash {
@@ -37,10 +37,6 @@ impl Hash {
     #[must_use]
     pub const fn salt(&self) -> [u8; 16] {
         self.salt
-    }
-
-    pub(crate) const fn digest(&self) -> [u8; 23] {
-        self.digest
     }
 }
 

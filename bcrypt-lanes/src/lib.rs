@@ -1,8 +1,8 @@
 //! Verifies passwords against bcrypt hashes, up to four at once on one thread.
 //!
 //! bcrypt (N. Provos, D. Mazières, "A Future-Adaptable Password Scheme", USENIX 1999) spends most of its time waiting
-//! for table look-ups. Four independent verifications whose steps alternate take about 1.5 times as long as one. No
-//! verification waits for others: it starts at the next round, and ends after the rounds of its own cost.
+//! for table look-ups. Four independent verifications whose steps alternate take about 1.5 times as long as one. Up to
+//! four, none waits for another: each starts at the next round, and ends after the rounds of its own cost.
 //!
 //! The crate `bcrypt` is the reference, and makes new hashes.
 //!
@@ -51,14 +51,14 @@ impl Attempt {
     #[must_use]
     pub fn new(password: &[u8], hash: &Hash) -> Self {
         let salt = hash.salt();
-        Self { digest: Some(hash.digest()), salt: repeat(salt.iter().copied()), ..Self::dummy(password, hash.cost()) }
+        Self { digest: Some(hash.digest), salt: repeat(salt.iter().copied()), ..Self::dummy(password, hash.cost()) }
     }
 
     /// Takes as long as a comparison with a hash of this cost, and is never right. A cost above 31 counts as 31.
     #[must_use]
     pub fn dummy(password: &[u8], cost: u32) -> Self {
         let key = Zeroizing::new(repeat(password.iter().copied().chain(iter::once(0))));
-        Self { key, salt: [0; 18], rounds_left: 1 << cost.min(31), digest: None }
+        Self { key, salt: Words::default(), rounds_left: 1 << cost.min(31), digest: None }
     }
 
     /// Compares in constant time.
@@ -102,7 +102,7 @@ pub struct Lanes<T> {
     /// An attempt, its state and its caller's value have the same index; the first [`LANES`] attempts run.
     states: Vec<State>,
     attempts: Vec<Attempt>,
-    of: Vec<T>,
+    values: Vec<T>,
 }
 
 impl<T> Lanes<T> {
@@ -110,19 +110,19 @@ impl<T> Lanes<T> {
     #[must_use]
     pub fn new() -> Self {
         let attempts = Vec::with_capacity(LANES);
-        Self { states: Vec::with_capacity(LANES), attempts, of: Vec::with_capacity(LANES) }
+        Self { states: Vec::with_capacity(LANES), attempts, values: Vec::with_capacity(LANES) }
     }
 
     /// The number of attempts.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.of.len()
+        self.values.len()
     }
 
     /// True if there are no attempts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.of.is_empty()
+        self.values.is_empty()
     }
 
     /// True if another attempt would wait until one ends.
@@ -131,22 +131,23 @@ impl<T> Lanes<T> {
         self.len() >= LANES
     }
 
-    /// Adds an attempt.
-    pub fn start(&mut self, attempt: Attempt, of: T) {
+    /// Adds an attempt and sets up its key, which takes as long as half a round. It runs from the next [`step`](Self::step)
+    /// on, a fifth one only when another has ended.
+    pub fn start(&mut self, attempt: Attempt, value: T) {
         self.states.push(State::new(&attempt.key, &attempt.salt));
         self.attempts.push(attempt);
-        self.of.push(of);
+        self.values.push(value);
     }
 
-    /// Does one round of each running attempt, about 0.1 ms in all. Returns those that ended: true if the password was
-    /// right.
+    /// Does one round of each running attempt, about 0.1 ms in all. Returns those that ended, in no particular
+    /// order: true if the password was right.
     pub fn step(&mut self) -> Vec<(T, bool)> {
         round_of_each(&mut self.states, &mut self.attempts);
         let mut ended = Vec::new();
         for place in (0..self.len()).rev() {
             if self.attempts[place].rounds_left == 0 {
                 let (state, attempt) = (self.states.swap_remove(place), self.attempts.swap_remove(place));
-                ended.push((self.of.swap_remove(place), attempt.is_right(&state)));
+                ended.push((self.values.swap_remove(place), attempt.is_right(&state)));
             }
         }
         ended

@@ -63,11 +63,7 @@ impl PasswordHash {
     /// True if both are hashes of the same password: equal, or one a rewrite of the other. A new password has a new
     /// salt; a rewrite with another cost or key keeps the salt.
     pub(crate) fn is_of_the_same_password(&self, other: &Self) -> bool {
-        self == other || (!self.is_plain() && !other.is_plain() && self.salt() == other.salt())
-    }
-
-    pub(super) const fn salt(&self) -> [u8; 16] {
-        self.hash.salt()
+        self == other || (!self.is_plain() && !other.is_plain() && self.hash.salt() == other.hash.salt())
     }
 
     /// True for an imported hash without a key.

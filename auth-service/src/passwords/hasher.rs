@@ -68,7 +68,7 @@ impl Hasher {
     /// Hashes `text` again. Keeps the salt of `old` if that has a key, so that
     /// [`PasswordHash::is_of_the_same_password`] recognizes the rewrite.
     pub(super) fn rewrite(&self, text: &str, old: &PasswordHash) -> Result<PasswordHash, PoolError> {
-        self.hash_text(&prepare(text), (!old.is_plain()).then(|| old.salt()))
+        self.hash_text(&prepare(text), (!old.is_plain()).then(|| old.bcrypt().salt()))
     }
 
     /// Hashes `text`, with a new salt if there is none.

@@ -6,6 +6,8 @@ mod estimate;
 mod hash;
 /// Hashing and verifying, without threads.
 mod hasher;
+/// A hashing job, and the reasons why it is not done.
+mod job;
 /// The keys applied before bcrypt.
 mod keys;
 /// Rules for new passwords.
@@ -26,11 +28,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use hash::{InvalidHash, PasswordHash};
 use hasher::Hasher;
+pub use job::PoolError;
 pub use keys::Key as Pepper;
 pub(crate) use new_password::check_length;
 pub use new_password::{NewPassword, WeakPassword};
 pub use pool::{Pool, Right};
-pub use queue::PoolError;
 
 use crate::limits::ClientNetwork;
 
@@ -105,17 +107,12 @@ impl Passwords {
     }
 
     /// Hashes a password that was checked before.
-    pub(crate) async fn hash(&self, new: NewPassword) -> Result<PasswordHash, PoolError> {
-        let hasher = Arc::clone(&self.hasher);
-        self.pool.run(ClientNetwork::default(), move || hasher.hash_text(new.text(), None)).await?
-    }
-
-    /// Hashes a random password, which is then dropped: for an account whose user sets one by a link.
     ///
     /// # Errors
     /// The work was not done.
-    pub async fn hash_random(&self) -> Result<PasswordHash, PoolError> {
-        self.hash(NewPassword::random()).await
+    pub async fn hash(&self, new: NewPassword) -> Result<PasswordHash, PoolError> {
+        let hasher = Arc::clone(&self.hasher);
+        self.pool.run(ClientNetwork::default(), move || hasher.hash_text(new.text(), None)).await?
     }
 
     /// Verifies the password `text` against `hash`; `None` if it is wrong.

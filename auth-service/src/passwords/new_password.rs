@@ -65,8 +65,9 @@ impl NewPassword {
         Self(text.into())
     }
 
-    /// A password of 244 random bits.
-    pub(super) fn random() -> Self {
+    /// A password of 244 random bits, for an account whose user sets one by a link.
+    #[must_use]
+    pub fn random() -> Self {
         Self(format!("{}{}", Uuid::new_v4(), Uuid::new_v4()).into())
     }
 

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use bcrypt_lanes::{Attempt, Lanes};
 use tokio::sync::oneshot;
 
-use super::queue::{PoolError, Queue};
+use super::job::{Job, PoolError};
+use super::queue::Queue;
 use crate::counts::HASHING;
 use crate::limits::ClientNetwork;
 
@@ -39,27 +40,6 @@ pub struct Right {
     pub attempt: usize,
     /// Completes when a wrong password would have been refused. Dropping it skips the other attempts.
     pub rest: oneshot::Receiver<()>,
-}
-
-/// The index of the right attempt; `None` if all were wrong.
-type Verdict = Result<Option<usize>, PoolError>;
-
-/// Attempts that run in a lane one after the other. Other work is an iterator without attempts.
-pub(super) struct Job {
-    attempts: Box<dyn Iterator<Item = Attempt> + Send>,
-    begun: usize,
-    needs_thread: bool,
-    start: Instant,
-    /// `None` once the verdict is sent.
-    reply: Option<oneshot::Sender<Verdict>>,
-    /// Closed when the client has disconnected, and dropped after the last attempt.
-    rest: oneshot::Sender<()>,
-}
-
-impl Job {
-    pub(super) fn is_wanted(&self) -> bool {
-        !self.rest.is_closed()
-    }
 }
 
 impl Pool {

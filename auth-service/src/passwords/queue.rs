@@ -1,25 +1,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::pool::Job;
+use super::job::{Job, PoolError};
 use crate::limits::ClientNetwork;
 
 /// The maximum estimated wait, in seconds; a job that would wait longer is refused.
 const LONGEST_WAIT: u64 = 15;
-
-/// The reason why a job was not done.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PoolError {
-    /// The queue is full, or the wait too long; the client may retry after this time.
-    #[error("too many passwords are being hashed; try again in {retry_after_secs} s")]
-    Busy {
-        /// The estimated time until the queue is empty, 1 to 60.
-        retry_after_secs: u64,
-    },
-    /// The job panicked, the system provided no random numbers, or the program is stopping.
-    #[error("hashing failed: {0}")]
-    Failed(String),
-}
 
 /// The queued jobs. Sites take turns, and so do the networks within a site. So a site with many jobs delays another
 /// site by one job at most, however many networks send them. If the queue is full, the refused job belongs to the site
