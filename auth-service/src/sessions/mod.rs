@@ -76,23 +76,6 @@ pub trait SessionStore: Send + Sync {
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
-/// Reads all live sessions of a user, the newest first.
-///
-/// # Errors
-/// As [`SessionStore::list`].
-pub async fn list_all(store: &dyn SessionStore, user_id: &str) -> Result<Vec<Session>, StoreError> {
-    let mut sessions: Vec<Session> = Vec::new();
-    loop {
-        let after = sessions.last().map(Session::position);
-        let page = store.list(user_id, after, MOST_SESSIONS).await?;
-        let is_last = page.len() < MOST_SESSIONS;
-        sessions.extend(page);
-        if is_last {
-            return Ok(sessions);
-        }
-    }
-}
-
 /// Reads all unexpired revocations, as a verifier does when it starts.
 ///
 /// # Errors

@@ -2,17 +2,15 @@
 //! concurrent calls.
 
 mod group;
+mod lock;
 mod statements;
-mod turn;
 
 use async_trait::async_trait;
 use shared_service::database::{StoreError, within};
-use sqlx::Row;
-use sqlx::any::AnyRow;
 
 use self::group::Group;
-use self::statements::{COUNT_OPEN, END, END_FORGOTTEN, LIST, OPEN, SWEEP, SWEEP_ERAS};
-use self::turn::{Kept, Lanes};
+use self::lock::{Kept, LockedUser, UserQueues};
+use self::statements::{COUNT_OPEN, END, END_FORGOTTEN, LIST, OPEN, SWEEP, SWEEP_ERAS, session};
 use super::session::ms;
 use super::{
     Changes, Cursor, FIRST_GENERATION, Label, MOST_SESSIONS, Rotation, Rules, Session, SessionId, SessionPosition,
@@ -27,7 +25,7 @@ pub struct SqlSessions {
     store: SqlStore,
     rules: Rules,
     most: usize,
-    lanes: Lanes,
+    queues: UserQueues,
     /// Commits concurrent rotations together, if the database has one writer at a time.
     group: Option<Group>,
 }
@@ -40,7 +38,7 @@ impl SqlSessions {
     pub async fn on(store: SqlStore, rules: Rules) -> Result<Self, StoreError> {
         revocations::sql::give_name(&store).await?;
         let group = Group::start(&store, rules);
-        Ok(Self { store, rules, most: MOST_SESSIONS, lanes: Lanes::default(), group })
+        Ok(Self { store, rules, most: MOST_SESSIONS, queues: UserQueues::default(), group })
     }
 
     /// Limits the number of live sessions per user to `most`. For tests.
@@ -56,7 +54,7 @@ impl SqlSessions {
     /// The database is unavailable.
     pub async fn count_open(&self) -> Result<i64, StoreError> {
         let count = sqlx::query_scalar(COUNT_OPEN).bind(self.store.now());
-        within(SESSION_STORE, async { count.fetch_one(&mut *self.store.pool.list().await?).await }).await
+        within(SESSION_STORE, async { count.fetch_one(&mut *self.store.pool.begin_list().await?).await }).await
     }
 
     /// Deletes expired sessions, sessions ended together with all others of their user, and expired revocations, in
@@ -67,8 +65,13 @@ impl SqlSessions {
     /// The database is unavailable.
     pub async fn sweep(&self, batch: u32) -> Result<u64, StoreError> {
         self.store.measure().await?;
-        revocations::sql::sweep(&self.store, batch).await?;
+        self.store.sweep(revocations::sql::SWEEP, batch).await?;
         Ok(self.store.sweep(SWEEP, batch).await? + self.store.sweep(SWEEP_ERAS, batch).await?)
+    }
+
+    /// Waits for the lock of `user_id`.
+    async fn lock<'a>(&'a self, user_id: &'a str) -> Result<LockedUser<'a>, StoreError> {
+        self.queues.lock(&self.store, user_id, self.rules, self.most).await
     }
 }
 
@@ -76,9 +79,9 @@ impl SqlSessions {
 impl SessionStore for SqlSessions {
     async fn open(&self, user_id: &str, label: Label) -> Result<Session, StoreError> {
         within(SESSION_STORE, async {
-            let mut turn = self.turn(user_id).await?;
-            turn.make_room().await?;
-            let session = opened(user_id, label, turn.now, turn.date(), &self.rules);
+            let mut user = self.lock(user_id).await?;
+            user.make_room().await?;
+            let session = opened(user_id, label, user.now, user.date(), &self.rules);
             let insert = sqlx::query(OPEN)
                 .bind(session.id.to_string())
                 .bind(&session.user_id)
@@ -90,9 +93,9 @@ impl SessionStore for SqlSessions {
                 .bind(&session.label.address)
                 .bind(session.issued_at)
                 .bind(session.issued_at + self.rules.keep_ms())
-                .bind(turn.era);
-            insert.execute(&mut *turn.step).await?;
-            turn.step.commit().await?;
+                .bind(user.era);
+            insert.execute(&mut *user.transaction).await?;
+            user.transaction.commit().await?;
             Ok::<_, StoreError>(session)
         })
         .await
@@ -103,9 +106,9 @@ impl SessionStore for SqlSessions {
             if let Some(group) = &self.group {
                 return group.rotate(user_id, id, presented).await;
             }
-            let mut turn = self.turn(user_id).await?;
-            let outcome = turn.rotate(id, presented).await?;
-            turn.step.commit().await?;
+            let mut user = self.lock(user_id).await?;
+            let outcome = user.rotate(id, presented).await?;
+            user.transaction.commit().await?;
             Ok(outcome)
         })
         .await
@@ -127,10 +130,10 @@ impl SessionStore for SqlSessions {
 
     async fn end_all(&self, user_id: &str, except: Option<SessionId>) -> Result<u64, StoreError> {
         within(SESSION_STORE, async {
-            let mut turn = self.turn(user_id).await?;
+            let mut user = self.lock(user_id).await?;
             let except = Kept::One(except.map(|id| id.to_string()).unwrap_or_default());
-            let ended = turn.end_all_but(&except).await?;
-            turn.step.commit().await?;
+            let ended = user.end_all_but(&except).await?;
+            user.transaction.commit().await?;
             Ok::<_, StoreError>(ended)
         })
         .await
@@ -138,9 +141,9 @@ impl SessionStore for SqlSessions {
 
     async fn revoke_access_tokens(&self, user_id: &str) -> Result<(), StoreError> {
         within(SESSION_STORE, async {
-            let mut turn = self.turn(user_id).await?;
-            turn.revoke_tokens().await?;
-            Ok::<_, StoreError>(turn.step.commit().await?)
+            let mut user = self.lock(user_id).await?;
+            user.revoke_tokens().await?;
+            Ok::<_, StoreError>(user.transaction.commit().await?)
         })
         .await
     }
@@ -158,7 +161,8 @@ impl SessionStore for SqlSessions {
         let (opened_at, id) = after.map_or((i64::MAX, String::new()), |(opened_at, id)| (opened_at, id.to_string()));
         let select = sqlx::query(LIST).bind(user_id).bind(self.store.now()).bind(opened_at).bind(id);
         let select = select.bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = within(SESSION_STORE, async { select.fetch_all(&mut *self.store.pool.list().await?).await }).await?;
+        let rows =
+            within(SESSION_STORE, async { select.fetch_all(&mut *self.store.pool.begin_list().await?).await }).await?;
         rows.iter().map(session).collect()
     }
 
@@ -182,22 +186,4 @@ fn opened(user_id: &str, label: Label, now: i64, issued_at: i64, rules: &Rules) 
         is_user_revoked: false,
         label,
     }
-}
-
-fn session(row: &AnyRow) -> Result<Session, StoreError> {
-    let id: String = row.try_get("id")?;
-    let session = Session {
-        id: id.parse().map_err(|error| StoreError::corrupt(SESSION_STORE, format!("{id:?}: {error}")))?,
-        user_id: row.try_get("user_id")?,
-        generation: row.try_get("generation")?,
-        opened_at: row.try_get("opened_at")?,
-        rotated_at: row.try_get("advanced_at")?,
-        issued_at: row.try_get("issued_at")?,
-        issued_ahead: 0,
-        idle_ends_at: row.try_get("idle_ends_at")?,
-        ends_at: row.try_get("ends_at")?,
-        is_user_revoked: false,
-        label: Label { user_agent: row.try_get("user_agent")?, address: row.try_get("address")? },
-    };
-    session.checked()
 }

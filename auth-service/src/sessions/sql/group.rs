@@ -4,7 +4,7 @@ use shared_service::database::{StoreError, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::{Rotation, Rules, SessionId};
-use super::turn::Turn;
+use super::lock::LockedUser;
 use crate::SESSION_STORE;
 use crate::sql::SqlStore;
 
@@ -21,24 +21,19 @@ struct Waiting {
     answer: oneshot::Sender<Result<Rotation, StoreError>>,
 }
 
-struct Rotator {
-    store: SqlStore,
-    rules: Rules,
-}
-
 impl Group {
     /// Starts the task; `None` if the database has several writers.
     pub(super) fn start(store: &SqlStore, rules: Rules) -> Option<Self> {
         if store.pool.is_postgres() {
             return None;
         }
-        let rotator = Rotator { store: store.clone(), rules };
+        let store = store.clone();
         let (queue, mut calls) = mpsc::unbounded_channel();
         // A task of its own, so that a cancelled caller does not roll back the rotations of others.
         tokio::spawn(async move {
             let mut waiting = Vec::new();
             while calls.recv_many(&mut waiting, MOST).await > 0 {
-                rotator.rotate_all(waiting.drain(..)).await;
+                rotate_all(&store, rules, waiting.drain(..)).await;
             }
         });
         Some(Self(queue))
@@ -54,40 +49,38 @@ impl Group {
     }
 }
 
-impl Rotator {
-    /// Answers all callers that still wait. If one rotation fails, nothing is committed, and each is then run alone.
-    async fn rotate_all(&self, waiting: impl Iterator<Item = Waiting>) {
-        let waiting: Vec<_> = waiting.filter(|one| !one.answer.is_closed()).collect();
-        if waiting.is_empty() {
-            return;
+/// Answers all callers that still wait. If one rotation fails, nothing is committed, and each is then run alone.
+async fn rotate_all(store: &SqlStore, rules: Rules, waiting: impl Iterator<Item = Waiting>) {
+    let waiting: Vec<_> = waiting.filter(|one| !one.answer.is_closed()).collect();
+    if waiting.is_empty() {
+        return;
+    }
+    match begin(store, rules, &waiting).await {
+        Ok((transaction, outcomes)) => {
+            let committed = transaction.commit().await.map_err(StoreError::from);
+            for (one, outcome) in waiting.into_iter().zip(outcomes) {
+                drop(one.answer.send(committed.clone().map(|()| outcome)));
+            }
         }
-        match self.begin(&waiting).await {
-            Ok((step, outcomes)) => {
-                let committed = step.commit().await.map_err(StoreError::from);
-                for (one, outcome) in waiting.into_iter().zip(outcomes) {
-                    drop(one.answer.send(committed.clone().map(|()| outcome)));
+        Err(error) => match <[Waiting; 1]>::try_from(waiting) {
+            Ok([one]) => drop(one.answer.send(Err(error))),
+            Err(waiting) => {
+                for one in waiting {
+                    Box::pin(rotate_all(store, rules, std::iter::once(one))).await;
                 }
             }
-            Err(error) => match <[Waiting; 1]>::try_from(waiting) {
-                Ok([one]) => drop(one.answer.send(Err(error))),
-                Err(waiting) => {
-                    for one in waiting {
-                        Box::pin(self.rotate_all(std::iter::once(one))).await;
-                    }
-                }
-            },
-        }
+        },
     }
+}
 
-    /// Rotates in one transaction, which is not committed yet.
-    async fn begin(&self, waiting: &[Waiting]) -> Result<(Transaction, Vec<Rotation>), StoreError> {
-        let mut step = self.store.pool.begin_write().await?;
-        let mut outcomes = Vec::with_capacity(waiting.len());
-        for Waiting { user_id, id, presented, .. } in waiting {
-            let mut turn = Turn::take(step, &self.store, user_id, self.rules).await?;
-            outcomes.push(turn.rotate(*id, *presented).await?);
-            step = turn.step;
-        }
-        Ok((step, outcomes))
+/// Rotates in one transaction, which is not committed yet.
+async fn begin(store: &SqlStore, rules: Rules, calls: &[Waiting]) -> Result<(Transaction, Vec<Rotation>), StoreError> {
+    let mut transaction = store.pool.begin_write().await?;
+    let mut outcomes = Vec::with_capacity(calls.len());
+    for Waiting { user_id, id, presented, .. } in calls {
+        let mut user = LockedUser::take(transaction, store, user_id, rules).await?;
+        outcomes.push(user.rotate(*id, *presented).await?);
+        transaction = user.transaction;
     }
+    Ok((transaction, outcomes))
 }

@@ -1,6 +1,13 @@
-//! The statements of [`super::SqlSessions`]: one text for `SQLite` and Postgres.
+//! The statements of [`super::SqlSessions`]: one text for `SQLite` and Postgres. And the reader of their rows.
 //!
-//! All but `LIST`, `COUNT_OPEN`, `END`, `END_FORGOTTEN` and the sweeps run with the user's row locked: see `turn.rs`.
+//! All but `LIST`, `COUNT_OPEN`, `END`, `END_FORGOTTEN` and the sweeps run with the user's row locked: see `lock.rs`.
+
+use shared_service::database::StoreError;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::super::{Label, Session};
+use crate::SESSION_STORE;
 
 /// $1 the user, $2 the time until which a new row is kept. A new row has the era of the existing sessions.
 pub(super) const TAKE_TURN: &str = "
@@ -21,7 +28,7 @@ VALUES ($1, $2, $3, 0, $4, $4, $5, $6, 0, $7, $8, $9, $10, $11)";
 /// row, `RETURNING` the new one. The grace also holds for a clock that is up to 10 s behind the one that dated the last
 /// rotation; a date further ahead comes from a wrong clock. The last two assignments do not matter after a reuse: its
 /// revocation covers the tokens issued before.
-pub(super) const ADVANCE: &str = "
+pub(super) const ROTATE: &str = "
 UPDATE sessions SET
     generation = CASE WHEN generation = $3 THEN generation + 1 ELSE generation END,
     repeats = CASE WHEN generation = $3 THEN 0 ELSE repeats + 1 END,
@@ -141,3 +148,22 @@ SELECT (SELECT COUNT(*) FROM sessions WHERE ended_at = 0 AND idle_ends_at > $1) 
     SELECT COUNT(*) FROM cutoffs
     JOIN sessions ON sessions.user_id = cutoffs.user_id AND sessions.era < cutoffs.era AND sessions.ended_at = 0
     WHERE cutoffs.era > 0 AND sessions.idle_ends_at > $1)";
+
+/// Reads a row that has all columns of a session.
+pub(super) fn session(row: &AnyRow) -> Result<Session, StoreError> {
+    let id: String = row.try_get("id")?;
+    let session = Session {
+        id: id.parse().map_err(|error| StoreError::corrupt(SESSION_STORE, format!("{id:?}: {error}")))?,
+        user_id: row.try_get("user_id")?,
+        generation: row.try_get("generation")?,
+        opened_at: row.try_get("opened_at")?,
+        rotated_at: row.try_get("advanced_at")?,
+        issued_at: row.try_get("issued_at")?,
+        issued_ahead: 0,
+        idle_ends_at: row.try_get("idle_ends_at")?,
+        ends_at: row.try_get("ends_at")?,
+        is_user_revoked: false,
+        label: Label { user_agent: row.try_get("user_agent")?, address: row.try_get("address")? },
+    };
+    session.checked()
+}

@@ -12,10 +12,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::super::session::{RECENTLY, ms};
 use super::super::{FIRST_GENERATION, MOST_SESSIONS, Rotation, Rules, Session, SessionId};
 use super::statements::{
-    ADVANCE, COUNT_LIVING, DATES, END, KEEP_ONE, KEEP_USED, LIST_LATE, NEXT_ERA, REVOKE_BEFORE, TAKE_TURN,
-    UNUSED_LONGEST,
+    COUNT_LIVING, DATES, END, KEEP_ONE, KEEP_USED, LIST_LATE, NEXT_ERA, REVOKE_BEFORE, ROTATE, TAKE_TURN,
+    UNUSED_LONGEST, session,
 };
-use super::{SqlSessions, session};
 use crate::SESSION_STORE;
 use crate::sql::SqlStore;
 
@@ -28,7 +27,7 @@ const DAY_MS: i64 = 86_400_000;
 /// The maximum number of sessions above the limit that a login ends one by one. An older version may have opened more.
 const SURPLUS: usize = 100;
 
-const LANES: u64 = 1024;
+const QUEUES: u64 = 1024;
 
 /// The sessions that are kept when all others end.
 pub(super) enum Kept {
@@ -40,24 +39,33 @@ pub(super) enum Kept {
 
 /// Queues in this process, by user. A step waits here before it takes a connection: otherwise one user could occupy all
 /// connections. Several users share a queue.
-pub(super) struct Lanes(Vec<Mutex<()>>);
+pub(super) struct UserQueues(Vec<Mutex<()>>);
 
-impl Default for Lanes {
+impl Default for UserQueues {
     fn default() -> Self {
-        Self((0..LANES).map(|_| Mutex::default()).collect())
+        Self((0..QUEUES).map(|_| Mutex::default()).collect())
     }
 }
 
-impl Lanes {
-    async fn enter(&self, user_id: &str) -> MutexGuard<'_, ()> {
-        let number = BuildHasherDefault::<DefaultHasher>::default().hash_one(user_id) % LANES;
-        self.0[usize::try_from(number).unwrap_or_default()].lock().await
+impl UserQueues {
+    /// Waits for the lock of `user_id`.
+    pub(super) async fn lock<'a>(
+        &'a self,
+        store: &SqlStore,
+        user_id: &'a str,
+        rules: Rules,
+        most: usize,
+    ) -> Result<LockedUser<'a>, StoreError> {
+        let number = BuildHasherDefault::<DefaultHasher>::default().hash_one(user_id) % QUEUES;
+        let place = self.0[usize::try_from(number).unwrap_or_default()].lock().await;
+        let locked = LockedUser::take(store.pool.begin_write().await?, store, user_id, rules).await?;
+        Ok(LockedUser { most, _place: Some(place), ..locked })
     }
 }
 
 /// A transaction that holds the lock of a user.
-pub(super) struct Turn<'a> {
-    pub(super) step: Transaction,
+pub(super) struct LockedUser<'a> {
+    pub(super) transaction: Transaction,
     pub(super) now: i64,
     /// The current era; sessions of another era have ended.
     pub(super) era: i64,
@@ -65,55 +73,48 @@ pub(super) struct Turn<'a> {
     /// The user's notBefore.
     not_before: i64,
     rules: Rules,
+    /// The maximum number of live sessions.
     most: usize,
-    _lane: Option<MutexGuard<'a, ()>>,
+    /// The place in the queue of this process.
+    _place: Option<MutexGuard<'a, ()>>,
 }
 
-impl SqlSessions {
-    /// Waits for the lock of `user_id`.
-    pub(super) async fn turn<'a>(&'a self, user_id: &'a str) -> Result<Turn<'a>, StoreError> {
-        let lane = self.lanes.enter(user_id).await;
-        let turn = Turn::take(self.store.pool.begin_write().await?, &self.store, user_id, self.rules).await?;
-        Ok(Turn { most: self.most, _lane: Some(lane), ..turn })
-    }
-}
-
-impl<'a> Turn<'a> {
-    /// Waits for the lock of `user_id` in the transaction `step`.
+impl<'a> LockedUser<'a> {
+    /// Waits for the lock of `user_id` in the transaction `transaction`.
     pub(super) async fn take(
-        mut step: Transaction,
+        mut transaction: Transaction,
         store: &SqlStore,
         user_id: &'a str,
         rules: Rules,
     ) -> Result<Self, StoreError> {
         let take = sqlx::query(TAKE_TURN).bind(user_id).bind(store.now() + DAY_MS);
-        let row = take.fetch_optional(&mut *step).await?;
-        let row = row.ok_or_else(|| StoreError::corrupt(SESSION_STORE, "a turn that was not taken"))?;
+        let row = take.fetch_optional(&mut *transaction).await?;
+        let row = row.ok_or_else(|| StoreError::corrupt(SESSION_STORE, "the row of a user was not locked"))?;
         let (era, not_before) = (row.try_get("era")?, row.try_get("not_before")?);
         let now = store.now();
-        let mut turn = Self { step, now, era, user_id, not_before, rules, most: MOST_SESSIONS, _lane: None };
-        if turn.not_before > turn.latest() {
-            turn.revoke_before(turn.now / 1000 * 1000 + LEEWAY_MS, 0).await?;
+        let mut locked = Self { transaction, now, era, user_id, not_before, rules, most: MOST_SESSIONS, _place: None };
+        if locked.not_before > locked.latest_correct_clock() {
+            locked.revoke_before(locked.now / 1000 * 1000 + LEEWAY_MS, 0).await?;
         }
-        Ok(turn)
+        Ok(locked)
     }
 }
 
-impl Turn<'_> {
+impl LockedUser<'_> {
     /// The `iat` of an access token that is issued now.
     pub(super) fn date(&self) -> i64 {
         self.now.max(self.not_before)
     }
 
     /// The latest time by a correct clock, if that clock is ahead and this one is behind by the leeway.
-    pub(super) const fn latest(&self) -> i64 {
+    pub(super) const fn latest_correct_clock(&self) -> i64 {
         self.now + 2 * LEEWAY_MS
     }
 
     /// Rotates the session `id`.
     pub(super) async fn rotate(&mut self, id: SessionId, presented: i64) -> Result<Rotation, StoreError> {
         let (now, date) = (self.now, self.date());
-        let update = sqlx::query(ADVANCE)
+        let update = sqlx::query(ROTATE)
             .bind(id.to_string())
             .bind(self.user_id)
             .bind(presented)
@@ -122,10 +123,10 @@ impl Turn<'_> {
             .bind(ms(self.rules.grace))
             .bind(FIRST_GENERATION)
             .bind(date)
-            .bind(self.latest())
+            .bind(self.latest_correct_clock())
             .bind(date + self.rules.keep_ms())
             .bind(self.era);
-        let row = update.fetch_optional(&mut *self.step).await?;
+        let row = update.fetch_optional(&mut *self.transaction).await?;
         // Also true if the revocation is dated ahead.
         let is_user_revoked = self.not_before > now - RECENTLY;
         row.map_or(Ok(Rotation::Unknown), |row| rotated(&row, now, is_user_revoked))
@@ -142,10 +143,10 @@ impl Turn<'_> {
         }
         let surplus = sqlx::query(UNUSED_LONGEST).bind(self.user_id).bind(self.era).bind(self.now);
         let surplus = surplus.bind(number(living + 1 - self.most));
-        for row in surplus.fetch_all(&mut *self.step).await? {
+        for row in surplus.fetch_all(&mut *self.transaction).await? {
             let id: String = row.try_get("id")?;
             let end = sqlx::query(END).bind(id).bind(self.user_id).bind(self.now).bind(self.rules.keep_ms());
-            end.execute(&mut *self.step).await?;
+            end.execute(&mut *self.transaction).await?;
         }
         Ok(())
     }
@@ -153,7 +154,7 @@ impl Turn<'_> {
     /// The number of live sessions, up to a limit.
     async fn count_living(&mut self) -> Result<usize, StoreError> {
         let count = sqlx::query_scalar::<_, i64>(COUNT_LIVING).bind(self.user_id).bind(self.era).bind(self.now);
-        let living = count.bind(number(self.most + SURPLUS)).fetch_one(&mut *self.step).await?;
+        let living = count.bind(number(self.most + SURPLUS)).fetch_one(&mut *self.transaction).await?;
         Ok(usize::try_from(living).unwrap_or_default())
     }
 
@@ -166,20 +167,21 @@ impl Turn<'_> {
             Kept::One(id) => sqlx::query(KEEP_ONE).bind(user).bind(era).bind(now).bind(id),
             Kept::RecentlyUsed => sqlx::query(KEEP_USED).bind(user).bind(era).bind(now).bind(number(self.most - 1)),
         };
-        let kept = keep.execute(&mut *self.step).await?.rows_affected();
+        let kept = keep.execute(&mut *self.transaction).await?.rows_affected();
         self.era += 1;
-        sqlx::query(NEXT_ERA).bind(user).bind(self.era).execute(&mut *self.step).await?;
+        sqlx::query(NEXT_ERA).bind(user).bind(self.era).execute(&mut *self.transaction).await?;
         self.revoke_tokens().await?;
         let late =
             sqlx::query(LIST_LATE).bind(user).bind(era).bind(now).bind(self.not_before).bind(self.rules.keep_ms());
-        late.execute(&mut *self.step).await?;
+        late.execute(&mut *self.transaction).await?;
         Ok(living.saturating_sub(kept))
     }
 
     /// Revokes all access tokens issued so far. Token dates are whole seconds: see [`crate::revocations`].
     pub(super) async fn revoke_tokens(&mut self) -> Result<(), StoreError> {
-        let dates = sqlx::query(DATES).bind(self.user_id).bind(self.now).bind(self.era).bind(self.latest());
-        let row = dates.fetch_one(&mut *self.step).await?;
+        let dates =
+            sqlx::query(DATES).bind(self.user_id).bind(self.now).bind(self.era).bind(self.latest_correct_clock());
+        let row = dates.fetch_one(&mut *self.transaction).await?;
         let (last, newest): (i64, i64) = (row.try_get("last")?, row.try_get("newest")?);
         let not_before = (self.now.max(newest) / 1000 + 1) * 1000;
         // An unchanged notBefore is not listed again.
@@ -190,11 +192,11 @@ impl Turn<'_> {
         self.not_before = not_before;
         let tokens_end_at = last.max(not_before + self.rules.keep_ms());
         let update = sqlx::query(REVOKE_BEFORE).bind(self.user_id).bind(not_before).bind(tokens_end_at);
-        Ok(update.execute(&mut *self.step).await.map(drop)?)
+        Ok(update.execute(&mut *self.transaction).await.map(drop)?)
     }
 }
 
-/// The outcome of [`ADVANCE`] for a live session.
+/// The outcome of [`ROTATE`] for a live session.
 fn rotated(row: &AnyRow, now: i64, is_user_revoked: bool) -> Result<Rotation, StoreError> {
     let session = session(row)?;
     let session = Session { issued_ahead: session.issued_at - now, is_user_revoked, ..session };
