@@ -1,16 +1,9 @@
-//! The private key that signs access tokens, and the keys before and after it. A standby key is published only, the key
-//! in use also signs, a previous key is published only, a revoked key is not published.
+//! The private key that signs access tokens, and the keys before and after it. A key is published before it signs
+//! (standby), while it signs (in use) and afterwards (previous). A revoked key is in neither setting.
 
-use std::io;
-use std::sync::Arc;
-
-use actix_web::rt;
 use secrecy::ExposeSecret;
 use shared_claims::{PublicKey, PublicKeys, SigningKey};
 use shared_service::Settings;
-use tokio::signal::unix::{SignalKind, signal};
-
-use crate::tokens::Tokens;
 
 const KEY: &str = "ACCESS_TOKEN_KEY";
 const PREVIOUS: &str = "ACCESS_TOKEN_KEY_PREVIOUS";
@@ -76,21 +69,4 @@ impl AccessKeys {
             log::info!(target: "audit", event = "key.in_use", kid = kid, alg = alg; "a key signs");
         }
     }
-}
-
-/// Reads the keys again at each SIGHUP. If the new keys are invalid, the old ones stay in use.
-pub(crate) fn reload_on_hangup(tokens: Arc<Tokens>) -> io::Result<()> {
-    let mut hangups = signal(SignalKind::hangup())?;
-    rt::spawn(async move {
-        while hangups.recv().await.is_some() {
-            let mut settings = Settings::from_process();
-            let keys = AccessKeys::read(&mut settings);
-            let read = settings.finish().map_err(|error| error.to_string());
-            match read.and_then(|()| tokens.change_keys(&keys).map_err(|error| error.to_string())) {
-                Ok(()) => log::info!("the keys of access tokens were read again"),
-                Err(error) => log::error!("the keys of access tokens stay as they were: {error}"),
-            }
-        }
-    });
-    Ok(())
 }

@@ -14,7 +14,6 @@ use shared_service::http::openapi::{docs, docs_at_root};
 use shared_service::operations::document;
 use shared_service::{Metrics, Readiness, RevocationSettings, Running, as_gauge, bind, health, log_secret};
 
-use crate::access_keys;
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::grants::Grants;
 use crate::limits::{FailureStore, Limits, Rates, RedisFailures, SITE, SqlFailures};
@@ -25,7 +24,7 @@ use crate::revocations::RevocationReader;
 use crate::routes::{Calls, Introspector, Metadata, State, table};
 use crate::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::sql::SqlStore;
-use crate::tokens::Tokens;
+use crate::tokens::{self, Tokens};
 use crate::users::{Users, respell_emails};
 use crate::{counts, endings};
 
@@ -93,7 +92,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, Box<dy
     endings::complete_in_background(users.clone(), &sessions, list.poll);
     recovery.start_sending();
     let grants = Grants::new(users.clone(), Arc::clone(&sessions), tokens);
-    let metrics = RevocationSettings::shown(metrics(server.name, &limited, &passwords, &recovery), &known);
+    let metrics = RevocationSettings::export(metrics(server.name, &limited, &passwords, &recovery), &known);
     let state = Data::new(State {
         users,
         sessions,
@@ -122,7 +121,7 @@ fn tokens(config: &Config) -> Result<Arc<Tokens>, Box<dyn Error>> {
     let tokens = Arc::new(Tokens::new(config)?);
     if config.access.keys.is_some() {
         config.access_keys.log();
-        access_keys::reload_on_hangup(Arc::clone(&tokens))?;
+        tokens::reload_on_hangup(Arc::clone(&tokens))?;
     }
     Ok(tokens)
 }
@@ -145,7 +144,7 @@ pub async fn open(config: StoreConfig) -> Result<Stores, Box<dyn Error>> {
         (Arc::<SqlSessions>::clone(&sessions), Limited::Sql { sessions, failures })
     };
     let recovery = Recovery::new(config.mail, &pool, &sessions);
-    let users = recovery.users().clone();
+    let users = recovery.users.clone();
     let passwords = Passwords::start(config.bcrypt_cost, config.pepper)?;
     if let Some(cost) = users.greatest_cost().await? {
         passwords.expect_cost(cost);
@@ -213,7 +212,7 @@ fn rates(limited: &Limited, per_minute: NonZeroU32) -> Arc<Rates> {
 /// does it; Redis stores them by user.
 fn metrics(service: &'static str, limited: &Limited, passwords: &Arc<Passwords>, recovery: &Recovery) -> Metrics {
     let queued = Arc::clone(passwords);
-    let register = if recovery.outbox().is_some() { counts::register_with_mail } else { counts::register };
+    let register = if recovery.users.outbox.is_some() { counts::register_with_mail } else { counts::register };
     let depth = ("auth_password_queue_depth", "Passwords that wait for a hashing thread");
     let metrics = Metrics::new(service, env!("CARGO_PKG_VERSION"), register).count(depth, move || queued.queue_depth());
     let metrics = recovery.shown(metrics);

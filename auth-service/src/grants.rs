@@ -16,7 +16,7 @@ use crate::counts::{LOGINS, LoginResult, REFRESHES, RefreshResult, count};
 use crate::endings::complete_of;
 use crate::limits::{ClientNetwork, Limits};
 use crate::passwords::Passwords;
-use crate::sessions::{Label, Rotation, Session, SessionId, SessionStore, list_all};
+use crate::sessions::{Label, Rotation, Session, SessionId, SessionStore};
 use crate::tokens::{TokenPair, Tokens, VerifiedRefreshToken};
 use crate::users::{Account, User, Users};
 
@@ -179,7 +179,7 @@ impl Grants {
         let verified = self.tokens.verify(token, now_ms).map_err(Refused::InvalidToken)?;
         let VerifiedRefreshToken { user_id, session, generation, .. } = &verified;
         if verified.is_long() {
-            let sessions = Box::pin(list_all(&*self.sessions, user_id)).await?;
+            let sessions = self.sessions.list(user_id, None, usize::MAX).await?;
             if !sessions.iter().all(|session| verified.may_be_of(session)) {
                 return Err(Refused::InvalidToken(TokenError::LifeTooLong));
             }

@@ -28,7 +28,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
                 settings.log();
                 config
             })?;
-            let known = config.revocations.known();
+            let known = config.revocations.empty_list();
             serve(stop, async { Ok::<_, Box<dyn Error>>(vec![app::start(config, known).await?]) }).await?;
         }
         Command::Data(command) => command.run(Settings::from_process()).await?,

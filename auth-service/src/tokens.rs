@@ -1,13 +1,17 @@
 //! The tokens of a session: issued as a pair. A refresh token is verified before any store is queried.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::rt;
 use arc_swap::ArcSwap;
 use shared_claims::{
     AccessClaims, PublicKey, PublicKeys, RefreshClaims, Secret, SetupError, Signer, TokenError, Verifier,
     VerifierConfig,
 };
+use shared_service::Settings;
+use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 use crate::access_keys::AccessKeys;
@@ -74,7 +78,7 @@ impl VerifiedRefreshToken {
         self.late_exp.is_some()
     }
 
-    /// True unless the token is the newest one of `session` with an `exp` of its own.
+    /// False if this is the newest token of `session` and does not expire with it: then it lives longer than allowed.
     pub(crate) fn may_be_of(&self, session: &Session) -> bool {
         (self.session, self.generation) != (session.id, session.generation)
             || self.late_exp.is_none_or(|exp| exp == seconds(session.idle_ends_at))
@@ -110,7 +114,7 @@ impl Tokens {
     }
 
     /// Signs with `keys` from now on, and accepts tokens signed with any of their published keys.
-    pub(crate) fn change_keys(&self, keys: &AccessKeys) -> Result<(), SetupError> {
+    fn change_keys(&self, keys: &AccessKeys) -> Result<(), SetupError> {
         let signer = self.access_config.signer(keys)?;
         let publish = |before: Vec<PublicKey>| {
             let Some(published) = &self.keys else { return };
@@ -178,6 +182,23 @@ impl Tokens {
             Ok((access.sub, access.sid.parse().map_err(|_| TokenError::Claim("sid"))?))
         })
     }
+}
+
+/// Reads the keys again at each SIGHUP. If the new keys are invalid, the old ones stay in use.
+pub(crate) fn reload_on_hangup(tokens: Arc<Tokens>) -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    rt::spawn(async move {
+        while hangups.recv().await.is_some() {
+            let mut settings = Settings::from_process();
+            let keys = AccessKeys::read(&mut settings);
+            let read = settings.finish().map_err(|error| error.to_string());
+            match read.and_then(|()| tokens.change_keys(&keys).map_err(|error| error.to_string())) {
+                Ok(()) => log::info!("the keys of access tokens were read again"),
+                Err(error) => log::error!("the keys of access tokens stay as they were: {error}"),
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Reads the claims of a verified refresh token. The `jti` must be the one that [`Tokens::issue`] writes.

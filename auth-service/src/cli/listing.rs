@@ -31,7 +31,7 @@ impl CliContext<'_> {
         let (mut done, progress) = (0, Progress::of("people"));
         let line = |Account { user, hash }: Account| {
             done += 1;
-            progress.is_at(done);
+            progress.set(done);
             let mut line = public(&user);
             line["passwordHash"] = hash.as_stored().into();
             console.say(line)

@@ -34,7 +34,10 @@ use shared_service::operations::cli::{CommonCommand, exit, read};
 
 use crate::app::{self, Stores};
 use crate::config::{Config, StoreConfig};
-use crate::passwords::PoolError;
+use crate::mail::Recovery;
+use crate::passwords::{Passwords, PoolError};
+use crate::sessions::SessionStore;
+use crate::users::{User, Users};
 
 pub use console::Console;
 use doctor::run_doctor;
@@ -45,7 +48,7 @@ pub use sessions::SessionsCommand;
 use sessions::run_sessions;
 pub use token::TokenCommand;
 use token::{inspect, verify};
-pub use users::{CliContext, Named, UsersCommand, run_users};
+pub use users::{Named, UsersCommand, run_users};
 
 /// Registers people, logs them in, keeps their sessions, signs their tokens.
 #[derive(Debug, Parser)]
@@ -118,6 +121,19 @@ pub enum DataCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The stores and hashing threads for commands about users.
+#[derive(Clone, Copy)]
+pub struct CliContext<'a> {
+    /// The users.
+    pub users: &'a Users,
+    /// Their passwords.
+    pub passwords: &'a Passwords,
+    /// Their sessions.
+    pub sessions: &'a dyn SessionStore,
+    /// Password reset, for the command that makes a link.
+    pub recovery: Option<&'a Recovery>,
 }
 
 impl DataCommand {
@@ -194,6 +210,13 @@ impl CliError {
     fn refused(why: impl std::fmt::Display) -> Self {
         Self::Refused(why.to_string())
     }
+}
+
+/// Finds the user with this name, email or id. A name that is written like an id counts as a name.
+async fn find(users: &Users, name: &str) -> Result<User, CliError> {
+    let named = users.account_by_login(name).await?.map(|account| account.user);
+    let found = if named.is_some() { named } else { users.find(name).await? };
+    found.ok_or_else(|| no_user(name))
 }
 
 fn no_user(name: &str) -> CliError {

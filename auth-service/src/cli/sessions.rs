@@ -4,8 +4,8 @@ use shared_service::clock::rfc3339;
 
 use super::console::printable;
 use super::users::Named;
-use super::{CliError, Console, counted, no_user};
-use crate::sessions::{Session, SessionId, SessionStore, list_all};
+use super::{CliError, Console, counted, find};
+use crate::sessions::{Session, SessionId, SessionStore};
 use crate::users::{User, Users};
 
 const TITLE: [&str; 6] = ["ID", "OPENED", "USED", "ENDS", "ADDRESS", "DEVICE"];
@@ -30,7 +30,7 @@ pub enum SessionsCommand {
     Revoke {
         /// The id, as `sessions list` or the claim sid says
         id: String,
-        /// The user name or email of its owner
+        /// The user name, email or id of its user
         name: String,
     },
     /// End all sessions of a user
@@ -62,7 +62,7 @@ pub(super) async fn run_sessions(
 }
 
 async fn list(user: &User, json: bool, sessions: &dyn SessionStore, console: &mut Console) -> Result<(), CliError> {
-    let sessions = list_all(sessions, &user.id).await?;
+    let sessions = sessions.list(&user.id, None, usize::MAX).await?;
     if json {
         return Ok(sessions.iter().try_for_each(|session| console.say(object(session)))?);
     }
@@ -80,15 +80,6 @@ async fn revoke(user: &User, id: &str, sessions: &dyn SessionStore, console: &mu
         return Ok(console.say(format!("{}: session {id} ended", user.username))?);
     }
     Err(CliError::refused(format!("{} has no living session {id}", user.username)))
-}
-
-async fn find(users: &Users, name: &str) -> Result<User, CliError> {
-    let named = users.account_by_login(name).await?.map(|account| account.user);
-    let found = match name.parse() {
-        Ok(id) if named.is_none() => users.find(&id).await?,
-        _ => named,
-    };
-    found.ok_or_else(|| no_user(name))
 }
 
 /// A session as the API describes a device.

@@ -16,7 +16,7 @@ use super::mint::MintArgs;
 use super::{CliError, Console};
 use crate::app;
 use crate::config::{AUDIENCE, Config};
-use crate::sessions::{SessionStore, all_revoked, list_all};
+use crate::sessions::{SessionStore, all_revoked};
 use crate::tokens::{Tokens, VerifiedRefreshToken};
 
 /// The claims with times in seconds since 1970.
@@ -132,7 +132,7 @@ async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Res
         VerifiedToken::Access(claims) => (claims.sub.as_str(), claims.sid.clone()),
         VerifiedToken::Refresh(presented) => (presented.user_id.as_str(), presented.session.to_string()),
     };
-    let session = list_all(&*sessions, sub).await?.into_iter().find(|session| session.id.to_string() == sid);
+    let session = sessions.list(sub, None, usize::MAX).await?.into_iter().find(|session| session.id.to_string() == sid);
     let grace = i64::try_from(config.stores.rules.grace.as_millis()).unwrap_or(i64::MAX);
     let session = match (session, verified) {
         (None, _) => Err("the session has ended"),
@@ -149,11 +149,7 @@ async fn standing(verified: &VerifiedToken, config: &Config, now_ms: i64) -> Res
             _ => Err("the token was used before"),
         },
     };
-    let user = match sub.parse() {
-        Ok(id) => users.find(&id).await?,
-        Err(_) => None,
-    };
-    let user = match user {
+    let user = match users.find(sub).await? {
         None => Err("the user is deleted".to_owned()),
         Some(user) if user.disabled => Err("the user is disabled".to_owned()),
         Some(user) => Ok(format!("{} is {}, enabled", user.username, user.role)),

@@ -3,13 +3,12 @@ use shared_claims::Role;
 use shared_service::clock::{now_ms, rfc3339};
 
 use super::import::{ImportArgs, import};
-use super::{CliError, Console, counted, no_user};
+use super::{CliContext, CliError, Console, counted, find, no_user};
 use crate::endings::complete_of;
 use crate::limits::ClientNetwork;
-use crate::mail::{Linked, Recovery};
-use crate::passwords::{NotHashed, PasswordHash, Passwords};
-use crate::sessions::SessionStore;
-use crate::users::{By, Changed, Created, Deleted, Email, NewUser, User, UserChange, Username, Users};
+use crate::mail::Linked;
+use crate::passwords::{NotHashed, PasswordHash};
+use crate::users::{By, Changed, Created, Deleted, Email, NewUser, User, UserChange, Username};
 
 /// Commands about users.
 #[derive(Debug, Subcommand)]
@@ -39,7 +38,7 @@ pub enum UsersCommand {
     },
     /// Make a user an admin, or a member again; access tokens from before are refused, and a refresh brings the new role
     SetRole {
-        /// A user name or an email
+        /// A user name, an email or a user id
         name: String,
         /// member or admin
         role: Role,
@@ -77,21 +76,8 @@ pub enum UsersCommand {
 /// The user that a command concerns.
 #[derive(Debug, Args)]
 pub struct Named {
-    /// A user name or an email
+    /// A user name, an email or a user id
     pub name: String,
-}
-
-/// The stores and hashing threads for commands about users.
-#[derive(Clone, Copy)]
-pub struct CliContext<'a> {
-    /// The users.
-    pub users: &'a Users,
-    /// Their passwords.
-    pub passwords: &'a Passwords,
-    /// Their sessions.
-    pub sessions: &'a dyn SessionStore,
-    /// Password reset, for the command that makes a link.
-    pub recovery: Option<&'a Recovery>,
 }
 
 /// Runs a command about users.
@@ -105,24 +91,24 @@ pub async fn run_users(command: UsersCommand, context: CliContext<'_>, console: 
         C::Add { name, role, email } => context.add(console, &name, role, email.as_deref()).await,
         C::List { json } => context.list(console, json).await,
         C::SetRole { name, role } => {
-            let user = context.find(&name).await?;
+            let user = find(context.users, &name).await?;
             context.change(console, &user, &UserChange { role: Some(role), ..none }, &format!("is {role} now")).await
         }
         C::SetPassword(Named { name }) => {
-            let user = context.find(&name).await?;
+            let user = find(context.users, &name).await?;
             let hash = Some(context.new_hash(console, &user.username, user.email.as_ref()).await?);
             context.change(console, &user, &UserChange { hash, ..none }, "has the new password").await
         }
-        C::ResetLink(Named { name }) => context.reset_link(console, &context.find(&name).await?).await,
+        C::ResetLink(Named { name }) => context.reset_link(console, &find(context.users, &name).await?).await,
         C::Disable(Named { name }) => {
-            let (user, change) = (context.find(&name).await?, UserChange { disabled: Some(true), ..none });
+            let (user, change) = (find(context.users, &name).await?, UserChange { disabled: Some(true), ..none });
             context.change(console, &user, &change, "cannot sign in any more").await
         }
         C::Enable(Named { name }) => {
-            let (user, change) = (context.find(&name).await?, UserChange { disabled: Some(false), ..none });
+            let (user, change) = (find(context.users, &name).await?, UserChange { disabled: Some(false), ..none });
             context.change(console, &user, &change, "can sign in").await
         }
-        C::Delete(Named { name }) => context.delete(console, &context.find(&name).await?).await,
+        C::Delete(Named { name }) => context.delete(console, &find(context.users, &name).await?).await,
         C::Import(args) => import(context, console, &args, now_ms()).await,
         C::Export => context.export(console).await,
     }
@@ -157,11 +143,6 @@ impl CliContext<'_> {
                 "PUBLIC_URL is not set: the link needs auth-service's address as a browser sees it",
             )),
         }
-    }
-
-    async fn find(self, name: &str) -> Result<User, CliError> {
-        let account = self.users.account_by_login(name).await?;
-        account.map(|account| account.user).ok_or_else(|| no_user(name))
     }
 
     async fn new_hash(

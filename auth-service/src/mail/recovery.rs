@@ -4,7 +4,7 @@ use shared_service::Metrics;
 use shared_service::clock::now_ms;
 use shared_service::database::{Connection, Database, StoreError, within};
 
-use super::tickets::{self, Purpose, Sent, ValidTicket};
+use super::tickets::{self, Purpose, ValidTicket};
 use super::{Kind, Mail, MailSettings, Outbox, STORE, add_to, delete_claims, is_full, worker};
 use crate::endings::complete_of;
 use crate::passwords::PasswordHash;
@@ -13,7 +13,8 @@ use crate::users::{Account, By, Email, UserChange, UserId, Users, account_in, ma
 
 /// Password reset and email verification, by mail or by a link that an admin makes.
 pub struct Recovery {
-    users: Users,
+    /// The store of users. If mail is on, its changes queue notices.
+    pub(crate) users: Users,
     sessions: Arc<dyn SessionStore>,
     settings: MailSettings,
 }
@@ -52,11 +53,6 @@ impl Recovery {
         Self { users: Users { pool: pool.clone(), outbox }, sessions: Arc::clone(sessions), settings }
     }
 
-    /// The store of users. If mail is on, its changes queue notices.
-    pub fn users(&self) -> &Users {
-        &self.users
-    }
-
     /// Starts the tasks that send mails, if mail is on. They end when the session store is dropped.
     pub fn start_sending(&self) {
         if let Some(outbox) = &self.users.outbox {
@@ -77,11 +73,6 @@ impl Recovery {
                     .map(|age| age.as_secs_f64())
             }
         })
-    }
-
-    /// The outbox; none where mail is off.
-    pub fn outbox(&self) -> Option<&Arc<Outbox>> {
-        self.users.outbox.as_ref()
     }
 
     /// True if `PUBLIC_URL` is set, so that there can be links.
@@ -170,8 +161,7 @@ impl Recovery {
         let made_by = if let By::Admin(admin) = by { Some(admin) } else { None };
         let write = async |on: &mut Connection| {
             let Some(account) = account_in(on, id).await? else { return Ok(Linked::NotFound) };
-            let (ticket, expires_at) =
-                tickets::issue(on, Purpose::Reset, &account, Sent::Link(made_by), now_ms).await?;
+            let (ticket, expires_at) = tickets::issue(on, Purpose::Reset, &account, None, made_by, now_ms).await?;
             Ok(Linked::Link { url: public_url.link(Purpose::Reset, &ticket), expires_at })
         };
         self.users.in_turn(STORE, by, |linked| matches!(linked, Linked::Link { .. }), write).await

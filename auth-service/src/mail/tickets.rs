@@ -56,37 +56,26 @@ impl Purpose {
     }
 }
 
-/// The way by which a ticket reaches its user.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Sent<'a> {
-    /// A mail to this address.
-    Mail(&'a Email),
-    /// A link that this admin made, or the command line.
-    Link(Option<&'a str>),
-}
-
-/// Creates a ticket for `account`; returns it and its expiry in milliseconds since 1970.
+/// Creates a ticket for `account`; returns it and its expiry in milliseconds since 1970. `email` is the address that it is
+/// mailed to; `made_by` is the admin who makes a link with it.
 pub(super) async fn issue(
     on: &mut Connection,
     purpose: Purpose,
     account: &Account,
-    sent: Sent<'_>,
+    email: Option<&Email>,
+    made_by: Option<&str>,
     now_ms: i64,
 ) -> Result<(Ticket, i64), StoreError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::unavailable(STORE, error))?;
     let ticket = URL_SAFE_NO_PAD.encode(bytes);
     let (user_id, expires_at) = (account.user.id.as_str(), now_ms + purpose.life());
-    let (email, made_by) = match sent {
-        Sent::Mail(email) => (Some(email.as_str()), None),
-        Sent::Link(made_by) => (None, made_by),
-    };
     sqlx::query(DELETE_OVER).bind(now_ms).execute(&mut *on).await?;
     let insert = sqlx::query(INSERT)
         .bind(digest(&ticket))
         .bind(purpose.into_str())
         .bind(user_id)
-        .bind(email)
+        .bind(email.map(Email::as_str))
         .bind(binding(account))
         .bind(expires_at)
         .bind(made_by);

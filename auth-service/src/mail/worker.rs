@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::messages::{self, Letter};
 use super::outbox::{Claimed, TRIES, hold};
-use super::tickets::{self, Purpose, Sent};
+use super::tickets::{self, Purpose};
 use super::{Kind, MailSettings, Outbox, PublicUrl, STORE, Smtp};
 use crate::counts::{MAILS, MailResult, count};
 use crate::sessions::SessionStore;
@@ -100,10 +100,7 @@ impl Worker {
     async fn subject(&self, mail: &Claimed) -> Result<Option<Account>, StoreError> {
         let account = match mail.kind {
             Kind::Reset => self.users.account_by_login(mail.email.as_str()).await?,
-            _ => match mail.user_id.parse() {
-                Ok(id) => self.users.account(&id).await?,
-                Err(_) => None,
-            },
+            _ => self.users.account(&mail.user_id).await?,
         };
         Ok(account.filter(|account| !account.user.disabled))
     }
@@ -138,7 +135,7 @@ impl Worker {
                 step.rollback().await?;
                 return Ok(None);
             }
-            let issued = tickets::issue(&mut step, purpose, account, Sent::Mail(&mail.email), now_ms()).await?;
+            let issued = tickets::issue(&mut step, purpose, account, Some(&mail.email), None, now_ms()).await?;
             step.commit().await?;
             Ok::<_, StoreError>(Some(issued))
         });

@@ -71,7 +71,7 @@ SELECT * FROM (
 ORDER BY position LIMIT $2";
 
 /// $1 now, $2 the limit. Keeps a row while sessions of older eras exist, or if a step locked it meanwhile.
-const SWEEP: &str = "
+pub(crate) const SWEEP: &str = "
 DELETE FROM cutoffs
 WHERE (user_id, turn) IN (
     SELECT user_id, turn FROM cutoffs
@@ -143,11 +143,6 @@ async fn page(store: &SqlStore, after: Position) -> Result<Vec<AnyRow>, StoreErr
     let after = i64::try_from(after.at).unwrap_or(i64::MAX);
     let select = sqlx::query(READ).bind(after).bind(i64::from(PAGE));
     within(SESSION_STORE, select.fetch_all(&store.pool)).await
-}
-
-/// Deletes expired `notBefore` rows, in batches.
-pub(crate) async fn sweep(store: &SqlStore, batch: u32) -> Result<(), StoreError> {
-    store.sweep(SWEEP, batch).await.map(drop)
 }
 
 /// The session or the user of an entry, as far as it is readable.

@@ -94,9 +94,6 @@ impl FromRequest for RateLimited {
 }
 
 async fn current(state: &State, member: &Member) -> Result<Account, Problem> {
-    let account = match member.user_id.parse() {
-        Ok(id) => state.users.account(&id).await?.filter(|account| !account.user.disabled),
-        Err(_) => None,
-    };
+    let account = state.users.account(&member.user_id).await?.filter(|account| !account.user.disabled);
     account.ok_or_else(|| Problem::invalid_token("The account of this token is gone or disabled"))
 }

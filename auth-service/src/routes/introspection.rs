@@ -113,10 +113,7 @@ impl Introspector {
         if known.is_revoked(&claims.sid, &claims.sub, claims.iat) {
             return Ok(None);
         }
-        let user = match claims.sub.parse() {
-            Ok(id) => state.users.find(&id).await?.filter(|user| !user.disabled),
-            Err(_) => None,
-        };
+        let user = state.users.find(&claims.sub).await?.filter(|user| !user.disabled);
         Ok(user.map(|_| Introspection {
             active: true,
             iss: Some(self.issuer.clone()),

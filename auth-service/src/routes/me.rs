@@ -48,7 +48,7 @@ pub(super) async fn change_password(
         .map_err(|error| not_hashed(error, "newPassword"))?;
     owns(&state, &member, &account).await?;
     // Sessions end before and after the change: while they cannot be ended, the password stays unchanged.
-    state.sessions.end_all(&member.user_id, session_id(&member)).await?;
+    state.sessions.end_all(&member.user_id, member.session_id.parse().ok()).await?;
     let goes_on = Some(member.session_id.clone());
     let change = UserChange { hash: Some(hash), goes_on, ..UserChange::default() };
     let changed = state.users.change_by(By::Owner(&account), &account.user.id, &change).await?;
@@ -196,8 +196,4 @@ pub(super) fn log_event(member: &Member, event: &'static str, text: &'static str
 
 pub(super) fn log_wrong(member: &Member) {
     log_event(member, "password.wrong", "wrong current password");
-}
-
-fn session_id(member: &Member) -> Option<SessionId> {
-    member.session_id.parse().ok()
 }

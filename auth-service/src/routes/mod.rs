@@ -1,5 +1,7 @@
 //! The HTTP routes: the URL table, and the state of the handlers.
 
+/// Refresh and logout with their audit events, for JSON and for forms.
+mod audited;
 /// Callers whose account exists and is enabled, and callers within the rate limit.
 mod callers;
 /// The refresh token in a cookie.
@@ -68,7 +70,7 @@ pub struct State {
     pub revocations: Arc<RevocationReader>,
     /// The origins of pages that may use the cookie.
     pub allowed_origins: Vec<String>,
-    /// The public keys of access tokens; `None` if a secret signs.
+    /// The public keys of access tokens; `None` without `ACCESS_TOKEN_KEY` and `ACCESS_TOKEN_KEY_PREVIOUS`.
     pub keys: Option<PublicKeys>,
     /// Introspection, where it is set up.
     pub introspector: Option<Introspector>,

@@ -10,7 +10,7 @@ use shared_service::http::request::{Form, Violations};
 use utoipa::ToSchema;
 
 use super::State;
-use super::sessions::{end, log_refresh, refused};
+use super::audited::{end, log_refresh, refused};
 use crate::counts::{REFRESHES, RefreshResult, count};
 
 /// `POST /token` as a form (RFC 6749 section 6). `client_id` and other parameters are ignored: all clients are public.

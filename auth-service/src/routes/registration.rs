@@ -10,7 +10,7 @@ use super::callers::RateLimited;
 use super::replies::{Profile, Registered};
 use super::requests::{self, Registration};
 use super::{State, email_taken, no_admin, not_hashed};
-use crate::passwords::NotHashed;
+use crate::passwords::{NewPassword, NotHashed};
 use crate::users::{By, Created, Email, NewUser, User};
 
 /// Become a member
@@ -49,7 +49,7 @@ pub(super) async fn create(
     let about = [username.as_str(), email.as_ref().map_or("", Email::as_str)];
     let hash = match password {
         Some(Parsed(password)) => state.passwords.hash_new(caller.address.into(), password.0, &about).await,
-        None => state.passwords.hash_random().await.map_err(NotHashed::from),
+        None => state.passwords.hash(NewPassword::random()).await.map_err(NotHashed::from),
     };
     let hash = hash.map_err(|error| not_hashed(error, "password"))?;
     let new = NewUser { username, email, hash, role };

@@ -111,7 +111,7 @@ impl<'a> Profile<'a> {
             id: &user.id,
             username: user.username.as_str(),
             email: user.email.as_ref().map(Email::as_str),
-            email_verified: state.recovery.outbox().map(|_| user.email_verified_at.is_some()),
+            email_verified: state.users.outbox.as_ref().map(|_| user.email_verified_at.is_some()),
             role: user.role,
             created_at: rfc3339(user.created_at),
         }

@@ -11,6 +11,7 @@ use shared_service::clock::now_ms;
 use shared_service::http::request::{Body, FormOrJson, MaybeBody};
 use utoipa::ToSchema;
 
+use super::audited::{end, log_refresh, refused};
 use super::callers::RateLimited;
 use super::cookie::RefreshCookie;
 use super::oauth::{self, OAuthError, OAuthTokens, RefreshGrant};
@@ -18,7 +19,7 @@ use super::replies::{Message, Tokens};
 use super::requests::{LoginRequest, TokenRequest};
 use super::{State, login_refused};
 use crate::counts::{LOGINS, LoginResult, REFRESHES, RefreshResult, count};
-use crate::grants::{Login, Refused, TokenResponse};
+use crate::grants::{Login, TokenResponse};
 use crate::sessions::{Label, Session};
 use crate::users::canonical_login;
 
@@ -103,7 +104,7 @@ pub(super) async fn log_out(
     body: MaybeBody<TokenRequest>,
 ) -> Result<HttpResponse, Problem> {
     let refresh = presented(&state, &request, body)?;
-    let access = access_token(&request, &auth);
+    let access = auth.unverified_token(|name: &str| request.headers().get_all(name).map(HeaderValue::as_bytes));
     if refresh.is_none() && access.is_none() {
         return Err(Problem::new(MissingRefreshToken));
     }
@@ -164,49 +165,12 @@ impl TokenRequest {
     }
 }
 
-/// Ends the session that the first valid one of `tokens` names.
-pub(super) async fn end(state: &State, tokens: impl IntoIterator<Item = &str>) -> Result<(), Problem> {
-    if let Some((user, session)) = state.grants.end(tokens, now_ms()).await? {
-        let user = user.as_str();
-        log::info!(target: "audit", event = "logout", user = user, session:% = session; "logged out");
-    }
-    Ok(())
-}
-
-pub(super) fn log_refresh(granted: &TokenResponse) {
-    let (user, session) = (granted.user.id.as_str(), granted.session.id);
-    log::info!(target: "audit", event = "refresh.ok", user = user, session:% = session; "refreshed");
-}
-
-/// One response for every invalid token; only the audit log has the reason.
-pub(super) fn refused(why: Refused) -> Problem {
-    let (event, presented) = match why {
-        Refused::Store(error) => return error.into(),
-        Refused::InvalidToken(error) => {
-            log::info!(target: "audit", event = "refresh.unproven", reason:% = error; "refresh refused");
-            return Problem::new(InvalidRefreshToken);
-        }
-        Refused::UnknownSession(presented) => ("refresh.gone", presented),
-        Refused::Reused(presented) => ("refresh.replayed", presented),
-        Refused::NoUser(presented) => ("refresh.disabled", presented),
-    };
-    let (user, session) = (presented.user_id.as_str(), presented.session);
-    log::warn!(target: "audit", event = event, user = user, session:% = session; "refresh refused");
-    Problem::new(InvalidRefreshToken)
-}
-
 /// The description by which the user recognizes the session.
 fn label(request: &HttpRequest, caller: &Caller) -> Label {
     let agent =
         request.headers().get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
     let address = caller.address.map(|address| address.to_string()).unwrap_or_default();
     Label::new(&agent, &address)
-}
-
-/// The access token in the request's headers, not verified.
-fn access_token<'r>(request: &'r HttpRequest, auth: &'r BearerAuth) -> Option<&'r str> {
-    let values = |name: &str| request.headers().get_all(name).map(HeaderValue::as_bytes);
-    auth.unverified_token(values)
 }
 
 /// The refresh token in the body, or else in the cookie, with the permission to replace the cookie.

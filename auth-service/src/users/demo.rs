@@ -66,15 +66,16 @@ impl Users {
     /// # Errors
     /// A store or the hashing pool is unavailable.
     pub async fn seed_demo(&self, passwords: &Passwords, fixed_ids: bool, now_ms: i64) -> Result<(), SeedError> {
-        if self.is_seeded().await? {
+        let seeded: i64 = within(STORE, sqlx::query_scalar(SEEDED).fetch_one(&self.pool)).await?;
+        if seeded == 1 {
             return Ok(());
         }
         for DemoPerson { id, name, password, role } in DEMO_PEOPLE {
-            let username = Username::stored(name.to_owned());
-            if self.find_by_username(&username).await?.is_none() {
+            if self.account_by_login(name).await?.is_none() {
+                let username = Username::stored(name.to_owned());
                 let hash = passwords.hash(NewPassword::of_demo(password)).await?;
                 // If the name is taken by now, another instance was faster.
-                let id = if fixed_ids { UserId::demo(id) } else { UserId::new() };
+                let id = if fixed_ids { UserId(id.to_owned()) } else { UserId::new() };
                 let new = NewUser { username, email: None, hash, role };
                 within(STORE, insert(&self.pool, id, new, now_ms)).await?;
             }
@@ -95,10 +96,5 @@ impl Users {
             }
         }
         if open.is_empty() { Ok(()) } else { Err(SeedError::Published(open)) }
-    }
-
-    async fn is_seeded(&self) -> Result<bool, StoreError> {
-        let seeded: i64 = within(STORE, sqlx::query_scalar(SEEDED).fetch_one(&self.pool)).await?;
-        Ok(seeded == 1)
     }
 }

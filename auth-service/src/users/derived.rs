@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 use shared_service::database::Transaction;
 use unicode_normalization::UnicodeNormalization;
 
-use super::{Email, ImportedUser, Username};
+use super::{Email, Username};
 
 /// The maximum length of a derived base name; leaves space for a number.
 const LONGEST: usize = 24;
@@ -18,21 +18,22 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn beside(people: &[&ImportedUser]) -> Self {
-        let taken = people.iter().filter_map(|person| Some(person.username.as_ref()?.to_string()));
-        Self { taken: taken.collect(), numbers: HashMap::new() }
+    /// Creates a deriver that never returns one of `taken`.
+    pub(super) fn beside<'a>(taken: impl Iterator<Item = &'a Username>) -> Self {
+        Self { taken: taken.map(Username::to_string).collect(), numbers: HashMap::new() }
     }
 
-    /// The user name of `person`, and true if it was derived now. An account of that email keeps its name.
+    /// The user name of an imported user, and true if it was derived now. An account of that email keeps its name.
     pub(super) async fn of(
         &mut self,
         transaction: &mut Transaction,
-        person: &ImportedUser,
+        username: Option<&Username>,
+        email: Option<&Email>,
     ) -> Result<(Username, bool), sqlx::Error> {
-        if let Some(name) = &person.username {
+        if let Some(name) = username {
             return Ok((name.clone(), false));
         }
-        let email = person.email.as_ref().map(Email::as_str).unwrap_or_default();
+        let email = email.map(Email::as_str).unwrap_or_default();
         let known = sqlx::query_scalar(OF_EMAIL).bind(email).fetch_optional(&mut **transaction).await?;
         if let Some(name) = known {
             return Ok((Username::stored(name), false));

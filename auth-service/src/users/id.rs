@@ -6,17 +6,12 @@ use uuid::Uuid;
 
 /// The id of a user: the text of a UUID, so that Postgres never gets a NUL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(String);
+pub struct UserId(pub(super) String);
 
 impl UserId {
     /// A new id, which sorts after all earlier ones.
     pub(super) fn new() -> Self {
         Self(Uuid::now_v7().to_string())
-    }
-
-    /// The id of a demo user.
-    pub(super) fn demo(id: &str) -> Self {
-        Self(id.to_owned())
     }
 
     /// The text of the UUID.

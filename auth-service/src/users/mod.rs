@@ -22,7 +22,7 @@ mod pages;
 mod respelling;
 /// Users in rows of the database.
 mod rows;
-/// Import and export.
+/// Import.
 mod transfer;
 /// Serialized writes, and the accounts on whose behalf they happen.
 mod turn;
@@ -122,21 +122,16 @@ impl Users {
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn find(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        self.fetch(BY_ID, id).await?.as_ref().map(rows::user).transpose()
+    pub async fn find(&self, id: &str) -> Result<Option<User>, StoreError> {
+        self.by_id(id).await?.as_ref().map(rows::user).transpose()
     }
 
     /// Finds a user and the stored password by id.
     ///
     /// # Errors
     /// The database is unavailable.
-    pub async fn account(&self, id: &UserId) -> Result<Option<Account>, StoreError> {
-        self.fetch(BY_ID, id).await?.as_ref().map(rows::account).transpose()
-    }
-
-    /// Finds a user by name.
-    pub(super) async fn find_by_username(&self, username: &Username) -> Result<Option<User>, StoreError> {
-        self.fetch(BY_USERNAME, username.as_str()).await?.as_ref().map(rows::user).transpose()
+    pub async fn account(&self, id: &str) -> Result<Option<Account>, StoreError> {
+        self.by_id(id).await?.as_ref().map(rows::account).transpose()
     }
 
     /// Finds the account for `login`, a user name or an email in any spelling that `canonical_login` accepts.
@@ -172,7 +167,7 @@ impl Users {
     /// The database is unavailable, or a hash is malformed.
     pub async fn greatest_cost(&self) -> Result<Option<u32>, StoreError> {
         let query = sqlx::query_scalar::<_, Option<String>>(GREATEST_COST);
-        let cost = within(STORE, async { query.fetch_one(&mut *self.pool.list().await?).await }).await?;
+        let cost = within(STORE, async { query.fetch_one(&mut *self.pool.begin_list().await?).await }).await?;
         let wrong = || StoreError::corrupt(STORE, "users.password_hash of no known form");
         let known = |cost: String| cost.parse().ok().filter(|cost| COSTS.contains(cost)).ok_or_else(wrong);
         cost.map(known).transpose()
@@ -181,6 +176,11 @@ impl Users {
     /// Wakes a worker that sends mails, if mail is on.
     pub(crate) fn wake(&self) {
         self.outbox.iter().for_each(|outbox| outbox.wake());
+    }
+
+    /// Reads the row of the user `id`. No row has an id that is not a UUID, and Postgres refuses text with a NUL.
+    async fn by_id(&self, id: &str) -> Result<Option<AnyRow>, StoreError> {
+        if id.parse::<UserId>().is_ok() { self.fetch(BY_ID, id).await } else { Ok(None) }
     }
 
     async fn fetch(&self, select: &'static str, key: &str) -> Result<Option<AnyRow>, StoreError> {

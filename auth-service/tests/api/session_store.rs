@@ -21,9 +21,7 @@ use std::time::Duration;
 use auth_service::app::MIGRATIONS;
 use auth_service::limits::{FailureStore, RedisFailures, SqlFailures};
 use auth_service::redis::Redis;
-use auth_service::sessions::{
-    Label, RedisSessions, Rotation, Rules, Session, SessionId, SessionStore, SqlSessions, list_all,
-};
+use auth_service::sessions::{Label, RedisSessions, Rotation, Rules, Session, SessionId, SessionStore, SqlSessions};
 use auth_service::sql::SqlStore;
 use shared_service::database;
 use sqlx::{Connection, PgConnection};
@@ -192,7 +190,7 @@ impl Stage {
     }
 
     async fn list(&self) -> Vec<Session> {
-        list_all(&*self.store, &self.user).await.unwrap().into_iter().map(undated).collect()
+        self.store.list(&self.user, None, usize::MAX).await.unwrap().into_iter().map(undated).collect()
     }
 
     async fn assert_listed(&self, sessions: &[&Session]) {

@@ -131,7 +131,7 @@ async fn a_user_is_found_as_they_were_added() {
         for id in ["", "1", "anna", "an\0na", "' OR 1=1 --"] {
             assert!(id.parse::<UserId>().is_err(), "{id:?}");
         }
-        let id = "00000000-0000-7000-8000-000000000000".parse().unwrap();
+        let id: UserId = "00000000-0000-7000-8000-000000000000".parse().unwrap();
         assert_eq!(stage.users.find(&id).await.unwrap(), None);
         assert!(stage.users.account(&id).await.unwrap().is_none());
     }

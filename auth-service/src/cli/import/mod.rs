@@ -109,7 +109,7 @@ pub(super) async fn import(
         }
         let progress = Progress::of("people");
         let users: Vec<_> = batch.good.iter().map(|good| &good.user).collect();
-        match context.users.import(&users, |done| progress.is_at(done)).await? {
+        match context.users.import(&users, |done| progress.set(done)).await? {
             Import::Done { added, present, derived } => break (added, present, derived),
             Import::Refused(refused) => batch.refuse(&refused.into_iter().collect()),
         }

@@ -161,7 +161,7 @@ pub(super) async fn link(
 
 /// The outbox; an error if mail is off.
 fn outbox(state: &State) -> Result<&Outbox, Problem> {
-    state.recovery.outbox().map(|outbox| &**outbox).ok_or_else(|| Problem::new(MailNotConfigured))
+    state.users.outbox.as_deref().ok_or_else(|| Problem::new(MailNotConfigured))
 }
 
 fn accepted(message: &'static str) -> HttpResponse {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use auth_service::limits::ClientNetwork;
-use auth_service::passwords::{PasswordHash, Passwords, Pool, PoolError};
+use auth_service::passwords::{NewPassword, PasswordHash, Passwords, Pool, PoolError};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
 
@@ -215,7 +215,7 @@ async fn order_of_ends(costs: &[u32]) -> Vec<u32> {
         let (passwords, sender) = (Arc::clone(&passwords), sender.clone());
         tokio::spawn(async move {
             if cost == 0 {
-                passwords.hash_random().await.unwrap();
+                passwords.hash(NewPassword::random()).await.unwrap();
             } else {
                 let hash = PasswordHash::parse(hash).unwrap();
                 assert!(passwords.verify(ClientNetwork::default(), "right", &hash).await.unwrap().is_some());

@@ -11,7 +11,7 @@ use auth_service::redis::Redis;
 use auth_service::sessions::{Label, RedisSessions, SessionStore, SqlSessions};
 use auth_service::sql::SqlStore;
 use auth_service::tokens::Tokens;
-use auth_service::users::{Created, NewUser, UserChange};
+use auth_service::users::{Created, NewUser, UserChange, UserId};
 use shared_claims::Role;
 use shared_service::Settings;
 use shared_service::clock::now_ms;
@@ -111,7 +111,7 @@ impl Subject {
 
     /// The result of a login with the right password; `outdated` if the password changes meanwhile.
     pub async fn log_in(&self, user: &str, outdated: bool) -> Option<TokenResponse> {
-        let id = user.parse().unwrap();
+        let id: UserId = user.parse().unwrap();
         let account = self.people.users.account(&id).await.unwrap()?;
         if outdated {
             let other = HASHES.iter().position(|text| *text != account.hash.as_stored()).unwrap();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use auth_service::revocations::RevocationReader;
-use auth_service::sessions::{MOST_SESSIONS, Rotation, Session, SqlSessions, list_all};
+use auth_service::sessions::{MOST_SESSIONS, Rotation, Session, SqlSessions};
 use auth_service::sql::SqlStore;
 use futures_util::future::join_all;
 use redis::Script;
@@ -254,7 +254,7 @@ async fn all_end(kind: Kind, count: i64, soon: Duration) {
     let (ended, took) = timed("end_all but one", stage.store.end_all(&stage.user, Some(kept.id))).await;
     assert!(ended.unwrap() >= MOST_SESSIONS as u64, "the sessions were alive");
     assert!(took < soon, "too slow: end_all but one: {took:?}");
-    assert_eq!(list_all(&*stage.store, &stage.user).await.unwrap().len(), 1);
+    assert_eq!(stage.store.list(&stage.user, None, usize::MAX).await.unwrap().len(), 1);
     rotated(stage.rotate(kept.id, 1).await);
     let verifiers = known(&stage).await;
     for number in [1, count / 2, count - 1] {
@@ -297,7 +297,7 @@ pub async fn a_login_brings_an_older_version_within_the_bound(kind: Kind) {
     for count in [250, 10_000] {
         let (stage, _server) = crowded(kind, count).await;
         let new = stage.sign_in().await;
-        let living = list_all(&*stage.store, &stage.user).await.unwrap();
+        let living = stage.store.list(&stage.user, None, usize::MAX).await.unwrap();
         assert_eq!(living.len(), MOST_SESSIONS, "of {count}");
         let newest = 100_000_000_000_i64 + i64::try_from(MOST_SESSIONS).unwrap();
         assert!(living.iter().any(|session| session.id == new.id));
