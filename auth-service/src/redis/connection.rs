@@ -14,10 +14,11 @@ use super::step::Step;
 /// The maximum time for a replica to acknowledge a write.
 const WAIT_MS: u64 = 400;
 
-/// Reads the replication state of the server that owns the slot of the key. Empty if `INFO` is forbidden.
+/// Reads the replication state of the server that owns the slot of the key. A user who may not run `INFO` is refused:
+/// without it, writes would not wait for replicas.
 const PROBE: &str = "
 local info = redis.pcall('INFO', 'replication')
-return type(info) == 'string' and info or ''";
+return type(info) == 'string' and info or redis.error_reply('NOPERM the user may not run INFO: allow the user +info')";
 
 /// A connection to one master, or to all masters of a Cluster.
 ///
@@ -151,7 +152,7 @@ impl Connection {
         let mut question = redis::cmd("EVAL");
         question.arg(PROBE).arg(1).arg(shard.key("revocations"));
         let info: String = redis::from_redis_value(self.ask(shard, question).await?)?;
-        if !info.is_empty() && !info.lines().any(|line| line == "role:master") {
+        if !info.lines().any(|line| line == "role:master") {
             return Err((ErrorKind::Client, "this server is a replica now").into());
         }
         // A replica that is still synchronizing can neither acknowledge nor take over.

@@ -21,8 +21,7 @@ end
 function steps.read(after, count)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000) + skew
-  local info = redis.pcall('INFO', 'replication')
-  local history = type(info) == 'string' and info:match('master_replid:(%x+)') or ''
+  local history = redis.call('INFO', 'replication'):match('master_replid:(%x+)') or ''
   local kind = redis.call('TYPE', key).ok
   if kind ~= 'stream' and kind ~= 'none' then
     return {now, history, after, {{after, {kind}}}}

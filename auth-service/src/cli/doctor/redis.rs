@@ -18,7 +18,8 @@ pub(super) async fn redis(address: &RedisAddress) -> Vec<CheckResult> {
 }
 
 fn away(place: &str, error: &str) -> Vec<CheckResult> {
-    vec![CheckResult::fail(WHAT, format!("no answer from {place}: {error}; logins and refreshes fail meanwhile"))]
+    let what = if error.contains("NoPerm") { "the user lacks a permission at" } else { "no answer from" };
+    vec![CheckResult::fail(WHAT, format!("{what} {place}: {error}; logins and refreshes fail meanwhile"))]
 }
 
 fn of(place: &str, facts: &ServerFacts, is_cluster: bool) -> Vec<CheckResult> {

@@ -96,6 +96,8 @@ async fn doctor_names_each_problem() {
     let evicting = Redis::with(&["--maxmemory-policy", "allkeys-lru"]).await;
     let guarded = Redis::with(&["--requirepass", "right"]).await;
     let wrong = format!("redis://:hush-hush@{}", guarded.place());
+    let limited = Redis::with(&["--user", "app", "on", ">right", "~*", "&*", "+@all", "-@dangerous"]).await;
+    let limited = format!("redis://app:right@{}", limited.place());
     for (name, value, verdict, what, part) in [
         ("AUTH_DATABASE_URL", file("new.db"), "ok", "database", "the first start makes it"),
         ("AUTH_DATABASE_URL", "sqlite://new.db".to_owned(), "FAIL", "database", "with ?mode=rwc the start makes it"),
@@ -129,6 +131,7 @@ async fn doctor_names_each_problem() {
         ("REDIS_URL", evicting.url(), "warn", "redis", "maxmemory-policy allkeys-lru"),
         ("REDIS_URL", evicting.url(), "warn", "redis", "appendonly no"),
         ("REDIS_URL", wrong, "FAIL", "redis", "no answer from "),
+        ("REDIS_URL", limited, "FAIL", "redis", "the user lacks a permission at "),
         ("REDIS_URL", "http://host".to_owned(), "FAIL", "redis", "not asked"),
     ] {
         let desk = Desk::new().set(name, &value);

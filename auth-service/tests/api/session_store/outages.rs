@@ -51,6 +51,21 @@ async fn config(redis: &mut MultiplexedConnection, name: &str, value: &str) {
     redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec_async(redis).await.unwrap();
 }
 
+/// Without `INFO` it would be unknown if a write has to wait for a replica.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
+async fn redis_user_who_may_not_run_info_is_refused() {
+    let rights = "--user app on >right ~* &* +@all -@dangerous";
+    let redis = Redis::with(&rights.split(' ').collect::<Vec<_>>()).await;
+    let stage = redis_stage(&format!("redis://app:right@{}", redis.place()), RULES);
+    let error = stage.store.open(&stage.user, super::label()).await.unwrap_err();
+    assert!(error.to_string().contains("allow the user +info"), "{error}");
+    stage.assert_unavailable(some_id()).await;
+    redis.ask::<()>("ACL SETUSER app +info").await;
+    sleep(RECOVERY).await;
+    stage.store.open(&stage.user, super::label()).await.unwrap();
+}
+
 #[tokio::test]
 async fn missing_redis_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
