@@ -29,7 +29,7 @@ use crate::users::{Users, respell_emails};
 use crate::{counts, endings};
 
 /// All migrations, in order.
-pub const MIGRATIONS: [(&str, &str); 10] = [
+pub const MIGRATIONS: [(&str, &str); 11] = [
     ("0001_users", include_str!("../migrations/0001_users.sql")),
     ("0002_sessions", include_str!("../migrations/0002_sessions.sql")),
     ("0003_failures", include_str!("../migrations/0003_failures.sql")),
@@ -40,6 +40,7 @@ pub const MIGRATIONS: [(&str, &str); 10] = [
     ("0008_mail", include_str!("../migrations/0008_mail.sql")),
     ("0009_user_text", include_str!("../migrations/0009_user_text.sql")),
     ("0010_ticket_makers", include_str!("../migrations/0010_ticket_makers.sql")),
+    ("0011_session_place", include_str!("../migrations/0011_session_place.sql")),
 ];
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -55,14 +56,24 @@ pub struct Stores {
     pub passwords: Arc<Passwords>,
     /// Password reset and email verification.
     pub recovery: Arc<Recovery>,
-    limited: Limited,
+    pub(crate) limited: Limited,
     pool: Database,
 }
 
 /// The store of rate limits, which also holds the sessions.
-enum Limited {
+pub(crate) enum Limited {
     Sql { sessions: Arc<SqlSessions>, failures: Arc<SqlFailures> },
     Redis(Redis),
+}
+
+impl Limited {
+    /// The name of the store.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Sql { .. } => "the database",
+            Self::Redis(_) => "Redis",
+        }
+    }
 }
 
 /// Starts the service that `config` describes; it serves requests once the result is awaited. All revocations are added
@@ -81,6 +92,7 @@ pub async fn start(config: Config, known: Revocations) -> Result<Running, Box<dy
     let Config { server, access, revocations: list, demo_data, registration, .. } = config;
     let (ip_rate_limit, account_failure_limit) = (config.ip_rate_limit, config.account_failure_limit);
     let Stores { users, sessions, passwords, recovery, limited, pool } = open(config.stores).await?;
+    users.keep_sessions_in(limited.name()).await?;
     if demo_data {
         users.seed_demo(&passwords, matches!(limited, Limited::Sql { .. }), now_ms()).await?;
     } else {

@@ -146,13 +146,15 @@ impl DataCommand {
         let console = &mut Console::of_process();
         match self {
             Self::Users(command) => {
-                let Stores { users, passwords, sessions, recovery, .. } =
-                    &app::open(read(settings, StoreConfig::read)?).await?;
+                let stores = app::open(read(settings, StoreConfig::read)?).await?;
+                check_store(&stores).await?;
+                let Stores { users, passwords, sessions, recovery, .. } = &stores;
                 let context = CliContext { users, passwords, sessions: &**sessions, recovery: Some(recovery) };
                 run_users(command, context, console).await?;
             }
             Self::Sessions(command) => {
                 let stores = app::open(read(settings, StoreConfig::read)?).await?;
+                check_store(&stores).await?;
                 run_sessions(command, &stores.users, &*stores.sessions, console).await?;
             }
             Self::Token(TokenCommand::Inspect { token, json }) => inspect(&token, json, console)?,
@@ -209,6 +211,17 @@ pub enum CliError {
 impl CliError {
     fn refused(why: impl std::fmt::Display) -> Self {
         Self::Refused(why.to_string())
+    }
+}
+
+/// Refuses a command whose settings name another store of sessions: it would end sessions there in vain.
+async fn check_store(stores: &Stores) -> Result<(), CliError> {
+    let here = stores.limited.name();
+    match stores.users.sessions_elsewhere(here).await? {
+        None => Ok(()),
+        Some(last) => Err(CliError::refused(format!(
+            "the service keeps its sessions in {last}, and this command would use {here}: set REDIS_URL as for the service"
+        ))),
     }
 }
 

@@ -16,7 +16,24 @@ pub enum By<'a> {
 
 const TAKE_TURN: &str = "UPDATE users_turn SET turn = turn + 1 WHERE id = 1";
 
+const SESSIONS_IN: &str = "SELECT sessions_in FROM users_turn WHERE id = 1";
+const KEEP_SESSIONS_IN: &str = "UPDATE users_turn SET sessions_in = $1 WHERE id = 1";
+
 impl Users {
+    /// The store in which the last start of the service kept sessions, if it is not `store`.
+    pub(crate) async fn sessions_elsewhere(&self, store: &str) -> Result<Option<String>, StoreError> {
+        let last: String = within(STORE, sqlx::query_scalar(SESSIONS_IN).fetch_one(&self.pool)).await?;
+        Ok(Some(last).filter(|last| !last.is_empty() && last != store))
+    }
+
+    /// Records that this start of the service keeps sessions in `store`.
+    pub(crate) async fn keep_sessions_in(&self, store: &str) -> Result<(), StoreError> {
+        if let Some(last) = self.sessions_elsewhere(store).await? {
+            log::warn!("sessions are in {store} now, and were in {last}: see \"Move the sessions\" in docs/runbook.md");
+        }
+        within(STORE, sqlx::query(KEEP_SESSIONS_IN).bind(store).execute(&self.pool)).await.map(drop)
+    }
+
     /// Runs `write` in a transaction that excludes all others of its kind, so that its reads stay valid until it ends.
     /// Commits if `keep` is true for the result, and rolls back otherwise. `None` if the account `by` may no longer
     /// write. Errors name the store `store`.
