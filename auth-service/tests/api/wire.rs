@@ -168,6 +168,28 @@ async fn offered_upgrade_is_declined_and_the_close_is_announced() {
     }
 }
 
+/// actix-http takes all that follows `Upgrade: websocket` for the body.
+#[tokio::test]
+async fn body_beside_an_offered_websocket_ends_after_its_length() {
+    let service = Service::start([]).await;
+    for offer in ["Upgrade: websocket", "upgrade: WebSocket\r\nConnection: Upgrade"] {
+        for (call, length, rest, expected) in [
+            (POST, BODY.len(), BODY.to_owned(), "HTTP/1.1 401"),
+            (POST, BODY.len(), format!("{BODY}{GET}\r\n"), "HTTP/1.1 401"),
+            (&*POST.replace("/login", "/logout"), 0, String::new(), "HTTP/1.1 401"),
+            (&*POST.replace("/login", "/nowhere"), BODY.len(), BODY.to_owned(), "HTTP/1.1 404"),
+            (GET, 0, String::new(), "HTTP/1.1 200"),
+        ] {
+            let began = Instant::now();
+            let request = format!("{call}{offer}\r\nContent-Length: {length}\r\n\r\n{rest}");
+            let (answer, closed) = told(service.addr, request.as_bytes()).await;
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with(expected) && answer.matches("HTTP/1.1").count() == 1, "{request}: {answer}");
+            assert!(closed && began.elapsed() < Duration::from_secs(5), "{request}");
+        }
+    }
+}
+
 /// An incomplete chunk, after which nothing more is sent.
 #[tokio::test]
 async fn endless_chunk_is_one_4xx_and_the_connection_is_closed() {
