@@ -17,7 +17,8 @@ use crate::users::{By, Created, Email, NewUser, User};
 ///
 /// With `REGISTRATION=false`, only admins add users.
 #[utoipa::path(post, path = "/register", operation_id = "register", tag = "sessions", request_body = Registration,
-    responses((status = 201, description = "The account exists.", body = Registered)),
+    responses((status = 201, description = "The account exists.", body = Registered,
+        headers(("Location" = String, description = "The address of what was added.")))),
     extensions(("x-errors" = json!([RegistrationClosed, TooManyRequests, UsernameTaken, EmailTaken, Unavailable, Busy]))))]
 pub(super) async fn register(
     RateLimited(caller): RateLimited,

@@ -18,8 +18,10 @@ pub(super) struct Profile<'a> {
     #[schema(format = "uuid")]
     id: &'a str,
     username: &'a str,
+    #[schema(required = true)]
     email: Option<&'a str>,
     /// True if the user proved to read mail to `email`. Absent where mail is off.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     email_verified: Option<bool>,
     role: Role,
@@ -76,6 +78,7 @@ pub(super) struct Message {
 pub(super) struct Tokens<'a> {
     access_token: &'a str,
     /// Absent if it is in a cookie.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
     /// `Bearer`

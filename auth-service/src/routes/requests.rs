@@ -26,7 +26,7 @@ pub(super) struct Registration {
     #[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$")]
     pub username: Parsed<Username>,
     /// At most 254 bytes; unique, in any case.
-    #[schema(value_type = Option<String>, format = Email, max_length = 254)]
+    #[schema(value_type = Option<String>, format = "idn-email", max_length = 254)]
     pub email: Option<Parsed<Email>>,
     /// At most 1024 bytes, and not easy to guess: 422 says why, and what would help. Compared in NFC.
     #[schema(value_type = String, min_length = 8, max_length = 1024)]
@@ -45,7 +45,7 @@ pub(super) struct NewUser {
     #[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{2,31}$")]
     pub username: Parsed<Username>,
     /// As in `Registration`.
-    #[schema(value_type = Option<String>, format = Email, max_length = 254)]
+    #[schema(value_type = Option<String>, format = "idn-email", max_length = 254)]
     pub email: Option<Parsed<Email>>,
     /// As in `Registration`.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 1024)]
@@ -78,7 +78,7 @@ pub(super) struct UserPatch {
     #[schema(value_type = Option<bool>)]
     pub disabled: Patch<bool>,
     /// At most 254 bytes; unique, in any case. `null` removes it.
-    #[schema(value_type = Option<String>, format = Email, max_length = 254)]
+    #[schema(value_type = Option<String>, format = "idn-email", max_length = 254)]
     pub email: Patch<Parsed<Email>>,
     /// As in `Registration`. A user whose password is set is logged out.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 1024)]

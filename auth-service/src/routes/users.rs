@@ -63,7 +63,8 @@ pub(super) async fn read(_: CurrentAdmin, state: Data<State>, id: Path<String>) 
 /// Without a password it is an invitation, where the service has a `PUBLIC_URL`: `POST /users/{id}/reset-link` makes the link by
 /// which the user sets one.
 #[utoipa::path(post, path = "/users", operation_id = "addUser", request_body = NewUser, security(("accessToken" = [])),
-    responses((status = 201, description = "The user can log in.", body = UserAdded)),
+    responses((status = 201, description = "The user can log in.", body = UserAdded,
+        headers(("Location" = String, description = "The address of what was added.")))),
     extensions(("x-errors" = json!([UsernameTaken, EmailTaken, Busy]))))]
 pub(super) async fn add(
     CurrentAdmin(admin): CurrentAdmin,

@@ -84,7 +84,8 @@ pub async fn show(
 /// Add a book
 #[utoipa::path(post, path = "/books", operation_id = "addBook", request_body = Details,
     security(("accessToken" = [])), responses((status = 201, description = "It is in the catalogue.", body = Added,
-        headers(("ETag" = String, description = "For `If-Match`: another one after each change.")))))]
+        headers(("Location" = String, description = "The address of what was added."),
+            ("ETag" = String, description = "For `If-Match`: another one after each change.")))))]
 pub async fn add(_: Admin, body: Body<Details>, catalogue: Data<Catalogue>) -> Result<HttpResponse, Problem> {
     let book = catalogue.books.add(body.read()?).await?;
     let answer = Added { message: "Book added successfully", book: &book };

@@ -12,7 +12,7 @@ use crate::users::Email;
 #[schema(example = json!({"email": "anna@example.org", "currentPassword": "password123member"}))]
 pub(in crate::routes) struct EmailChange {
     /// At most 254 bytes.
-    #[schema(value_type = String, format = Email, max_length = 254)]
+    #[schema(value_type = String, format = "idn-email", max_length = 254)]
     pub email: Parsed<Email>,
     /// The current password.
     #[schema(value_type = String)]
@@ -24,7 +24,7 @@ pub(in crate::routes) struct EmailChange {
 #[schema(example = json!({"email": "anna@example.org"}))]
 pub(in crate::routes) struct ForgottenPassword {
     /// At most 254 bytes.
-    #[schema(value_type = String, format = Email, max_length = 254)]
+    #[schema(value_type = String, format = "idn-email", max_length = 254)]
     pub email: Parsed<Email>,
 }
 

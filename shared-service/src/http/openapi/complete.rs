@@ -6,6 +6,7 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi, PathItem, Ref, RefOr, Response, ResponseBuilder, Schema};
@@ -69,7 +70,6 @@ fn complete_call(operation: &mut Operation, components: &mut Components) {
     if parameters(operation, &ParameterIn::Query).any(|name| name == "cursor") {
         show(operation, "200", "Link", "`rel=\"next\"`: the next page (RFC 8288), if there is one.");
     }
-    show(operation, "201", "Location", "The address of what was added.");
     for answer in operation.responses.responses.values_mut() {
         if let RefOr::T(answer) = answer {
             add_header(answer, "X-Request-Id", REQUEST_ID);
@@ -113,7 +113,11 @@ fn codes(operation: &mut Operation) -> Vec<ErrorCode> {
         codes.extend([Code::MissingToken, Code::InvalidToken, Code::InsufficientScope, Code::Unavailable]);
     }
     if operation.request_body.is_some() {
-        codes.extend([Code::MalformedBody, Code::ContentTooLarge, Code::UnsupportedMediaType, Code::ValidationFailed]);
+        codes.extend([Code::MalformedBody, Code::ContentTooLarge, Code::UnsupportedMediaType]);
+    }
+    // A call that takes only a form reports violations in a body of its own.
+    if operation.request_body.as_ref().is_some_and(takes_json) {
+        codes.push(Code::ValidationFailed);
     }
     if parameters(operation, &ParameterIn::Query).next().is_some() {
         codes.extend([Code::MalformedQuery, Code::ValidationFailed]);
@@ -127,6 +131,10 @@ fn codes(operation: &mut Operation) -> Vec<ErrorCode> {
     codes.sort_by_key(|code| *code as usize);
     codes.dedup();
     codes
+}
+
+fn takes_json(body: &RefOr<RequestBody>) -> bool {
+    matches!(body, RefOr::T(body) if body.content.contains_key("application/json"))
 }
 
 /// The names of the parameters in `place`.
@@ -193,7 +201,8 @@ fn headers_of(codes: &[ErrorCode]) -> Vec<(&'static str, &'static str)> {
         }
         405 => vec![("Allow", "The methods of this address.")],
         415 => vec![
-            ("Accept", "`application/json`, unless the body was compressed."),
+            ("Accept", "The media type that the body must have."),
+            ("Accept-Encoding", "`identity`, if the body was compressed."),
             ("Accept-Patch", "On `PATCH`: the media types that its body may have (RFC 5789)."),
         ],
         429 | 503 => vec![("Retry-After", "Seconds to wait.")],
