@@ -150,13 +150,14 @@ impl Outbox {
         within(STORE, sqlx::query(DELETE).bind(id).execute(&self.pool)).await.map(drop)
     }
 
-    /// Counts `mail`; false if its mailbox got three mails of its kind in the last hour, which is the limit. Mails that
+    /// Counts `mail`; false if its mailbox got three mails of its kind in the last hour, which is the limit. Addresses that
+    /// differ in a `+tag` count as one mailbox. Mails that
     /// verify an address have the same limit for each user, so that an account cannot send to any number of mailboxes.
     pub(super) async fn pass(&self, mail: &Claimed, now_ms: i64) -> Result<bool, StoreError> {
         within(STORE, sqlx::query(SWEEP).bind(now_ms - HOUR).execute(&self.pool)).await?;
         let kind = mail.kind.into_str();
         let of_user = (mail.kind == Kind::Verify).then(|| format!("{kind} by\n{}", mail.user_id));
-        for counted in of_user.into_iter().chain([format!("{kind}\n{}", mail.email.as_str())]) {
+        for counted in of_user.into_iter().chain([format!("{kind}\n{}", mailbox(&mail.email))]) {
             let pass = sqlx::query(PASS).bind(digest(&counted)).bind(now_ms).bind(now_ms - HOUR);
             if within(STORE, pass.execute(&self.pool)).await?.rows_affected() != 1 {
                 return Ok(false);
@@ -173,6 +174,12 @@ impl Outbox {
         let now = u64::try_from(now_ms / 1000).unwrap_or_default();
         Ok(began.map_or(Duration::ZERO, |began| Duration::from_secs(now.saturating_sub(began))))
     }
+}
+
+/// The address without a `+tag` of its local part.
+fn mailbox(email: &Email) -> String {
+    let (local, host) = email.as_str().rsplit_once('@').unwrap_or_default();
+    format!("{}@{host}", local.split_once('+').map_or(local, |(local, _)| local))
 }
 
 /// Queues `mail` in the caller's transaction; false if the outbox is full. The caller wakes a worker after the commit.

@@ -170,6 +170,25 @@ async fn fourth_link_of_an_hour_is_not_sent_and_a_notice_is() {
     .await;
 }
 
+/// Many providers deliver all of these to one mailbox.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
+async fn addresses_that_differ_in_a_tag_share_the_limit_of_their_mailbox() {
+    on_each_database(&[], async |service| {
+        let email = address("anna");
+        let tagged = ["a", "b", "c", "d"].map(|tag| email.replace('@', &format!("+{tag}@")));
+        for email in &tagged {
+            service.member_with(email).await;
+            service.forgot(email).await;
+            service.all_is_sent().await;
+        }
+        for (email, count) in tagged.iter().zip([1, 1, 1, 0]) {
+            server().mails(email, count).await;
+        }
+    })
+    .await;
+}
+
 /// Registrations of other users with the address do not count against its owner's limit of reset links.
 #[tokio::test]
 #[cfg_attr(not(feature = "all-tests"), ignore = "needs a mail server: ./test")]
