@@ -119,6 +119,8 @@ impl Config {
 
     /// Checks settings that depend on each other.
     fn check(&self, settings: &mut Settings) {
+        let (current, previous) = (self.refresh_secret.as_ref(), self.refresh_previous.as_ref());
+        settings.warn_of_same("REFRESH_TOKEN_SECRET_PREVIOUS", current, previous);
         if !self.access_audience.iter().any(|name| name == AUDIENCE) {
             settings
                 .wrong("ACCESS_TOKEN_AUDIENCE", format!("must name {AUDIENCE}, whose /me and /users take the token"));

@@ -54,7 +54,8 @@ impl Console {
         if self.terminal {
             return typed_twice();
         }
-        let line = self.read_line()?;
+        let line =
+            self.read_line().map_err(|error| CliError::refused(format!("the password cannot be read: {error}")))?;
         let text = line.strip_suffix('\n').unwrap_or(&line);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {

@@ -3,7 +3,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use shared_claims::SigningKey;
+use shared_claims::{Secret, SigningKey};
 use shared_service::open_trusted;
 use uuid::Uuid;
 
@@ -17,7 +17,9 @@ pub fn keygen(files: &[PathBuf]) -> io::Result<()> {
     }
     files.iter().try_for_each(|file| {
         let done = if file.exists() { "is there already and stays as it is" } else { "holds a fresh secret" };
-        kept(file, secret)?;
+        let text = kept(file, secret)?;
+        Secret::parse(text.strip_suffix('\n').unwrap_or(&text))
+            .map_err(|error| io::Error::other(format!("{} {error}", file.display())))?;
         eprintln!("{} {done}", file.display());
         Ok(())
     })

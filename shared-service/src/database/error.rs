@@ -103,10 +103,14 @@ impl From<StoreError> for Problem {
 
 /// The reason why the database at `place`, a file or an address, cannot be used.
 pub(crate) fn unprepared(place: &str, error: &sqlx::Error) -> StoreError {
-    if let sqlx::Error::Migrate(error) = error
-        && let MigrateError::VersionMissing(version) = **error
-    {
-        return StoreError::Newer { version };
+    if let sqlx::Error::Migrate(error) = error {
+        match **error {
+            MigrateError::VersionMissing(version) => return StoreError::Newer { version },
+            MigrateError::VersionMismatch(version) => {
+                return StoreError::unavailable("the database", format!("{place}: {}", other_migration(version)));
+            }
+            _ => {}
+        }
     }
     let remedy = if has_code(error, &[NO_FILE]) {
         "; its folder must be there, and with ?mode=rwc the start makes the file"
@@ -114,6 +118,11 @@ pub(crate) fn unprepared(place: &str, error: &sqlx::Error) -> StoreError {
         ""
     };
     StoreError::unavailable("the database", format!("{place}: {}{remedy}", words(error)))
+}
+
+/// The description of a database in which the migration `version` is not the one of this program.
+pub(crate) fn other_migration(version: i64) -> String {
+    format!("migration {version:04} is another one there: is it the database of another service?")
 }
 
 fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {

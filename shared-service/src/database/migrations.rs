@@ -88,6 +88,19 @@ pub(crate) async fn applied<'c>(on: impl Executor<'c, Database = Any>) -> Result
     rows.iter().map(|row| Ok((row.try_get("version")?, row.try_get("checksum")?))).collect()
 }
 
+/// The version of an applied migration that differs from that of the same number in `migrations`.
+pub(crate) fn changed(
+    applied: &[(i64, Vec<u8>)],
+    migrations: &[(&'static str, &'static str)],
+    is_postgres: bool,
+) -> Option<i64> {
+    let mut known = migrations.iter().map(|&(name, sql)| migration(name, text(sql, is_postgres)));
+    let is_changed = |known: &Migration| {
+        applied.iter().any(|(version, checksum)| *version == known.version && *checksum != *known.checksum)
+    };
+    known.find(is_changed).map(|known| known.version)
+}
+
 /// The migrations that are not applied yet. Fails if an applied one is unknown or changed.
 fn missing<'m>(applied: &[(i64, Vec<u8>)], migrations: &'m [Migration]) -> Result<Vec<&'m Migration>, MigrateError> {
     for (version, checksum) in applied {

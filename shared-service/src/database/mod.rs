@@ -28,11 +28,12 @@ pub(crate) use self::backup::{backup, backup_into};
 pub(crate) use self::calls::describe as describe_calls;
 pub use self::error::StoreError;
 use self::error::may_pass;
-pub(crate) use self::error::unprepared;
+pub(crate) use self::error::{other_migration, unprepared};
 use self::migrations::migrate;
 pub use self::migrations::{Step, Work};
-pub(crate) use self::migrations::{applied, version_of};
+pub(crate) use self::migrations::{applied, changed, version_of};
 pub use self::pool::Database;
+pub(crate) use self::pool::is_address;
 pub use self::transaction::{Connection, Transaction};
 
 /// The time limit of a store call; a request that exceeds it is answered 503.

@@ -47,6 +47,14 @@ enum Pool {
     Postgres(PgPool),
 }
 
+/// True if the driver understands `url`.
+pub(crate) fn is_address(url: &str) -> bool {
+    match Kind::of(url) {
+        Kind::Sqlite(_) => url.parse::<SqliteConnectOptions>().is_ok(),
+        Kind::Postgres => url.parse::<PgConnectOptions>().is_ok(),
+    }
+}
+
 impl Database {
     /// A pool for the database at `url` with at most `connections`. Connects at the first call.
     ///

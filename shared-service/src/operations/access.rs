@@ -33,6 +33,7 @@ impl AccessSettings {
         let secret = settings.signing_secret("ACCESS_TOKEN_SECRET", why);
         let why = "The access secret before this one: still verified, never signed with";
         let previous = settings.signing_secret("ACCESS_TOKEN_SECRET_PREVIOUS", why);
+        settings.warn_of_same("ACCESS_TOKEN_SECRET_PREVIOUS", secret.as_ref(), previous.as_ref());
         let ttl = Self::ttl(settings);
         let issuer = Self::issuer(settings);
         let why = "One more header that may carry an access token, such as x-access-token";

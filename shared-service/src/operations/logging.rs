@@ -49,6 +49,8 @@ pub fn start_logging(settings: &mut Settings) {
     let mut log = env_logger::Builder::new();
     // actix-http logs its threads, and each connection that is not HTTP as an error.
     log.filter_module("actix_http", LevelFilter::Off);
+    // sqlx would log the value of an unknown parameter of an address, which may be a password.
+    log.filter_module("sqlx_postgres::options", LevelFilter::Off);
     // redis logs each connection attempt; auth-service logs each outage once.
     log.filter_module("redis", LevelFilter::Off);
     log.filter_module("actix_server", LevelFilter::Warn).parse_filters(&filter);

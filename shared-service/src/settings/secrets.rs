@@ -9,6 +9,7 @@ use super::kind::Kind;
 use super::private::is_readable_by_others;
 use super::shown::masked;
 use super::spelling::flaw;
+use crate::database::is_address;
 
 impl Settings {
     /// Reads a secret text: `NAME`, or the content of the file `NAME_FILE` without a line break at its end. A value
@@ -55,6 +56,8 @@ impl Settings {
             self.wrong(name, format!("is not set: {why}"));
         } else if !url.is_empty() && !["sqlite:", "postgres:", "postgresql:"].iter().any(is_known) {
             self.wrong(name, "must be sqlite://FILE?mode=rwc or postgres://user:password@host/database");
+        } else if !url.is_empty() && !is_address(&url) {
+            self.wrong(name, "is not understood: check its host, its port and what follows the ?");
         } else if let Kind::Sqlite(file) = Kind::of(&url) {
             match file {
                 Some(file) => self.doubt_readable(name, &file),
@@ -70,7 +73,8 @@ impl Settings {
     /// Warns if other users can read the database. `SQLite` gives its `-wal` and `-shm` files the mode of the database.
     fn doubt_readable(&mut self, name: &str, file: &Path) {
         let files = ["", "-wal", "-shm"].map(|end| format!("{}{end}", file.display()));
-        let is_readable = |path: &String| std::fs::metadata(path).is_ok_and(|found| is_readable_by_others(&found));
+        let is_readable =
+            |path: &String| std::fs::metadata(path).is_ok_and(|found| found.is_file() && is_readable_by_others(&found));
         let readable: Vec<&str> = files.iter().filter(|path| is_readable(path)).map(String::as_str).collect();
         if !readable.is_empty() {
             let readable = readable.join(" ");
@@ -94,6 +98,13 @@ impl Settings {
         let secret = Secret::parse(text.expose_secret()).map_err(|error| self.wrong(name, error.to_string())).ok()?;
         self.hidden.insert(name, Some(format!("***  # set, kid {}", secret.key_id())));
         Some(secret)
+    }
+
+    /// Warns if `previous`, the secret `name`, is also the secret in use.
+    pub fn warn_of_same(&mut self, name: &str, current: Option<&Secret>, previous: Option<&Secret>) {
+        if current.zip(previous).is_some_and(|(current, previous)| current.same_as(previous)) {
+            self.warnings.push(format!("{name} is the secret in use: tokens of the one before it are refused"));
+        }
     }
 
     /// Records an error if the secret `name` is not set and no other key takes its place.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Desk, log_in};
 use crate::database::server;
+use crate::redis_server::Redis;
 use crate::service::{ACCESS_SECRET, GOOD};
 
 #[test]
@@ -57,10 +58,11 @@ fn keygen_keeps_the_secrets_that_are_there() {
 fn wrong_settings_stop_the_start_with_one_message() {
     let desk =
         Desk::new().set("BCRYPT_COST", "99").set("REFRESH_TOKEN_SECRET", ACCESS_SECRET).set("DEMO_DATA", "so so");
+    let desk = desk.set("AUTH_DATABASE_URL", "postgres://host:99999/auth");
     for arguments in [&[][..], &["serve"]] {
         let ended = desk.run(arguments, "").is(1);
         assert!(ended.err.starts_with("auth-service: the settings are wrong:\n  "), "{ended:?}");
-        for name in ["BCRYPT_COST", "REFRESH_TOKEN_SECRET", "DEMO_DATA"] {
+        for name in ["BCRYPT_COST", "REFRESH_TOKEN_SECRET", "DEMO_DATA", "AUTH_DATABASE_URL"] {
             assert!(ended.err.contains(&format!("\n  {name} ")), "{name}: {ended:?}");
         }
         assert!(!ended.err.contains(ACCESS_SECRET), "{ended:?}");
@@ -80,6 +82,46 @@ fn unusable_address_or_file_is_named() {
         let last = ended.err.lines().last().unwrap();
         assert!(last.starts_with("auth-service: ") && last.contains(expected), "{ended:?}");
     }
+}
+
+/// It would end sessions where there are none, and say that they have ended.
+#[tokio::test]
+#[cfg_attr(not(feature = "all-tests"), ignore = "needs Redis: ./test")]
+async fn command_for_another_store_of_sessions_is_refused() {
+    let redis = Redis::start().await;
+    let desk = Desk::new().set("REDIS_URL", &redis.url());
+    desk.run(&["users", "add", "anna"], &format!("{GOOD}\n")).is(0);
+    drop(desk.serve());
+    desk.run(&["users", "set-role", "anna", "admin"], "").is(0);
+    let desk = desk.set("REDIS_URL", "");
+    for arguments in [["users", "disable", "anna"], ["sessions", "revoke-all", "anna"]] {
+        let ended = desk.run(&arguments, "").is(1);
+        assert!(ended.err.contains("keeps its sessions in Redis"), "{ended:?}");
+    }
+    // A start of the service moves them.
+    drop(desk.serve());
+    desk.run(&["sessions", "revoke-all", "anna"], "").is(0);
+    let desk = desk.set("REDIS_URL", &redis.url());
+    let ended = desk.run(&["users", "disable", "anna"], "").is(1);
+    assert!(ended.err.contains("keeps its sessions in the database"), "{ended:?}");
+}
+
+#[test]
+fn unknown_parameter_of_an_address_is_not_logged() {
+    let address = "postgres://anna@127.0.0.1:1/auth?pasword=hush-hush";
+    for level in ["info", "trace"] {
+        let ended =
+            Desk::new().set("AUTH_DATABASE_URL", address).set("RUST_LOG", level).run(&["users", "list"], "").is(1);
+        assert!(ended.err.contains("127.0.0.1:1") && !ended.err.contains("hush-hush"), "{ended:?}");
+    }
+}
+
+#[test]
+fn existing_file_without_a_usable_secret_fails_keygen() {
+    let desk = Desk::new();
+    std::fs::write(desk.folder.join("secret"), "short").unwrap();
+    let ended = desk.run(&["keygen", "secret"], "").is(1);
+    assert!(ended.err.contains("secret is shorter than 32 bytes"), "{ended:?}");
 }
 
 #[test]

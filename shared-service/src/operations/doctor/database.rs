@@ -5,7 +5,7 @@ use rustix::fs::{Access, access};
 
 use super::{CheckResult, clock};
 use crate::clock::now_ms;
-use crate::database::{Database, StoreError, applied, open_existing, unprepared, version_of};
+use crate::database::{Database, StoreError, applied, changed, open_existing, other_migration, unprepared, version_of};
 use crate::settings::Kind;
 
 const WHAT: &str = "database";
@@ -13,7 +13,7 @@ const MIGRATIONS: &str = "migrations";
 
 /// Checks that the database at `url` answers, that its clock is right, and that it has all `migrations`. Changes
 /// nothing.
-pub(super) async fn database(url: &str, migrations: &[(&str, &str)]) -> Vec<CheckResult> {
+pub(super) async fn database(url: &str, migrations: &[(&'static str, &'static str)]) -> Vec<CheckResult> {
     if url.is_empty() {
         return vec![CheckResult::fail(WHAT, "no address is set, see settings")];
     }
@@ -55,7 +55,11 @@ fn file_trouble(file: &Path, url: &str) -> Option<CheckResult> {
     })
 }
 
-async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<CheckResult>, StoreError> {
+async fn ask(
+    url: &str,
+    kind: &Kind,
+    migrations: &[(&'static str, &'static str)],
+) -> Result<Vec<CheckResult>, StoreError> {
     let pool = open_existing(url)?;
     pool.probe().await.map_err(|error| unprepared(&pool.place(), &error))?;
     let asked = now_ms();
@@ -65,7 +69,10 @@ async fn ask(url: &str, kind: &Kind, migrations: &[(&str, &str)]) -> Result<Vec<
         found.push(clock("the database", ahead_ms(&pool).await?));
     }
     found.push(match applied(&pool).await {
-        Ok(applied) => compare(&applied.into_iter().map(|(version, _)| version).collect(), migrations),
+        Ok(applied) => match changed(&applied, migrations, pool.is_postgres()) {
+            Some(version) => CheckResult::fail(MIGRATIONS, other_migration(version)),
+            None => compare(&applied.into_iter().map(|(version, _)| version).collect(), migrations),
+        },
         Err(_) => CheckResult::warn(MIGRATIONS, "none was applied yet: the next start does it"),
     });
     Ok(found)

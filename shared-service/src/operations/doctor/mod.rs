@@ -116,7 +116,7 @@ impl<W: Write> Report<W> {
         &mut self,
         options: &ServerOptions,
         url: &str,
-        migrations: &[(&str, &str)],
+        migrations: &[(&'static str, &'static str)],
     ) -> io::Result<()> {
         self.print([certificate(options.tls.as_ref(), now_ms())])?;
         self.print(time_limited("address", address(options)).await)?;
