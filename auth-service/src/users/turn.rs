@@ -20,15 +20,19 @@ const SESSIONS_IN: &str = "SELECT sessions_in FROM users_turn WHERE id = 1";
 const KEEP_SESSIONS_IN: &str = "UPDATE users_turn SET sessions_in = $1 WHERE id = 1";
 
 impl Users {
-    /// The store in which the last start of the service kept sessions, if it is not `store`.
-    pub(crate) async fn sessions_elsewhere(&self, store: &str) -> Result<Option<String>, StoreError> {
-        let last: String = within(STORE, sqlx::query_scalar(SESSIONS_IN).fetch_one(&self.pool)).await?;
-        Ok(Some(last).filter(|last| !last.is_empty() && last != store))
+    /// The store in which the last start of the service kept sessions; "" before the first start.
+    pub(crate) async fn sessions_in(&self) -> Result<String, StoreError> {
+        within(STORE, sqlx::query_scalar(SESSIONS_IN).fetch_one(&self.pool)).await
     }
 
-    /// Records that this start of the service keeps sessions in `store`.
+    /// Records that this start of the service keeps sessions in `store`. Writes only after a move, because another
+    /// process may have locked the database.
     pub(crate) async fn keep_sessions_in(&self, store: &str) -> Result<(), StoreError> {
-        if let Some(last) = self.sessions_elsewhere(store).await? {
+        let last = self.sessions_in().await?;
+        if last == store {
+            return Ok(());
+        }
+        if !last.is_empty() {
             log::warn!("sessions are in {store} now, and were in {last}: see \"Move the sessions\" in docs/runbook.md");
         }
         within(STORE, sqlx::query(KEEP_SESSIONS_IN).bind(store).execute(&self.pool)).await.map(drop)
