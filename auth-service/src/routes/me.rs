@@ -9,7 +9,7 @@ use shared_service::{Caller, link_next};
 
 use super::callers::{CurrentUser, RateLimited};
 use super::replies::{Device, Profile};
-use super::requests::{DEVICES, ListDevices, PasswordChange, PasswordProof};
+use super::requests::{DEVICES, EndDevices, ListDevices, PasswordChange, PasswordProof};
 use super::{State, login_refused, not_hashed};
 use crate::endings::complete_of;
 use crate::grants::LoginRefused;
@@ -138,16 +138,21 @@ pub(super) async fn sign_out_device(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Log all devices out, this one too
-#[utoipa::path(delete, path = "/me/sessions", operation_id = "endAllMySessions", security(("accessToken" = [])),
-    responses((status = 204, description = "All sessions have ended.")), extensions(("x-errors" = json!([TooManyRequests]))))]
+/// Log all devices out, this one too unless it is excepted
+///
+/// All access tokens are revoked. A device that stays signed in gets another one by a refresh.
+#[utoipa::path(delete, path = "/me/sessions", operation_id = "endAllMySessions", params(EndDevices),
+    security(("accessToken" = [])), responses((status = 204, description = "The sessions have ended.")),
+    extensions(("x-errors" = json!([TooManyRequests]))))]
 pub(super) async fn sign_out_everywhere(
     CurrentUser { member, account }: CurrentUser,
     _: RateLimited,
     state: Data<State>,
+    query: Query<EndDevices>,
 ) -> Result<HttpResponse, Problem> {
+    let except = query.read()?.except.and_then(|_| member.session_id.parse().ok());
     withdraw_links(&state, &account).await?;
-    state.sessions.end_all(&member.user_id, None).await?;
+    state.sessions.end_all(&member.user_id, except).await?;
     withdraw_links(&state, &account).await?;
     log_event(&member, "session.all_ended", "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())

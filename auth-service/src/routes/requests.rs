@@ -146,6 +146,15 @@ pub(super) struct ListDevices {
     pub cursor: Option<Parsed<DeviceCursor>>,
 }
 
+/// `DELETE /me/sessions`.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EndDevices {
+    /// `current` keeps the caller's own session.
+    #[param(value_type = Option<String>, pattern = "^current$")]
+    pub except: Option<Parsed<OwnSession>>,
+}
+
 /// `GET /users`.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -177,6 +186,17 @@ impl FromStr for ProposedPassword {
     fn from_str(text: &str) -> Result<Self, WeakPassword> {
         check_length(text)?;
         Ok(Self(text.into()))
+    }
+}
+
+/// The session of the caller.
+pub(super) struct OwnSession;
+
+impl FromStr for OwnSession {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        if text == "current" { Ok(Self) } else { Err("must be current") }
     }
 }
 

@@ -108,6 +108,24 @@ async fn all_devices_are_signed_out() {
 }
 
 #[tokio::test]
+async fn all_other_devices_are_signed_out() {
+    on_each_store([], async |service| {
+        let person = service.newcomer().await;
+        let others = [service.log_in((&person.name, GOOD)).await, service.log_in((&person.name, GOOD)).await];
+        let caller = service.bearer(&person.pair.access);
+        caller.delete("/me/sessions?except=phone").await.fails(422, "validation_failed");
+        assert_eq!(service.devices(&person.pair.access).await.len(), 3);
+        caller.delete("/me/sessions?except=current").await.is(204);
+        for pair in &others {
+            service.refresh(&pair.refresh).await.fails(403, "invalid_refresh_token");
+        }
+        let next = service.refresh(&person.pair.refresh).await.is(200).pair();
+        assert_eq!(ids(&service.devices(&next.access).await), [id(&person.pair)]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn devices_are_walked_page_by_page() {
     on_each_store([], async |service| {
         let person = service.newcomer().await;
