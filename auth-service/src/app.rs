@@ -16,7 +16,7 @@ use shared_service::{Metrics, Readiness, RevocationSettings, Running, as_gauge, 
 
 use crate::config::{AUDIENCE, Config, StoreConfig};
 use crate::grants::Grants;
-use crate::limits::{FailureStore, Limits, Rates, RedisFailures, SITE, SqlFailures};
+use crate::limits::{FailureStore, Limits, Rates, RedisFailures, SITE_FACTOR, SqlFailures};
 use crate::mail::Recovery;
 use crate::passwords::Passwords;
 use crate::redis::Redis;
@@ -206,7 +206,7 @@ fn limits(limited: &Limited, calls: u32, failures: u32) -> Limits {
     };
     Limits {
         rates: NonZeroU32::new(calls)
-            .map(|calls| [calls, calls.saturating_mul(SITE)].map(|calls| rates(limited, calls))),
+            .map(|calls| [calls, calls.saturating_mul(SITE_FACTOR)].map(|calls| rates(limited, calls))),
         failures: NonZeroU32::new(failures).map(|failures| (failures, store)),
     }
 }

@@ -10,7 +10,7 @@ use crate::passwords::{COSTS, Pepper};
 use crate::redis::RedisAddress;
 use crate::sessions::Rules;
 
-/// The only service that accepts refresh tokens.
+/// The name of this service in `aud`, the only one in a refresh token.
 pub const AUDIENCE: &str = "auth-service";
 
 /// The settings of the service.

@@ -157,7 +157,8 @@ impl Grants {
             return Ok(Some(account));
         };
         let is_stored = self.users.replace_hash(&account.user.id, &account.hash, &hash).await?;
-        // If another instance rewrote the hash first, `open` recognizes it by the salt, unless a hash has no key.
+        // Another instance may have replaced the hash first. Its hash has the same salt, by which `open` recognizes the
+        // password. A hash without a key has no salt to keep, so the other one has to be verified.
         let is_right = is_stored || hash.is_of_the_same_password(&account.hash);
         Ok(is_right.then_some(Account { hash, ..account }))
     }

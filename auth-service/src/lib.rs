@@ -1,7 +1,7 @@
 //! auth-service manages users: it registers them, verifies passwords, opens sessions and signs the two tokens.
 //!
 //! Dependencies point one way: `main -> app -> routes -> domain` (`grants`, `tokens`, `sessions`, `passwords`,
-//! `users`). The domain does not depend on HTTP.
+//! `users`, `limits`, `mail`). The domain does not depend on HTTP.
 
 /// The private key that signs access tokens.
 pub mod access_keys;

@@ -137,6 +137,7 @@ impl Tokens {
     /// that ends before the token's own lifetime.
     pub(crate) fn issue(&self, user: &User, session: &Session) -> TokenPair {
         let date = seconds(session.issued_at);
+        // At least a second, because `exp` must be after `iat`.
         let expires_in = self.access_ttl.min(seconds(session.ends_at).saturating_sub(date)).max(1);
         let access = AccessClaims {
             sub: user.id.to_string(),

@@ -40,13 +40,13 @@ impl LoginRefused {
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// The token is forged, malformed or expired, or lives too long. No store was changed.
-    #[error("not proven: {0}")]
+    #[error("invalid token: {0}")]
     InvalidToken(TokenError),
     /// Its session ended, expired, or never existed.
     #[error("no such session")]
     UnknownSession(VerifiedRefreshToken),
     /// The token was used before (RFC 9700 section 4.14.2); the session has ended.
-    #[error("replayed")]
+    #[error("reused")]
     Reused(VerifiedRefreshToken),
     /// Its user is disabled or deleted; the session has ended.
     #[error("the user is disabled or gone")]

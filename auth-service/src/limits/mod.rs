@@ -28,7 +28,7 @@ pub use self::sql::SqlFailures;
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The factor by which the limit of an IPv6 site exceeds that of one of its networks.
-pub(crate) const SITE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+pub(crate) const SITE_FACTOR: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// The limits of one service.
 pub(crate) struct Limits {
@@ -74,8 +74,8 @@ impl Limits {
     /// are counted under the submitted name, whether or not the account exists.
     ///
     /// If too many passwords were wrong before, or too many other attempts failed meanwhile, the result of `check` is
-    /// withheld: the error is [`Throttled`]. It comes no earlier for a right password, whose second part completes when
-    /// a wrong one would have been refused.
+    /// withheld: the error is [`Throttled`]. With a right password, `check` also returns a future that completes when a
+    /// wrong one would have been refused. The error waits for it, so that its time does not reveal the password.
     pub(crate) async fn guarded<T, E: From<Throttled>>(
         &self,
         login: &str,
@@ -107,7 +107,7 @@ impl Limits {
     async fn begin(&self, login: &str, from: ClientNetwork) -> Result<Vec<Counted<'_>>, Throttled> {
         let mut counted = Vec::new();
         let Some((limit, store)) = &self.failures else { return Ok(counted) };
-        for (network, limit) in networks(from).zip([*limit, limit.saturating_mul(SITE)]) {
+        for (network, limit) in networks(from).zip([*limit, limit.saturating_mul(SITE_FACTOR)]) {
             let (name, limit) = (digest(login, network), limit.get());
             match store.attempt(&name, limit).await? {
                 Attempt::Wait(wait) => return Err(Throttled::Wait(wait)),

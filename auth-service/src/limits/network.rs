@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The prefix lengths, in bits, of the smallest and the largest IPv6 network of one subscriber.
+/// The prefix length of the smallest IPv6 network of one subscriber, in bits.
 const SUBSCRIBER: u32 = 64;
+/// That of the largest one.
 const SITE: u32 = 48;
 
 /// The addresses of one subscriber: an IPv4 address, or an IPv6 network of 64 bits. The default is for clients without

@@ -10,7 +10,7 @@ const LONGEST_WORD: usize = 32;
 const READINGS: usize = 8;
 
 /// The symbols that zxcvbn reads as a letter, for each letter with more than one symbol (a, c, g, i, l, s, t). A symbol
-/// shared with an earlier letter is listed twice, because it doubles the readings. The digits alone give 8.
+/// shared with an earlier letter is listed twice, because it doubles the readings. The ten digits give 12.
 const LETTERS: [&str; 7] = ["4@", "({[<", "69", "1!|", "11||7", "5$", "+77"];
 
 /// The symbols of [`LETTERS`] that are not digits, each with its letter.

@@ -24,7 +24,7 @@ impl Shard {
 
     /// The shard of a user.
     pub(crate) fn of(user_id: &str) -> Self {
-        Self(usize::from(slot(user_id) / (SLOTS / 16)))
+        Self(usize::from(slot(user_id)) * SHARDS / usize::from(SLOTS))
     }
 
     /// Its index among all shards.

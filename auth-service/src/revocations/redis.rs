@@ -43,16 +43,16 @@ pub(crate) async fn read(redis: &Redis, cursor: &Cursor) -> Result<Changes, Stor
 /// read from its beginning.
 async fn read_all(redis: &Redis, after: [Position; SHARDS]) -> Result<Changes, StoreError> {
     let shards = Shard::all().map(|shard| read_shard(redis, shard, after[shard.number()]));
-    let (mut told, shards) = tokio::try_join!(name(redis), try_join_all(shards))?;
+    let (mut names, shards) = tokio::try_join!(name(redis), try_join_all(shards))?;
     let mut changes = Changes { now: i64::MAX, ..Changes::default() };
     for shard in shards {
-        told += &shard.list;
+        names += &shard.list;
         changes.now = changes.now.min(shard.now);
         changes.more |= shard.more;
         changes.corrupt.extend(shard.corrupt);
         changes.shards.extend(shard.shards);
     }
-    changes.list = digest(&told);
+    changes.list = digest(&names);
     Ok(changes)
 }
 

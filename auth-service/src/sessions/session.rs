@@ -88,13 +88,14 @@ pub struct Session {
     pub rotated_at: i64,
     /// The `iat` of its newest access token: now, or slightly later so as not to be before the user's `notBefore`.
     pub issued_at: i64,
-    /// The time by which `issued_at` is ahead of now.
+    /// The time by which `issued_at` is ahead of now; 0 in a session from `list`.
     pub issued_ahead: i64,
     /// The end of the session if it is not refreshed; never after `ends_at`.
     pub idle_ends_at: i64,
     /// The latest end of the session, fixed at login.
     pub ends_at: i64,
-    /// True if the user's access tokens were revoked within the last 10 s, by the clock of the store.
+    /// True if the user's access tokens were revoked within the last 10 s, by the clock of the store. Not set by
+    /// `list`.
     pub is_user_revoked: bool,
     /// The description of the client.
     pub label: Label,
