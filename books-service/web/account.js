@@ -32,7 +32,9 @@ function devices(signal) {
   const list = el('ul', { className: 'rows', 'aria-label': 'Devices', 'aria-busy': 'true' }, ...skeleton(2));
   const end = (id, row, name) => ({ target }) => busy(target, async () => {
     await calls.endDevice(id);
+    const next = (row().nextElementSibling ?? row().previousElementSibling)?.querySelector('button');
     row().remove();
+    (next ?? document.querySelector('main')).focus();
     toast(`${name} is signed out.`);
   });
   const item = ({ id, label, address, lastUsedAt, current }) => {

@@ -1,14 +1,17 @@
 import { session, authOrigin } from './api.js';
 import { button, el, explain, notice, toast } from './ui.js';
+import { account } from './account.js';
+import { book } from './book.js';
 import { catalogue } from './catalogue.js';
+import { people } from './people.js';
 import { welcome } from './welcome.js';
 
 const main = document.querySelector('main');
 const nav = document.querySelector('nav');
 const ROUTES = [
-  [/^\/books\/([\w-]+)$/, 'Book', async (id, signal) => (await import('./book.js')).book(id, signal)],
-  [/^\/account$/, 'My account', async (_, signal) => (await import('./account.js')).account(signal)],
-  [/^\/people$/, 'People', async (_, signal) => (await import('./people.js')).people(signal), 'admin'],
+  [/^\/books\/([\w-]+)$/, 'Book', async (id, signal) => book(id, signal)],
+  [/^\/account$/, 'My account', async (_, signal) => account(signal)],
+  [/^\/people$/, 'People', async (_, signal) => people(signal), 'admin'],
   [/^\/?(?:\?.*)?$/, 'Catalogue', async (_, signal) => catalogue(signal)],
 ];
 
@@ -59,16 +62,16 @@ async function signOut({ target }) {
 const REASONS = {
   signed_out: 'You are signed out.',
   invalid_refresh_token: 'Your session has ended. It was ended elsewhere, or not used for long, or your account was disabled.',
-  no_cookie: 'The cookie of your session is gone. You signed out on another page, or this browser keeps no cookies of this site: then allow them.',
+  no_cookie: 'The cookie of your session is gone. The session has expired, or you signed out on another page. If this browser keeps no cookies of this site, allow them.',
 };
 
 function showWelcome(reason) {
   view.abort();
   drawNav('');
-  document.title = 'Sign in · Reading room';
   document.querySelectorAll('dialog').forEach((open) => open.close());
   main.replaceChildren(welcome(navigator.cookieEnabled ? REASONS[reason] ?? '' : 'This browser blocks cookies. Allow them for this site: without one, nobody stays signed in.'));
   document.body.dataset.state = 'ready';
+  if (reason) main.focus({ preventScroll: true });
 }
 
 /** Removes all data of a user until it is known who is signed in. */
@@ -96,13 +99,14 @@ async function start() {
 
 session.addEventListener('change', ({ detail: { user, reason } }) => {
   document.getElementById('toasts').replaceChildren(); // They may name data of the user before, or undo a change.
-  if (user) show(false);
+  if (user) show(document.body.dataset.state === 'ready'); // After a sign-in, not after a start.
   else if (user === null) showWelcome(reason);
   else {
     hide();
     if (reason !== 'resting') start();
   }
 });
+document.querySelector('.skip').addEventListener('click', (event) => (event.preventDefault(), main.focus()));
 addEventListener('hashchange', () => session.user && show());
 addEventListener('pageshow', ({ persisted }) => persisted && start());
 

@@ -1,5 +1,6 @@
 import { library, session } from './api.js';
 import { button, el, finder, notice } from './ui.js';
+import { editor } from './editor.js';
 import { spine, year } from './spine.js';
 
 const ORDERS = [['title', 'Title'], ['author', 'Author'], ['year', 'Oldest first'], ['-year', 'Newest first'], ['-pages', 'Longest first'], ['-added', 'Last added']];
@@ -7,7 +8,8 @@ const ORDERS = [['title', 'Title'], ['author', 'Author'], ['year', 'Oldest first
 /** The catalogue: search, sort, and all books that match, loaded as they are scrolled to. */
 export function catalogue(signal) {
   const asked = new URLSearchParams(location.hash.split('?')[1] ?? '');
-  const state = { q: asked.get('q') ?? '', sort: asked.get('sort') ?? 'title' };
+  const [order] = ORDERS.find(([name]) => name === asked.get('sort')) ?? ORDERS[0];
+  const state = { q: asked.get('q') ?? '', sort: order };
   const sort = el('select', { id: 'sort' }, ...ORDERS.map(([value, label]) => el('option', { value, selected: value === state.sort }, label)));
   const count = el('p', { className: 'count', role: 'status' });
   const keep = (name, value) => {
@@ -17,7 +19,10 @@ export function catalogue(signal) {
     history.replaceState(null, '', `#/${query.size ? `?${query}` : ''}`);
   };
   const page = async (url, until) => {
-    const found = await library.page(url, until);
+    const found = await library.page(url, until).catch((error) => {
+      if (!until.aborted) count.textContent = '';
+      throw error;
+    });
     if (!until.aborted) count.textContent = total(found);
     return found;
   };
@@ -28,16 +33,11 @@ export function catalogue(signal) {
   });
   sort.addEventListener('change', () => (keep('sort', sort.value), load()));
   return [
-    el('div', { className: 'head' }, el('div', {}, el('h1', {}, 'Catalogue'), count), session.user.role === 'admin' && button('Add a book', add, 'primary')),
+    el('div', { className: 'head' }, el('div', {}, el('h1', {}, 'Catalogue'), count), session.user.role === 'admin' && button('Add a book', () => editor(), 'primary')),
     el('search', { className: 'tools' }, search, el('div', { className: 'field' }, el('label', { htmlFor: 'sort' }, 'Sort by'), sort)),
     results,
     el('p', { className: 'legend' }, 'A spine is as wide as its book is long, and its cloth is its language.'),
   ];
-}
-
-async function add() {
-  const { editor } = await import('./editor.js');
-  editor();
 }
 
 function total({ total, atLeast }) {

@@ -20,7 +20,7 @@ export const redraw = () => dispatchEvent(new HashChangeEvent('hashchange'));
 export function editor(book, tag) {
   const inputs = NAMES.map(([name, label]) => field(name, label, {
     value: book?.[name] ?? '', required: true, autofocus: name === 'title',
-    inputMode: NUMBERS.includes(name) ? 'numeric' : 'text', className: NUMBERS.includes(name) ? 'number' : '',
+    inputMode: name === 'pages' ? 'numeric' : 'text', className: NUMBERS.includes(name) ? 'number' : '',
   }, name === 'year' ? 'Before the common era it is negative.' : ''));
   const conflict = el('div', { className: 'conflict', role: 'alert' });
   const submit = async (values) => {

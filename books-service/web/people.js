@@ -13,11 +13,17 @@ export function people(signal) {
 
 function row(user) {
   const node = el('li');
-  const draw = () => node.replaceChildren(
+  const content = () => [
     el('div', { className: 'what' },
       el('strong', {}, user.username, user.role === 'admin' && el('span', { className: 'badge' }, 'Admin'), user.disabled && el('span', { className: 'badge bad' }, 'Disabled')),
       el('span', { className: 'facts' }, user.email ? `${user.email} · ` : '', 'since ', date(user.createdAt))),
-    user.id === session.user.id ? el('span', { className: 'facts' }, 'You') : el('div', { className: 'actions' }, ...actions()));
+    user.id === session.user.id ? el('span', { className: 'facts' }, 'You') : el('div', { className: 'actions' }, ...actions())];
+  /** Draws the row again; the focus stays at the button in the same place. */
+  const draw = () => {
+    const focused = [...node.querySelectorAll('button')].indexOf(document.activeElement);
+    node.replaceChildren(...content());
+    node.querySelectorAll('button')[focused]?.focus();
+  };
   /** Changes the account, and offers to change it back. */
   const change = async (fields, back, done) => {
     user = await calls.change(user.id, fields);

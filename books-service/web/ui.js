@@ -19,6 +19,7 @@ export const button = (label, onclick, kind = '') => el('button', { type: 'butto
 export function explain(error) {
   const outcome = error.isWrite ? 'The change may have been saved: look before you repeat it.' : 'Nothing was changed.';
   const texts = {
+    unexpected: 'The service gave an answer that this page does not understand. Try again later.',
     unreachable: `The service cannot be reached just now, or does not allow this page. ${outcome}`,
     unavailable: `The service is not available just now. ${outcome}`,
     busy: 'The service is busy just now. Try again in a moment.',
@@ -30,8 +31,15 @@ export function explain(error) {
     last_admin: 'The last admin has to stay an admin.',
     precondition_failed: 'It was changed meanwhile. Read it again first.',
   };
-  return texts[error.code] ?? (error.message || 'Something went wrong.');
+  if (error.errors?.length) return told(error.errors);
+  const wait = error.retryAfter && error.status === 429 ? ` Try again in ${error.retryAfter} seconds.` : '';
+  return (texts[error.code] ?? (error.message || 'Something went wrong.')) + wait;
 }
+
+const sentence = (text) => text.replace(/\.?$/, '.');
+
+/** The errors of fields that a form does not have. */
+const told = (errors) => errors.map(({ field: name, message }) => sentence(`${name} ${message}`)).join(' ');
 
 const toasts = document.getElementById('toasts');
 
@@ -100,12 +108,12 @@ function showErrors(node, status, error) {
     if (!input) return true;
     const place = document.getElementById(`${input.id}-error`);
     const label = input.labels[0].textContent;
-    [place.textContent, place.hidden] = [place.textContent ? `${place.textContent} It ${message}.` : `${label} ${message}.`, false];
+    [place.textContent, place.hidden] = [place.textContent ? sentence(`${place.textContent} It ${message}`) : sentence(`${label} ${message}`), false];
     input.setAttribute('aria-invalid', 'true');
     return false;
   });
   node.querySelector('[aria-invalid]')?.focus();
-  if (rest.length) status.textContent = rest.map(({ field: name, message }) => `${name} ${message}.`).join(' ');
+  if (rest.length) status.textContent = told(rest);
   else if (!errors.length) status.textContent = explain(error);
 }
 
@@ -115,7 +123,7 @@ export function dialog(title, ...children) {
   const heading = el('h2', { id: 'dialog-title' }, title);
   const node = el('dialog', { 'aria-labelledby': 'dialog-title' },
     el('header', {}, heading, el('button', { type: 'button', className: 'close', 'aria-label': 'Close', onclick: () => node.close() }, '×')), ...children);
-  node.addEventListener('close', () => (node.remove(), before?.isConnected && before.focus()));
+  node.addEventListener('close', () => (node.remove(), (before?.isConnected ? before : document.querySelector('main')).focus()));
   document.body.append(node);
   node.showModal();
   return node;

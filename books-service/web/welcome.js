@@ -7,7 +7,11 @@ const SHELF = [[310, 'en'], [784, 'da'], [209, 'ga'], [928, 'it'], [420, 'fr'], 
 /** The page to sign in, register, or ask for a link to reset a password. `why` says why the session ended. */
 export function welcome(why) {
   const card = el('section', { className: 'card door' });
-  const turn = (view) => card.replaceChildren(...view(turn, why));
+  const turn = (view, reason = why) => {
+    card.replaceChildren(...view(turn, reason));
+    document.title = `${card.querySelector('h1').textContent} · Reading room`;
+    card.querySelector('input').focus();
+  };
   turn(member);
   const shelf = el('div', { className: 'shelf-picture', 'aria-hidden': 'true' }, ...SHELF.map(([pages, language], place) => {
     const node = spine({ pages, language });
@@ -37,8 +41,13 @@ function member(turn, why) {
 function newcomer(turn) {
   const submit = async ({ username, email, password }) => {
     const { emailVerified } = await account.register({ username, password, ...(email ? { email } : {}) });
-    await session.signIn({ username, password });
+    try {
+      await session.signIn({ username, password });
+    } catch {
+      return turn(member, 'Your account is made. Sign in with it.');
+    }
     toast(`Welcome, ${username}.${email && emailVerified === false ? ' A mail is on its way: its link confirms your address.' : ''}`);
+    return undefined;
   };
   return [
     el('h1', {}, 'Register'),

@@ -242,4 +242,26 @@ describe('the page', { concurrency: 4 }, () => {
     assert.equal(outline, 'solid', 'the focus is visible');
     is_clean(page);
   });
+
+  journey('skip_link_leads_to_the_content_of_the_view', async () => {
+    const page = await desk.page();
+    await desk.signIn(page, 'john', 'password123admin');
+    await page.getByRole('link', { name: 'john, my account' }).click();
+    await page.getByRole('heading', { name: 'My account' }).waitFor();
+    await page.locator('.skip').focus();
+    await page.keyboard.press('Enter');
+    await until(async () => page.evaluate(() => document.activeElement.id === 'main'), 'the focus is at the content');
+    assert.equal(await page.getByRole('heading', { name: 'My account' }).count(), 1);
+    assert.match(page.url(), /#\/account$/);
+    is_clean(page);
+  });
+
+  journey('search_that_is_refused_names_the_reason', async () => {
+    const page = await desk.page();
+    await desk.signIn(page, 'anna', 'password123member');
+    await page.getByLabel('Search').fill('one two three four five six seven eight nine');
+    await page.getByText(/^q .*8/).waitFor();
+    assert.equal(await page.locator('.count').textContent(), '');
+    is_clean(page);
+  });
 });
