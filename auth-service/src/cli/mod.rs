@@ -147,7 +147,9 @@ impl DataCommand {
         match self {
             Self::Users(command) => {
                 let stores = app::open(read(settings, StoreConfig::read)?).await?;
-                check_store(&stores).await?;
+                if command.ends_sessions() {
+                    check_store(&stores).await?;
+                }
                 let Stores { users, passwords, sessions, recovery, .. } = &stores;
                 let context = CliContext { users, passwords, sessions: &**sessions, recovery: Some(recovery) };
                 run_users(command, context, console).await?;

@@ -73,6 +73,13 @@ pub enum UsersCommand {
     Export,
 }
 
+impl UsersCommand {
+    /// True if the command may end sessions.
+    pub(super) const fn ends_sessions(&self) -> bool {
+        matches!(self, Self::SetRole { .. } | Self::SetPassword(_) | Self::Disable(_) | Self::Delete(_))
+    }
+}
+
 /// The user that a command concerns.
 #[derive(Debug, Args)]
 pub struct Named {
