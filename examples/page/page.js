@@ -11,7 +11,9 @@ async function show() {
   if (session.user === undefined) return session.start().catch(tell);
   state.textContent = session.user ? `Signed in as ${session.user.username}` : 'Signed out';
   if (!session.user) return;
-  const found = await (await session.fetch(`${books}/books?limit=20`)).json();
+  const answer = await session.fetch(`${books}/books?limit=20`);
+  const found = await answer.json();
+  if (!answer.ok) throw new Error(found.detail);
   list.replaceChildren(...found.map(({ title }) => Object.assign(document.createElement('li'), { textContent: title })));
 }
 
