@@ -1,17 +1,14 @@
 import { session, authOrigin } from './api.js';
 import { button, el, explain, notice, toast } from './ui.js';
-import { account } from './account.js';
-import { book } from './book.js';
 import { catalogue } from './catalogue.js';
-import { people } from './people.js';
 import { welcome } from './welcome.js';
 
 const main = document.querySelector('main');
 const nav = document.querySelector('nav');
 const ROUTES = [
-  [/^\/books\/([\w-]+)$/, 'Book', async (id, signal) => book(id, signal)],
-  [/^\/account$/, 'My account', async (_, signal) => account(signal)],
-  [/^\/people$/, 'People', async (_, signal) => people(signal), 'admin'],
+  [/^\/books\/([\w-]+)$/, 'Book', async (id, signal) => (await import('./book.js')).book(id, signal)],
+  [/^\/account$/, 'My account', async (_, signal) => (await import('./account.js')).account(signal)],
+  [/^\/people$/, 'People', async (_, signal) => (await import('./people.js')).people(signal), 'admin'],
   [/^\/?(?:\?.*)?$/, 'Catalogue', async (_, signal) => catalogue(signal)],
 ];
 

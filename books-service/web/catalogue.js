@@ -1,6 +1,5 @@
 import { library, session } from './api.js';
-import { button, el, finder, notice } from './ui.js';
-import { editor } from './editor.js';
+import { busy, button, el, finder, notice } from './ui.js';
 import { spine, year } from './spine.js';
 
 const ORDERS = [['title', 'Title'], ['author', 'Author'], ['year', 'Oldest first'], ['-year', 'Newest first'], ['-pages', 'Longest first'], ['-added', 'Last added']];
@@ -33,12 +32,14 @@ export function catalogue(signal) {
   });
   sort.addEventListener('change', () => (keep('sort', sort.value), load()));
   return [
-    el('div', { className: 'head' }, el('div', {}, el('h1', {}, 'Catalogue'), count), session.user.role === 'admin' && button('Add a book', () => editor(), 'primary')),
+    el('div', { className: 'head' }, el('div', {}, el('h1', {}, 'Catalogue'), count), session.user.role === 'admin' && button('Add a book', add, 'primary')),
     el('search', { className: 'tools' }, search, el('div', { className: 'field' }, el('label', { htmlFor: 'sort' }, 'Sort by'), sort)),
     results,
     el('p', { className: 'legend' }, 'A spine is as wide as its book is long, and its cloth is its language.'),
   ];
 }
+
+const add = ({ target }) => busy(target, async () => (await import('./editor.js')).editor());
 
 function total({ total, atLeast }) {
   if (!Number.isNaN(atLeast)) return `More than ${atLeast.toLocaleString('en')} books`;

@@ -33,6 +33,8 @@ export function explain(error) {
   };
   if (error.errors?.length) return told(error.errors);
   const wait = error.retryAfter && error.status === 429 ? ` Try again in ${error.retryAfter} seconds.` : '';
+  // A part of the page that could not be loaded.
+  if (error instanceof TypeError) return texts.unreachable;
   return (texts[error.code] ?? (error.message || 'Something went wrong.')) + wait;
 }
 
