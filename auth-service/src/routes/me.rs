@@ -47,8 +47,9 @@ pub(super) async fn change_password(
         .await
         .map_err(|error| not_hashed(error, "newPassword"))?;
     owns(&state, &member, &account).await?;
-    // Sessions end before and after the change: while they cannot be ended, the password stays unchanged.
-    state.sessions.end_all(&member.user_id, member.session_id.parse().ok()).await?;
+    // While sessions cannot be ended, the password stays unchanged. They end after the change, because a change that is
+    // refused must end none.
+    state.sessions.ping().await?;
     let goes_on = Some(member.session_id.clone());
     let change = UserChange { hash: Some(hash), goes_on, ..UserChange::default() };
     let changed = state.users.change_by(By::Owner(&account), &account.user.id, &change).await?;
@@ -72,13 +73,8 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, Problem> {
     confirm_password(&state, &caller, &account, body.read()?.current_password, || log_wrong(&member)).await?;
     owns(&state, &member, &account).await?;
-    // While sessions cannot be ended, the account is not deleted. Sessions end before the deletion and after it. Those
-    // of an admin end only after it, because the last admin is not deleted.
-    if account.user.role == Role::Admin {
-        state.sessions.ping().await?;
-    } else {
-        state.sessions.end_all(&member.user_id, None).await?;
-    }
+    // As for a new password: while sessions cannot be ended, the account is not deleted.
+    state.sessions.ping().await?;
     let deleted = state.users.delete_by(By::Owner(&account), &account.user.id).await?;
     if matches!(deleted.ok_or_else(|| Problem::new(InvalidCredentials))?, Deleted::LastAdmin) {
         return Err(Problem::new(LastAdmin));

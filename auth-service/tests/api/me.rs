@@ -88,6 +88,28 @@ async fn password_change_needs_the_current_and_a_strong_new_password() {
     service.refresh(&phone.refresh).await.is(200);
 }
 
+/// The device whose change came too late must not end the session of the other one.
+#[tokio::test]
+async fn two_devices_that_set_a_new_password_at_once_keep_one_session() {
+    on_each_store([], async |service| {
+        for _ in 0..10 {
+            let person = service.newcomer().await;
+            let devices = [person.pair.clone(), service.log_in((&person.name, GOOD)).await];
+            let body = json!({"currentPassword": GOOD, "newPassword": NEW});
+            let callers = devices.each_ref().map(|pair| service.bearer(&pair.access));
+            let answers = tokio::join!(callers[0].put("/me/password", &body), callers[1].put("/me/password", &body));
+            for (answer, pair) in [answers.0, answers.1].into_iter().zip(&devices) {
+                if answer.status == 204 {
+                    service.refresh(&pair.refresh).await.is(200);
+                } else {
+                    assert_eq!(answer.status, 401, "{answer:?}");
+                }
+            }
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_login_beside_a_new_password_leaves_no_session_of_the_old_one() {
     on_each_store([], async |service| {
