@@ -24,6 +24,9 @@ mod transaction;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+
 pub(crate) use self::backup::{backup, backup_into};
 pub(crate) use self::calls::describe as describe_calls;
 pub use self::error::StoreError;
@@ -33,8 +36,8 @@ use self::migrations::migrate;
 pub use self::migrations::{Step, Work};
 pub(crate) use self::migrations::{applied, changed, version_of};
 pub use self::pool::Database;
-pub(crate) use self::pool::is_address;
 pub use self::transaction::{Connection, Transaction};
+use crate::settings::Kind;
 
 /// The time limit of a store call; a request that exceeds it is answered 503.
 pub const LIMIT: Duration = Duration::from_secs(1);
@@ -94,6 +97,14 @@ pub async fn open(
         tokio::time::sleep(START_PAUSE).await;
     }
     Ok(database)
+}
+
+/// True if the driver understands `url`.
+pub(crate) fn is_address(url: &str) -> bool {
+    match Kind::of(url) {
+        Kind::Sqlite(_) => url.parse::<SqliteConnectOptions>().is_ok(),
+        Kind::Postgres => url.parse::<PgConnectOptions>().is_ok(),
+    }
 }
 
 /// Checks that the database answers.

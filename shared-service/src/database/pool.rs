@@ -47,13 +47,8 @@ enum Pool {
     Postgres(PgPool),
 }
 
-/// True if the driver understands `url`.
-pub(crate) fn is_address(url: &str) -> bool {
-    match Kind::of(url) {
-        Kind::Sqlite(_) => url.parse::<SqliteConnectOptions>().is_ok(),
-        Kind::Postgres => url.parse::<PgConnectOptions>().is_ok(),
-    }
-}
+/// Statements of a list in Postgres. All reads see one state, so that the total is that of the page.
+const LIST: &str = "; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL max_parallel_workers_per_gather = 0";
 
 impl Database {
     /// A pool for the database at `url` with at most `connections`. Connects at the first call.
@@ -111,7 +106,7 @@ impl Database {
     pub async fn begin_list(&self) -> Result<Transaction, Error> {
         let asked = Instant::now();
         let permit = Arc::clone(&self.lists).acquire_owned().await.map_err(|_| Error::PoolClosed)?;
-        Ok(self.begin_since(asked, "; SET LOCAL max_parallel_workers_per_gather = 0").await?.holding(permit))
+        Ok(self.begin_since(asked, LIST).await?.holding(permit))
     }
 
     /// Runs a long write that can be cancelled like a transaction; returns the number of rows affected.
