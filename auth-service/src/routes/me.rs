@@ -136,7 +136,7 @@ pub(super) async fn sign_out_device(
 
 /// Log all devices out, this one too unless it is excepted
 ///
-/// All access tokens are revoked. A device that stays signed in gets another one by a refresh.
+/// The caller's own tokens stay valid if it is excepted.
 #[utoipa::path(delete, path = "/me/sessions", operation_id = "endAllMySessions", params(EndDevices),
     security(("accessToken" = [])), responses((status = 204, description = "The sessions have ended.")),
     extensions(("x-errors" = json!([TooManyRequests]))))]
@@ -146,9 +146,18 @@ pub(super) async fn sign_out_everywhere(
     state: Data<State>,
     query: Query<EndDevices>,
 ) -> Result<HttpResponse, Problem> {
-    let except = query.read()?.except.and_then(|_| member.session_id.parse().ok());
+    let is_kept = query.read()?.except.is_some();
     withdraw_links(&state, &account).await?;
-    state.sessions.end_all(&member.user_id, except).await?;
+    if is_kept {
+        // One by one, because the end of all revokes the access tokens of the session that goes on.
+        for session in state.sessions.list(&member.user_id, None, usize::MAX).await? {
+            if session.id.to_string() != member.session_id {
+                state.sessions.end(&member.user_id, session.id).await?;
+            }
+        }
+    } else {
+        state.sessions.end_all(&member.user_id, None).await?;
+    }
     withdraw_links(&state, &account).await?;
     log_event(&member, "session.all_ended", "signed out everywhere");
     Ok(HttpResponse::NoContent().finish())
