@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The prefix length of the smallest IPv6 network of one subscriber, in bits.
 const SUBSCRIBER: u32 = 64;
-/// That of the largest one.
+/// The prefix length of the largest one, in bits.
 const SITE: u32 = 48;
 
 /// The addresses of one subscriber: an IPv4 address, or an IPv6 network of 64 bits. The default is for clients without
